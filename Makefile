@@ -1,0 +1,38 @@
+# `make` alone says what can be done. Everything happens in .venv; nothing needs to be activated.
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+DEMO := demo
+
+export CBIR_DATA
+
+.PHONY: help demo test lint bench clean
+
+help: ## Show this list
+	@awk -F ': .*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(READY) ## Set up, then train, ingest, search and evaluate the bundled digits
+	@CBIR_HOME=$(DEMO)/home BIN=$(BIN) OUT=$(DEMO) sh ./demo.sh
+
+test: $(READY) lint ## Set up, then lint, types and the whole test suite
+	@$(BIN)/python -m pytest
+
+lint: $(READY) ## Lint, format and type checks
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+bench: $(READY) ## Measure, side by side (MNIST through CBIR_DATA; PyTorch if installed)
+	@$(BIN)/python -m benchmarks
+
+clean: ## Remove the environment and everything made by demo and bench
+	rm -rf .venv $(DEMO) bench-results
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "cbir needs Python 3.11 or newer; name one with: make PYTHON=python3.12")'
+	@test -d .venv || $(PYTHON) -m venv .venv
+	@echo "installing into .venv (once; a minute or two)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[train]' --group dev
+	@touch $@

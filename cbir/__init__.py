@@ -1,0 +1,53 @@
+"""Content-based image retrieval: find images that look like a query image, no labels needed.
+
+>>> import cbir
+>>> report = cbir.ingest("digits")  # doctest: +SKIP
+>>> with cbir.open("digits") as digits:  # doctest: +SKIP
+...     hits = digits.search("seven.png", k=10)
+>>> cbir.evaluate("digits").scores.lrap[10]  # doctest: +SKIP
+
+Everything heavy (TensorFlow, onnxruntime, Qdrant) is imported when first used.
+"""
+
+import importlib
+from typing import TYPE_CHECKING
+
+from cbir.errors import CbirError
+
+if TYPE_CHECKING:
+    from cbir.api import Evaluation, Overview, denoise, evaluate, ingest, open, overview
+    from collection.interface import Hit
+    from ingest.job import Report
+    from search.searcher import QueryWarning, Searcher
+
+__all__ = [
+    "CbirError",
+    "Evaluation",
+    "Hit",
+    "Overview",
+    "QueryWarning",
+    "Report",
+    "Searcher",
+    "denoise",
+    "evaluate",
+    "ingest",
+    "open",
+    "overview",
+]
+
+_HOMES = {
+    "Hit": "collection.interface",
+    "QueryWarning": "search.searcher",
+    "Report": "ingest.job",
+    "Searcher": "search.searcher",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module 'cbir' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES.get(name, "cbir.api")), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

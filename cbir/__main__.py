@@ -1,0 +1,5 @@
+"""`python -m cbir`."""
+
+from cbir.cli import main
+
+main()

@@ -1,0 +1,407 @@
+"""What cbir does, as functions: the same that the command line uses.
+
+Each function takes names and paths, finds the rooms' pieces, joins them, and
+returns plain results. Heavy imports happen inside the function that needs them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cbir.errors import CbirError
+from cbir.settings import Settings, settings
+from model.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from collection.interface import Engine, Info, Metadata
+    from ingest.job import Report
+    from model.bundle import Bundle
+    from search.run import Run
+    from search.scores import Scores
+    from search.searcher import Searcher
+
+
+def ingest(
+    source: str | Path = "digits",
+    *,
+    collection: str | None = None,
+    model: str | Path | None = None,
+    retrain: bool = False,
+    epochs: int = 20,
+    batch_size: int = 128,
+    noise: float = 0.5,
+    seed: int = 0,
+    limit: int | None = None,
+    index: bool | None = None,
+    data_dir: str | Path | None = None,
+    progress: Progress = silent,
+) -> Report:
+    """Fill a collection from a source, training an encoder if it has none.
+
+    Parameters
+    ----------
+    source : str or Path
+        `digits`, `mnist`, `fashion-mnist`, or a folder of pictures.
+    collection : str, optional
+        The source's name by default.
+    model : str or Path, optional
+        A model bundle, or a `.keras` or `.h5` file with a layer `encoder`.
+    retrain : bool
+        Train again and build the collection anew; the old one serves until then.
+    epochs, batch_size, noise, seed
+        For training; the article's by default. `noise` is a standard deviation.
+    limit : int, optional
+        The most images to take.
+    index : bool, optional
+        Build the HNSW index or do not; by default when it pays.
+    data_dir : str or Path, optional
+        Where `mnist` and `fashion-mnist` lie.
+    progress : callable
+
+    Returns
+    -------
+    ingest.job.Report
+
+    Raises
+    ------
+    CbirError
+        With a message for people.
+    """
+    from ingest.catalogue import collection_name, open_source
+    from ingest.job import run
+    from model.recipe import Recipe
+
+    for name, value in (("epochs", epochs), ("batch_size", batch_size), ("limit", 1 if limit is None else limit)):
+        if value < 1:
+            raise CbirError(f"{name} must be at least 1, not {value}")
+    if not 0 <= noise < float("inf") or seed < 0:
+        raise CbirError("noise and seed must not be negative")
+    if model is not None and retrain:
+        raise CbirError("a model to use and training again exclude each other; name one of --model and --retrain")
+    where = settings(data_dir)
+    name = str(collection or collection_name(str(source)))
+    with _writing(where.home):
+        return run(
+            open_source(str(source), where.data, where.cache),
+            name,
+            _engine(where),
+            where.models,
+            model=Path(model) if model is not None else None,
+            retrain=retrain,
+            recipe=Recipe(epochs=epochs, batch_size=batch_size, noise=noise, seed=seed),
+            limit=limit,
+            index=index,
+            progress=progress,
+        )
+
+
+def open(collection: str | None = None, *, data_dir: str | Path | None = None) -> Searcher:  # noqa: A001
+    """Open a collection to search it.
+
+    Parameters
+    ----------
+    collection : str, optional
+        By default the only one there is, else the one ingested last.
+    data_dir : str or Path, optional
+        Where `mnist` and `fashion-mnist` lie, for queries such as `mnist:test/7`.
+
+    Returns
+    -------
+    search.searcher.Searcher
+        Close it, or use it in a `with`.
+
+    Raises
+    ------
+    CbirError
+        No such collection, or its model is missing.
+    """
+    from ingest.catalogue import picture_opener
+    from model.bundle import read_bundle
+    from search.searcher import Searcher
+
+    where = settings(data_dir)
+    engine = _engine(where)
+    name = collection or default_collection()
+    bundle = read_bundle(where.models / engine.metadata(name).model)
+    opened = engine.open(name)
+    try:
+        return Searcher(opened, bundle, picture_opener(where.data, where.cache))
+    except BaseException:
+        opened.close()
+        raise
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A scored run.
+
+    Attributes
+    ----------
+    run : Run
+    scores : Scores
+    folder : Path
+        Holds `run.npz`, `scores.json` and `curve.png`.
+    """
+
+    run: Run
+    scores: Scores
+    folder: Path
+
+    @property
+    def run_file(self) -> Path:
+        """The stored run."""
+        return self.folder / "run.npz"
+
+    @property
+    def curve(self) -> Path:
+        """The score curve, a PNG."""
+        return self.folder / "curve.png"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the scores as JSON values; keys of depths are strings."""
+        table = {k: _string_keys(v) for k, v in asdict(self.scores).items()}
+        queries = table.pop("queries")
+        return {
+            "collection": self.run.collection,
+            "database": self.run.database,
+            "queries": queries,
+            **table,
+            "leave_one_out": bool(self.run.about.get("leave_one_out")),
+            "seed": self.run.about.get("seed"),
+            "fingerprint": self.run.about.get("fingerprint"),
+            "run": str(self.run_file),
+            "curve": str(self.curve),
+        }
+
+
+def evaluate(
+    collection: str | None = None,
+    *,
+    queries: int = 1000,
+    depths: Sequence[int] | None = None,
+    seed: int = 0,
+    from_run: str | Path | None = None,
+    data_dir: str | Path | None = None,
+    progress: Progress = silent,
+) -> Evaluation:
+    """Search held-out queries, store the run, score it, draw the curve.
+
+    Parameters
+    ----------
+    collection : str, optional
+        By default the only one there is, else the one ingested last.
+    queries : int
+        The most queries.
+    depths : sequence of int, optional
+        Numbers of results to assess; the article's by default.
+    seed : int
+        Draws the queries.
+    from_run : str or Path, optional
+        Score this stored run (or its folder) again; nothing is searched.
+    data_dir : str or Path, optional
+        Where `mnist` and `fashion-mnist` lie.
+    progress : callable
+
+    Returns
+    -------
+    Evaluation
+
+    Raises
+    ------
+    CbirError
+        No labels, no queries, no such run.
+    """
+    from search.curve import draw_curve
+    from search.run import load_run, save_run
+    from search.scores import score
+
+    where = settings(data_dir)
+    if from_run is not None:
+        path = Path(from_run)
+        path = path / "run.npz" if path.is_dir() else path
+        run = load_run(path)
+    else:
+        run = _searched(collection, where, queries, seed, data_dir, progress)
+        path = where.runs / f"{run.collection}-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}" / "run.npz"
+    scores = score(run, depths)
+    evaluation = Evaluation(run, scores, path.parent)
+    with _writing(path.parent):
+        if from_run is None:
+            save_run(run, path)
+        (path.parent / "scores.json").write_text(json.dumps(evaluation.as_json(), indent=2) + "\n", encoding="utf-8")
+        title = f"{run.collection}: {run.database:,} images, {len(run):,} queries"
+        draw_curve(scores, title, evaluation.curve)
+    return evaluation
+
+
+def denoise(
+    collection: str | None = None,
+    path: str | Path = "denoised.png",
+    *,
+    count: int = 10,
+    noise: float | None = None,
+    seed: int = 0,
+    data_dir: str | Path | None = None,
+) -> Path:
+    """Draw the article's figure: noisy pictures over denoised ones.
+
+    Parameters
+    ----------
+    collection : str, optional
+        Whose model and pictures (held-out ones where there are any).
+    path : str or Path
+        The PNG to write.
+    count : int
+        Pictures.
+    noise : float, optional
+        Standard deviation; by default what the model was trained with, else 0.5.
+    seed : int
+        Draws pictures and noise.
+    data_dir : str or Path, optional
+
+    Returns
+    -------
+    Path
+    """
+    import numpy as np
+    from PIL import Image
+
+    from ingest.catalogue import open_source
+    from model.bundle import read_bundle
+    from model.denoising import denoise as denoise_pixels
+    from search.sheet import Cell, sheet
+
+    if count < 1:
+        raise CbirError(f"count must be at least 1, not {count}")
+    where = settings(data_dir)
+    metadata = _engine(where).metadata(collection or default_collection())
+    bundle = read_bundle(where.models / metadata.model)
+    recipe = bundle.card.get("recipe") or {}
+    source = open_source(metadata.source, where.data, where.cache)
+    items = source.queries() or list(source.items())
+    chosen = [items[i] for i in np.random.default_rng(seed).permutation(len(items))[:count]]
+    pixels = np.stack([bundle.preprocessing.pixels(item.open()) for item in chosen])
+    strength = recipe.get("noise", 0.5) if noise is None else noise
+    rows = denoise_pixels(bundle.autoencoder(), pixels, noise=strength, seed=seed)
+    cells = [[Cell(Image.fromarray(image.squeeze())) for image in row] for row in rows]
+    return save_picture(sheet(cells), path)
+
+
+@dataclass(frozen=True)
+class CollectionSummary:
+    """A collection without opening it for long; `info` is None while another process holds it."""
+
+    name: str
+    path: Path
+    metadata: Metadata
+    info: Info | None
+
+
+@dataclass(frozen=True)
+class Overview:
+    """What there is: `home`, `collections`, `models`, and the name of the `default` collection."""
+
+    home: Path
+    collections: list[CollectionSummary]
+    models: list[Bundle]
+    default: str | None
+
+
+def overview() -> Overview:
+    """List collections and models with their sizes and places."""
+    from collection.embedded import EmbeddedEngine
+    from collection.interface import CollectionBusyError
+    from ingest.learn import bundles
+
+    where = settings()
+    engine = EmbeddedEngine(where.collections, patience=0)
+    summaries = []
+    for name in engine.names():
+        info = None
+        try:
+            opened = engine.open(name)
+            info = opened.info()
+            opened.close()
+        except CollectionBusyError:
+            pass
+        summaries.append(CollectionSummary(name, engine.folder / name, engine.metadata(name), info))
+    default = default_collection() if summaries else None
+    return Overview(where.home, summaries, bundles(where.models), default)
+
+
+def default_collection() -> str:
+    """Name the only collection, else the one ingested last.
+
+    Raises
+    ------
+    CbirError
+        If there is none.
+    """
+    engine = _engine(settings())
+    names = engine.names()
+    if not names:
+        raise CbirError("there is no collection yet; make one with: cbir ingest")
+    return max(names, key=lambda name: engine.metadata(name).updated)
+
+
+def save_picture(picture: Image.Image, path: str | Path) -> Path:
+    """Write a picture in the format of the path's suffix, whole or not at all."""
+    path = Path(path).expanduser().absolute()
+    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
+    with _writing(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            picture.save(partial)
+            partial.replace(path)
+        except ValueError:
+            raise CbirError(f"{path} has no suffix of a picture format; try {path.name}.png") from None
+        finally:
+            partial.unlink(missing_ok=True)
+    return path
+
+
+def _engine(where: Settings) -> Engine:
+    from collection.embedded import EmbeddedEngine
+
+    return EmbeddedEngine(where.collections)
+
+
+def _searched(
+    collection: str | None, where: Settings, queries: int, seed: int, data_dir: str | Path | None, progress: Progress
+) -> Run:
+    from ingest.catalogue import NAMES, open_source
+    from search.evaluate import evaluate as search_queries
+
+    with open(collection, data_dir=data_dir) as searcher:
+        source = searcher.metadata.source
+        # A folder holds nothing back, and may be gone by now.
+        held_out = open_source(source, where.data, where.cache).queries() if source in NAMES else []
+        return search_queries(searcher, held_out, queries=queries, seed=seed, progress=progress)
+
+
+class _writing:  # noqa: N801 - reads as a verb
+    """Say in one line what the system refused when a file could not be written."""
+
+    def __init__(self, place: Path) -> None:
+        self._place = place
+
+    def __enter__(self) -> None:
+        return
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        if isinstance(error, OSError):
+            raise CbirError(
+                f"cannot write to {error.filename or self._place}: {error.strerror or error}; "
+                "free some space, or name another place (CBIR_HOME, --save)"
+            ) from error
+
+
+def _string_keys(value: Any) -> Any:
+    return {str(k): v for k, v in value.items()} if isinstance(value, dict) else value

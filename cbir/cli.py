@@ -1,0 +1,237 @@
+"""The command line: a thin skin over `cbir.api`.
+
+Every command prints for people, or with `--json` one document on standard
+output; progress and messages go to standard error.
+"""
+
+import json
+import sys
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cbir import api, report
+from cbir.guard import guarded, note, show_tracebacks
+
+app = typer.Typer(
+    name="cbir",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Every command takes --json. Files are kept in CBIR_HOME (see: cbir info).",
+)
+
+Name = Annotated[str | None, typer.Option("--collection", "-c", help="Collection; by default the one ingested last.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
+DataDir = Annotated[Path | None, typer.Option(help="Folder of mnist and fashion-mnist; also CBIR_DATA.")]
+Seed = Annotated[int, typer.Option(min=0, help="Seed.")]
+Invert = Annotated[bool, typer.Option("--invert", help="Swap dark and light in the query.")]
+
+
+@app.command()
+@guarded
+def ingest(
+    source: Annotated[str, typer.Argument(help="digits, mnist, fashion-mnist, or a folder of pictures.")] = "digits",
+    collection: Annotated[
+        str | None, typer.Option("--collection", "-c", help="Collection to fill; the source's name by default.")
+    ] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="Model bundle, or .keras / .h5 file with a layer 'encoder', to use.")
+    ] = None,
+    retrain: Annotated[bool, typer.Option("--retrain", help="Train again and build the collection anew.")] = False,
+    epochs: Annotated[int, typer.Option(min=1, help="Epochs to train.")] = 20,
+    batch_size: Annotated[int, typer.Option(min=1, help="Images a training step.")] = 128,
+    noise: Annotated[float, typer.Option(min=0.0, help="Standard deviation of the noise, pixels in [0, 1].")] = 0.5,
+    seed: Seed = 0,
+    limit: Annotated[int | None, typer.Option(min=1, help="The most images to take.")] = None,
+    index: Annotated[
+        bool | None, typer.Option("--index/--no-index", help="Build the HNSW index; by default when it pays.")
+    ] = None,
+    data_dir: DataDir = None,
+    json_: Json = False,
+) -> None:
+    """Train or load an encoder, encode every image, store the features in Qdrant."""
+    from cbir.console import bars
+
+    with bars() as progress:
+        done = api.ingest(
+            source,
+            collection=collection,
+            model=model,
+            retrain=retrain,
+            epochs=epochs,
+            batch_size=batch_size,
+            noise=noise,
+            seed=seed,
+            limit=limit,
+            index=index,
+            data_dir=data_dir,
+            progress=progress,
+        )
+    for _, reason in done.unreadable:
+        note(f"skipped: {reason}")
+    if done.passed_over:
+        note(f"{done.passed_over} pictures deeper than one folder level were not looked at")
+    if json_:
+        _print_json(report.ingest_document(done))
+    else:
+        report.print_ingest(done)
+
+
+@app.command()
+@guarded
+def search(
+    images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Files, or uris such as mnist:test/7.")],
+    k: Annotated[int, typer.Option("-k", min=1, help="Hits for each image.")] = 10,
+    collection: Name = None,
+    label: Annotated[list[str] | None, typer.Option(help="Only hits with this label; repeatable.")] = None,
+    exact: Annotated[bool, typer.Option("--exact", help="Compare with every point, not by the HNSW index.")] = False,
+    save: Annotated[Path | None, typer.Option(help="Write queries and hits side by side as a picture.")] = None,
+    invert: Invert = False,
+    data_dir: DataDir = None,
+    json_: Json = False,
+) -> None:
+    """Find the stored images that look most like each query image."""
+    with api.open(_named(collection), data_dir=data_dir) as searcher:
+        found = searcher.search_many(images, k, labels=_labels(label), exact=exact, invert=invert)
+        name = searcher.name
+        if save is not None:
+            from search.strip import strip
+
+            queries = [(Path(i).name if Path(i).exists() else i, searcher.open_picture(i)) for i in images]
+            note(f"picture: {api.save_picture(strip(queries, found, searcher.open_picture), save)}")
+    if label and not any(found):
+        note(f"no image in '{name}' has the label {' or '.join(label)}")
+    if json_:
+        _print_json(report.search_document(name, images, found))
+    else:
+        report.print_hits(name, images, found)
+
+
+@app.command()
+@guarded
+def evaluate(
+    collection: Name = None,
+    queries: Annotated[int, typer.Option(min=1, help="The most held-out queries.")] = 1000,
+    depth: Annotated[
+        list[int] | None, typer.Option(min=1, help="Number of results to assess; repeatable; the article's by default.")
+    ] = None,
+    seed: Seed = 0,
+    from_run: Annotated[Path | None, typer.Option(help="Score this stored run again, without searching.")] = None,
+    data_dir: DataDir = None,
+    json_: Json = False,
+) -> None:
+    """Score the collection by the article's protocol: LRAP and its peers against depth."""
+    from cbir.console import bars
+
+    with bars() as progress:
+        done = api.evaluate(
+            collection if from_run else _named(collection),
+            queries=queries,
+            depths=depth,
+            seed=seed,
+            from_run=from_run,
+            data_dir=data_dir,
+            progress=progress,
+        )
+    if json_:
+        _print_json(done.as_json())
+    else:
+        report.print_scores(done)
+
+
+@app.command()
+@guarded
+def denoise(
+    collection: Name = None,
+    save: Annotated[Path, typer.Option(help="The PNG to write.")] = Path("denoised.png"),
+    count: Annotated[int, typer.Option(min=1, help="Pictures.")] = 10,
+    noise: Annotated[
+        float | None, typer.Option(min=0.0, help="Standard deviation of the noise; the model's own by default.")
+    ] = None,
+    seed: Seed = 0,
+    data_dir: DataDir = None,
+    json_: Json = False,
+) -> None:
+    """Draw noisy images over what the autoencoder makes of them."""
+    name = _named(collection)
+    path = api.denoise(name, save, count=count, noise=noise, seed=seed, data_dir=data_dir)
+    if json_:
+        _print_json({"collection": name, "picture": str(path)})
+    else:
+        typer.echo(path)
+
+
+@app.command()
+@guarded
+def embed(
+    image: Annotated[str, typer.Argument(help="File, or a uri such as mnist:test/7.")],
+    collection: Name = None,
+    invert: Invert = False,
+    data_dir: DataDir = None,
+    json_: Annotated[bool, typer.Option("--json", help="This command always prints JSON.")] = True,  # noqa: ARG001
+) -> None:
+    """Print an image's feature vector as JSON, for other tools that query Qdrant."""
+    with api.open(_named(collection), data_dir=data_dir) as searcher:
+        vector = searcher.embed(image, invert=invert).tolist()
+        document = {"image": image, "collection": searcher.name, "fingerprint": searcher.bundle.fingerprint}
+    typer.echo(json.dumps({**document, "vector": vector}, ensure_ascii=False))
+
+
+@app.command()
+@guarded
+def info(json_: Json = False) -> None:
+    """List collections and models, their sizes, and where they are."""
+    seen = api.overview()
+    if json_:
+        _print_json(report.overview_document(seen))
+    else:
+        report.print_overview(seen)
+
+
+def _named(collection: str | None) -> str:
+    """Return the collection to use, and say which if it was not named."""
+    if collection is not None:
+        return collection
+    name = api.default_collection()
+    note(f"collection '{name}'")
+    return name
+
+
+def _labels(texts: list[str] | None) -> list[int | str] | None:
+    """Read labels: `7` means the number as well as the text, as datasets have the one and folders the other."""
+    if not texts:
+        return None
+    numbers = [int(text) for text in texts if text.isascii() and text.removeprefix("-").isdecimal()]
+    return [*texts, *numbers]
+
+
+def _print_json(document: Any) -> None:
+    typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"cbir {installed_version('cbir')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks; may stand anywhere.")] = False,
+) -> None:
+    """Find images that look like a query image. No labels needed."""
+
+
+def main() -> None:
+    """Run the command line; `--debug` may stand anywhere, as it is added after something failed."""
+    arguments = sys.argv[1:]
+    if "--debug" in arguments:
+        show_tracebacks()
+        arguments = [argument for argument in arguments if argument != "--debug"]
+    app(args=arguments)

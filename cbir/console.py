@@ -1,0 +1,78 @@
+"""The terminal: progress bars on standard error, tables on standard output.
+
+In: results. Out: what a person reads. Imported late, so that `--json` and a
+cold search do not wait for it.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from model.progress import Progress as Report
+
+_STAGES = {
+    "read": "reading pictures",
+    "train": "training",
+    "encode": "encoding and storing",
+    "index": "building the HNSW index",
+    "load": "loading features",
+    "queries": "encoding queries",
+    "rank": "ranking",
+}
+
+
+@contextmanager
+def bars() -> Iterator[Report]:
+    """Yield a progress function that draws a bar for each stage, with the time left."""
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=16),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(compact=True, elapsed_when_finished=True),
+        TextColumn("{task.fields[note]}", style="dim"),
+    )
+    tasks: dict[str, TaskID] = {}
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+
+        def report(stage: str, done: int, total: int | None, note: str = "") -> None:
+            if stage not in tasks:
+                tasks[stage] = progress.add_task(_STAGES.get(stage, stage), total=total, note=note)
+            progress.update(tasks[stage], completed=done, total=total, note=note)
+
+        yield report
+
+
+def table(title: str, columns: Sequence[tuple[str, bool]], rows: Iterable[Sequence[object]]) -> None:
+    """Print a table; each column is a heading and whether it holds numbers."""
+    drawn = Table(title=title or None, title_justify="left", title_style="bold", header_style="bold")
+    for heading, numeric in columns:
+        drawn.add_column(heading, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        drawn.add_row(*(escape(str(cell)) for cell in row))
+    Console().print(drawn)
+
+
+def line(text: str) -> None:
+    """Print a line as it is."""
+    Console().print(escape(text), highlight=False, soft_wrap=True)
+
+
+def size(count: int) -> str:
+    """Write a number of bytes for people."""
+    value = float(count)
+    for unit in ("B", "KB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} TB"

@@ -1,0 +1,147 @@
+"""Results, written out: as JSON documents for programs and as text for people.
+
+In: what `cbir.api` returns. Out: a dict whose keys other programs rely on, or
+lines and tables on standard output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from cbir.api import Evaluation, Overview
+    from collection.interface import Hit
+    from ingest.job import Report
+
+
+def ingest_document(report: Report) -> dict[str, Any]:
+    """Return an ingest's report as JSON values."""
+    return {
+        "collection": report.collection,
+        "points": report.points,
+        "ingested": report.ingested,
+        "unchanged": report.unchanged,
+        "skipped": len(report.unreadable),
+        "unreadable": [{"uri": uri, "reason": reason} for uri, reason in report.unreadable],
+        "passed_over": report.passed_over,
+        "model": {
+            "path": str(report.model.path),
+            "trained": report.trained,
+            "fingerprint": report.model.fingerprint,
+        },
+        "seconds": {stage: round(seconds, 3) for stage, seconds in report.seconds.items()},
+    }
+
+
+def print_ingest(report: Report) -> None:
+    """Tell which model was used, what was stored, and how long it took."""
+    from cbir.console import line
+
+    took = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in report.seconds.items() if seconds >= 0.05)
+    line(f"model       {'trained' if report.trained else 'loaded'} {report.model.path}")
+    line(f"encoder     {report.model.fingerprint}, {report.model.dimension} values an image")
+    line(
+        f"collection  {report.collection}: {report.points:,} points; {report.ingested:,} ingested, "
+        f"{report.unchanged:,} unchanged, {len(report.unreadable):,} skipped"
+    )
+    if took:
+        line(f"time        {took}")
+    line("next        cbir search IMAGE, cbir evaluate")
+
+
+def search_document(collection: str, images: Sequence[str], found: Sequence[Sequence[Hit]]) -> dict[str, Any]:
+    """Return hits as JSON values."""
+    return {
+        "collection": collection,
+        "queries": [
+            {
+                "image": image,
+                "hits": [
+                    {"id": h.id, "distance": h.distance, "label": h.label, "uri": h.uri, "payload": h.payload}
+                    for h in hits
+                ],
+            }
+            for image, hits in zip(images, found, strict=True)
+        ],
+    }
+
+
+def print_hits(collection: str, images: Sequence[str], found: Sequence[Sequence[Hit]]) -> None:
+    """Print a table of hits for each query."""
+    from cbir.console import table
+
+    columns = [("rank", True), ("distance", True), ("label", False), ("uri", False)]
+    for image, hits in zip(images, found, strict=True):
+        rows = [(n, f"{h.distance:.4f}", "" if h.label is None else h.label, h.uri) for n, h in enumerate(hits, 1)]
+        table(f"{image} in {collection}", columns, rows)
+
+
+def print_scores(evaluation: Evaluation) -> None:
+    """Print scores against depth, and where curve and run are."""
+    from cbir.console import line, table
+
+    run, scores = evaluation.run, evaluation.scores
+    how = ", each left out of its own ranking" if run.about.get("leave_one_out") else ""
+    measures = (scores.lrap, scores.map_at, scores.precision_at, scores.recall_at)
+    table(
+        f"{run.collection}: {run.database:,} images, {scores.queries:,} queries{how}",
+        [("n", True), ("LRAP", True), ("mAP@n", True), ("precision@n", True), ("recall@n", True)],
+        [(f"{n:,}", *(f"{measure[n]:.3f}" for measure in measures)) for n in scores.lrap],
+    )
+    line(f"mAP {scores.map:.3f}, precision@1 {scores.precision_at[1]:.3f}")
+    line(f"served ranking against the exact one: recall@10 {scores.ann_recall_at_10:.3f}")
+    line(f"curve  {evaluation.curve}")
+    line(f"run    {evaluation.run_file}")
+
+
+def overview_document(seen: Overview) -> dict[str, Any]:
+    """Return collections and models as JSON values; sizes are null while a collection is in use."""
+    return {
+        "home": str(seen.home),
+        "default": seen.default,
+        "collections": [
+            {
+                "name": c.name,
+                "path": str(c.path),
+                "points": c.info.points if c.info else None,
+                "indexed": c.info.indexed if c.info else None,
+                "bytes": c.info.bytes if c.info else None,
+                "model": c.metadata.model,
+                "fingerprint": c.metadata.fingerprint,
+                "dimension": c.metadata.dimension,
+                "source": c.metadata.source,
+                "created": c.metadata.created,
+                "updated": c.metadata.updated,
+            }
+            for c in seen.collections
+        ],
+        "models": [{"name": b.name, "path": str(b.path), **b.card} for b in seen.models],
+    }
+
+
+def print_overview(seen: Overview) -> None:
+    """Print tables of collections and models."""
+    from cbir.console import line, size, table
+
+    line(f"home  {seen.home}")
+    if not seen.collections:
+        line("no collection yet; make one with: cbir ingest")
+    else:
+        rows = []
+        for c in seen.collections:
+            name = f"{c.name} (default)" if c.name == seen.default else c.name
+            points, taken = (f"{c.info.points:,}", size(c.info.bytes)) if c.info else ("in use", "")
+            rows.append((name, points, taken, c.metadata.dimension, c.metadata.model, c.metadata.source))
+        columns = [("name", False), ("points", True), ("size", True), ("values", True)]
+        table("collections", [*columns, ("model", False), ("source", False)], rows)
+    if seen.models:
+        models = [
+            (b.name, b.fingerprint, b.dimension, b.card.get("trained_on") or "", (b.card.get("recipe") or {}))
+            for b in seen.models
+        ]
+        table(
+            "models",
+            [("name", False), ("encoder", False), ("values", True), ("trained on", False), ("epochs", True)],
+            [(*facts, recipe.get("epochs", "")) for *facts, recipe in models],
+        )

@@ -1,0 +1,239 @@
+"""The nouns and verbs of every home a collection can have.
+
+`Engine` makes, finds and replaces collections; `Collection` stores and finds
+points. Embedded (embedded.py) and served Qdrant answer to the same verbs.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from cbir.errors import CbirError
+
+Payload = dict[str, Any]
+Label = int | str
+
+#: Payload field to the values allowed in it; all fields must match.
+Where = Mapping[str, Sequence[Label]]
+
+
+class CollectionError(CbirError):
+    """A collection that is missing, damaged, in use or does not fit."""
+
+
+class CollectionBusyError(CollectionError):
+    """Another process holds the collection."""
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One found point.
+
+    Attributes
+    ----------
+    id : str
+        Point id, a UUID.
+    distance : float
+        Euclidean distance (not squared) to the query's feature.
+    label : int, str or None
+    uri : str
+        Where the image is.
+    payload : dict
+        Everything stored with the point.
+    """
+
+    id: str
+    distance: float
+    label: Label | None
+    uri: str
+    payload: Payload
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What a collection remembers about how it was filled.
+
+    Attributes
+    ----------
+    fingerprint : str
+        Of the encoder; no other encoder may add to or search this collection.
+    dimension : int
+        Values in a feature.
+    model : str
+        Name of the model bundle.
+    source : str
+        A named dataset or the path of a folder.
+    limit : int or None
+        The most items taken from the source.
+    input_shape : tuple of int
+        (height, width, channels) of the encoder's input.
+    background : tuple (mean, standard deviation, count) or None
+        Border brightness of the stored images, in [0, 1].
+    version : str
+        The cbir that wrote it.
+    created, updated : str
+        ISO 8601, UTC.
+    """
+
+    fingerprint: str
+    dimension: int
+    model: str
+    source: str
+    input_shape: tuple[int, int, int]
+    version: str
+    created: str
+    updated: str
+    limit: int | None = None
+    background: tuple[float, float, int] | None = None
+
+
+@dataclass(frozen=True)
+class Page:
+    """A stretch of a scroll: `ids` n strings, `vectors` (n, d) float32, `payloads` n dicts."""
+
+    ids: list[str]
+    vectors: np.ndarray
+    payloads: list[Payload] = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Info:
+    """Size of a collection: points stored, points in the HNSW index, bytes on disk, where."""
+
+    points: int
+    indexed: int
+    bytes: int
+    location: str
+
+
+class Collection(Protocol):
+    """Named points in Qdrant: Euclidean distance, the default unnamed vector."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        ...
+
+    @property
+    def metadata(self) -> Metadata:
+        """What it remembers about how it was filled."""
+        ...
+
+    def remember(self, metadata: Metadata) -> None:
+        """Replace the metadata, all or nothing; dimension and fingerprint stay."""
+        ...
+
+    def upsert(self, ids: Sequence[str], vectors: np.ndarray, payloads: Sequence[Payload]) -> None:
+        """Insert or replace points; (n, d) finite float32 vectors. Durable when it returns."""
+        ...
+
+    def payloads(self, ids: Sequence[str]) -> dict[str, Payload]:
+        """Return the payloads of those of `ids` that are stored."""
+        ...
+
+    def search(self, vector: np.ndarray, k: int, *, where: Where | None = None, exact: bool = False) -> list[Hit]:
+        """Return the k closest points, closest first."""
+        ...
+
+    def search_batch(
+        self, vectors: np.ndarray, k: int, *, where: Where | None = None, exact: bool = False
+    ) -> list[list[Hit]]:
+        """Search each row of (n, d) `vectors`; cheaper than one by one."""
+        ...
+
+    def scroll(self, *, vectors: bool = True, page: int = 4096) -> Iterator[Page]:
+        """Yield all points in the order of their ids."""
+        ...
+
+    def count(self, *, where: Where | None = None) -> int:
+        """Count points exactly."""
+        ...
+
+    def delete(self, ids: Sequence[str]) -> None:
+        """Remove points; unknown ids are ignored."""
+        ...
+
+    def index_pays(self) -> bool:
+        """Tell whether an HNSW index would save more than it costs."""
+        ...
+
+    def build_index(self) -> None:
+        """Build the HNSW index; blocks."""
+        ...
+
+    def info(self) -> Info:
+        """Tell sizes."""
+        ...
+
+    def close(self) -> None:
+        """Write everything out and let go."""
+        ...
+
+
+class Engine(Protocol):
+    """A home of collections."""
+
+    def names(self) -> list[str]:
+        """List collections by name."""
+        ...
+
+    def metadata(self, name: str) -> Metadata:
+        """Read a collection's metadata without opening it."""
+        ...
+
+    def open(self, name: str) -> Collection:
+        """Open a collection; CollectionError if there is none of this name."""
+        ...
+
+    def create(self, name: str, metadata: Metadata) -> Collection:
+        """Make an empty collection; CollectionError if there is one of this name."""
+        ...
+
+    def replacement(self, name: str, metadata: Metadata) -> AbstractContextManager[Collection]:
+        """Yield an empty collection that takes the place of `name` when the block ends well."""
+        ...
+
+    def delete(self, name: str) -> None:
+        """Remove a collection and all its points."""
+        ...
+
+
+def check_encoder(name: str, metadata: Metadata, fingerprint: str, model: object) -> None:
+    """Refuse an encoder that did not fill the collection: distances between their features mean nothing.
+
+    Raises
+    ------
+    CollectionError
+        Naming both encoders.
+    """
+    if fingerprint != metadata.fingerprint:
+        raise CollectionError(
+            f"collection '{name}' was filled by encoder {metadata.fingerprint} (model '{metadata.model}'), "
+            f"but {model} is encoder {fingerprint}; use that model, or ingest into another --collection"
+        )
+
+
+def checked_vectors(vectors: np.ndarray, dimension: int) -> np.ndarray:
+    """Return (n, d) float32 vectors, or refuse them before Qdrant accepts what it should not.
+
+    Raises
+    ------
+    CollectionError
+        Another dimension, or NaN or infinite values.
+    """
+    vectors = np.ascontiguousarray(vectors, dtype=np.float32)
+    if vectors.ndim != 2 or vectors.shape[1] != dimension:
+        raise CollectionError(f"the collection holds vectors of {dimension} values, not of shape {vectors.shape}")
+    if not np.isfinite(vectors).all():
+        raise CollectionError("a vector holds NaN or infinite values; nothing was stored or searched")
+    return vectors
+
+
+def checked_k(k: int) -> int:
+    """Return k, or refuse a number of results below 1."""
+    if k < 1:
+        raise CollectionError(f"k must be at least 1, not {k}")
+    return k

@@ -1,0 +1,64 @@
+"""Sources by name: `digits`, `mnist`, `fashion-mnist`, or the path of a folder."""
+
+import functools
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from ingest.digits import digits
+from ingest.folder import FolderSource
+from ingest.mnist import DATASETS, mnist
+from ingest.source import Source, SourceError
+from model.image import open_image
+
+NAMES = ("digits", *DATASETS)
+
+
+def open_source(name: str, folders: Sequence[Path] = (), cache: Path = Path()) -> Source:
+    """Open a source.
+
+    Parameters
+    ----------
+    name : str
+        One of `NAMES`, or the path of a folder (`./mnist` for a folder named like a dataset).
+    folders : sequence of Path
+        Where downloaded datasets may lie.
+    cache : Path
+        Where datasets are downloaded to.
+
+    Raises
+    ------
+    SourceError
+        Nothing of this name, or it is empty or damaged.
+    """
+    if name == "digits":
+        return digits()
+    if name in DATASETS:
+        return mnist(name, folders, cache)
+    if not Path(name).expanduser().is_dir():
+        raise SourceError(f"no source '{name}': name a folder of pictures or one of {', '.join(NAMES)}")
+    return FolderSource(Path(name))
+
+
+def collection_name(source: str) -> str:
+    """Name the collection that a source fills by default: its own name, or the folder's."""
+    if source in NAMES:
+        return source
+    name = Path(source).expanduser().resolve().name
+    return re.sub(r"[^\w.\- ]+", "-", name).strip("-_. ") or "pictures"
+
+
+def picture_opener(folders: Sequence[Path] = (), cache: Path = Path()) -> Callable[[str], Image.Image]:
+    """Return a function that opens the picture of a stored uri: a dataset's (`mnist:test/7`) or a file's.
+
+    A dataset is read once, a file each time; either raises a `CbirError` if it cannot be.
+    """
+    dataset = functools.cache(lambda name: open_source(name, folders, cache))
+
+    def open_picture(uri: str) -> Image.Image:
+        name = uri.partition(":")[0]
+        return dataset(name).picture(uri) if name in NAMES and not Path(uri).exists() else open_image(uri)
+
+    return open_picture

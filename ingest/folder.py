@@ -1,0 +1,90 @@
+"""A folder of pictures: flat, or with one level of class folders.
+
+In: a path. Out: a source whose labels are the class folders' names. Classes
+take turns, so that the first n items are a fair sample of all.
+"""
+
+import os
+from collections.abc import Iterator
+from functools import partial
+from itertools import chain, zip_longest
+from pathlib import Path
+
+from PIL import Image
+
+from ingest.source import Item, SourceError
+from model.image import open_image
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
+
+
+class FolderSource:
+    """A source over the picture files of a folder.
+
+    Parameters
+    ----------
+    path : Path
+
+    Attributes
+    ----------
+    passed_over : int
+        Picture files in folders deeper than one level, which are not looked at.
+
+    Raises
+    ------
+    SourceError
+        No folder, or no picture in it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        path = path.expanduser().resolve()
+        if not path.is_dir():
+            raise SourceError(f"{path} is no folder and no dataset that cbir knows")
+        self.name = str(path)
+        classes = [p for p in sorted(path.iterdir()) if p.is_dir() and not p.name.startswith(".")]
+        groups: list[list[tuple[Path, str | None]]] = [[(file, None) for file in _pictures(path)]]
+        groups += [[(file, folder.name) for file in _pictures(folder)] for folder in classes]
+        turns = chain.from_iterable(zip_longest(*groups))
+        self._files = [entry for entry in turns if entry is not None]
+        self.passed_over = sum(_count_below(folder) for folder in classes)
+        if not self._files:
+            hint = f"; {self.passed_over} lie deeper than one folder level" if self.passed_over else ""
+            raise SourceError(f"{path} holds no PNG or JPEG pictures{hint}")
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def items(self) -> Iterator[Item]:
+        """Yield the pictures, classes taking turns."""
+        for path, label in self._files:
+            yield Item(uri=str(path), label=label, open=partial(open_image, path), payload=_stamp(path))
+
+    def queries(self) -> list[Item]:
+        """Return nothing: all pictures are stored."""
+        return []
+
+    def picture(self, uri: str) -> Image.Image:
+        """Open a stored path."""
+        return open_image(uri)
+
+
+def _pictures(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if _is_picture(p.name) and not p.is_dir())
+
+
+def _is_picture(name: str) -> bool:
+    return not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES
+
+
+def _count_below(folder: Path) -> int:
+    deeper = (files for root, _, files in os.walk(folder) if root != str(folder))
+    return sum(_is_picture(name) for files in deeper for name in files)
+
+
+def _stamp(path: Path) -> dict[str, int]:
+    """Size and time of change: another stamp than the stored one means another picture."""
+    try:
+        status = path.stat()
+    except OSError:
+        return {}
+    return {"bytes": status.st_size, "modified": int(status.st_mtime)}

@@ -1,0 +1,139 @@
+"""The encoder for a collection: loaded, taken over from a file, or trained.
+
+In: a source and where models are kept. Out: a model bundle and whether it was
+trained just now. A bundle is never changed: training again makes another, and
+the collection that is filled with it says which it uses.
+"""
+
+import itertools
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from ingest.read import read
+from ingest.source import Item, Source, SourceError
+from model.bundle import Bundle, copy_bundle, read_bundle, write_bundle
+from model.encoder import ModelError
+from model.image import Preprocessing
+from model.progress import Progress, silent
+from model.recipe import Recipe
+
+#: More images teach this network nothing more, and all are held in memory (78 MB at 28x28).
+TRAIN_AT_MOST = 100_000
+_WATCHED = 1_000
+
+
+def train_bundle(
+    models: Path, name: str, source: Source, recipe: Recipe, *, limit: int | None = None, progress: Progress = silent
+) -> Bundle:
+    """Train the article's autoencoder on a source.
+
+    Parameters
+    ----------
+    models : Path
+        Folder of bundles; the new one takes the first free of `name`, `name-2`, ...
+    name : str
+    source : Source
+    recipe : Recipe
+    limit : int, optional
+        The most items to train on.
+    progress : Progress
+        Stages `read` and `train`.
+
+    Returns
+    -------
+    Bundle
+
+    Raises
+    ------
+    SourceError
+        Not one picture of the source can be read.
+    KeyboardInterrupt
+        After Ctrl-C; the same call goes on after the last whole epoch.
+    """
+    from model.architecture import INPUT, article_autoencoder
+    from model.training import train
+
+    count = min(len(source), limit or len(source), TRAIN_AT_MOST)
+    images = _pixels(itertools.islice(source.items(), count), INPUT, count, progress)
+    if not len(images):
+        raise SourceError(f"not one of the {count} pictures of {source.name} can be read")
+    held_out = _pixels(source.queries()[:_WATCHED], INPUT, None, silent)
+    autoencoder = article_autoencoder(recipe.seed)
+    models.mkdir(parents=True, exist_ok=True)
+    checkpoint = models / f".{name}.training.npz"
+    history = train(autoencoder, images, recipe, held_out=held_out, checkpoint=checkpoint, progress=progress)
+    bundle = write_bundle(
+        free_place(models, name),
+        autoencoder,
+        trained_on=source.name,
+        images=len(images),
+        recipe=recipe,
+        history=history,
+    )
+    checkpoint.unlink(missing_ok=True)
+    return bundle
+
+
+def adopt_bundle(models: Path, name: str, path: Path) -> Bundle:
+    """Take over a model from elsewhere: a bundle folder, or a `.keras` or `.h5` file.
+
+    Parameters
+    ----------
+    models : Path
+        Folder of bundles. A bundle already there with the same fingerprint is used as it is.
+    name : str
+        What the copy is called, if that is free.
+    path : Path
+
+    Raises
+    ------
+    ModelError
+        Neither a bundle nor a model file with a layer `encoder`.
+    """
+    if path.is_dir():
+        bundle = read_bundle(path)
+        bundle.encoder(threads=1)  # refuse a damaged graph before it is copied
+        return _known(models, bundle.fingerprint) or copy_bundle(bundle, free_place(models, name))
+    if path.suffix not in (".keras", ".h5", ".hdf5"):
+        raise ModelError(f"{path} is no model: name a bundle folder, or a .keras or .h5 file")
+    from model.export import encoder_of, fingerprint_of, load_keras, preprocessing_of
+
+    model = load_keras(path)
+    fingerprint = fingerprint_of(encoder_of(model), preprocessing_of(model))
+    return _known(models, fingerprint) or write_bundle(free_place(models, name), model)
+
+
+def bundles(models: Path) -> list[Bundle]:
+    """List the whole bundles of a folder, by name."""
+    if not models.is_dir():
+        return []
+    found = []
+    for path in sorted(models.iterdir()):
+        if not path.name.startswith(".") and path.is_dir():
+            try:
+                found.append(read_bundle(path))
+            except ModelError:
+                continue
+    return found
+
+
+def free_place(models: Path, name: str) -> Path:
+    """Return the first of `name`, `name-2`, `name-3`, ... that does not exist."""
+    names = itertools.chain([name], (f"{name}-{n}" for n in itertools.count(2)))
+    return next(models / free for free in names if not (models / free).exists())
+
+
+def _known(models: Path, fingerprint: str) -> Bundle | None:
+    return next((b for b in bundles(models) if b.fingerprint == fingerprint), None)
+
+
+def _pixels(items: Iterable[Item], preprocessing: Preprocessing, count: int | None, progress: Progress) -> np.ndarray:
+    stacks = [np.empty((0, *preprocessing.shape), np.uint8)]
+    done = 0
+    for batch in read(items, preprocessing):
+        stacks.append(batch.pixels)
+        done += len(batch.items) + len(batch.unreadable)
+        progress("read", done, count)
+    return np.concatenate(stacks)

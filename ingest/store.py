@@ -1,0 +1,105 @@
+"""The loop of an ingest: read, encode, upsert.
+
+In: items, an encoder, an open collection. Out: what was stored, what was there
+already, what could not be read. Stopped at any moment, what has been stored
+stays, and the next run goes on with the rest.
+"""
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+
+import numpy as np
+
+from collection.interface import Collection, Payload
+from ingest.read import BATCH, read
+from ingest.source import Item
+from model.encoder import Encoder
+from model.image import background
+from model.progress import Progress, silent
+
+
+@dataclass
+class Stored:
+    """What a run did.
+
+    Attributes
+    ----------
+    ingested, unchanged : int
+        Points written, and points found already there as they are.
+    unreadable : list of (uri, reason)
+    brightness : list of ndarray
+        Median border brightness of the ingested images, in [0, 1].
+    encode_seconds, upsert_seconds : float
+        Time waited for pixels and features, and for Qdrant.
+    """
+
+    ingested: int = 0
+    unchanged: int = 0
+    unreadable: list[tuple[str, str]] = field(default_factory=list)
+    brightness: list[np.ndarray] = field(default_factory=list)
+    encode_seconds: float = 0.0
+    upsert_seconds: float = 0.0
+
+
+def store(
+    items: Iterable[Item],
+    encoder: Encoder,
+    collection: Collection,
+    source: str,
+    *,
+    total: int | None = None,
+    progress: Progress = silent,
+) -> Stored:
+    """Encode the items that are new or changed and upsert them.
+
+    Parameters
+    ----------
+    items : iterable of Item
+    encoder : Encoder
+        The one the collection was made for (the caller has checked).
+    collection : Collection
+    source : str
+        Goes into each payload.
+    total : int, optional
+        Number of items, for the progress.
+    progress : Progress
+        Stage `encode`.
+
+    Returns
+    -------
+    Stored
+    """
+    done = Stored()
+    clock = time.perf_counter()
+    for batch in read(_changed(items, collection, source, done), encoder.preprocessing):
+        vectors = encoder.encode(batch.pixels)
+        done.encode_seconds += time.perf_counter() - clock
+        clock = time.perf_counter()
+        collection.upsert([i.id for i in batch.items], vectors, [_payload(i, source) for i in batch.items])
+        done.upsert_seconds += time.perf_counter() - clock
+        clock = time.perf_counter()
+        done.ingested += len(batch.items)
+        done.unreadable += [(item.uri, reason) for item, reason in batch.unreadable]
+        done.brightness.append(background(batch.pixels))
+        progress("encode", done.ingested + done.unchanged + len(done.unreadable), total)
+    progress("encode", done.ingested + done.unchanged + len(done.unreadable), total)
+    return done
+
+
+def _changed(items: Iterable[Item], collection: Collection, source: str, done: Stored) -> Iterator[Item]:
+    """Pass on what is not stored yet, or was stored from another picture or label."""
+    upcoming = iter(items)
+    while batch := list(islice(upcoming, BATCH)):
+        stored = collection.payloads([item.id for item in batch])
+        for item in batch:
+            if stored.get(item.id) == _payload(item, source):
+                done.unchanged += 1
+            else:
+                yield item
+
+
+def _payload(item: Item, source: str) -> Payload:
+    label = {} if item.label is None else {"label": item.label}
+    return {**label, "uri": item.uri, "source": source, **item.payload}

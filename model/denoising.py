@@ -1,0 +1,41 @@
+"""The article's figure: what the autoencoder makes of noisy pictures.
+
+In: an autoencoder and pixels. Out: the noisy and the denoised pixels.
+"""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from model.image import to_unit
+from model.training import add_noise
+
+if TYPE_CHECKING:
+    from keras import Model
+
+
+def denoise(
+    autoencoder: "Model", images: np.ndarray, *, noise: float = 0.5, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Add noise to pictures and take it away again.
+
+    Parameters
+    ----------
+    autoencoder : keras.Model
+        (n, h, w, c) to (n, h, w, c).
+    images : ndarray of uint8, shape (n, h, w, c)
+    noise : float
+        Standard deviation in pixels of [0, 1].
+    seed : int
+
+    Returns
+    -------
+    noisy, denoised : ndarray of uint8, each (n, h, w, c)
+    """
+    noisy = add_noise(to_unit(images), noise, np.random.default_rng(seed))
+    denoised = np.asarray(autoencoder.predict(noisy, verbose=0))
+    return _to_bytes(noisy), _to_bytes(denoised)
+
+
+def _to_bytes(pixels: np.ndarray) -> np.ndarray:
+    return np.rint(np.clip(pixels, 0, 1) * 255).astype(np.uint8)

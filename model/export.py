@@ -1,0 +1,97 @@
+"""From a Keras autoencoder to an encoder anyone can run: an ONNX graph.
+
+In: a model with a layer named `encoder`. Out: `encoder.onnx`, (n, h, w, c)
+float32 to (n, d) float32 features, and the fingerprint of weights and
+preprocessing. Also reads the `.keras` and `.h5` files people already have.
+"""
+
+import contextlib
+import hashlib
+import io
+import json
+import logging
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from model.architecture import CODE_LAYER
+from model.backend import keras
+from model.encoder import ModelError
+from model.image import Preprocessing
+
+if TYPE_CHECKING:
+    from keras import Model
+
+
+def load_keras(path: Path) -> "Model":
+    """Read a `.keras` or `.h5` file with Keras's safe mode on.
+
+    Raises
+    ------
+    ModelError
+        Unreadable, in need of code from outside Keras, or without a layer `encoder`.
+    """
+    if not path.is_file():
+        raise ModelError(f"{path} does not exist")
+    try:
+        model = keras().saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # noqa: BLE001 - Keras raises nearly anything for a bad file
+        if "safe_mode" in str(error) or "Lambda" in str(error) or "unsafe" in str(error).lower():
+            reason = "it wants to run code of its own (a Lambda layer), which cbir refuses"
+        else:
+            reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+        raise ModelError(f"{path} cannot be loaded: {reason}") from None
+    encoder_of(model, str(path))
+    return model
+
+
+def encoder_of(model: "Model", name: str = "the model") -> "Model":
+    """Cut the model at its layer `encoder` and flatten that layer's output.
+
+    Returns
+    -------
+    keras.Model
+        (n, h, w, c) to (n, d).
+
+    Raises
+    ------
+    ModelError
+        No such layer, or an input that is not a grey or RGB picture of fixed size.
+    """
+    try:
+        code = model.get_layer(CODE_LAYER).output
+    except ValueError:
+        have = ", ".join(layer.name for layer in model.layers)
+        raise ModelError(f"{name} has no layer named '{CODE_LAYER}' (its layers: {have})") from None
+    shape = model.input_shape
+    if not isinstance(shape, tuple) or len(shape) != 4 or None in shape[1:] or shape[3] not in (1, 3):
+        raise ModelError(f"{name} takes {shape}; cbir needs (None, height, width, 1 or 3)")
+    return keras().Model(model.input, keras().layers.Flatten()(code), name="encoder")
+
+
+def preprocessing_of(model: "Model") -> Preprocessing:
+    """Return the preprocessing that yields this model's input."""
+    _, height, width, channels = model.input_shape
+    return Preprocessing(height=height, width=width, channels=channels)
+
+
+def fingerprint_of(encoder: "Model", preprocessing: Preprocessing) -> str:
+    """Hash what decides the features: layers, weights and preprocessing; 16 hexadecimal digits."""
+    layers = [{k: v for k, v in layer.get_config().items() if k not in _NAMES} for layer in encoder.layers]
+    digest = hashlib.sha256(json.dumps([preprocessing.describe(), layers], sort_keys=True, default=str).encode())
+    for weights in encoder.get_weights():
+        digest.update(str(weights.shape).encode() + weights.astype("<f4").tobytes())
+    return digest.hexdigest()[:16]
+
+
+#: Parts of a layer's configuration that change nothing in what it computes.
+_NAMES = frozenset({"name", "trainable", "dtype", "kernel_initializer", "bias_initializer", "batch_input_shape"})
+
+
+def write_onnx(encoder: "Model", path: Path) -> None:
+    """Export the encoder for onnxruntime; its exporters' chatter is kept off the terminal."""
+    logging.getLogger("tf2onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        encoder(keras().ops.zeros((1, *encoder.input_shape[1:])))  # export wants a model called once
+        encoder.export(path, format="onnx", verbose=False)

@@ -1,0 +1,207 @@
+"""Pictures as they come, made into the pixels an encoder was trained on.
+
+In: a path or a Pillow image of any size, mode and orientation. Out: float32
+pixels in [0, 1] of one fixed shape. What is done is part of the encoder's
+fingerprint, so a query is always treated as the database was.
+"""
+
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from cbir.errors import CbirError
+
+#: Pillow refuses pictures above twice its own warning level; so do we.
+MAX_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 89_478_485)
+
+
+class ImageError(CbirError):
+    """A picture that cannot be read; the message names the file and says why."""
+
+
+def open_image(path: str | Path) -> Image.Image:
+    """Open and fully decode a picture file.
+
+    Parameters
+    ----------
+    path : str or Path
+
+    Returns
+    -------
+    PIL.Image.Image
+        Decoded, turned upright by its EXIF orientation.
+
+    Raises
+    ------
+    ImageError
+        Missing, a folder, empty, not a picture, truncated, or implausibly large.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise ImageError(f"{path} is a folder; name the picture files in it")
+    try:
+        if path.stat().st_size == 0:
+            raise ImageError(f"{path} is empty (0 bytes)")
+        with warnings.catch_warnings():
+            # Between one and two times Pillow's level it only warns; large photos are fine.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                upright = ImageOps.exif_transpose(image)
+        upright.info["path"] = str(path)
+        return upright
+    except FileNotFoundError:
+        raise ImageError(f"{path} does not exist") from None
+    except Image.DecompressionBombError:
+        raise ImageError(
+            f"{path} unpacks to more than {MAX_PIXELS / 1e6:.0f} million pixels; scale it down first if it is genuine"
+        ) from None
+    except UnidentifiedImageError:
+        raise ImageError(f"{path} is not a picture that Pillow can read") from None
+    except (OSError, SyntaxError, ValueError, EOFError, MemoryError) as error:
+        # Pillow's decoders raise any of these for damaged files.
+        reason = str(error) or type(error).__name__
+        raise ImageError(f"{path} cannot be decoded: {reason}") from None
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How a picture becomes encoder input: size, channels, aspect ratio kept.
+
+    The picture is converted to grey or RGB (transparency laid over whichever
+    of black and white shows it), scaled to fit, and padded to the full size
+    with the median of its own border, so that the padding continues the
+    picture's background.
+
+    Parameters
+    ----------
+    height, width : int
+        Encoder input size in pixels.
+    channels : int
+        1 (grey) or 3 (RGB).
+    """
+
+    height: int
+    width: int
+    channels: int
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Encoder input shape, (height, width, channels)."""
+        return self.height, self.width, self.channels
+
+    def describe(self) -> dict[str, object]:
+        """What the fingerprint covers, as JSON values."""
+        return {"shape": list(self.shape), "fit": "contain", "resample": "bicubic", "pad": "border median"}
+
+    def pixels(self, image: Image.Image) -> np.ndarray:
+        """Convert one picture.
+
+        Parameters
+        ----------
+        image : PIL.Image.Image
+
+        Returns
+        -------
+        ndarray of uint8, shape (height, width, channels)
+
+        Raises
+        ------
+        ImageError
+            If the picture holds NaN or infinite values (possible in float TIFFs).
+        """
+        image = _in_mode(image, "L" if self.channels == 1 else "RGB")
+        if image.size != (self.width, self.height):
+            image = self._fit(image)
+        return np.asarray(image).reshape(self.shape)
+
+    def _fit(self, image: Image.Image) -> Image.Image:
+        scale = min(self.width / image.width, self.height / image.height)
+        size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+        small = image.resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0)
+        if size == (self.width, self.height):
+            return small
+        ring = border(np.asarray(small).reshape(size[1], size[0], self.channels))
+        background = tuple(int(v) for v in np.median(ring, axis=0))
+        canvas = Image.new(small.mode, (self.width, self.height), background if self.channels == 3 else background[0])
+        canvas.paste(small, ((self.width - size[0]) // 2, (self.height - size[1]) // 2))
+        return canvas
+
+
+def to_unit(pixels: np.ndarray) -> np.ndarray:
+    """Turn uint8 pixels of any shape into float32 in [0, 1]."""
+    return pixels.astype(np.float32) / np.float32(255)
+
+
+def border(pixels: np.ndarray) -> np.ndarray:
+    """Return the outermost ring of (h, w, c) pixels as (n, c)."""
+    top_bottom = pixels[[0, -1]].reshape(-1, pixels.shape[-1])
+    left_right = pixels[1:-1, [0, -1]].reshape(-1, pixels.shape[-1])
+    return np.concatenate([top_bottom, left_right])
+
+
+def background(pixels: np.ndarray) -> np.ndarray:
+    """Median border brightness of each picture.
+
+    Parameters
+    ----------
+    pixels : ndarray of uint8, shape (n, h, w, c)
+
+    Returns
+    -------
+    ndarray of float32, shape (n,), in [0, 1]
+    """
+    rows = pixels[:, [0, -1]].reshape(len(pixels), -1)
+    columns = pixels[:, :, [0, -1]].reshape(len(pixels), -1)
+    return np.median(np.concatenate([rows, columns], axis=1), axis=1).astype(np.float32) / np.float32(255)
+
+
+def invert(image: Image.Image) -> Image.Image:
+    """Swap dark and light, keeping colour pictures in colour."""
+    return ImageOps.invert(_in_mode(image, "L" if image.mode in _GREY_MODES else "RGB"))
+
+
+_GREY_MODES = ("1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B", "I;16N")
+
+
+def _in_mode(image: Image.Image, mode: str) -> Image.Image:
+    if image.mode == mode:
+        return image
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+        image = _from_deep_grey(image)
+    elif image.has_transparency_data:
+        image = _over_contrasting_ground(image)
+    return image.convert(mode)
+
+
+def _from_deep_grey(image: Image.Image) -> Image.Image:
+    """Scale 16-bit, 32-bit and float grey to 8 bits by the range the values imply."""
+    values = np.asarray(image, dtype=np.float64)
+    if not np.isfinite(values).all():
+        raise ImageError(f"{_name(image)} holds NaN or infinite pixel values")
+    low, high = float(values.min()), float(values.max())
+    if image.mode.startswith("I;16"):
+        low, high = 0.0, 65535.0
+    elif low >= 0 and high <= 1 and image.mode == "F":
+        low, high = 0.0, 1.0
+    elif low >= 0 and high <= 255:
+        low, high = 0.0, 255.0
+    elif low >= 0 and high <= 65535:
+        low, high = 0.0, 65535.0
+    return Image.fromarray(np.rint((values - low) * (255 / (high - low))).astype(np.uint8))
+
+
+def _over_contrasting_ground(image: Image.Image) -> Image.Image:
+    """Lay a transparent picture over black or white, whichever shows its ink."""
+    rgba = image.convert("RGBA")
+    grey_alpha = np.asarray(rgba.convert("LA"), dtype=np.float64)
+    opacity = grey_alpha[..., 1]
+    ink = (grey_alpha[..., 0] * opacity).sum() / max(opacity.sum(), 1.0)
+    ground = Image.new("RGBA", rgba.size, "black" if opacity.any() and ink > 127 else "white")
+    return Image.alpha_composite(ground, rgba).convert("RGB")
+
+
+def _name(image: Image.Image) -> str:
+    return str(image.info.get("path", "the picture"))

@@ -1,0 +1,109 @@
+"""A stored run: what searching many queries gave, kept so that scoring needs no search.
+
+In: rankings. Out: one compressed `.npz` file: for each query which ranks hold
+a relevant image and which tie with the rank before, one bit each, and the
+first hits by id. 1,000 queries over 60,000 images take a few megabytes.
+"""
+
+import io
+import json
+import os
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cbir.errors import CbirError
+
+
+class RunError(CbirError):
+    """A run that is missing, damaged, or that cannot be made."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """Rankings of m queries over n ranks each.
+
+    Attributes
+    ----------
+    collection : str
+    database : int
+        Images in the collection.
+    ranks : int
+        Images ranked for each query: n, one less than `database` when each query is left out of its own ranking.
+    relevant : ndarray of uint8, shape (m, ceil(n / 8))
+        Packed bits: the image at this rank has the query's label.
+    tied : ndarray of uint8, shape (m, ceil(n / 8))
+        Packed bits: the same distance as the rank before.
+    exact_ids, served_ids : ndarray of str, shape (m, 10 at most)
+        The closest by exact ranking, and as Qdrant served them.
+    exact_distances, served_distances : ndarray of float32, of the same shapes
+    query_uris : ndarray of str, shape (m,)
+    about : dict
+        Seed, encoder and model, date, and other facts for people.
+    """
+
+    collection: str
+    database: int
+    ranks: int
+    relevant: np.ndarray
+    tied: np.ndarray
+    exact_ids: np.ndarray
+    exact_distances: np.ndarray
+    served_ids: np.ndarray
+    served_distances: np.ndarray
+    query_uris: np.ndarray
+    about: dict[str, Any]
+
+    def __len__(self) -> int:
+        return len(self.relevant)
+
+    def bits(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+        """Unpack `relevant` and `tied` of some queries, each (stop - start, n) bool."""
+        return _unpack(self.relevant[start:stop], self.ranks), _unpack(self.tied[start:stop], self.ranks)
+
+
+_ARRAYS = ("relevant", "tied", "exact_ids", "exact_distances", "served_ids", "served_distances", "query_uris")
+
+
+def save_run(run: Run, path: Path) -> None:
+    """Write a run, whole or not at all."""
+    facts = {"collection": run.collection, "database": run.database, "ranks": run.ranks, "about": run.about}
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, facts=json.dumps(facts), **{name: getattr(run, name) for name in _ARRAYS})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("wb") as file:
+        file.write(buffer.getbuffer())
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def load_run(path: Path) -> Run:
+    """Read a run.
+
+    Raises
+    ------
+    RunError
+        Missing or not a run.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            facts = json.loads(str(stored["facts"]))
+            return Run(**facts, **{name: stored[name] for name in _ARRAYS})
+    except FileNotFoundError:
+        raise RunError(f"there is no run {path}; make one with: cbir evaluate") from None
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        raise RunError(f"{path} is no stored run of cbir ({str(error)[:100]})") from None
+
+
+def pack(bits: np.ndarray) -> np.ndarray:
+    """Pack (m, n) bool into (m, ceil(n / 8)) uint8."""
+    return np.packbits(bits, axis=1)
+
+
+def _unpack(packed: np.ndarray, n: int) -> np.ndarray:
+    return np.unpackbits(packed, axis=1, count=n).astype(bool)

@@ -1,0 +1,183 @@
+"""A query image becomes hits: preprocess, encode, Euclidean search.
+
+In: an open collection and the encoder that filled it. Out: hits, closest
+first. This is what `cbir.open` returns.
+"""
+
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from PIL import Image
+
+from collection.interface import Collection, Hit, Info, Label, Metadata, check_encoder
+from model.bundle import Bundle
+from model.encoder import Encoder
+from model.image import background, invert
+
+#: Pictures that a query may be: a path, a dataset's uri such as `mnist:test/7`, or a Pillow image.
+Picture = str | Path | Image.Image
+
+_DIFFERENT = 0.5
+
+
+class QueryWarning(UserWarning):
+    """The query can be searched, but is unlike what the collection holds."""
+
+
+class Searcher:
+    """Searches one collection.
+
+    Parameters
+    ----------
+    collection : Collection
+        Closed with the searcher.
+    bundle : Bundle
+        The model that filled it.
+    open_picture : callable
+        Opens a path or uri as a Pillow image.
+
+    Raises
+    ------
+    CollectionError
+        If another encoder filled the collection.
+
+    Examples
+    --------
+    >>> import cbir
+    >>> with cbir.open("digits") as digits:  # doctest: +SKIP
+    ...     for hit in digits.search("seven.png", k=3):
+    ...         print(hit.label, round(hit.distance, 2))
+    """
+
+    def __init__(self, collection: Collection, bundle: Bundle, open_picture: Callable[[str], Image.Image]) -> None:
+        check_encoder(collection.name, collection.metadata, bundle.fingerprint, bundle.path)
+        self.collection = collection
+        self.bundle = bundle
+        self.open_picture = open_picture
+        self._encoder: Encoder | None = None
+
+    @property
+    def name(self) -> str:
+        """The collection's name."""
+        return self.collection.name
+
+    @property
+    def metadata(self) -> Metadata:
+        """What the collection remembers about how it was filled."""
+        return self.collection.metadata
+
+    @property
+    def encoder(self) -> Encoder:
+        """The encoder, loaded when first needed, on one thread: queries come one at a time."""
+        if self._encoder is None:
+            self._encoder = self.bundle.encoder(threads=1)
+        return self._encoder
+
+    def search(
+        self,
+        picture: Picture,
+        k: int = 10,
+        *,
+        labels: Sequence[Label] | None = None,
+        exact: bool = False,
+        invert: bool = False,
+    ) -> list[Hit]:
+        """Find the stored images closest to a picture.
+
+        Parameters
+        ----------
+        picture : str, Path or PIL.Image.Image
+        k : int
+            The most hits; fewer come from a smaller collection.
+        labels : sequence of int or str, optional
+            Only points with one of these labels; Qdrant filters while it searches.
+        exact : bool
+            Compare with every point instead of following the HNSW index.
+        invert : bool
+            Swap dark and light first.
+
+        Returns
+        -------
+        list of Hit, closest first
+
+        Raises
+        ------
+        ImageError
+            The picture cannot be read.
+        CollectionError
+            k below 1.
+        """
+        return self.search_many([picture], k, labels=labels, exact=exact, invert=invert)[0]
+
+    def search_many(
+        self,
+        pictures: Sequence[Picture],
+        k: int = 10,
+        *,
+        labels: Sequence[Label] | None = None,
+        exact: bool = False,
+        invert: bool = False,
+    ) -> list[list[Hit]]:
+        """Search several pictures as one batch; see `search`."""
+        features = self.embed_many(pictures, invert=invert)
+        where = {"label": list(labels)} if labels else None
+        return self.collection.search_batch(features, k, where=where, exact=exact)
+
+    def embed(self, picture: Picture, *, invert: bool = False) -> np.ndarray:
+        """Return a picture's feature, (d,) float32."""
+        return self.embed_many([picture], invert=invert)[0]
+
+    def embed_many(self, pictures: Sequence[Picture], *, invert: bool = False) -> np.ndarray:
+        """Return features of several pictures, (n, d) float32."""
+        pixels = [self.pixels(picture, invert=invert) for picture in pictures]
+        for picture, seen in zip(pictures, pixels, strict=True):
+            self._warn(picture, seen)
+        shape = (0, *self.bundle.preprocessing.shape)
+        return self.encoder.encode(np.stack(pixels) if pixels else np.empty(shape, np.uint8))
+
+    def pixels(self, picture: Picture, *, invert: bool = False) -> np.ndarray:
+        """Return what the encoder sees of a picture, (h, w, c) uint8."""
+        image = picture if isinstance(picture, Image.Image) else self.open_picture(str(picture))
+        return self.bundle.preprocessing.pixels(_inverted(image) if invert else image)
+
+    def info(self) -> Info:
+        """Tell the collection's size and place."""
+        return self.collection.info()
+
+    def close(self) -> None:
+        """Close the collection."""
+        self.collection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _warn(self, picture: Picture, pixels: np.ndarray) -> None:
+        name = "the query" if isinstance(picture, Image.Image) else str(picture)
+        if pixels.min() == pixels.max():
+            warnings.warn(f"{name} is one plain colour: every result is as good as any", QueryWarning, stacklevel=4)
+            return
+        if self.metadata.background is None:
+            return
+        mean, deviation, _ = self.metadata.background
+        brightness = float(background(pixels[None])[0])
+        # Photographs have backgrounds of all kinds (a wide deviation): nothing to warn of.
+        if abs(brightness - mean) > _DIFFERENT and deviation < _DIFFERENT / 2:
+            found, usual = ("light", "dark") if brightness > mean else ("dark", "light")
+            warnings.warn(
+                f"{name} has a {found} background, the collection's images a {usual} one; "
+                "search with --invert (in Python: invert=True) to swap dark and light",
+                QueryWarning,
+                stacklevel=4,
+            )
+
+
+_inverted = invert  # the methods above have an argument of that name

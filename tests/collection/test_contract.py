@@ -1,0 +1,206 @@
+"""What every home of a collection must do, whichever engine is behind it."""
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from collection.embedded import EmbeddedEngine
+from collection.interface import Collection, CollectionError, Engine, Metadata, check_encoder
+
+METADATA = Metadata(
+    fingerprint="0123456789abcdef",
+    dimension=4,
+    model="m",
+    source="s",
+    input_shape=(28, 28, 1),
+    version="0",
+    created="2026-01-01T00:00:00+00:00",
+    updated="2026-01-01T00:00:00+00:00",
+)
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Engine:
+    return EmbeddedEngine(tmp_path / "collections", patience=0)
+
+
+@pytest.fixture
+def points(engine: Engine) -> Iterator[Collection]:
+    collection = engine.create("points", METADATA)
+    yield collection
+    collection.close()
+
+
+def ids(count: int) -> list[str]:
+    return [str(uuid.uuid5(uuid.NAMESPACE_URL, str(n))) for n in range(count)]
+
+
+def fill(collection: Collection, vectors: np.ndarray, labels: list[int | str | None] | None = None) -> list[str]:
+    labels = labels or [None] * len(vectors)
+    payloads = [{"uri": f"u{n}"} | ({} if label is None else {"label": label}) for n, label in enumerate(labels)]
+    collection.upsert(ids(len(vectors)), vectors, payloads)
+    return ids(len(vectors))
+
+
+def test_hits_come_closest_first_with_euclidean_distances(points: Collection):
+    fill(points, np.array([[0, 0, 0, 0], [3, 4, 0, 0], [1, 0, 0, 0]], np.float32), [7, 8, 9])
+    hits = points.search(np.zeros(4, np.float32), 10)
+    assert [(h.distance, h.label, h.uri) for h in hits] == [(0, 7, "u0"), (1, 9, "u2"), (5, 8, "u1")]
+    assert hits[0].id == ids(1)[0]
+    assert [h.label for h in points.search(np.zeros(4, np.float32), 2)] == [7, 9]
+
+
+@given(
+    vectors=arrays.arrays(np.float32, st.tuples(st.integers(1, 30), st.just(4)), elements=st.floats(-9, 9, width=16)),
+    query=arrays.arrays(np.float32, 4, elements=st.floats(-9, 9, width=16)),
+    k=st.integers(1, 40),
+)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_exact_search_is_brute_force(engine: Engine, vectors: np.ndarray, query: np.ndarray, k: int):
+    collection = engine.create(f"p{uuid.uuid4().hex}", METADATA)
+    fill(collection, vectors)
+    found = [hit.distance for hit in collection.search(query, k, exact=True)]
+    collection.close()
+    expected = np.sort(np.linalg.norm(vectors - query, axis=1))[:k]
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_batch_is_the_searches_one_by_one(points: Collection):
+    vectors = np.random.default_rng(0).random((50, 4), np.float32)
+    fill(points, vectors)
+    batch = points.search_batch(vectors[:5], 3)
+    assert batch == [points.search(vector, 3) for vector in vectors[:5]]
+    assert points.search_batch(vectors[:0], 3) == []
+
+
+def test_filters_run_in_qdrant_for_numbers_and_texts(points: Collection):
+    labels: list[int | str | None] = [1, "münchen käse", 1, None, "1"]
+    fill(points, np.eye(5, 4, dtype=np.float32), labels)
+    zero = np.zeros(4, np.float32)
+
+    def labels_of(*wanted: int | str) -> set[object]:
+        return {(hit.label, hit.uri) for hit in points.search(zero, 9, where={"label": wanted})}
+
+    assert labels_of(1) == {(1, "u0"), (1, "u2")}
+    assert labels_of("münchen käse") == {("münchen käse", "u1")}
+    assert labels_of(1, "1") == {(1, "u0"), (1, "u2"), ("1", "u4")}
+    assert labels_of("none such") == set()
+    assert {h.uri for h in points.search(zero, 9, where={"label": [1], "uri": ["u2", "u1"]})} == {"u2"}
+    assert points.count(where={"label": [1]}) == 2
+
+
+def test_the_same_id_is_replaced_not_added(points: Collection):
+    fill(points, np.ones((3, 4), np.float32), [1, 2, 3])
+    fill(points, np.zeros((2, 4), np.float32), [8, 9])
+    assert points.count() == 3
+    assert sorted(hit.label for hit in points.search(np.zeros(4, np.float32), 2)) == [8, 9]
+
+
+def test_scroll_gives_every_point_once_with_its_vector(points: Collection):
+    vectors = np.random.default_rng(1).random((25, 4), np.float32)
+    stored = fill(points, vectors)
+    pages = list(points.scroll(page=10))
+    assert [len(page.ids) for page in pages] == [10, 10, 5]
+    scrolled = {i: v for page in pages for i, v in zip(page.ids, page.vectors, strict=True)}
+    assert scrolled.keys() == set(stored)
+    assert all(np.array_equal(scrolled[i], v) for i, v in zip(stored, vectors, strict=True))
+    assert next(points.scroll(vectors=False)).vectors.shape == (10 + 15, 0)
+
+
+def test_payloads_of_known_ids_only(points: Collection):
+    stored = fill(points, np.ones((2, 4), np.float32), ["a", "b"])
+    assert points.payloads([stored[1], str(uuid.uuid4())]) == {stored[1]: {"uri": "u1", "label": "b"}}
+
+
+def test_delete_removes_and_ignores_unknown_ids(points: Collection):
+    stored = fill(points, np.ones((3, 4), np.float32))
+    points.delete([stored[0], str(uuid.uuid4())])
+    assert points.count() == 2
+    assert points.info().points == 2
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_vectors_that_are_not_finite_are_refused_and_nothing_stored(points: Collection, bad: float):
+    vectors = np.ones((3, 4), np.float32)
+    vectors[1, 2] = bad
+    with pytest.raises(CollectionError, match="NaN or infinite"):
+        fill(points, vectors)
+    assert points.count() == 0
+    with pytest.raises(CollectionError, match="NaN or infinite"):
+        points.search(vectors[1], 1)
+
+
+def test_wrong_dimension_and_counts_are_refused(points: Collection):
+    with pytest.raises(CollectionError, match="vectors of 4 values"):
+        fill(points, np.ones((3, 5), np.float32))
+    with pytest.raises(CollectionError, match="vectors of 4 values"):
+        points.search(np.ones(3, np.float32), 1)
+    with pytest.raises(CollectionError, match="do not match"):
+        points.upsert(ids(2), np.ones((3, 4), np.float32), [{}] * 3)
+
+
+def test_k_below_one_is_refused_and_k_above_the_size_gives_all(points: Collection):
+    fill(points, np.ones((3, 4), np.float32))
+    with pytest.raises(CollectionError, match="at least 1"):
+        points.search(np.ones(4, np.float32), 0)
+    assert len(points.search(np.ones(4, np.float32), 1000)) == 3
+
+
+def test_metadata_is_remembered_but_the_encoder_stays(engine: Engine, points: Collection):
+    points.remember(replace(METADATA, source="t", background=(0.5, 0.1, 3), fingerprint="other", dimension=9))
+    points.close()
+    reopened = engine.open("points")
+    assert reopened.metadata == replace(METADATA, source="t", background=(0.5, 0.1, 3))
+    assert engine.metadata("points") == reopened.metadata
+
+
+def test_engine_lists_creates_and_deletes(engine: Engine, points: Collection):
+    engine.create("other", METADATA).close()
+    assert engine.names() == ["other", "points"]
+    with pytest.raises(CollectionError, match="already"):
+        engine.create("other", METADATA)
+    engine.delete("other")
+    assert engine.names() == ["points"]
+    with pytest.raises(CollectionError, match=r"no collection 'other' in .* \(there are: points\)"):
+        engine.open("other")
+
+
+def test_another_encoder_is_refused_naming_both(points: Collection):
+    check_encoder("points", points.metadata, METADATA.fingerprint, "here")
+    with pytest.raises(CollectionError, match=r"0123456789abcdef .*model 'm'.* elsewhere is encoder fedcba"):
+        check_encoder("points", points.metadata, "fedcba", "elsewhere")
+
+
+def test_a_replacement_takes_the_place_only_when_it_is_whole(engine: Engine, points: Collection):
+    fill(points, np.ones((3, 4), np.float32))
+    points.close()
+    wider = replace(METADATA, dimension=2, fingerprint="new")
+    with pytest.raises(RuntimeError), engine.replacement("points", wider) as collection:
+        collection.upsert(ids(1), np.ones((1, 2), np.float32), [{}])
+        raise RuntimeError
+    with _opened(engine) as kept:
+        assert kept.count() == 3
+    with engine.replacement("points", wider) as collection:
+        collection.upsert(ids(1), np.ones((1, 2), np.float32), [{}])
+    with _opened(engine) as replaced:
+        assert replaced.count() == 1
+        assert replaced.metadata.fingerprint == "new"
+    assert engine.names() == ["points"]
+
+
+class _opened:
+    def __init__(self, engine: Engine) -> None:
+        self._collection = engine.open("points")
+
+    def __enter__(self) -> Collection:
+        return self._collection
+
+    def __exit__(self, *_: object) -> None:
+        self._collection.close()

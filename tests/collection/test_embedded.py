@@ -1,0 +1,127 @@
+"""What is particular to Qdrant Edge: folders, locks, kills, and the index."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from collection.embedded import INDEX_PAYS_ABOVE, EmbeddedEngine
+from collection.interface import CollectionBusyError, CollectionError
+from tests.collection.test_contract import METADATA, fill, ids
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> EmbeddedEngine:
+    return EmbeddedEngine(tmp_path / "collections", patience=0)
+
+
+def in_another_process(engine: EmbeddedEngine, code: str) -> subprocess.Popen[str]:
+    """Run code with an `engine` and wait until it prints a line."""
+    head = f"""
+        import sys, numpy as np
+        from pathlib import Path
+        from collection.embedded import EmbeddedEngine
+        from tests.collection.test_contract import METADATA, fill, ids
+        engine = EmbeddedEngine(Path({str(engine.folder)!r}))
+    """
+    script = textwrap.dedent(head) + textwrap.dedent(code)
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path.cwd()
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def test_what_another_process_holds_is_said_to_be_in_use(engine: EmbeddedEngine):
+    engine.create("held", METADATA).close()
+    process = in_another_process(engine, "c = engine.open('held'); print('ready', flush=True); sys.stdin.read()")
+    try:
+        with pytest.raises(CollectionBusyError, match="'held' is in use by another process"):
+            engine.open("held")
+        # One that waits gets it once the other lets go.
+        patient = EmbeddedEngine(engine.folder, patience=30)
+        assert process.stdin is not None
+        process.stdin.close()
+        patient.open("held").close()
+    finally:
+        process.wait(timeout=30)
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def test_a_killed_process_loses_nothing_it_was_told_is_stored(engine: EmbeddedEngine):
+    process = in_another_process(
+        engine,
+        """
+        c = engine.create('killed', METADATA)
+        fill(c, np.ones((1000, 4), np.float32), [3] * 1000)
+        print('ready', flush=True)
+        sys.stdin.read()
+        """,
+    )
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    collection = engine.open("killed")
+    assert collection.count() == 1000
+    assert collection.count(where={"label": [3]}) == 1000
+    collection.close()
+
+
+def test_a_replacement_killed_between_its_renames_leaves_the_old_collection(engine: EmbeddedEngine):
+    collection = engine.create("old", METADATA)
+    fill(collection, np.ones((3, 4), np.float32))
+    collection.close()
+    (engine.folder / "old").rename(engine.folder / ".old.replaced")
+    assert engine.names() == ["old"]
+    recovered = engine.open("old")
+    assert recovered.count() == 3
+    recovered.close()
+
+
+def test_leftovers_of_killed_processes_are_not_listed(engine: EmbeddedEngine):
+    engine.create("whole", METADATA).close()
+    (engine.folder / ".half.x1y2").mkdir()
+    (engine.folder / "empty").mkdir()
+    assert engine.names() == ["whole"]
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "../up", "a/b", ".hidden", "a" * 200, "trailing.", "nul\0"])
+def test_names_that_are_no_folder_names_are_refused(engine: EmbeddedEngine, name: str):
+    with pytest.raises(CollectionError, match="cannot name a collection"):
+        engine.create(name, METADATA)
+
+
+def test_names_with_unicode_and_spaces_are_welcome(engine: EmbeddedEngine):
+    engine.create("münchen käse 2", METADATA).close()
+    assert engine.names() == ["münchen käse 2"]
+
+
+def test_a_damaged_card_is_refused_by_name(engine: EmbeddedEngine):
+    engine.create("c", METADATA).close()
+    (engine.folder / "c" / "collection.json").write_text("{}")
+    with pytest.raises(CollectionError, match=r"collection\.json is damaged"):
+        engine.open("c")
+
+
+def test_the_index_finds_what_exact_search_finds(engine: EmbeddedEngine):
+    collection = engine.create("indexed", METADATA)
+    vectors = np.random.default_rng(0).random((20_000, 4), np.float32)
+    for start in range(0, len(vectors), 5_000):
+        collection.upsert(ids(len(vectors))[start : start + 5_000], vectors[start : start + 5_000], [{}] * 5_000)
+    assert 20_000 * 4 < INDEX_PAYS_ABOVE
+    assert not collection.index_pays()
+    exact = collection.search_batch(vectors[:50] + 0.01, 10, exact=True)
+    assert collection.info().indexed == 0
+    collection.build_index()
+    assert collection.info().indexed == 20_000
+    served = collection.search_batch(vectors[:50] + 0.01, 10)
+    shares = [len({h.id for h in a} & {h.id for h in b}) / 10 for a, b in zip(exact, served, strict=True)]
+    assert np.mean(shares) > 0.95
+    assert collection.count() == 20_000
+    collection.close()

@@ -1,0 +1,86 @@
+"""What the tests share: a home of their own, pictures, and digits ingested once."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import cbir
+
+#: Enough to search with; the article's 20 are for benchmarks.
+EPOCHS = 2
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_settings_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep the user's own collections and caches out of the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CBIR_HOME", str(tmp_path_factory.mktemp("nobody")))
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
+        patch.delenv("QDRANT_URL", raising=False)
+        yield
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty CBIR_HOME."""
+    place = tmp_path / "home"
+    monkeypatch.setenv("CBIR_HOME", str(place))
+    return place
+
+
+@pytest.fixture(scope="session")
+def _trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    place = tmp_path_factory.mktemp("digits") / "home"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CBIR_HOME", str(place))
+        report = cbir.ingest("digits", epochs=EPOCHS)
+    assert report.trained
+    assert report.points == 1500
+    return place
+
+
+@pytest.fixture
+def digits(_trained: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A CBIR_HOME with the bundled digits ingested; to be read only."""
+    monkeypatch.setenv("CBIR_HOME", str(_trained))
+    return _trained
+
+
+@pytest.fixture
+def bundle(_trained: Path) -> Path:
+    """A trained model bundle."""
+    return _trained / "models" / "digits"
+
+
+@pytest.fixture(scope="session")
+def mnist_data() -> Path:
+    """The folder that holds `mnist/`, named by CBIR_DATA."""
+    folder = os.environ.get("CBIR_DATA")
+    if not folder or not (Path(folder) / "mnist").is_dir():
+        pytest.skip("MNIST is not here: name the folder that holds mnist/ with CBIR_DATA")
+    return Path(folder)
+
+
+def picture(seed: int = 0, size: tuple[int, int] = (28, 28)) -> Image.Image:
+    """A grey picture: a light blob on black, different for each seed."""
+    generator = np.random.default_rng(seed)
+    y, x = np.mgrid[: size[1], : size[0]]
+    centre, width = generator.uniform(0.3, 0.7, 2), generator.uniform(0.05, 0.2, 2)
+    blob = np.exp(-(((x / size[0] - centre[0]) / width[0]) ** 2) - ((y / size[1] - centre[1]) / width[1]) ** 2)
+    return Image.fromarray((255 * blob).astype(np.uint8))
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    """A folder with two class folders of three pictures each."""
+    folder = tmp_path / "pictures"
+    for number, label in enumerate(("münchen käse", "b")):
+        (folder / label).mkdir(parents=True)
+        for index in range(3):
+            picture(10 * number + index).save(folder / label / f"{index}.png")
+    return folder

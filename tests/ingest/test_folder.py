@@ -1,0 +1,60 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from ingest.catalogue import collection_name, open_source
+from ingest.folder import FolderSource
+from ingest.source import SourceError
+from tests.conftest import picture
+
+
+def test_classes_take_turns_and_name_the_labels(pictures: Path):
+    items = list(FolderSource(pictures).items())
+    assert [item.label for item in items] == ["b", "münchen käse"] * 3
+    assert items[1].uri == str(pictures / "münchen käse" / "0.png")
+    assert items[1].open().size == (28, 28)
+    assert len({item.id for item in items}) == 6
+
+
+def test_a_flat_folder_has_no_labels(tmp_path: Path):
+    for name in ("b.JPG", "a.jpeg", "c.Png"):
+        picture().convert("RGB").save(tmp_path / name)
+    (tmp_path / "notes.txt").write_text("no picture")
+    (tmp_path / ".hidden.png").write_bytes(b"")
+    items = list(FolderSource(tmp_path).items())
+    assert [Path(item.uri).name for item in items] == ["a.jpeg", "b.JPG", "c.Png"]
+    assert {item.label for item in items} == {None}
+
+
+def test_what_lies_deeper_is_counted_not_silently_left_out(pictures: Path):
+    (pictures / "b" / "deep" / "deeper").mkdir(parents=True)
+    picture().save(pictures / "b" / "deep" / "deeper" / "x.png")
+    source = FolderSource(pictures)
+    assert (len(source), source.passed_over) == (6, 1)
+
+
+def test_a_changed_file_has_another_stamp(pictures: Path):
+    before = {item.uri: item.payload for item in FolderSource(pictures).items()}
+    changed = pictures / "b" / "1.png"
+    os.utime(changed, (1, 1))
+    after = {item.uri: item.payload for item in FolderSource(pictures).items()}
+    assert [uri for uri in before if before[uri] != after[uri]] == [str(changed)]
+
+
+def test_an_empty_folder_is_refused(tmp_path: Path):
+    with pytest.raises(SourceError, match="holds no PNG or JPEG pictures"):
+        FolderSource(tmp_path)
+
+
+def test_an_unknown_source_is_refused_naming_those_there_are():
+    with pytest.raises(SourceError, match="no source 'nothing'.*digits, mnist, fashion-mnist"):
+        open_source("nothing")
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [("digits", "digits"), ("/photos/Käse 2", "Käse 2"), ("/a/.hidden", "hidden"), ("/a/b:c", "b-c"), ("/", "pictures")],
+)
+def test_collections_are_named_after_their_source(source: str, name: str):
+    assert collection_name(source) == name

@@ -1,0 +1,117 @@
+import json
+import shutil
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from model.architecture import article_autoencoder
+from model.bundle import read_bundle, write_bundle
+from model.encoder import ModelError
+from model.export import encoder_of, fingerprint_of, load_keras, preprocessing_of
+from model.image import to_unit
+
+
+def test_bundle_holds_a_runnable_encoder_and_what_it_was_trained_on(bundle: Path):
+    loaded = read_bundle(bundle)
+    assert sorted(p.name for p in bundle.iterdir()) == ["autoencoder.keras", "encoder.onnx", "model.json"]
+    assert loaded.dimension == 128
+    assert loaded.preprocessing.shape == (28, 28, 1)
+    assert loaded.card["trained_on"] == "digits"
+    assert loaded.card["images"] == 1500
+    assert loaded.card["recipe"] == {"epochs": 2, "batch_size": 128, "noise": 0.5, "seed": 0}
+    assert len(loaded.card["history"]["loss"]) == 2
+
+
+def test_onnx_features_are_keras_s(bundle: Path):
+    images = np.random.default_rng(0).integers(0, 256, (300, 28, 28, 1), np.uint8)
+    loaded = read_bundle(bundle)
+    features = loaded.encoder().encode(images)
+    assert features.dtype == np.float32
+    code = np.asarray(encoder_of(loaded.autoencoder())(to_unit(images)))
+    np.testing.assert_allclose(features, code, atol=1e-5)
+    assert loaded.encoder(threads=1).encode(images[:0]).shape == (0, 128)
+
+
+def test_fingerprint_is_of_weights_and_preprocessing(bundle: Path):
+    model = read_bundle(bundle).autoencoder()
+    preprocessing = preprocessing_of(model)
+    assert fingerprint_of(encoder_of(model), preprocessing) == read_bundle(bundle).fingerprint
+    weights = model.get_weights()
+    weights[0] = weights[0] + 1e-6
+    model.set_weights(weights)
+    assert fingerprint_of(encoder_of(model), preprocessing) != read_bundle(bundle).fingerprint
+
+
+def test_decoder_is_no_part_of_the_fingerprint():
+    one, other = article_autoencoder(3), article_autoencoder(3)
+    weights = other.get_weights()
+    weights[-1] = weights[-1] + 1
+    other.set_weights(weights)
+    assert fingerprint_of(encoder_of(one), preprocessing_of(one)) == fingerprint_of(
+        encoder_of(other), preprocessing_of(other)
+    )
+
+
+def test_a_bundle_is_whole_or_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("model.export.write_onnx", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        write_bundle(tmp_path / "models" / "m", article_autoencoder(0))
+    assert list((tmp_path / "models").iterdir()) == []
+
+
+@pytest.mark.parametrize("damage", ["graph changed", "graph missing", "card damaged", "card missing"])
+def test_damaged_bundles_are_refused(bundle: Path, tmp_path: Path, damage: str):
+    copy = tmp_path / "copy"
+    shutil.copytree(bundle, copy)
+    if damage == "graph changed":
+        (copy / "encoder.onnx").write_bytes((copy / "encoder.onnx").read_bytes() + b"\0")
+    elif damage == "graph missing":
+        (copy / "encoder.onnx").unlink()
+    elif damage == "card damaged":
+        (copy / "model.json").write_text(json.dumps({"fingerprint": "x"}))
+    else:
+        (copy / "model.json").unlink()
+    with pytest.raises(ModelError, match="copy"):
+        read_bundle(copy).encoder()
+
+
+def test_images_of_another_shape_or_with_nan_are_refused(bundle: Path):
+    encoder = read_bundle(bundle).encoder()
+    with pytest.raises(ModelError, match="28x28x1"):
+        encoder.encode(np.zeros((2, 32, 32, 3), np.uint8))
+    with pytest.raises(ModelError, match="NaN"):
+        encoder.encode(np.full((1, 28, 28, 1), np.nan, np.float32))
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_a_model_without_an_encoder_layer_is_refused(tmp_path: Path, suffix: str):
+    model = keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Flatten(name="flat")])
+    model.save(tmp_path / f"model{suffix}")
+    with pytest.raises(ModelError, match=r"no layer named 'encoder' \(its layers: flat\)"):
+        load_keras(tmp_path / f"model{suffix}")
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_a_model_that_wants_to_run_code_is_refused(tmp_path: Path, suffix: str):
+    ran = tmp_path / "ran"
+    name = str(ran)
+    code = keras.layers.Lambda(lambda x: (open(name, "w").close(), x)[1], name="encoder")  # noqa: PTH123, SIM115
+    model = keras.Sequential([keras.Input((28, 28, 1)), code])
+    model.save(tmp_path / f"model{suffix}")
+    ran.unlink(missing_ok=True)
+    with pytest.raises(ModelError, match="run code"):
+        load_keras(tmp_path / f"model{suffix}")
+    assert not ran.exists()
+
+
+def test_files_that_are_no_models_are_refused(tmp_path: Path):
+    (tmp_path / "model.keras").write_bytes(b"nothing")
+    with pytest.raises(ModelError, match=r"model\.keras cannot be loaded"):
+        load_keras(tmp_path / "model.keras")
+    with pytest.raises(ModelError, match="does not exist"):
+        load_keras(tmp_path / "missing.h5")
