@@ -129,9 +129,9 @@ def _download(name: str, place: Path, looked_in: Sequence[Path]) -> None:
         for file, sha256 in zip(names, dataset.sha256, strict=True):
             download(f"{dataset.url}{file}.gz", place / f"{file}.gz", sha256)
     except SourceError as error:
-        looked = ", ".join(str(folder) for folder in looked_in) or "no folder given"
+        looked = ", ".join(str(folder) for folder in (*looked_in, place))
         raise SourceError(
-            f"{name} is not in {looked} nor in {place}, and downloading failed ({error}). Put its four "
-            f"IDX files or {name}.npz there, name their folder with --data-dir or CBIR_DATA, "
+            f"{name} was not found in {looked}, and downloading failed ({error}). Put its four IDX files or "
+            f"{name}.npz into {place}, name the folder that holds them with --data-dir or CBIR_DATA, "
             "or start with the bundled digits: cbir ingest digits"
         ) from None

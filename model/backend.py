@@ -28,12 +28,33 @@ def keras() -> types.ModuleType:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         with _muted_stderr():
-            return importlib.import_module("keras")
+            module = importlib.import_module("keras")
+            if module.backend.backend() == "tensorflow":
+                _one_thread_an_operation()
+            return module
     except ImportError as error:
         raise CbirError(
             f"training, importing and denoising need Keras and TensorFlow ({error}); "
             "install them with: pip install 'cbir[train]'"
         ) from None
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _one_thread_an_operation() -> None:
+    """Let TensorFlow run operations side by side, one thread each, as `model.faster` needs.
+
+    Possible only before its first operation; if somebody has used TensorFlow in
+    this process already, their threads stay.
+    """
+    import tensorflow as tf
+
+    with contextlib.suppress(RuntimeError):
+        tf.config.threading.set_intra_op_parallelism_threads(1)
+        tf.config.threading.set_inter_op_parallelism_threads(cores())
 
 
 @contextlib.contextmanager

@@ -15,31 +15,17 @@ a PyTorch loop (benchmarks/training.py):
 """
 
 import itertools
-import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from model.backend import keras
+from model.backend import cores, keras
 
 if TYPE_CHECKING:
     from keras import Model
 
 #: Below 16 images a tower's operations are too small to be worth a slice.
 MOST_TOWERS = 8
-
-
-def use_cores() -> None:
-    """Let operations run side by side, one thread each, if TensorFlow has not started yet."""
-    if keras().backend.backend() != "tensorflow":
-        return
-    import tensorflow as tf
-
-    try:
-        tf.config.threading.set_intra_op_parallelism_threads(1)
-        tf.config.threading.set_inter_op_parallelism_threads(_cores())
-    except RuntimeError:
-        pass  # already running, with the threads somebody else chose
 
 
 def fast_twin(autoencoder: "Model", towers: int | None = None) -> "Model":
@@ -62,7 +48,7 @@ def fast_twin(autoencoder: "Model", towers: int | None = None) -> "Model":
     upsampling, last = autoencoder.layers[-2:]
     phases = _PhaseConv2D(last)(upsampling.input)
     tower = k.Model(autoencoder.input, phases)
-    count = min(towers or _cores(), MOST_TOWERS)
+    count = min(towers or cores(), MOST_TOWERS)
     if count == 1:
         return tower
     return k.Model(autoencoder.input, _Towers(tower, count)(autoencoder.input))
@@ -72,10 +58,6 @@ def to_phases(images: np.ndarray) -> np.ndarray:
     """Rearrange (n, h, w, 1) into (n, h/2, w/2, 4): pixel (2i+a, 2j+b) goes to (i, j, 2a+b)."""
     n, h, w, _ = images.shape
     return images.reshape(n, h // 2, 2, w // 2, 2).transpose(0, 1, 3, 2, 4).reshape(n, h // 2, w // 2, 4)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _phase_matrix() -> np.ndarray:
@@ -116,6 +98,11 @@ def _Towers(tower: "Model", count: int) -> Any:  # noqa: N802
         def call(self, images: Any) -> Any:
             size = ops.shape(images)[0]
             edges = [size * i // count for i in range(count + 1)]
-            return ops.concatenate([self.tower(images[a:b]) for a, b in itertools.pairwise(edges)])
+
+            def side_by_side() -> Any:
+                return ops.concatenate([self.tower(images[a:b]) for a, b in itertools.pairwise(edges)])
+
+            # The last batch of an epoch may have fewer images than there are towers.
+            return ops.cond(size >= count, side_by_side, lambda: self.tower(images))
 
     return Towers()

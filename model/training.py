@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from model.backend import keras
-from model.faster import fast_twin, to_phases, use_cores
+from model.faster import fast_twin, to_phases
 from model.image import to_unit
 from model.progress import Progress, silent
 from model.recipe import History, Recipe
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 #: Adadelta's default when the article was written; Keras 3's 0.001 hardly learns.
 LEARNING_RATE = 1.0
 
+#: From images, recipe and epoch to (noisy, clean) float32 batches.
+Batches = Callable[[np.ndarray, Recipe, int], Iterator[tuple[np.ndarray, np.ndarray]]]
+
 
 def train(
     autoencoder: "Model",
@@ -38,6 +41,7 @@ def train(
     held_out: np.ndarray | None = None,
     checkpoint: Path | None = None,
     progress: Progress = silent,
+    batches: Batches | None = None,
 ) -> History:
     """Train the denoising autoencoder in place.
 
@@ -53,12 +57,14 @@ def train(
         Written whole after each epoch and read at the start, so that the same
         call goes on where an interrupted one stopped. The caller deletes it.
     progress : Progress
+    batches : callable, optional
+        Draws an epoch's (noisy, clean) batches; `noisy_batches` by default.
 
     Returns
     -------
     History
     """
-    use_cores()
+    batches = batches or noisy_batches
     twin = fast_twin(autoencoder)
     twin.compile(
         optimizer=keras().optimizers.Adadelta(LEARNING_RATE),
@@ -67,14 +73,14 @@ def train(
     twin.optimizer.build(twin.trainable_variables)
     identity = _identity(images, recipe)
     history = _restore(checkpoint, twin, identity)
-    batches = -(-len(images) // recipe.batch_size)
+    steps = -(-len(images) // recipe.batch_size)
     for epoch in range(len(history.loss), recipe.epochs):
         total = loss = 0.0
-        for step, (noisy, clean) in enumerate(noisy_batches(images, recipe, epoch)):
+        for step, (noisy, clean) in enumerate(batches(images, recipe, epoch)):
             total += float(twin.train_on_batch(noisy, to_phases(clean)))
             loss = total / (step + 1)
             note = f"epoch {epoch + 1}/{recipe.epochs}, loss {loss:.4f}"
-            progress("train", epoch * batches + step + 1, recipe.epochs * batches, note)
+            progress("train", epoch * steps + step + 1, recipe.epochs * steps, note)
         validation = history.validation
         if held_out is not None and len(held_out):
             validation = (*validation, _validation_loss(twin, held_out, recipe))

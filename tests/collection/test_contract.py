@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -182,25 +183,19 @@ def test_a_replacement_takes_the_place_only_when_it_is_whole(engine: Engine, poi
     fill(points, np.ones((3, 4), np.float32))
     points.close()
     wider = replace(METADATA, dimension=2, fingerprint="new")
-    with pytest.raises(RuntimeError), engine.replacement("points", wider) as collection:
-        collection.upsert(ids(1), np.ones((1, 2), np.float32), [{}])
-        raise RuntimeError
-    with _opened(engine) as kept:
+
+    def replace_with_one(fail: bool) -> None:
+        with engine.replacement("points", wider) as collection:
+            collection.upsert(ids(1), np.ones((1, 2), np.float32), [{}])
+            if fail:
+                raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        replace_with_one(fail=True)
+    with closing(engine.open("points")) as kept:
         assert kept.count() == 3
-    with engine.replacement("points", wider) as collection:
-        collection.upsert(ids(1), np.ones((1, 2), np.float32), [{}])
-    with _opened(engine) as replaced:
+    replace_with_one(fail=False)
+    with closing(engine.open("points")) as replaced:
         assert replaced.count() == 1
         assert replaced.metadata.fingerprint == "new"
     assert engine.names() == ["points"]
-
-
-class _opened:
-    def __init__(self, engine: Engine) -> None:
-        self._collection = engine.open("points")
-
-    def __enter__(self) -> Collection:
-        return self._collection
-
-    def __exit__(self, *_: object) -> None:
-        self._collection.close()

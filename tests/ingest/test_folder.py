@@ -48,13 +48,19 @@ def test_an_empty_folder_is_refused(tmp_path: Path):
 
 
 def test_an_unknown_source_is_refused_naming_those_there_are():
-    with pytest.raises(SourceError, match="no source 'nothing'.*digits, mnist, fashion-mnist"):
+    with pytest.raises(SourceError, match=r"no source 'nothing'.*digits, mnist, fashion-mnist"):
         open_source("nothing")
 
 
 @pytest.mark.parametrize(
     ("source", "name"),
-    [("digits", "digits"), ("/photos/Käse 2", "Käse 2"), ("/a/.hidden", "hidden"), ("/a/b:c", "b-c"), ("/", "pictures")],
+    [
+        ("digits", "digits"),
+        ("/photos/Käse 2", "Käse 2"),
+        ("/a/.hidden", "hidden"),
+        ("/a/b:c", "b-c"),
+        ("/", "pictures"),
+    ],
 )
 def test_collections_are_named_after_their_source(source: str, name: str):
     assert collection_name(source) == name

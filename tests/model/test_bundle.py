@@ -100,7 +100,7 @@ def test_a_model_without_an_encoder_layer_is_refused(tmp_path: Path, suffix: str
 def test_a_model_that_wants_to_run_code_is_refused(tmp_path: Path, suffix: str):
     ran = tmp_path / "ran"
     name = str(ran)
-    code = keras.layers.Lambda(lambda x: (open(name, "w").close(), x)[1], name="encoder")  # noqa: PTH123, SIM115
+    code = keras.layers.Lambda(lambda x: (open(name, "w").close(), x)[1], name="encoder")  # noqa: PTH123
     model = keras.Sequential([keras.Input((28, 28, 1)), code])
     model.save(tmp_path / f"model{suffix}")
     ran.unlink(missing_ok=True)

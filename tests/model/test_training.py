@@ -46,10 +46,10 @@ def test_architecture_is_the_article_s():
     assert autoencoder.count_params() == 4385
 
 
-@pytest.mark.parametrize("towers", [1, 2, 3])
-def test_fast_twin_computes_the_same_with_the_same_weights(towers: int):
+@pytest.mark.parametrize(("towers", "count"), [(1, 7), (2, 7), (3, 7), (3, 1)])
+def test_fast_twin_computes_the_same_with_the_same_weights(towers: int, count: int):
     autoencoder = article_autoencoder(1)
-    noise = np.random.default_rng(0).random((7, 28, 28, 1), np.float32)
+    noise = np.random.default_rng(0).random((count, 28, 28, 1), np.float32)
     twin = fast_twin(autoencoder, towers)
     logits = np.asarray(twin(noise))
     restored = np.asarray(autoencoder(noise))

@@ -1,0 +1,19 @@
+"""`python -m benchmarks [NAME ...]`: all, or those named."""
+
+import sys
+
+from benchmarks import article, ingest, search, training
+
+ALL = {"training": training.main, "ingest": ingest.main, "search": search.main, "article": article.main}
+
+
+def main() -> None:
+    names = sys.argv[1:] or list(ALL)
+    unknown = [name for name in names if name not in ALL]
+    if unknown:
+        sys.exit(f"no benchmark {', '.join(unknown)}; there are {', '.join(ALL)}")
+    for name in names:
+        ALL[name]()
+
+
+main()

@@ -1,0 +1,95 @@
+"""What the measurements share: MNIST, a trained model, processes, tables."""
+
+import json
+import os
+import platform
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+import cbir
+from cbir.settings import settings
+from ingest.catalogue import open_source
+from ingest.source import Source
+
+#: Trained models and filled collections are kept from one call to the next.
+RESULTS = Path("bench-results")
+
+
+def mnist() -> Source:
+    """Open MNIST as the command line would."""
+    try:
+        return open_source("mnist", settings().data, settings().cache)
+    except cbir.CbirError as error:
+        sys.exit(f"the benchmarks measure on MNIST: {error}")
+
+
+@contextmanager
+def home(name: str | None = None) -> Iterator[Path]:
+    """Work in a CBIR_HOME of its own: a kept one if it has a name."""
+    before = os.environ.get("CBIR_HOME")
+    with tempfile.TemporaryDirectory() as temporary:
+        place = (RESULTS / name).absolute() if name else Path(temporary)
+        os.environ["CBIR_HOME"] = str(place)
+        try:
+            yield place
+        finally:
+            os.environ.pop("CBIR_HOME", None)
+            if before is not None:
+                os.environ["CBIR_HOME"] = before
+
+
+def trained(seed: int = 0) -> Path:
+    """Return a CBIR_HOME with MNIST ingested by the article's recipe, made if it is not there."""
+    with home(f"article-{seed}") as place:
+        print(f"training on MNIST, seed {seed}, unless kept in {place}", file=sys.stderr, flush=True)
+        cbir.ingest("mnist", seed=seed)
+    return place
+
+
+@dataclass(frozen=True)
+class Timed:
+    """A finished process: wall seconds, peak memory of the largest child so far in bytes, standard output."""
+
+    seconds: float
+    peak: int
+    output: str
+
+
+def timed(arguments: Sequence[str], **environment: str) -> Timed:
+    """Run a Python process to its end."""
+    start = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, *arguments], capture_output=True, text=True, env={**os.environ, **environment}
+    )
+    seconds = time.perf_counter() - start
+    if done.returncode:
+        sys.exit(f"{' '.join(arguments)} failed:\n{done.stderr[-2000:]}")
+    return Timed(seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024, done.stdout)
+
+
+def last_json(output: str) -> Any:
+    """Read the JSON on the last line of a process's output."""
+    return json.loads(output.strip().splitlines()[-1])
+
+
+def show(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print a table, and the machine it holds for."""
+    drawn = Table(title=title, title_justify="left", title_style="bold")
+    for number, column in enumerate(columns):
+        drawn.add_column(column, justify="right" if number else "left")
+    for row in rows:
+        drawn.add_row(*(str(cell) for cell in row))
+    console = Console(width=110)
+    console.print(drawn)
+    console.print(f"{os.cpu_count()} cores, {platform.machine()}, Python {platform.python_version()}\n", style="dim")

@@ -1,0 +1,206 @@
+"""The command line in a process of its own, as users and other programs meet it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from collection.embedded import EmbeddedEngine
+from tests.conftest import picture
+
+
+def run(*arguments: object, code: int = 0, **environment: str) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, "-m", "cbir", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, **environment},
+    )
+    assert done.returncode == code, done.stderr
+    return done
+
+
+def failure(*arguments: object) -> str:
+    """Run a command that must fail with one line on standard error, and return that line."""
+    done = run(*arguments, code=1)
+    assert done.stdout == ""
+    *before, last = done.stderr.strip().splitlines()
+    assert all(line.startswith("cbir: collection") for line in before), done.stderr
+    assert last.startswith("cbir: ")
+    return last
+
+
+def test_ingest_document(home: Path, pictures: Path, bundle: Path):
+    (pictures / "b" / "bad.png").write_text("no picture")
+    done = run("ingest", pictures, "--model", bundle, "--json")
+    document = json.loads(done.stdout)
+    assert {k: document[k] for k in ("collection", "points", "ingested", "skipped")} == {
+        "collection": "pictures",
+        "points": 6,
+        "ingested": 6,
+        "skipped": 1,
+    }
+    assert document["model"].keys() == {"path", "trained", "fingerprint"}
+    assert document["model"]["trained"] is False
+    assert document["seconds"].keys() == {"train", "encode", "upsert", "index"}
+    assert document["unreadable"][0]["uri"].endswith("bad.png")
+    assert "skipped: " in done.stderr
+
+
+def test_search_document_for_several_images(digits: Path):
+    images = ["digits:queries/0", "digits:queries/1"]
+    document = json.loads(run("search", *images, "-k", "3", "--json").stdout)
+    assert document["collection"] == "digits"
+    assert [query["image"] for query in document["queries"]] == images
+    hits = document["queries"][0]["hits"]
+    assert [hit["distance"] for hit in hits] == sorted(hit["distance"] for hit in hits)
+    assert hits[0].keys() >= {"id", "distance", "label", "uri"}
+    assert isinstance(hits[0]["label"], int)
+
+
+def test_search_for_people_says_which_collection_and_draws_a_strip(digits: Path, tmp_path: Path):
+    done = run("search", "digits:queries/0", "-k", "2", "--save", tmp_path / "strip.png")
+    assert "digits:database/" in done.stdout
+    assert "cbir: collection 'digits'" in done.stderr
+    with Image.open(tmp_path / "strip.png") as strip:
+        assert strip.width == 12 + 3 * 132
+
+
+def test_labels_with_unicode_and_spaces(home: Path, pictures: Path, bundle: Path):
+    run("ingest", pictures, "--model", bundle)
+    image = pictures / "b" / "0.png"
+    document = json.loads(run("search", image, "--label", "münchen käse", "--json").stdout)
+    assert {hit["label"] for hit in document["queries"][0]["hits"]} == {"münchen käse"}
+    nothing = run("search", image, "--label", "none such", "--json")
+    assert json.loads(nothing.stdout)["queries"][0]["hits"] == []
+    assert "no image in 'pictures' has the label none such" in nothing.stderr
+
+
+def test_number_labels_filter_numbers(digits: Path):
+    document = json.loads(run("search", "digits:queries/0", "--label", "4", "--json").stdout)
+    assert {hit["label"] for hit in document["queries"][0]["hits"]} == {4}
+
+
+def test_evaluate_document_and_scoring_again(digits: Path):
+    document = json.loads(run("evaluate", "--queries", "30", "--depth", "10", "--depth", "100", "--json").stdout)
+    assert {k: document[k] for k in ("collection", "database", "queries")} == {
+        "collection": "digits",
+        "database": 1500,
+        "queries": 30,
+    }
+    assert document["lrap"].keys() == document["map_at"].keys() == {"10", "100"}
+    assert document["precision_at"].keys() == document["recall_at"].keys() == {"1", "10", "100"}
+    assert 0 < document["map"] < document["lrap"]["10"] <= 1
+    assert document["ann_recall_at_10"] == 1
+    with Image.open(document["curve"]) as curve:
+        assert curve.width > 500
+    again = json.loads(run("evaluate", "--from-run", document["run"], "--depth", "10", "--json").stdout)
+    assert again["lrap"] == {"10": document["lrap"]["10"]}
+    assert "LRAP" in run("evaluate", "--from-run", document["run"]).stdout
+
+
+def test_embed_is_the_vector_that_is_searched_with(digits: Path):
+    document = json.loads(run("embed", "digits:database/17").stdout)
+    assert document.keys() == {"image", "collection", "fingerprint", "vector"}
+    collection = EmbeddedEngine(digits / "collections").open("digits")
+    hit = collection.search(np.array(document["vector"], np.float32), 1)[0]
+    collection.close()
+    assert (hit.uri, round(hit.distance, 4)) == ("digits:database/17", 0)
+
+
+def test_denoise_draws_noisy_over_denoised(digits: Path, tmp_path: Path):
+    document = json.loads(run("denoise", "--save", tmp_path / "d.png", "--count", "4", "--json").stdout)
+    assert document["picture"] == str(tmp_path / "d.png")
+    with Image.open(tmp_path / "d.png") as drawn:
+        assert drawn.size == (12 + 4 * 132, 12 + 2 * 132)
+        noisy, denoised = np.asarray(drawn.convert("L"))[[72, 72 + 132]]
+    roughness = [np.abs(np.diff(row.astype(int))).mean() for row in (noisy, denoised)]
+    assert roughness[1] < roughness[0] / 2
+
+
+def test_info(digits: Path, home: Path):
+    document = json.loads(run("info", "--json", CBIR_HOME=str(digits)).stdout)
+    (collection,) = document["collections"]
+    assert (collection["name"], collection["points"], document["default"]) == ("digits", 1500, "digits")
+    assert Path(collection["path"]).is_dir()
+    assert [model["name"] for model in document["models"]] == ["digits"]
+    assert "1,500" in run("info", CBIR_HOME=str(digits)).stdout
+    assert "cbir ingest" in run("info", CBIR_HOME=str(home)).stdout
+
+
+def test_info_while_another_process_holds_the_collection(digits: Path):
+    held = EmbeddedEngine(digits / "collections").open("digits")
+    try:
+        document = json.loads(run("info", "--json").stdout)
+        assert document["collections"][0]["points"] is None
+        assert "in use by another process" in failure("search", "digits:queries/0")
+    finally:
+        held.close()
+
+
+def test_without_a_name_the_collection_ingested_last_is_used(home: Path, pictures: Path, bundle: Path):
+    run("ingest", pictures / "b", "--model", bundle)
+    run("ingest", pictures, "--model", bundle)
+    run("ingest", pictures / "b")
+    assert json.loads(run("search", pictures / "b" / "0.png", "--json").stdout)["collection"] == "b"
+
+
+def test_bad_queries(digits: Path, tmp_path: Path):
+    (tmp_path / "text.png").write_text("no picture")
+    assert "does not exist" in failure("search", tmp_path / "missing.png")
+    assert "is a folder" in failure("search", tmp_path)
+    assert "not a picture" in failure("search", tmp_path / "text.png")
+    assert "no run" in failure("evaluate", "--from-run", tmp_path / "run.npz")
+
+
+def test_unknown_collections_name_those_there_are(digits: Path, home: Path):
+    done = run("search", "x.png", "-c", "nothing", code=1, CBIR_HOME=str(digits))
+    assert "there are: digits" in done.stderr
+    assert "cbir ingest" in run("search", "x.png", code=1, CBIR_HOME=str(home)).stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["search", "x.png", "-k", "0"],
+        ["ingest", "--limit", "0"],
+        ["ingest", "--epochs", "0"],
+        ["evaluate", "--depth", "0"],
+        ["search"],
+        ["nonsense"],
+    ],
+)
+def test_wrong_usage_is_exit_2(home: Path, arguments: list[str]):
+    done = run(*arguments, code=2)
+    assert "Traceback" not in done.stderr
+    assert not home.exists()
+
+
+def test_debug_shows_the_traceback_wherever_it_stands(home: Path):
+    for arguments in (["--debug", "search", "x.png"], ["search", "x.png", "--debug"]):
+        done = run(*arguments, code=1)
+        assert "Traceback" in done.stderr
+        assert done.stderr.strip().splitlines()[-1].startswith("cbir: ")
+
+
+def test_a_closed_pipe_is_no_error(digits: Path):
+    command = f"{sys.executable} -m cbir search digits:queries/0 -k 1500 | head -n 1"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True)
+    assert "Traceback" not in done.stderr
+    assert "BrokenPipe" not in done.stderr
+
+
+def test_the_picture_of_a_changed_home_is_not_needed_to_search(home: Path, pictures: Path, bundle: Path):
+    run("ingest", pictures, "--model", bundle)
+    query = pictures.parent / "query.png"
+    picture(5).save(query)
+    pictures.rename(pictures.with_name("moved"))
+    done = run("search", query, "--save", pictures.parent / "strip.png", "--json")
+    assert len(json.loads(done.stdout)["queries"][0]["hits"]) == 6
+    assert json.loads(run("evaluate", "--json").stdout)["queries"] == 6

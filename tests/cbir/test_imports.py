@@ -1,0 +1,54 @@
+"""A search must start fast: what it imports is checked in a fresh process."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HEAVY = {"tensorflow", "keras", "sklearn", "scipy", "matplotlib", "qdrant_client", "pooch", "requests", "h5py"}
+
+
+def modules_after(code: str) -> set[str]:
+    script = f"import sys\n{code}\nprint('\\n' + ' '.join(m for m in sys.modules if '.' not in m), file=sys.stderr)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return set(done.stderr.splitlines()[-1].split())
+
+
+def test_importing_search_is_light():
+    names = [f"search.{path.stem}" for path in Path("search").glob("*.py") if path.stem != "__init__"]
+    assert not modules_after(f"import {', '.join(names)}") & HEAVY
+
+
+def test_importing_cbir_imports_nothing_heavy():
+    loaded = modules_after("import cbir")
+    assert not loaded & (HEAVY | {"numpy", "onnxruntime", "qdrant_edge", "PIL", "typer"})
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_a_search_imports_nothing_heavy(digits: Path, tmp_path: Path, as_json: bool):
+    from ingest.digits import digits as load_digits
+
+    load_digits().picture("digits:queries/4").save(tmp_path / "q.png")
+    arguments = ["cbir", "search", str(tmp_path / "q.png"), *(["--json"] if as_json else [])]
+    code = f"""
+sys.argv = {arguments!r}
+from cbir.cli import main
+try:
+    main()
+except SystemExit as end:
+    assert not end.code
+"""
+    loaded = modules_after(code)
+    assert not loaded & HEAVY
+    assert loaded >= {"onnxruntime", "qdrant_edge"}
+
+
+def test_public_names_are_there():
+    import cbir
+
+    for name in cbir.__all__:
+        assert getattr(cbir, name).__doc__
+    assert set(cbir.__all__) <= set(dir(cbir))
+    with pytest.raises(AttributeError):
+        _ = cbir.nothing

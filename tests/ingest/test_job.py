@@ -1,0 +1,245 @@
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import cbir
+from collection.embedded import EmbeddedEngine
+from model.bundle import copy_bundle, read_bundle
+from tests.conftest import picture
+
+
+def run_cbir(*arguments: str, limit: int | None = None, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a process of its own; `limit` is the largest file it may write, in bytes."""
+
+    def limited() -> None:
+        if limit is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    return subprocess.run(
+        [sys.executable, "-m", "cbir", *arguments], capture_output=True, text=True, preexec_fn=limited, timeout=120
+    )
+
+
+def test_ingesting_twice_changes_nothing(home: Path, pictures: Path, bundle: Path):
+    first = cbir.ingest(pictures, model=bundle)
+    assert (first.points, first.ingested, first.unchanged, first.trained) == (6, 6, 0, False)
+    again = cbir.ingest(pictures)
+    assert (again.points, again.ingested, again.unchanged, again.trained) == (6, 0, 6, False)
+    assert again.model.fingerprint == read_bundle(bundle).fingerprint
+
+
+def test_only_what_is_new_or_changed_is_encoded(home: Path, pictures: Path, bundle: Path):
+    cbir.ingest(pictures, model=bundle)
+    picture(99).save(pictures / "b" / "new.png")
+    picture(98).save(pictures / "b" / "0.png")
+    os.utime(pictures / "b" / "0.png", (1, 1))
+    report = cbir.ingest(pictures)
+    assert (report.points, report.ingested, report.unchanged) == (7, 2, 5)
+    with cbir.open("pictures") as searcher:
+        for name in ("new.png", "0.png"):
+            best = searcher.search(pictures / "b" / name, 1)[0]
+            assert best.uri == str(pictures / "b" / name)
+            assert best.distance == pytest.approx(0, abs=1e-3)
+
+
+def test_bad_files_are_skipped_and_reported(home: Path, pictures: Path, bundle: Path):
+    (pictures / "b" / "text.png").write_text("no picture")
+    (pictures / "b" / "empty.jpg").touch()
+    (pictures / "b" / "gone.png").symlink_to(pictures / "nowhere.png")
+    report = cbir.ingest(pictures, model=bundle)
+    assert (report.points, report.ingested) == (6, 6)
+    assert sorted(Path(uri).name for uri, _ in report.unreadable) == ["empty.jpg", "gone.png", "text.png"]
+    assert all(reason for _, reason in report.unreadable)
+
+
+def test_a_constant_picture_is_stored_like_any_other(home: Path, pictures: Path, bundle: Path):
+    Image.new("L", (5, 9), 77).save(pictures / "b" / "plain.png")
+    assert cbir.ingest(pictures, model=bundle).points == 7
+
+
+def test_payloads_hold_what_other_tools_need(home: Path, pictures: Path, bundle: Path):
+    cbir.ingest(pictures, model=bundle)
+    path = pictures / "münchen käse" / "1.png"
+    with cbir.open("pictures") as searcher:
+        hit = searcher.search(path, 1)[0]
+    assert hit.payload == {
+        "label": "münchen käse",
+        "uri": str(path),
+        "source": str(pictures),
+        "bytes": path.stat().st_size,
+        "modified": int(path.stat().st_mtime),
+    }
+
+
+def test_limit_takes_a_fair_sample(home: Path, pictures: Path, bundle: Path):
+    assert cbir.ingest(pictures, model=bundle, limit=4).points == 4
+    with cbir.open("pictures") as searcher:
+        assert searcher.collection.count(where={"label": ["b"]}) == 2
+
+
+def test_a_source_of_one_picture_is_enough(home: Path, tmp_path: Path):
+    (tmp_path / "one").mkdir()
+    picture(3).save(tmp_path / "one" / "only.png")
+    report = cbir.ingest(tmp_path / "one", epochs=1)
+    assert (report.points, report.trained) == (1, True)
+    with cbir.open() as searcher:
+        assert [Path(hit.uri).name for hit in searcher.search(tmp_path / "one" / "only.png", 10)] == ["only.png"]
+
+
+def test_a_source_without_a_readable_picture_is_refused(home: Path, tmp_path: Path):
+    (tmp_path / "bad.png").write_text("no picture")
+    with pytest.raises(cbir.CbirError, match="not one of the 1 pictures"):
+        cbir.ingest(tmp_path, epochs=1)
+    assert cbir.overview().collections == []
+
+
+@pytest.fixture
+def other_bundle(tmp_path: Path) -> Path:
+    """The same network with other weights."""
+    from model.architecture import article_autoencoder
+    from model.bundle import write_bundle
+
+    return write_bundle(tmp_path / "other", article_autoencoder(42)).path
+
+
+def test_another_encoder_is_refused_naming_both(home: Path, pictures: Path, bundle: Path, other_bundle: Path):
+    cbir.ingest(pictures, model=bundle)
+    with pytest.raises(cbir.CbirError) as raised:
+        cbir.ingest(pictures, model=other_bundle)
+    assert read_bundle(bundle).fingerprint in str(raised.value)
+    assert read_bundle(other_bundle).fingerprint in str(raised.value)
+    assert cbir.ingest(pictures).unchanged == 6
+
+
+def test_a_search_with_another_encoder_is_refused(home: Path, pictures: Path, bundle: Path, other_bundle: Path):
+    cbir.ingest(pictures, model=bundle)
+    (home / "models" / "pictures").rename(home / "aside")
+    copy_bundle(read_bundle(other_bundle), home / "models" / "pictures")
+    with pytest.raises(cbir.CbirError, match="was filled by encoder"):
+        cbir.open("pictures")
+    # The failed attempt holds nothing.
+    EmbeddedEngine(home / "collections", patience=0).open("pictures").close()
+
+
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_a_keras_file_is_adopted_once(home: Path, pictures: Path, bundle: Path, tmp_path: Path, suffix: str):
+    model = read_bundle(bundle).autoencoder()
+    model.save(tmp_path / f"mine{suffix}")
+    report = cbir.ingest(pictures, model=tmp_path / f"mine{suffix}")
+    assert (report.points, report.trained) == (6, False)
+    assert report.model.path == home / "models" / "pictures"
+    assert report.model.fingerprint == read_bundle(bundle).fingerprint
+    assert cbir.ingest(pictures, model=tmp_path / f"mine{suffix}").unchanged == 6
+    assert [b.name for b in cbir.overview().models] == ["pictures"]
+
+
+def test_retrain_replaces_model_and_points(home: Path, pictures: Path, bundle: Path):
+    first = cbir.ingest(pictures, model=bundle)
+    again = cbir.ingest(pictures, retrain=True, epochs=1, seed=7)
+    assert again.trained
+    assert again.model.fingerprint != first.model.fingerprint
+    assert (again.points, again.ingested) == (6, 6)
+    with cbir.open("pictures") as searcher:
+        assert searcher.bundle.fingerprint == again.model.fingerprint
+
+
+def interrupt_at(stage: str, done: int) -> Callable[..., None]:
+    def progress(current: str, so_far: int, total: int | None, note: str = "") -> None:
+        if current == stage and so_far >= done:
+            raise KeyboardInterrupt
+
+    return progress
+
+
+def test_a_stopped_ingest_keeps_what_it_stored_and_goes_on(home: Path, bundle: Path):
+    with pytest.raises(KeyboardInterrupt):
+        cbir.ingest("digits", model=bundle, progress=interrupt_at("encode", 500))
+    with cbir.open("digits") as searcher:
+        stored = searcher.info().points
+        assert 500 <= stored < 1500
+        assert len(searcher.search("digits:queries/0", 5)) == 5
+    report = cbir.ingest("digits")
+    assert (report.points, report.ingested, report.unchanged) == (1500, 1500 - stored, stored)
+
+
+def test_a_stopped_retrain_leaves_the_old_collection(home: Path, pictures: Path, bundle: Path):
+    first = cbir.ingest(pictures, model=bundle)
+    with pytest.raises(KeyboardInterrupt):
+        cbir.ingest(pictures, retrain=True, epochs=1, progress=interrupt_at("encode", 1))
+    with cbir.open("pictures") as searcher:
+        assert searcher.info().points == 6
+        assert searcher.bundle.fingerprint == first.model.fingerprint
+    assert [p.name for p in (home / "collections").iterdir()] == ["pictures"]
+
+
+def test_ctrl_c_in_training_leaves_no_half_model_and_training_goes_on(home: Path):
+    arguments = [sys.executable, "-m", "cbir", "ingest", "digits", "--limit", "64", "--epochs", "4000"]
+    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    checkpoint = home / "models" / ".digits.training.npz"
+    deadline = time.monotonic() + 90
+    while not checkpoint.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=30)
+    assert process.returncode == 130, errors
+    assert errors.strip().splitlines()[-1].startswith("cbir: stopped")
+    assert "Traceback" not in errors
+    assert [p.name for p in (home / "models").iterdir()] == [checkpoint.name]
+    with np.load(checkpoint) as state:
+        assert len(state["loss"]) >= 1
+    assert cbir.overview().collections == []
+
+
+@pytest.mark.parametrize("limit", [1_000, 200_000])
+def test_a_full_disk_is_said_in_one_line_and_nothing_is_half_written(
+    home: Path, pictures: Path, bundle: Path, limit: int
+):
+    """Files may not grow beyond the limit: the system refuses as it does on a full disk."""
+    failed = run_cbir("ingest", str(pictures), "--model", str(bundle), limit=limit)
+    assert failed.returncode == 1
+    assert "Traceback" not in failed.stderr
+    assert "File too large" in failed.stderr.strip().splitlines()[-1]
+    assert cbir.overview().collections == []
+    for bundles in cbir.overview().models:
+        bundles.encoder()
+    assert cbir.ingest(pictures, model=bundle).points == 6
+
+
+def test_a_place_that_cannot_be_written_is_said_in_one_line(
+    tmp_path: Path, pictures: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("CBIR_HOME", str(tmp_path / "file" / "home"))
+    with pytest.raises(cbir.CbirError, match="cannot write to"):
+        cbir.ingest(pictures, model=bundle)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"limit": 0},
+        {"epochs": 0},
+        {"batch_size": 0},
+        {"noise": -1.0},
+        {"noise": float("nan")},
+        {"seed": -1},
+        {"retrain": True, "model": "m"},
+        {"model": "nothing.txt"},
+        {"model": "missing.keras"},
+        {"collection": "a/b"},
+    ],
+)
+def test_arguments_that_make_no_sense_are_refused(home: Path, bundle: Path, wrong: dict[str, object]):
+    arguments = {"model": bundle, **wrong} if "collection" in wrong else wrong
+    with pytest.raises(cbir.CbirError):
+        cbir.ingest("digits", **arguments)  # type: ignore[arg-type]
+    assert cbir.overview().collections == []

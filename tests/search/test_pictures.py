@@ -1,0 +1,58 @@
+"""Sheets, strips and curves: what can be told of a picture without looking at it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import cbir
+from cbir.api import save_picture
+from collection.interface import Hit
+from search.sheet import CELL, Cell, sheet
+from search.strip import strip
+from tests.conftest import picture
+
+
+def hits(*uris: str) -> list[Hit]:
+    return [Hit("id", 1.25, "münchen käse und noch viel mehr dazu", uri, {}) for uri in uris]
+
+
+def test_a_strip_shows_query_and_hits_in_order(tmp_path: Path):
+    shades = {"a": 40, "b": 120, "c": 200}
+    drawn = strip(
+        [("q", Image.new("L", (9, 9), 250))],
+        [hits(*shades)],
+        lambda uri: Image.new("L", (20, 20), shades[uri]),
+    )
+    middle = np.asarray(drawn.convert("L"))[12 + CELL // 2]
+    centres = [12 + CELL // 2 + column * (CELL + 12) for column in range(4)]
+    assert middle[centres].tolist() == [250, 40, 120, 200]
+
+
+def test_a_hit_that_is_gone_leaves_a_frame(tmp_path: Path):
+    def gone(uri: str) -> Image.Image:
+        raise cbir.CbirError(uri)
+
+    drawn = strip([("q", picture())], [hits("gone")], gone)
+    assert drawn.width == 12 + 2 * (CELL + 12)
+
+
+def test_small_pictures_keep_their_pixels_and_long_ones_their_shape():
+    checks = Image.fromarray(np.array([[0, 255], [255, 0]], np.uint8))
+    drawn = np.asarray(sheet([[Cell(checks)]]).convert("L"))[12 : 12 + CELL, 12 : 12 + CELL]
+    assert set(np.unique(drawn)) == {0, 255}
+    long = np.asarray(sheet([[Cell(Image.new("L", (400, 100), 0))]]).convert("L"))
+    assert (long == 0).sum() == CELL * CELL // 4
+
+
+def test_rows_of_different_length(tmp_path: Path):
+    drawn = sheet([[Cell(picture())] * 3, [Cell(picture(), "title", "note")]])
+    assert drawn.width == 12 + 3 * (CELL + 12)
+    assert save_picture(drawn, tmp_path / "deep" / "sheet.png").exists()
+
+
+def test_a_picture_without_a_known_suffix_is_refused_and_nothing_left(tmp_path: Path):
+    with pytest.raises(cbir.CbirError, match="suffix"):
+        save_picture(picture(), tmp_path / "sheet.nothing")
+    assert list(tmp_path.iterdir()) == []
