@@ -13,7 +13,7 @@ step() {
 # A fresh demo each time: training is part of what it shows.
 rm -rf "$CBIR_HOME"
 step ingest digits
-step search digits:queries/4 -k 5 --save "$OUT/strip.png"
+step search digits:queries/7 -k 5 --save "$OUT/strip.png"
 step evaluate --collection digits
 step denoise --save "$OUT/denoised.png"
 cp "$CBIR_HOME"/runs/digits-*/curve.png "$OUT/curve.png"

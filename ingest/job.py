@@ -189,9 +189,14 @@ def _build_index(collection: Collection, wanted: bool | None, progress: Progress
 
     worker = threading.Thread(target=build, daemon=True)
     worker.start()
-    while worker.is_alive():
-        worker.join(0.2)
-        progress("index", 0, None, f"{time.perf_counter() - start:.0f} s")
+    try:
+        while worker.is_alive():
+            worker.join(0.2)
+            progress("index", 0, None, f"{time.perf_counter() - start:.0f} s")
+    except KeyboardInterrupt:
+        # Qdrant cannot be interrupted here, and closing waits for it.
+        progress("index", 0, None, "stopping once Qdrant has finished")
+        raise
     if failures:
         raise failures[0]
     progress("index", 1, 1, f"{time.perf_counter() - start:.0f} s")
