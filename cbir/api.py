@@ -6,6 +6,7 @@ returns plain results. Heavy imports happen inside the function that needs them.
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from cbir.errors import CbirError
 from cbir.settings import Settings, settings
 from model.progress import Progress, silent
+from model.whole import write_whole
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -218,7 +220,7 @@ def evaluate(
     CbirError
         No labels, no queries, no such run.
     """
-    from search.curve import draw_curve
+    from search.curve import curve
     from search.run import load_run, save_run
     from search.scores import score
 
@@ -235,9 +237,10 @@ def evaluate(
     with _writing(path.parent):
         if from_run is None:
             save_run(run, path)
-        (path.parent / "scores.json").write_text(json.dumps(evaluation.as_json(), indent=2) + "\n", encoding="utf-8")
+        document = json.dumps(evaluation.as_json(), indent=2, ensure_ascii=False) + "\n"
+        write_whole(path.parent / "scores.json", document.encode())
         title = f"{run.collection}: {run.database:,} images, {len(run):,} queries"
-        draw_curve(scores, title, evaluation.curve)
+        write_whole(evaluation.curve, curve(scores, title))
     return evaluation
 
 
@@ -353,17 +356,16 @@ def default_collection() -> str:
 
 def save_picture(picture: Image.Image, path: str | Path) -> Path:
     """Write a picture in the format of the path's suffix, whole or not at all."""
+    from PIL import Image
+
     path = Path(path).expanduser().absolute()
-    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
+    kind = Image.registered_extensions().get(path.suffix.lower())
+    if kind not in Image.SAVE:
+        raise CbirError(f"{path} has no suffix of a picture format; try {path.name}.png")
+    content = io.BytesIO()
+    picture.save(content, format=kind)
     with _writing(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            picture.save(partial)
-            partial.replace(path)
-        except ValueError:
-            raise CbirError(f"{path} has no suffix of a picture format; try {path.name}.png") from None
-        finally:
-            partial.unlink(missing_ok=True)
+        write_whole(path, content.getbuffer())
     return path
 
 

@@ -5,12 +5,10 @@
 beside its place and renamed into it.
 """
 
-import contextlib
 import hashlib
 import json
 import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from model.encoder import Encoder, ModelError
 from model.image import Preprocessing
 from model.recipe import History, Recipe
+from model.whole import whole_folder
 
 if TYPE_CHECKING:
     from keras import Model
@@ -123,7 +122,7 @@ def write_bundle(
 
     encoder = encoder_of(autoencoder)
     preprocessing = preprocessing_of(autoencoder)
-    with _staged(path) as folder:
+    with whole_folder(path) as folder:
         autoencoder.save(folder / _KERAS)
         write_onnx(encoder, folder / _ONNX)
         card = {
@@ -147,25 +146,11 @@ def write_bundle(
 
 def copy_bundle(bundle: Bundle, path: Path) -> Bundle:
     """Copy a bundle to a place that does not exist yet, all or nothing."""
-    with _staged(path) as folder:
+    with whole_folder(path) as folder:
         for name in (_KERAS, _ONNX, _CARD):
             if (bundle.path / name).exists():
                 shutil.copyfile(bundle.path / name, folder / name)
     return read_bundle(path)
-
-
-@contextlib.contextmanager
-def _staged(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder that becomes `path` if the block ends well and vanishes if not."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    try:
-        yield folder
-        folder.chmod(0o755)
-        folder.rename(path)
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
 
 
 def _sha256(path: Path) -> str:

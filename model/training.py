@@ -7,8 +7,8 @@ memorised, and scores the same (see benchmarks/article.py).
 """
 
 import hashlib
+import io
 import json
-import os
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
@@ -22,6 +22,7 @@ from model.faster import fast_twin, to_phases
 from model.image import to_unit
 from model.progress import Progress, silent
 from model.recipe import History, Recipe
+from model.whole import write_whole
 
 if TYPE_CHECKING:
     from keras import Model
@@ -121,12 +122,9 @@ def _identity(images: np.ndarray, recipe: Recipe) -> str:
 def _save(path: Path, twin: "Model", identity: str, history: History) -> None:
     state: dict[str, Any] = {f"weight_{i}": w for i, w in enumerate(twin.get_weights())}
     state |= {f"optimizer_{i}": np.asarray(v) for i, v in enumerate(twin.optimizer.variables)}
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
-        np.savez(file, identity=identity, loss=history.loss, validation=history.validation, **state)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    content = io.BytesIO()
+    np.savez(content, identity=identity, loss=history.loss, validation=history.validation, **state)
+    write_whole(path, content.getbuffer())
 
 
 def _restore(path: Path | None, twin: "Model", identity: str) -> History:

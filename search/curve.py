@@ -3,20 +3,23 @@
 In: scores. Out: a PNG.
 """
 
-from pathlib import Path
+import io
 
 from search.scores import Scores
 
 
-def draw_curve(scores: Scores, title: str, path: Path) -> None:
-    """Write the score curve.
+def curve(scores: Scores, title: str) -> bytes:
+    """Draw the score curve.
 
     Parameters
     ----------
     scores : Scores
     title : str
-    path : Path
-        A `.png`.
+
+    Returns
+    -------
+    bytes
+        A PNG.
     """
     # Not pyplot: it keeps global state and looks for a display.
     from matplotlib.figure import Figure
@@ -35,4 +38,6 @@ def draw_curve(scores: Scores, title: str, path: Path) -> None:
     axes.set_title(title)
     axes.grid(which="both", alpha=0.25)
     axes.legend()
-    figure.savefig(path)
+    content = io.BytesIO()
+    figure.savefig(content, format="png")
+    return content.getvalue()

@@ -7,7 +7,6 @@ first hits by id. 1,000 queries over 60,000 images take a few megabytes.
 
 import io
 import json
-import os
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from cbir.errors import CbirError
+from model.whole import write_whole
 
 
 class RunError(CbirError):
@@ -71,15 +71,9 @@ _ARRAYS = ("relevant", "tied", "exact_ids", "exact_distances", "served_ids", "se
 def save_run(run: Run, path: Path) -> None:
     """Write a run, whole or not at all."""
     facts = {"collection": run.collection, "database": run.database, "ranks": run.ranks, "about": run.about}
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, facts=json.dumps(facts), **{name: getattr(run, name) for name in _ARRAYS})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("wb") as file:
-        file.write(buffer.getbuffer())
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    content = io.BytesIO()
+    np.savez_compressed(content, facts=json.dumps(facts), **{name: getattr(run, name) for name in _ARRAYS})
+    write_whole(path, content.getbuffer())
 
 
 def load_run(path: Path) -> Run:

@@ -1,0 +1,34 @@
+"""The README must stay true to what can be typed."""
+
+import re
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from cbir.cli import app
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_every_command_and_option_is_explained(name: str):
+    assert f"cbir {name}" in README
+    options = {option for parameter in COMMANDS[name].params for option in parameter.opts if option.startswith("--")}
+    missing = {option for option in options if not re.search(rf"{option}(?![\w-])", README)}
+    assert not missing
+
+
+def test_every_option_it_names_exists():
+    known = {o for c in COMMANDS.values() for p in c.params for o in (*p.opts, *p.secondary_opts)} | {"--debug"}
+    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)) <= known
+
+
+def test_every_picture_and_make_target_exists():
+    for picture in re.findall(r"!\[[^\]]+\]\(([^)]+)\)", README):
+        assert (ROOT / picture).is_file()
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for target in set(re.findall(r"\bmake ([a-z]+)\b", README)) - {"alone"}:
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE)
