@@ -13,7 +13,7 @@ help: ## Show this list
 	@awk -F ': .*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(READY) ## Set up, then train, ingest, search and evaluate the bundled digits
-	@CBIR_HOME=$(DEMO)/home BIN=$(BIN) OUT=$(DEMO) sh ./demo.sh
+	@BIN=$(BIN) OUT=$(DEMO) sh ./demo.sh
 
 test: $(READY) lint ## Set up, then lint, types and the whole test suite
 	@$(BIN)/python -m pytest

@@ -1,7 +1,9 @@
 #!/bin/sh
 # The main job on the bundled digits, as `make demo` runs it: no download, under a minute.
 set -eu
-: "${BIN:=.venv/bin}" "${OUT:=demo}" "${CBIR_HOME:=$OUT/home}"
+: "${BIN:=.venv/bin}" "${OUT:=demo}"
+# Its own home, whatever the user's is: it is emptied below.
+CBIR_HOME=$OUT/home
 export CBIR_HOME
 mkdir -p "$OUT"
 

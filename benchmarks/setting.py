@@ -3,7 +3,6 @@
 import json
 import os
 import platform
-import resource
 import subprocess
 import sys
 import tempfile
@@ -59,7 +58,7 @@ def trained(seed: int = 0) -> Path:
 
 @dataclass(frozen=True)
 class Timed:
-    """A finished process: wall seconds, peak memory of the largest child so far in bytes, standard output."""
+    """A finished process: wall seconds, peak memory in bytes, standard output."""
 
     seconds: float
     peak: int
@@ -68,14 +67,19 @@ class Timed:
 
 def timed(arguments: Sequence[str], **environment: str) -> Timed:
     """Run a Python process to its end."""
-    start = time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, *arguments], capture_output=True, text=True, env={**os.environ, **environment}
-    )
-    seconds = time.perf_counter() - start
-    if done.returncode:
-        sys.exit(f"{' '.join(arguments)} failed:\n{done.stderr[-2000:]}")
-    return Timed(seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024, done.stdout)
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:
+        start = time.perf_counter()
+        process = subprocess.Popen(
+            [sys.executable, *arguments], stdout=out, stderr=errors, env={**os.environ, **environment}
+        )
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - start
+        process.returncode = os.waitstatus_to_exitcode(status)
+        for file in (out, errors):
+            file.seek(0)
+        if process.returncode:
+            sys.exit(f"{' '.join(arguments)} failed:\n{errors.read().decode()[-2000:]}")
+        return Timed(seconds, usage.ru_maxrss * 1024, out.read().decode())
 
 
 def last_json(output: str) -> Any:

@@ -8,23 +8,27 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cbir.errors import CbirError
+from cbir.errors import CbirError, reason
 from cbir.settings import Settings, settings
 from model.progress import Progress, silent
 from model.whole import write_whole
 
 if TYPE_CHECKING:
+    import numpy as np
     from PIL import Image
 
     from collection.interface import Engine, Info, Metadata
     from ingest.job import Report
+    from ingest.source import Item
     from model.bundle import Bundle
+    from model.image import Preprocessing
     from search.run import Run
     from search.scores import Scores
     from search.searcher import Searcher
@@ -88,12 +92,21 @@ def ingest(
     if model is not None and retrain:
         raise CbirError("a model to use and training again exclude each other; name one of --model and --retrain")
     where = settings(data_dir)
-    name = str(collection or collection_name(str(source)))
+    engine = _engine(where)
+    opened = open_source(str(source), where.data, where.cache)
+    name = collection_name(str(source)) if collection is None else collection
+    if collection is None and name in engine.names():
+        known = () if retrain else engine.metadata(name).sources
+        if known and opened.name not in known:
+            raise CbirError(
+                f"collection '{name}' holds {', '.join(known)}; name another for {opened.name} with --collection, "
+                f"or add to this one with: --collection {name}"
+            )
     with _writing(where.home):
         return run(
-            open_source(str(source), where.data, where.cache),
+            opened,
             name,
-            _engine(where),
+            engine,
             where.models,
             model=Path(model) if model is not None else None,
             retrain=retrain,
@@ -130,14 +143,9 @@ def open(collection: str | None = None, *, data_dir: str | Path | None = None) -
 
     where = settings(data_dir)
     engine = _engine(where)
-    name = collection or default_collection()
+    name = default_collection() if collection is None else collection
     bundle = read_bundle(where.models / engine.metadata(name).model)
-    opened = engine.open(name)
-    try:
-        return Searcher(opened, bundle, picture_opener(where.data, where.cache))
-    except BaseException:
-        opened.close()
-        raise
+    return Searcher(engine, name, bundle, picture_opener(where.data, where.cache))
 
 
 @dataclass(frozen=True)
@@ -148,18 +156,16 @@ class Evaluation:
     ----------
     run : Run
     scores : Scores
+    run_file : Path
+        The stored run.
     folder : Path
-        Holds `run.npz`, `scores.json` and `curve.png`.
+        Holds `scores.json` and `curve.png`.
     """
 
     run: Run
     scores: Scores
+    run_file: Path
     folder: Path
-
-    @property
-    def run_file(self) -> Path:
-        """The stored run."""
-        return self.folder / "run.npz"
 
     @property
     def curve(self) -> Path:
@@ -206,7 +212,7 @@ def evaluate(
     seed : int
         Draws the queries.
     from_run : str or Path, optional
-        Score this stored run (or its folder) again; nothing is searched.
+        Score this stored run (or its folder) again, into a new folder; nothing is searched.
     data_dir : str or Path, optional
         Where `mnist` and `fashion-mnist` lie.
     progress : callable
@@ -222,23 +228,25 @@ def evaluate(
     """
     from search.curve import curve
     from search.run import load_run, save_run
-    from search.scores import score
+    from search.scores import check_depths, score
 
     where = settings(data_dir)
+    check_depths(depths or ())
     if from_run is not None:
-        path = Path(from_run)
+        path = Path(from_run).expanduser().absolute()
         path = path / "run.npz" if path.is_dir() else path
         run = load_run(path)
     else:
         run = _searched(collection, where, queries, seed, data_dir, progress)
-        path = where.runs / f"{run.collection}-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}" / "run.npz"
-    scores = score(run, depths)
-    evaluation = Evaluation(run, scores, path.parent)
-    with _writing(path.parent):
+    folder = where.runs / f"{run.collection}-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"
+    with _writing(folder):
         if from_run is None:
+            path = folder / "run.npz"
             save_run(run, path)
+        scores = score(run, depths)
+        evaluation = Evaluation(run, scores, path, folder)
         document = json.dumps(evaluation.as_json(), indent=2, ensure_ascii=False) + "\n"
-        write_whole(path.parent / "scores.json", document.encode())
+        write_whole(folder / "scores.json", document.encode())
         title = f"{run.collection}: {run.database:,} images, {len(run):,} queries"
         write_whole(evaluation.curve, curve(scores, title))
     return evaluation
@@ -284,27 +292,30 @@ def denoise(
     if count < 1:
         raise CbirError(f"count must be at least 1, not {count}")
     where = settings(data_dir)
-    metadata = _engine(where).metadata(collection or default_collection())
+    metadata = _engine(where).metadata(default_collection() if collection is None else collection)
     bundle = read_bundle(where.models / metadata.model)
     recipe = bundle.card.get("recipe") or {}
-    source = open_source(metadata.source, where.data, where.cache)
+    source = open_source(metadata.sources[0], where.data, where.cache)
     items = source.queries() or list(source.items())
-    chosen = [items[i] for i in np.random.default_rng(seed).permutation(len(items))[:count]]
-    pixels = np.stack([bundle.preprocessing.pixels(item.open()) for item in chosen])
+    shuffled = (items[i] for i in np.random.default_rng(seed).permutation(len(items)))
+    pixels = _readable_pixels(shuffled, bundle.preprocessing, count)
+    if not pixels:
+        raise CbirError(f"not one picture of {source.name} can be read")
     strength = recipe.get("noise", 0.5) if noise is None else noise
-    rows = denoise_pixels(bundle.autoencoder(), pixels, noise=strength, seed=seed)
+    rows = denoise_pixels(bundle.autoencoder(), np.stack(pixels), noise=strength, seed=seed)
     cells = [[Cell(Image.fromarray(image.squeeze())) for image in row] for row in rows]
     return save_picture(sheet(cells), path)
 
 
 @dataclass(frozen=True)
 class CollectionSummary:
-    """A collection without opening it for long; `info` is None while another process holds it."""
+    """A collection; `problem` says why `info` or `metadata` is None: in use, or damaged."""
 
     name: str
     path: Path
-    metadata: Metadata
+    metadata: Metadata | None
     info: Info | None
+    problem: str
 
 
 @dataclass(frozen=True)
@@ -320,22 +331,26 @@ class Overview:
 def overview() -> Overview:
     """List collections and models with their sizes and places."""
     from collection.embedded import EmbeddedEngine
-    from collection.interface import CollectionBusyError
+    from collection.interface import CollectionBusyError, CollectionError
     from ingest.learn import bundles
 
     where = settings()
     engine = EmbeddedEngine(where.collections, patience=0)
     summaries = []
     for name in engine.names():
-        info = None
+        metadata = info = None
+        problem = ""
         try:
+            metadata = engine.metadata(name)
             opened = engine.open(name)
             info = opened.info()
             opened.close()
         except CollectionBusyError:
-            pass
-        summaries.append(CollectionSummary(name, engine.folder / name, engine.metadata(name), info))
-    default = default_collection() if summaries else None
+            problem = "in use"
+        except CollectionError as error:
+            problem = str(error)
+        summaries.append(CollectionSummary(name, engine.folder / name, metadata, info, problem))
+    default = default_collection() if any(s.metadata for s in summaries) else None
     return Overview(where.home, summaries, bundles(where.models), default)
 
 
@@ -347,11 +362,17 @@ def default_collection() -> str:
     CbirError
         If there is none.
     """
+    from collection.interface import CollectionError
+
     engine = _engine(settings())
-    names = engine.names()
-    if not names:
+    updated = {}
+    for name in engine.names():
+        # A damaged one must not stand in the way of the others.
+        with suppress(CollectionError):
+            updated[name] = engine.metadata(name).updated
+    if not updated:
         raise CbirError("there is no collection yet; make one with: cbir ingest")
-    return max(names, key=lambda name: engine.metadata(name).updated)
+    return max(updated, key=lambda name: updated[name])
 
 
 def save_picture(picture: Image.Image, path: str | Path) -> Path:
@@ -363,10 +384,26 @@ def save_picture(picture: Image.Image, path: str | Path) -> Path:
     if kind not in Image.SAVE:
         raise CbirError(f"{path} has no suffix of a picture format; try {path.name}.png")
     content = io.BytesIO()
-    picture.save(content, format=kind)
+    try:
+        picture.save(content, format=kind)
+    except (OSError, ValueError) as error:
+        raise CbirError(f"{path} cannot be written as {kind} ({reason(error)}); try {path.stem}.png") from None
     with _writing(path.parent):
         write_whole(path, content.getbuffer())
     return path
+
+
+def _readable_pixels(items: Iterable[Item], preprocessing: Preprocessing, count: int) -> list[np.ndarray]:
+    """Return the pixels of the first `count` items that can be read, each (h, w, c) uint8."""
+    from model.image import ImageError
+
+    found: list[np.ndarray] = []
+    for item in items:
+        with suppress(ImageError):
+            found.append(preprocessing.pixels(item.open()))
+        if len(found) == count:
+            break
+    return found
 
 
 def _engine(where: Settings) -> Engine:
@@ -382,9 +419,9 @@ def _searched(
     from search.evaluate import evaluate as search_queries
 
     with open(collection, data_dir=data_dir) as searcher:
-        source = searcher.metadata.source
         # A folder holds nothing back, and may be gone by now.
-        held_out = open_source(source, where.data, where.cache).queries() if source in NAMES else []
+        datasets = [source for source in searcher.metadata.sources if source in NAMES]
+        held_out = [q for name in datasets for q in open_source(name, where.data, where.cache).queries()]
         return search_queries(searcher, held_out, queries=queries, seed=seed, progress=progress)
 
 

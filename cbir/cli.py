@@ -50,6 +50,8 @@ def ingest(
     ] = None,
     data_dir: DataDir = None,
     json_: Json = False,
+    *,
+    context: typer.Context,
 ) -> None:
     """Train or load an encoder, encode every image, store the features in Qdrant."""
     from cbir.console import bars
@@ -69,10 +71,14 @@ def ingest(
             data_dir=data_dir,
             progress=progress,
         )
+    if not done.trained:
+        given = [n for n in ("epochs", "batch_size", "noise", "seed") if _was_given(context, n)]
+        if given:
+            note(f"{', '.join(given)} not used: there is a model; train again with --retrain")
     for _, reason in done.unreadable:
         note(f"skipped: {reason}")
     if done.passed_over:
-        note(f"{done.passed_over} pictures deeper than one folder level were not looked at")
+        note(f"{done.passed_over} pictures deeper than one folder level, or not named in UTF-8, were not looked at")
     if json_:
         _print_json(report.ingest_document(done))
     else:
@@ -95,12 +101,15 @@ def search(
     """Find the stored images that look most like each query image."""
     with api.open(_named(collection), data_dir=data_dir) as searcher:
         found = searcher.search_many(images, k, labels=_labels(label), exact=exact, invert=invert)
-        name = searcher.name
-        if save is not None:
-            from search.strip import strip
+    name = searcher.name
+    if save is not None:
+        from search.strip import strip
 
-            queries = [(Path(i).name if Path(i).exists() else i, searcher.open_picture(i)) for i in images]
-            note(f"picture: {api.save_picture(strip(queries, found, searcher.open_picture), save)}")
+        queries = [(Path(i).name if Path(i).exists() else i, searcher.open_picture(i)) for i in images]
+        drawn, missing = strip(queries, found, searcher.open_picture)
+        if missing:
+            note(f"not every hit can be shown: {missing}")
+        note(f"picture: {api.save_picture(drawn, save)}")
     if label and not any(found):
         note(f"no image in '{name}' has the label {' or '.join(label)}")
     if json_:
@@ -199,12 +208,17 @@ def _named(collection: str | None) -> str:
     return name
 
 
+def _was_given(context: typer.Context, parameter: str) -> bool:
+    source = context.get_parameter_source(parameter)
+    return source is not None and source.name == "COMMANDLINE"
+
+
 def _labels(texts: list[str] | None) -> list[int | str] | None:
     """Read labels: `7` means the number as well as the text, as datasets have the one and folders the other."""
     if not texts:
         return None
     numbers = [int(text) for text in texts if text.isascii() and text.removeprefix("-").isdecimal()]
-    return [*texts, *numbers]
+    return [*texts, *(number for number in numbers if abs(number) < 2**63)]
 
 
 def _print_json(document: Any) -> None:

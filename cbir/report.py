@@ -7,6 +7,7 @@ lines and tables on standard output.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -107,12 +108,8 @@ def overview_document(seen: Overview) -> dict[str, Any]:
                 "points": c.info.points if c.info else None,
                 "indexed": c.info.indexed if c.info else None,
                 "bytes": c.info.bytes if c.info else None,
-                "model": c.metadata.model,
-                "fingerprint": c.metadata.fingerprint,
-                "dimension": c.metadata.dimension,
-                "source": c.metadata.source,
-                "created": c.metadata.created,
-                "updated": c.metadata.updated,
+                "problem": c.problem or None,
+                **({} if c.metadata is None else asdict(c.metadata)),
             }
             for c in seen.collections
         ],
@@ -131,10 +128,14 @@ def print_overview(seen: Overview) -> None:
         rows = []
         for c in seen.collections:
             name = f"{c.name} (default)" if c.name == seen.default else c.name
-            points, taken = (f"{c.info.points:,}", size(c.info.bytes)) if c.info else ("in use", "")
-            rows.append((name, points, taken, c.metadata.dimension, c.metadata.model, c.metadata.source))
+            points, taken = (f"{c.info.points:,}", size(c.info.bytes)) if c.info else ("?", "?")
+            facts = (c.metadata.dimension, c.metadata.model, ", ".join(c.metadata.sources)) if c.metadata else ("",) * 3
+            rows.append((name, points, taken, *facts))
         columns = [("name", False), ("points", True), ("size", True), ("values", True)]
         table("collections", [*columns, ("model", False), ("source", False)], rows)
+        for c in seen.collections:
+            if c.problem:
+                line(f"{c.name}: {c.problem}")
     if seen.models:
         models = [
             (b.name, b.fingerprint, b.dimension, b.card.get("trained_on") or "", (b.card.get("recipe") or {}))

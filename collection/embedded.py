@@ -1,13 +1,14 @@
-"""Collections in this process: Qdrant Edge, one shard folder a collection.
+"""Collections in this process: Qdrant Edge, one folder a collection.
 
-`NAME/shard` is Qdrant's, `NAME/collection.json` is ours. A collection exists
-once its folder does: it is made beside its place and renamed into it.
+`NAME/collection.json` is ours: the metadata, and which `NAME/shard-*` is
+Qdrant's shard of points. The card is written last and replaced whole, so a
+collection exists once its card does, and a replacement takes place the moment
+the card names another shard.
 """
 
 import contextlib
 import json
 import os
-import re
 import shutil
 import tempfile
 import time
@@ -19,6 +20,7 @@ from typing import Any
 import numpy as np
 import qdrant_edge as edge
 
+from cbir.errors import reason
 from collection.interface import (
     CollectionBusyError,
     CollectionError,
@@ -30,6 +32,7 @@ from collection.interface import (
     Payload,
     Where,
     checked_k,
+    checked_name,
     checked_vectors,
 )
 
@@ -38,8 +41,11 @@ from collection.interface import (
 #: saves 2 ms of the 3 and takes 9 to 24 s to build at that size.
 INDEX_PAYS_ABOVE = 20_000_000
 
-_CARD, _SHARD, _REPLACED = "collection.json", "shard", ".replaced"
-_NAME = re.compile(r"[^\W_][\w.\- ]{0,99}")
+#: Bytes of disk that must stay free: where Qdrant's memory-mapped files cannot
+#: grow, the system kills the process (SIGBUS) instead of giving an error.
+DISK_RESERVE = 100_000_000
+
+_CARD, _LOCK, _SHARD = "collection.json", ".writing", "shard-"
 
 
 class EmbeddedEngine:
@@ -53,111 +59,124 @@ class EmbeddedEngine:
         Seconds to wait for a collection that another process holds.
     """
 
-    def __init__(self, folder: Path, *, patience: float = 3.0) -> None:
+    def __init__(self, folder: Path, *, patience: float = 10.0) -> None:
         self.folder = folder
         self.patience = patience
 
     def names(self) -> list[str]:
         """List collections by name."""
-        self._recover()
         if not self.folder.is_dir():
             return []
-        return sorted(p.name for p in self.folder.iterdir() if not p.name.startswith(".") and (p / _CARD).is_file())
+        return sorted(p.name for p in self.folder.iterdir() if (p / _CARD).is_file())
 
     def metadata(self, name: str) -> Metadata:
         """Read a collection's metadata without opening it."""
-        self._existing(name)
-        return _read_card(self.folder / name)
+        return _read_card(self._existing(name))[0]
 
     def open(self, name: str) -> "EmbeddedCollection":
         """Open a collection, waiting a little for another process to let go of it."""
-        self._existing(name)
-        return _open(self.folder / name, name, self.patience)
+        folder = self._existing(name)
+        deadline = time.monotonic() + self.patience
+        while True:
+            metadata, shard = _read_card(folder)
+            try:
+                return EmbeddedCollection(name, folder, shard, metadata)
+            except CollectionBusyError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)
+            except CollectionError:
+                # Replaced between reading the card and opening the shard it named?
+                if _read_card(folder)[1] == shard:
+                    raise
 
     def create(self, name: str, metadata: Metadata) -> "EmbeddedCollection":
         """Make an empty collection."""
         if name in self.names():
             raise CollectionError(f"there is a collection '{name}' already")
-        staged = self._staged(name, metadata)
-        try:
-            staged.rename(self.folder / name)
-        except BaseException:
-            shutil.rmtree(staged, ignore_errors=True)
-            raise
-        return _open(self.folder / name, name, self.patience)
+        folder = self.folder / checked_name(name)
+        shard = self._new_shard(name, metadata)
+        _write_card(folder, metadata, shard)
+        _sweep(folder, keep=shard)
+        return EmbeddedCollection(name, folder, shard, metadata)
 
     @contextlib.contextmanager
     def replacement(self, name: str, metadata: Metadata) -> Iterator["EmbeddedCollection"]:
         """Yield an empty collection that takes the place of `name` when the block ends well."""
-        self._existing(name)
-        staged = self._staged(name, metadata)
+        folder = self._existing(name)
+        shard = self._new_shard(name, metadata)
+        collection = EmbeddedCollection(name, folder, shard, metadata, in_place=False)
         try:
-            collection = _open(staged, name, self.patience)
             try:
                 yield collection
             finally:
                 collection.close()
-            # Whoever searches the old one now is let finish, as Edge's lock says.
-            _open(self.folder / name, name, self.patience).close()
-            replaced = self.folder / f".{name}{_REPLACED}"
-            (self.folder / name).rename(replaced)
-            staged.rename(self.folder / name)
-            shutil.rmtree(replaced, ignore_errors=True)
+            _write_card(folder, collection.metadata, shard)
         except BaseException:
-            self._recover()
-            shutil.rmtree(staged, ignore_errors=True)
+            shutil.rmtree(folder / shard, ignore_errors=True)
             raise
+        _sweep(folder, keep=shard)
+
+    @contextlib.contextmanager
+    def writing(self, name: str) -> Iterator[None]:
+        """Hold the right to fill `name`; the system lets go of it if the process dies."""
+        import filelock
+
+        folder = self.folder / checked_name(name)
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            with filelock.FileLock(folder / _LOCK, blocking=False):
+                try:
+                    yield
+                finally:
+                    if not (folder / _CARD).exists():
+                        shutil.rmtree(folder, ignore_errors=True)
+        except filelock.Timeout:
+            raise CollectionBusyError(f"another process is filling collection '{name}'; wait for it to end") from None
 
     def delete(self, name: str) -> None:
         """Remove a collection and all its points."""
+        folder = self._existing(name)
         self.open(name).close()
-        gone = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=self.folder))
-        (self.folder / name).rename(gone / name)
-        shutil.rmtree(gone, ignore_errors=True)
+        (folder / _CARD).unlink()
+        shutil.rmtree(folder, ignore_errors=True)
 
-    def _existing(self, name: str) -> None:
+    def _existing(self, name: str) -> Path:
         names = self.names()
         if name not in names:
             have = f"there are: {', '.join(names)}" if names else "there is none yet"
             raise CollectionError(f"no collection '{name}' in {self.folder} ({have}); make one with: cbir ingest")
+        return self.folder / name
 
-    def _staged(self, name: str, metadata: Metadata) -> Path:
-        checked_name(name)
-        self.folder.mkdir(parents=True, exist_ok=True)
-        staged = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=self.folder))
+    def _new_shard(self, name: str, metadata: Metadata) -> str:
+        """Make an empty shard in the collection's folder and return its name."""
+        folder = self.folder / name
+        folder.mkdir(parents=True, exist_ok=True)
+        _check_room(folder, 0)
+        place = Path(tempfile.mkdtemp(prefix=_SHARD, dir=folder))
         try:
-            staged.chmod(0o755)
             vectors = edge.EdgeVectorParams(size=metadata.dimension, distance=edge.Distance.Euclid)
             # Edge indexes only when told to; when told, it shall not find the collection too small.
             config = edge.EdgeConfig(vectors=vectors, optimizers=edge.EdgeOptimizersConfig(indexing_threshold=1))
             with _edge_errors(name):
-                edge.EdgeShard.create(str(staged / _SHARD), config).close()
-            _write_card(staged, metadata)
+                edge.EdgeShard.create(str(place), config).close()
         except BaseException:
-            shutil.rmtree(staged, ignore_errors=True)
+            shutil.rmtree(place, ignore_errors=True)
             raise
-        return staged
-
-    def _recover(self) -> None:
-        """Put back a collection whose replacement was interrupted between two renames."""
-        if not self.folder.is_dir():
-            return
-        for replaced in self.folder.glob(f".*{_REPLACED}"):
-            name = replaced.name[1 : -len(_REPLACED)]
-            if (self.folder / name).exists():
-                shutil.rmtree(replaced, ignore_errors=True)
-            else:
-                replaced.rename(self.folder / name)
+        return place.name
 
 
 class EmbeddedCollection:
     """One open Edge shard; see `collection.interface.Collection` for the verbs."""
 
-    def __init__(self, shard: edge.EdgeShard, folder: Path, name: str) -> None:
-        self._shard = shard
-        self._folder = folder
-        self._metadata = _read_card(folder)
+    def __init__(self, name: str, folder: Path, shard: str, metadata: Metadata, *, in_place: bool = True) -> None:
         self.name = name
+        self._folder = folder
+        self._shard_name = shard
+        self._metadata = metadata
+        self._in_place = in_place
+        with _edge_errors(name, "; if it stays so, build it anew with: cbir ingest --retrain"):
+            self._shard = edge.EdgeShard.load(str(folder / shard))
 
     @property
     def metadata(self) -> Metadata:
@@ -167,7 +186,8 @@ class EmbeddedCollection:
     def remember(self, metadata: Metadata) -> None:
         """Replace the metadata, all or nothing; dimension and fingerprint stay."""
         kept = replace(metadata, dimension=self._metadata.dimension, fingerprint=self._metadata.fingerprint)
-        _write_card(self._folder, kept)
+        if self._in_place:
+            _write_card(self._folder, kept, self._shard_name)
         self._metadata = kept
 
     def upsert(self, ids: Sequence[str], vectors: np.ndarray, payloads: Sequence[Payload]) -> None:
@@ -175,6 +195,7 @@ class EmbeddedCollection:
         vectors = checked_vectors(vectors, self.metadata.dimension)
         if not len(ids) == len(vectors) == len(payloads):
             raise CollectionError(f"{len(ids)} ids, {len(vectors)} vectors and {len(payloads)} payloads do not match")
+        _check_room(self._folder, vectors.nbytes)
         points = [edge.Point(id=i, vector=v, payload=p) for i, v, p in zip(ids, vectors, payloads, strict=True)]
         with _edge_errors(self.name):
             self._shard.update(edge.UpdateOperation.upsert_points(points))
@@ -203,22 +224,29 @@ class EmbeddedCollection:
         self, vectors: np.ndarray, k: int, *, where: Where | None = None, exact: bool = False
     ) -> list[list[Hit]]:
         """Search each row of (n, d) `vectors`; cheaper than one by one."""
-        checked_k(k)
+        vectors = checked_vectors(vectors, self.metadata.dimension)
+        most = min(checked_k(k), self._points())
+        if not most:
+            return [[] for _ in vectors]
         requests = [
             edge.QueryRequest(
                 query=edge.Query.Nearest(vector),
-                limit=k,
+                limit=most,
                 filter=_filter(where),
                 params=edge.SearchParams(exact=exact),
                 with_payload=True,
             )
-            for vector in checked_vectors(vectors, self.metadata.dimension)
+            for vector in vectors
         ]
         if not requests:
             return []
         with _edge_errors(self.name):
             found = self._shard.query_batch(edge.QueryBatchRequest(requests))
         return [[_hit(point) for point in points] for points in found]
+
+    def _points(self) -> int:
+        with _edge_errors(self.name):
+            return self._shard.info().points_count
 
     def scroll(self, *, vectors: bool = True, page: int = 4096) -> Iterator[Page]:
         """Yield all points in the order of their ids."""
@@ -270,48 +298,20 @@ class EmbeddedCollection:
             self._shard.close()
 
 
-def checked_name(name: str) -> str:
-    """Return a name fit for a folder on any system.
-
-    Raises
-    ------
-    CollectionError
-        Empty, too long, or with characters that a path would read otherwise.
-    """
-    if not _NAME.fullmatch(name) or name.endswith((" ", ".", _REPLACED)):
-        raise CollectionError(
-            f"'{name}' cannot name a collection: use letters, digits, '-', '_', '.', starting with a letter or digit"
-        )
-    return name
-
-
-def _open(folder: Path, name: str, patience: float) -> EmbeddedCollection:
-    deadline = time.monotonic() + patience
-    while True:
-        try:
-            with _edge_errors(name):
-                return EmbeddedCollection(edge.EdgeShard.load(str(folder / _SHARD)), folder, name)
-        except CollectionBusyError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
-
-
 @contextlib.contextmanager
-def _edge_errors(name: str) -> Iterator[None]:
+def _edge_errors(name: str, hint: str = "") -> Iterator[None]:
     """Edge raises bare exceptions with Rust's words; say what they mean."""
     try:
         yield
     except CollectionError:
         raise
     except Exception as error:
-        text = str(error)
-        if "WouldBlock" in text:
+        if "WouldBlock" in str(error):
             raise CollectionBusyError(
                 f"collection '{name}' is in use by another process; wait for it to end, "
                 "or serve many at once from a Qdrant server"
             ) from None
-        raise CollectionError(f"collection '{name}': {text.splitlines()[0][:300]}") from error
+        raise CollectionError(f"collection '{name}': {reason(error)}{hint}") from error
 
 
 def _hit(point: edge.ScoredPoint) -> Hit:
@@ -333,23 +333,45 @@ def _matches(field: str, values: Sequence[Label]) -> list[Any]:
     return [edge.FieldCondition(key=field, match=match) for match in any_of]
 
 
-def _read_card(folder: Path) -> Metadata:
+def _read_card(folder: Path) -> tuple[Metadata, str]:
+    """Return the metadata and the name of the shard in use."""
     try:
         card = json.loads((folder / _CARD).read_text(encoding="utf-8"))
+        shard = str(card.pop("shard"))
+        card["sources"] = tuple(card["sources"])
         card["input_shape"] = tuple(card["input_shape"])
         card["background"] = tuple(card["background"]) if card.get("background") else None
-        return Metadata(**card)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise CollectionError(f"{folder / _CARD} is damaged ({error}); ingest again with --retrain") from None
+        return Metadata(**card), shard
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CollectionError(
+            f"{folder / _CARD} is damaged ({reason(error)}); build the collection anew with: cbir ingest --retrain"
+        ) from None
 
 
-def _write_card(folder: Path, metadata: Metadata) -> None:
+def _write_card(folder: Path, metadata: Metadata, shard: str) -> None:
     partial = folder / f"{_CARD}.partial"
     with partial.open("w", encoding="utf-8") as file:
-        json.dump(asdict(metadata), file, indent=2)
+        json.dump({**asdict(metadata), "shard": shard}, file, indent=2)
         file.flush()
         os.fsync(file.fileno())
     partial.replace(folder / _CARD)
+
+
+def _sweep(folder: Path, keep: str) -> None:
+    """Remove shards that no card names: the one just replaced, and those of killed replacements."""
+    for place in folder.glob(f"{_SHARD}*"):
+        if place.name != keep:
+            shutil.rmtree(place, ignore_errors=True)
+
+
+def _check_room(folder: Path, wanted: int) -> None:
+    """Refuse to write on a nearly full disk."""
+    free = shutil.disk_usage(folder).free
+    if free < DISK_RESERVE + 4 * wanted:
+        raise CollectionError(
+            f"only {free / 1e6:.0f} MB are free at {folder}, and Qdrant needs {DISK_RESERVE / 1e6:.0f} MB to spare; "
+            "free some space, or name another place with CBIR_HOME"
+        )
 
 
 def _size(folder: Path) -> int:

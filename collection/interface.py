@@ -4,6 +4,7 @@
 points. Embedded (embedded.py) and served Qdrant answer to the same verbs.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -15,6 +16,8 @@ from cbir.errors import CbirError
 
 Payload = dict[str, Any]
 Label = int | str
+
+_NAME = re.compile(r"[^\W_][\w.\- ]{0,99}")
 
 #: Payload field to the values allowed in it; all fields must match.
 Where = Mapping[str, Sequence[Label]]
@@ -64,10 +67,8 @@ class Metadata:
         Values in a feature.
     model : str
         Name of the model bundle.
-    source : str
-        A named dataset or the path of a folder.
-    limit : int or None
-        The most items taken from the source.
+    sources : tuple of str
+        Named datasets and paths of folders, in the order they were ingested.
     input_shape : tuple of int
         (height, width, channels) of the encoder's input.
     background : tuple (mean, standard deviation, count) or None
@@ -81,12 +82,11 @@ class Metadata:
     fingerprint: str
     dimension: int
     model: str
-    source: str
+    sources: tuple[str, ...]
     input_shape: tuple[int, int, int]
     version: str
     created: str
     updated: str
-    limit: int | None = None
     background: tuple[float, float, int] | None = None
 
 
@@ -193,7 +193,14 @@ class Engine(Protocol):
         ...
 
     def replacement(self, name: str, metadata: Metadata) -> AbstractContextManager[Collection]:
-        """Yield an empty collection that takes the place of `name` when the block ends well."""
+        """Yield an empty collection that takes the place of `name` when the block ends well.
+
+        The one in place may be damaged, and is searched until then.
+        """
+        ...
+
+    def writing(self, name: str) -> AbstractContextManager[None]:
+        """Hold the right to fill `name`; CollectionBusyError at once if another process has it."""
         ...
 
     def delete(self, name: str) -> None:
@@ -214,6 +221,22 @@ def check_encoder(name: str, metadata: Metadata, fingerprint: str, model: object
             f"collection '{name}' was filled by encoder {metadata.fingerprint} (model '{metadata.model}'), "
             f"but {model} is encoder {fingerprint}; use that model, or ingest into another --collection"
         )
+
+
+def checked_name(name: str) -> str:
+    """Return a name fit for a folder on any system.
+
+    Raises
+    ------
+    CollectionError
+        Empty, too long, or with characters that a path would read otherwise.
+    """
+    if not _NAME.fullmatch(name) or name.endswith((" ", ".")):
+        raise CollectionError(
+            f"'{name}' cannot name a collection: use letters, digits, '-', '_', '.' and spaces, "
+            "beginning with a letter or digit"
+        )
+    return name
 
 
 def checked_vectors(vectors: np.ndarray, dimension: int) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Sources by name: `digits`, `mnist`, `fashion-mnist`, or the path of a folder."""
 
 import functools
+import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -37,7 +38,7 @@ def open_source(name: str, folders: Sequence[Path] = (), cache: Path = Path()) -
         return digits()
     if name in DATASETS:
         return mnist(name, folders, cache)
-    if not Path(name).expanduser().is_dir():
+    if not os.path.isdir(os.path.expanduser(name)):  # noqa: PTH111, PTH112 - these never raise
         raise SourceError(f"no source '{name}': name a folder of pictures or one of {', '.join(NAMES)}")
     return FolderSource(Path(name))
 
@@ -53,12 +54,24 @@ def collection_name(source: str) -> str:
 def picture_opener(folders: Sequence[Path] = (), cache: Path = Path()) -> Callable[[str], Image.Image]:
     """Return a function that opens the picture of a stored uri: a dataset's (`mnist:test/7`) or a file's.
 
-    A dataset is read once, a file each time; either raises a `CbirError` if it cannot be.
+    A dataset is read once (and looked for once, if it is not there), a file each
+    time; either raises a `CbirError` if it cannot be.
     """
-    dataset = functools.cache(lambda name: open_source(name, folders, cache))
+
+    @functools.cache
+    def dataset(name: str) -> Source | SourceError:
+        try:
+            return open_source(name, folders, cache)
+        except SourceError as error:
+            return error
 
     def open_picture(uri: str) -> Image.Image:
         name = uri.partition(":")[0]
-        return dataset(name).picture(uri) if name in NAMES and not Path(uri).exists() else open_image(uri)
+        if name not in NAMES or os.path.exists(uri):  # noqa: PTH110 - never raises
+            return open_image(uri)
+        source = dataset(name)
+        if isinstance(source, SourceError):
+            raise source
+        return source.picture(uri)
 
     return open_picture

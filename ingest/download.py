@@ -3,6 +3,7 @@
 import logging
 from pathlib import Path
 
+from cbir.errors import reason
 from ingest.source import SourceError
 
 
@@ -21,7 +22,7 @@ def download(url: str, path: Path, sha256: str) -> None:
     try:
         pooch.retrieve(url, known_hash=f"sha256:{sha256}", fname=path.name, path=path.parent, downloader=fetch)
     except ValueError as error:  # pooch's word for a wrong checksum
-        raise SourceError(f"{url} gave another file than expected ({str(error).splitlines()[0]})") from None
+        raise SourceError(f"{url} gave another file than expected ({reason(error)})") from None
     except Exception as error:  # noqa: BLE001 - requests' and the system's many ways of failing
         raise SourceError(f"{url}: {_cause(error)}") from None
 

@@ -28,7 +28,8 @@ class FolderSource:
     Attributes
     ----------
     passed_over : int
-        Picture files in folders deeper than one level, which are not looked at.
+        Picture files in folders deeper than one level, or with names that are
+        not UTF-8, which are not looked at.
 
     Raises
     ------
@@ -38,15 +39,17 @@ class FolderSource:
 
     def __init__(self, path: Path) -> None:
         path = path.expanduser().resolve()
-        if not path.is_dir():
-            raise SourceError(f"{path} is no folder and no dataset that cbir knows")
         self.name = str(path)
-        classes = [p for p in sorted(path.iterdir()) if p.is_dir() and not p.name.startswith(".")]
-        groups: list[list[tuple[Path, str | None]]] = [[(file, None) for file in _pictures(path)]]
-        groups += [[(file, folder.name) for file in _pictures(folder)] for folder in classes]
-        turns = chain.from_iterable(zip_longest(*groups))
-        self._files = [entry for entry in turns if entry is not None]
-        self.passed_over = sum(_count_below(folder) for folder in classes)
+        try:
+            classes = [p for p in sorted(path.iterdir()) if p.is_dir() and not p.name.startswith(".")]
+            groups: list[list[tuple[Path, str | None]]] = [[(file, None) for file in _pictures(path)]]
+            groups += [[(file, folder.name) for file in _pictures(folder)] for folder in classes]
+            deeper = sum(_count_below(folder) for folder in classes)
+        except OSError as error:
+            raise SourceError(f"{error.filename or path} cannot be read: {error.strerror or error}") from None
+        turns = [entry for entry in chain.from_iterable(zip_longest(*groups)) if entry is not None]
+        self._files = [entry for entry in turns if _can_be_written(entry[0])]
+        self.passed_over = deeper + len(turns) - len(self._files)
         if not self._files:
             hint = f"; {self.passed_over} lie deeper than one folder level" if self.passed_over else ""
             raise SourceError(f"{path} holds no PNG or JPEG pictures{hint}")
@@ -74,6 +77,15 @@ def _pictures(folder: Path) -> list[Path]:
 
 def _is_picture(name: str) -> bool:
     return not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES
+
+
+def _can_be_written(path: Path) -> bool:
+    """Tell whether the name is text: payloads and JSON hold nothing else."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _count_below(folder: Path) -> int:

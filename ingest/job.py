@@ -10,7 +10,7 @@ import math
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -18,9 +18,9 @@ from pathlib import Path
 
 import numpy as np
 
-from collection.interface import Collection, Engine, Metadata, check_encoder
+from collection.interface import Collection, CollectionError, Engine, Metadata, check_encoder, checked_name
 from ingest.learn import adopt_bundle, train_bundle
-from ingest.source import Source
+from ingest.source import Source, SourceError
 from ingest.store import Stored, store
 from model.bundle import Bundle, read_bundle
 from model.progress import Progress, silent
@@ -99,26 +99,29 @@ def run(
     Raises
     ------
     CollectionError
-        The collection was filled by another encoder, or is in use.
+        The collection was filled by another encoder, is in use or being filled,
+        or `retrain` would drop another source's points.
     SourceError, ModelError
         The source or the model cannot be used.
     """
-    existing = engine.metadata(name) if name in engine.names() else None
-    clock = time.perf_counter()
-    bundle, trained = _bundle(existing, source, name, models, model, retrain, recipe or Recipe(), limit, progress)
-    train_seconds = time.perf_counter() - clock if trained else 0.0
-    if existing and not retrain:
-        check_encoder(name, existing, bundle.fingerprint, bundle.path)
-    encoder = bundle.encoder()
-
-    count = min(len(source), limit or len(source))
-    with _collection(engine, name, existing, _metadata(bundle, source, limit), retrain) as collection:
-        stored = store(
-            itertools.islice(source.items(), count), encoder, collection, source.name, total=count, progress=progress
-        )
-        index_seconds = _build_index(collection, index, progress)
-        collection.remember(_updated(collection.metadata, source, limit, stored))
-        points = collection.count()
+    with engine.writing(checked_name(name)):
+        place = _place(engine, name, source, retrain)
+        clock = time.perf_counter()
+        bundle, trained = _bundle(engine, place, source, models, model, recipe or Recipe(), limit, progress)
+        train_seconds = time.perf_counter() - clock if trained else 0.0
+        encoder = bundle.encoder()
+        count = min(len(source), limit or len(source))
+        stored = Stored()
+        with _collection(engine, place, _metadata(bundle, source)) as collection:
+            try:
+                items = itertools.islice(source.items(), count)
+                store(items, encoder, collection, source.name, stored, total=count, progress=progress)
+            finally:
+                collection.remember(_updated(collection.metadata, source, stored))
+            points = collection.count()
+            if not points:
+                raise SourceError(f"not one of the {count} pictures of {source.name} can be read")
+            index_seconds = _build_index(collection, index, progress)
     return Report(
         collection=name,
         points=points,
@@ -137,41 +140,83 @@ def run(
     )
 
 
+@dataclass(frozen=True)
+class _Place:
+    """Where the points go: a new collection (no metadata), one to add to, or one to replace."""
+
+    name: str
+    existing: Metadata | None
+    replaces: bool
+
+
+def _place(engine: Engine, name: str, source: Source, retrain: bool) -> _Place:
+    exists = name in engine.names()
+    if not exists or not retrain:
+        return _Place(name, engine.metadata(name) if exists else None, replaces=False)
+    try:
+        others = [other for other in engine.metadata(name).sources if other != source.name]
+    except CollectionError:
+        others = []  # damaged: that is what building anew is for
+    if others:
+        raise CollectionError(
+            f"collection '{name}' holds {', '.join(others)}, which training anew on {source.name} would drop; "
+            f"name that source, or another --collection"
+        )
+    return _Place(name, None, replaces=True)
+
+
 def _bundle(
-    existing: Metadata | None,
+    engine: Engine,
+    place: _Place,
     source: Source,
-    name: str,
     models: Path,
     model: Path | None,
-    retrain: bool,
     recipe: Recipe,
     limit: int | None,
     progress: Progress,
 ) -> tuple[Bundle, bool]:
     """Find, adopt or train the model bundle; tell whether it was trained."""
+    name, existing = place.name, place.existing
     if model is not None:
-        return adopt_bundle(models, name, model), False
-    if not retrain:
-        if existing is not None:
-            return read_bundle(models / existing.model), False
-        if (models / name).is_dir():
-            return read_bundle(models / name), False
-    return train_bundle(models, name, source, recipe, limit=limit, progress=progress), True
+        return adopt_bundle(models, name, model, lambda found: _check(name, existing, found, model)), False
+    if existing is not None:
+        bundle = read_bundle(models / existing.model)
+        _check(name, existing, bundle.fingerprint, bundle.path)
+        return bundle, False
+    if not place.replaces and (models / name).is_dir():
+        return read_bundle(models / name), False
+    return train_bundle(models, name, source, recipe, in_use=_in_use(engine), limit=limit, progress=progress)
+
+
+def _check(name: str, existing: Metadata | None, fingerprint: str, path: Path) -> None:
+    if existing is not None:
+        check_encoder(name, existing, fingerprint, path)
+
+
+def _in_use(engine: Engine) -> set[str]:
+    """Name the models that collections need."""
+    names = set()
+    for name in engine.names():
+        with suppress(CollectionError):
+            names.add(engine.metadata(name).model)
+    return names
 
 
 @contextmanager
-def _collection(
-    engine: Engine, name: str, existing: Metadata | None, metadata: Metadata, retrain: bool
-) -> Iterator[Collection]:
-    if existing and retrain:
-        with engine.replacement(name, metadata) as collection:
+def _collection(engine: Engine, place: _Place, metadata: Metadata) -> Iterator[Collection]:
+    if place.replaces:
+        with engine.replacement(place.name, metadata) as collection:
             yield collection
         return
-    collection = engine.open(name) if existing else engine.create(name, metadata)
+    collection = engine.open(place.name) if place.existing else engine.create(place.name, metadata)
+    empty = False
     try:
         yield collection
     finally:
+        empty = not place.existing and not collection.count()
         collection.close()
+        if empty:
+            engine.delete(place.name)
 
 
 def _build_index(collection: Collection, wanted: bool | None, progress: Progress) -> float:
@@ -203,14 +248,13 @@ def _build_index(collection: Collection, wanted: bool | None, progress: Progress
     return time.perf_counter() - start
 
 
-def _metadata(bundle: Bundle, source: Source, limit: int | None) -> Metadata:
+def _metadata(bundle: Bundle, source: Source) -> Metadata:
     now = _now()
     return Metadata(
         fingerprint=bundle.fingerprint,
         dimension=bundle.dimension,
         model=bundle.name,
-        source=source.name,
-        limit=limit,
+        sources=(source.name,),
         input_shape=bundle.preprocessing.shape,
         version=version("cbir"),
         created=now,
@@ -218,13 +262,11 @@ def _metadata(bundle: Bundle, source: Source, limit: int | None) -> Metadata:
     )
 
 
-def _updated(metadata: Metadata, source: Source, limit: int | None, stored: Stored) -> Metadata:
-    brightness = np.concatenate([np.empty(0, np.float32), *stored.brightness])
+def _updated(metadata: Metadata, source: Source, stored: Stored) -> Metadata:
     return replace(
         metadata,
-        source=source.name,
-        limit=limit,
-        background=_merged(metadata.background, brightness),
+        sources=tuple(dict.fromkeys((*metadata.sources, source.name))),
+        background=_merged(metadata.background, np.concatenate([np.empty(0, np.float32), *stored.brightness])),
         updated=_now(),
     )
 

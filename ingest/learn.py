@@ -6,7 +6,7 @@ the collection that is filled with it says which it uses.
 """
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +25,15 @@ _WATCHED = 1_000
 
 
 def train_bundle(
-    models: Path, name: str, source: Source, recipe: Recipe, *, limit: int | None = None, progress: Progress = silent
-) -> Bundle:
+    models: Path,
+    name: str,
+    source: Source,
+    recipe: Recipe,
+    *,
+    in_use: Collection[str] = (),
+    limit: int | None = None,
+    progress: Progress = silent,
+) -> tuple[Bundle, bool]:
     """Train the article's autoencoder on a source.
 
     Parameters
@@ -36,6 +43,9 @@ def train_bundle(
     name : str
     source : Source
     recipe : Recipe
+    in_use : collection of str
+        Bundles that collections use. One that none uses, trained before on the
+        same images by the same recipe, is what an interrupted job left: it is taken.
     limit : int, optional
         The most items to train on.
     progress : Progress
@@ -43,7 +53,9 @@ def train_bundle(
 
     Returns
     -------
-    Bundle
+    bundle : Bundle
+    trained : bool
+        By this call.
 
     Raises
     ------
@@ -53,12 +65,16 @@ def train_bundle(
         After Ctrl-C; the same call goes on after the last whole epoch.
     """
     from model.architecture import INPUT, article_autoencoder
-    from model.training import train
+    from model.training import train, training_identity
 
     count = min(len(source), limit or len(source), TRAIN_AT_MOST)
     images = _pixels(itertools.islice(source.items(), count), INPUT, count, progress)
     if not len(images):
         raise SourceError(f"not one of the {count} pictures of {source.name} can be read")
+    identity = training_identity(images, recipe)
+    for left in bundles(models):
+        if left.card.get("training") == identity and left.name not in in_use:
+            return left, False
     held_out = _pixels(source.queries()[:_WATCHED], INPUT, None, silent)
     autoencoder = article_autoencoder(recipe.seed)
     models.mkdir(parents=True, exist_ok=True)
@@ -68,15 +84,16 @@ def train_bundle(
         free_place(models, name),
         autoencoder,
         trained_on=source.name,
+        training=identity,
         images=len(images),
         recipe=recipe,
         history=history,
     )
     checkpoint.unlink(missing_ok=True)
-    return bundle
+    return bundle, True
 
 
-def adopt_bundle(models: Path, name: str, path: Path) -> Bundle:
+def adopt_bundle(models: Path, name: str, path: Path, check: Callable[[str], None]) -> Bundle:
     """Take over a model from elsewhere: a bundle folder, or a `.keras` or `.h5` file.
 
     Parameters
@@ -86,6 +103,8 @@ def adopt_bundle(models: Path, name: str, path: Path) -> Bundle:
     name : str
         What the copy is called, if that is free.
     path : Path
+    check : callable
+        Given the fingerprint before anything is stored; raises to refuse it.
 
     Raises
     ------
@@ -94,6 +113,7 @@ def adopt_bundle(models: Path, name: str, path: Path) -> Bundle:
     """
     if path.is_dir():
         bundle = read_bundle(path)
+        check(bundle.fingerprint)
         bundle.encoder(threads=1)  # refuse a damaged graph before it is copied
         return _known(models, bundle.fingerprint) or copy_bundle(bundle, free_place(models, name))
     if path.suffix not in (".keras", ".h5", ".hdf5"):
@@ -102,6 +122,7 @@ def adopt_bundle(models: Path, name: str, path: Path) -> Bundle:
 
     model = load_keras(path)
     fingerprint = fingerprint_of(encoder_of(model), preprocessing_of(model))
+    check(fingerprint)
     return _known(models, fingerprint) or write_bundle(free_place(models, name), model)
 
 

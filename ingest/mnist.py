@@ -4,13 +4,14 @@ In: folders to look in. Out: a source of 60,000 database images and 10,000
 queries. What is found nowhere is downloaded, checked and kept.
 """
 
-import zipfile
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from cbir.errors import reason
 from ingest.arrays import ArraySource, Part
 from ingest.download import download
 from ingest.idx import read_idx
@@ -20,6 +21,9 @@ _FILES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 }
+#: SHA-256 of MNIST's training labels, and their number.
+_MNIST_LABELS = "1feba77c54802fa5339a11837ea4b2866434b83314ec45192930f1df69120c13"
+_WHOLE = 60_000
 
 
 @dataclass(frozen=True)
@@ -77,11 +81,22 @@ def mnist(name: str, folders: Sequence[Path], cache: Path) -> ArraySource:
     places = [place for folder in folders for place in (folder / name, folder) if not _of_another(name, place)]
     for place in (*places, cache / name):
         if (place / f"{name}.npz").is_file():
-            return ArraySource(name, _read_npz(place / f"{name}.npz"))
-        if _file(place, _FILES["train"][0]):
-            return ArraySource(name, _read_files(place))
-    _download(name, cache / name, folders)
-    return ArraySource(name, _read_files(cache / name))
+            return _source(name, _read_npz(place / f"{name}.npz"), place)
+        if place != cache / name and _file(place, _FILES["train"][0]):
+            return _source(name, _read_files(place), place)
+    if not all(_file(cache / name, file) for pair in _FILES.values() for file in pair):
+        _download(name, cache / name, folders)
+    return _source(name, _read_files(cache / name), cache / name)
+
+
+def _source(name: str, parts: dict[str, Part], place: Path) -> ArraySource:
+    """Make the source, unless these are the files of the other dataset, which have the same names."""
+    labels = parts["train"].labels
+    is_mnist = hashlib.sha256(labels.astype(np.uint8).tobytes()).hexdigest() == _MNIST_LABELS
+    if len(labels) == _WHOLE and is_mnist != (name == "mnist"):
+        held = "MNIST" if is_mnist else "another dataset"
+        raise SourceError(f"{place} holds {held}, not {name}; name another folder with --data-dir or CBIR_DATA")
+    return ArraySource(name, parts)
 
 
 def _of_another(name: str, place: Path) -> bool:
@@ -109,8 +124,8 @@ def _read_npz(path: Path) -> dict[str, Part]:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             parts = {part: Part(arrays[f"x_{part}"], arrays[f"y_{part}"]) for part in _FILES}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise SourceError(f"{path} is not the archive that Keras makes ({error}); fetch it again") from None
+    except Exception as error:  # noqa: BLE001 - a damaged archive can raise nearly anything
+        raise SourceError(f"{path} is not the archive that Keras makes ({reason(error)}); fetch it again") from None
     return {name: _checked(part, path, path) for name, part in parts.items()}
 
 

@@ -13,8 +13,7 @@ from typing import Any, Protocol
 from PIL import Image
 
 from cbir.errors import CbirError
-
-Label = int | str
+from collection.interface import Label
 
 
 class SourceError(CbirError):

@@ -48,10 +48,11 @@ def store(
     encoder: Encoder,
     collection: Collection,
     source: str,
+    done: Stored,
     *,
     total: int | None = None,
     progress: Progress = silent,
-) -> Stored:
+) -> None:
     """Encode the items that are new or changed and upsert them.
 
     Parameters
@@ -62,30 +63,27 @@ def store(
     collection : Collection
     source : str
         Goes into each payload.
+    done : Stored
+        Told what has been done, batch by batch, so that it holds also when stopped.
     total : int, optional
         Number of items, for the progress.
     progress : Progress
         Stage `encode`.
-
-    Returns
-    -------
-    Stored
     """
-    done = Stored()
     clock = time.perf_counter()
     for batch in read(_changed(items, collection, source, done), encoder.preprocessing):
-        vectors = encoder.encode(batch.pixels)
-        done.encode_seconds += time.perf_counter() - clock
-        clock = time.perf_counter()
-        collection.upsert([i.id for i in batch.items], vectors, [_payload(i, source) for i in batch.items])
-        done.upsert_seconds += time.perf_counter() - clock
-        clock = time.perf_counter()
-        done.ingested += len(batch.items)
         done.unreadable += [(item.uri, reason) for item, reason in batch.unreadable]
-        done.brightness.append(background(batch.pixels))
+        if batch.items:
+            vectors = encoder.encode(batch.pixels)
+            done.encode_seconds += time.perf_counter() - clock
+            clock = time.perf_counter()
+            collection.upsert([i.id for i in batch.items], vectors, [_payload(i, source) for i in batch.items])
+            done.upsert_seconds += time.perf_counter() - clock
+            clock = time.perf_counter()
+            done.ingested += len(batch.items)
+            done.brightness.append(background(batch.pixels))
         progress("encode", done.ingested + done.unchanged + len(done.unreadable), total)
     progress("encode", done.ingested + done.unchanged + len(done.unreadable), total)
-    return done
 
 
 def _changed(items: Iterable[Item], collection: Collection, source: str, done: Stored) -> Iterator[Item]:

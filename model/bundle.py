@@ -90,7 +90,9 @@ def read_bundle(path: Path) -> Bundle:
             card=card,
         )
     except FileNotFoundError:
-        raise ModelError(f"{path} is no model bundle: it has no {_CARD}") from None
+        raise ModelError(
+            f"{path} is no model bundle (it has no {_CARD}); name another, or train again with --retrain"
+        ) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{path / _CARD} is damaged ({error}); train again with --retrain") from None
 
@@ -100,6 +102,7 @@ def write_bundle(
     autoencoder: "Model",
     *,
     trained_on: str | None = None,
+    training: str | None = None,
     recipe: Recipe | None = None,
     history: History | None = None,
     images: int | None = None,
@@ -111,7 +114,7 @@ def write_bundle(
     path : Path
     autoencoder : keras.Model
         With a layer named `encoder`.
-    trained_on, recipe, history, images
+    trained_on, training, recipe, history, images
         What the card tells of the training; None for a model from elsewhere.
 
     Returns
@@ -135,6 +138,7 @@ def write_bundle(
             "parameters": int(autoencoder.count_params()),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "trained_on": trained_on,
+            "training": training,
             "images": images,
             "recipe": asdict(recipe) if recipe else None,
             "history": asdict(history) if history else None,

@@ -7,9 +7,8 @@ No TensorFlow here: this is what a search loads.
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from cbir.errors import CbirError
+from cbir.errors import CbirError, reason
 from model.image import Preprocessing, to_unit
 
 #: Images a run of the graph: the activations of 256 small images stay in cache.
@@ -49,7 +48,7 @@ class Encoder:
         try:
             self._session = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # noqa: BLE001 - onnxruntime's exceptions share no base class
-            raise ModelError(f"{onnx} cannot be loaded: {str(error).splitlines()[0][:200]}") from None
+            raise ModelError(f"{onnx} cannot be loaded: {reason(error)}") from None
         self._input = self._session.get_inputs()[0].name
         self.preprocessing = preprocessing
         self.fingerprint = fingerprint
@@ -83,8 +82,3 @@ class Encoder:
         if not np.isfinite(features).all():
             raise ModelError("the encoder gave NaN or infinite features; check the images and the model")
         return features
-
-    def encode_pictures(self, pictures: list[Image.Image]) -> np.ndarray:
-        """Preprocess and encode Pillow images; returns (n, d) float32."""
-        pixels = [self.preprocessing.pixels(picture) for picture in pictures]
-        return self.encode(np.stack(pixels) if pixels else np.empty((0, *self.preprocessing.shape), np.uint8))

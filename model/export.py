@@ -14,6 +14,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cbir.errors import reason
 from model.architecture import CODE_LAYER
 from model.backend import keras
 from model.encoder import ModelError
@@ -37,10 +38,10 @@ def load_keras(path: Path) -> "Model":
         model = keras().saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # noqa: BLE001 - Keras raises nearly anything for a bad file
         if "safe_mode" in str(error) or "Lambda" in str(error) or "unsafe" in str(error).lower():
-            reason = "it wants to run code of its own (a Lambda layer), which cbir refuses"
+            cause = "it wants to run code of its own (a Lambda layer), which cbir refuses"
         else:
-            reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
-        raise ModelError(f"{path} cannot be loaded: {reason}") from None
+            cause = reason(error)
+        raise ModelError(f"{path} cannot be loaded: {cause}") from None
     encoder_of(model, str(path))
     return model
 

@@ -12,10 +12,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from cbir.errors import CbirError
+from cbir.errors import CbirError, reason
 
 #: Pillow refuses pictures above twice its own warning level; so do we.
 MAX_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 89_478_485)
+
+
+#: What Pillow's decoders raise for damaged files, and the system for unreadable ones.
+_UNDECODABLE = (OSError, SyntaxError, ValueError, EOFError, MemoryError)
 
 
 class ImageError(CbirError):
@@ -40,18 +44,16 @@ def open_image(path: str | Path) -> Image.Image:
         Missing, a folder, empty, not a picture, truncated, or implausibly large.
     """
     path = Path(path)
-    if path.is_dir():
-        raise ImageError(f"{path} is a folder; name the picture files in it")
     try:
+        if path.is_dir():
+            raise ImageError(f"{path} is a folder; name the picture files in it")
         if path.stat().st_size == 0:
             raise ImageError(f"{path} is empty (0 bytes)")
         with warnings.catch_warnings():
             # Between one and two times Pillow's level it only warns; large photos are fine.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(path) as image:
-                upright = ImageOps.exif_transpose(image)
-        upright.info["path"] = str(path)
-        return upright
+                return upright(image, str(path))
     except FileNotFoundError:
         raise ImageError(f"{path} does not exist") from None
     except Image.DecompressionBombError:
@@ -60,10 +62,24 @@ def open_image(path: str | Path) -> Image.Image:
         ) from None
     except UnidentifiedImageError:
         raise ImageError(f"{path} is not a picture that Pillow can read") from None
-    except (OSError, SyntaxError, ValueError, EOFError, MemoryError) as error:
-        # Pillow's decoders raise any of these for damaged files.
-        reason = str(error) or type(error).__name__
-        raise ImageError(f"{path} cannot be decoded: {reason}") from None
+    except _UNDECODABLE as error:
+        raise ImageError(f"{path} cannot be decoded: {reason(error)}") from None
+
+
+def upright(image: Image.Image, name: str = "the picture") -> Image.Image:
+    """Decode a Pillow image and turn it as its EXIF orientation says.
+
+    Raises
+    ------
+    ImageError
+        If it cannot be decoded.
+    """
+    try:
+        turned = ImageOps.exif_transpose(image)
+    except _UNDECODABLE as error:
+        raise ImageError(f"{name} cannot be decoded: {reason(error)}") from None
+    turned.info["path"] = name
+    return turned
 
 
 @dataclass(frozen=True)
@@ -173,7 +189,10 @@ def _in_mode(image: Image.Image, mode: str) -> Image.Image:
         image = _from_deep_grey(image)
     elif image.has_transparency_data:
         image = _over_contrasting_ground(image)
-    return image.convert(mode)
+    try:
+        return image.convert(mode)
+    except ValueError as error:
+        raise ImageError(f"{_name(image)} is of a kind that cannot be shown: {reason(error)}") from None
 
 
 def _from_deep_grey(image: Image.Image) -> Image.Image:
@@ -190,7 +209,8 @@ def _from_deep_grey(image: Image.Image) -> Image.Image:
         low, high = 0.0, 255.0
     elif low >= 0 and high <= 65535:
         low, high = 0.0, 65535.0
-    return Image.fromarray(np.rint((values - low) * (255 / (high - low))).astype(np.uint8))
+    scale = 255 / (high - low) if high > low else 0.0
+    return Image.fromarray(np.rint((values - low) * scale).astype(np.uint8))
 
 
 def _over_contrasting_ground(image: Image.Image) -> Image.Image:

@@ -9,7 +9,6 @@ memorised, and scores the same (see benchmarks/article.py).
 import hashlib
 import io
 import json
-import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -72,7 +71,7 @@ def train(
         loss=keras().losses.BinaryCrossentropy(from_logits=True),
     )
     twin.optimizer.build(twin.trainable_variables)
-    identity = _identity(images, recipe)
+    identity = training_identity(images, recipe)
     history = _restore(checkpoint, twin, identity)
     steps = -(-len(images) // recipe.batch_size)
     for epoch in range(len(history.loss), recipe.epochs):
@@ -112,8 +111,8 @@ def _validation_loss(twin: "Model", held_out: np.ndarray, recipe: Recipe) -> flo
     return float(twin.evaluate(noisy, to_phases(clean), batch_size=recipe.batch_size, verbose=0))
 
 
-def _identity(images: np.ndarray, recipe: Recipe) -> str:
-    """A checkpoint belongs to these images and this recipe, and to no other."""
+def training_identity(images: np.ndarray, recipe: Recipe) -> str:
+    """Hash images and recipe: a training run is the same if these are; 64 hexadecimal digits."""
     digest = hashlib.sha256(json.dumps([asdict(recipe), images.shape]).encode())
     digest.update(np.ascontiguousarray(images).data)
     return digest.hexdigest()
@@ -138,5 +137,5 @@ def _restore(path: Path | None, twin: "Model", identity: str) -> History:
             for i, variable in enumerate(twin.optimizer.variables):
                 variable.assign(state[f"optimizer_{i}"])
             return History(tuple(state["loss"].tolist()), tuple(state["validation"].tolist()))
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+    except Exception:  # noqa: BLE001 - a damaged archive can raise nearly anything
         return History()  # a checkpoint is only a convenience: start over

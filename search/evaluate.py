@@ -192,7 +192,7 @@ def _search(
             "seed": seed,
             "fingerprint": searcher.metadata.fingerprint,
             "model": searcher.metadata.model,
-            "source": searcher.metadata.source,
+            "sources": list(searcher.metadata.sources),
             "leave_one_out": own_rows is not None,
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
         },

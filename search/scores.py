@@ -15,7 +15,7 @@ at depth n (ties share the rank of the last of them, as scikit-learn has it):
 - ann_recall@10: how many of the 10 closest by exact ranking Qdrant served.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,6 +50,12 @@ def default_depths(ranks: int) -> list[int]:
     return sorted({*(depth for depth in ARTICLE_DEPTHS if depth <= ranks), ranks})
 
 
+def check_depths(depths: Iterable[int]) -> None:
+    """Refuse a depth below 1."""
+    if any(depth < 1 for depth in depths):
+        raise RunError("a depth must be at least 1")
+
+
 def score(run: Run, depths: Sequence[int] | None = None) -> Scores:
     """Score a run.
 
@@ -70,8 +76,7 @@ def score(run: Run, depths: Sequence[int] | None = None) -> Scores:
     """
     if not len(run):
         raise RunError("the run holds no queries")
-    if any(depth < 1 for depth in depths or ()):
-        raise RunError("a depth must be at least 1")
+    check_depths(depths or ())
     wanted = sorted({min(d, run.ranks) for d in depths}) if depths else default_depths(run.ranks)
     measured = sorted({*wanted, 1, min(10, run.ranks), run.ranks})
     block = max(1, _BLOCK_VALUES // run.ranks)

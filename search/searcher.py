@@ -13,10 +13,10 @@ from typing import Self
 import numpy as np
 from PIL import Image
 
-from collection.interface import Collection, Hit, Info, Label, Metadata, check_encoder
+from collection.interface import Collection, CollectionError, Engine, Hit, Info, Label, check_encoder
 from model.bundle import Bundle
 from model.encoder import Encoder
-from model.image import background, invert
+from model.image import background, invert, upright
 
 #: Pictures that a query may be: a path, a dataset's uri such as `mnist:test/7`, or a Pillow image.
 Picture = str | Path | Image.Image
@@ -33,8 +33,10 @@ class Searcher:
 
     Parameters
     ----------
-    collection : Collection
-        Closed with the searcher.
+    engine : Engine
+        Where the collection is. It is opened when first searched: an embedded
+        one can be held by one process at a time.
+    name : str
     bundle : Bundle
         The model that filled it.
     open_picture : callable
@@ -43,7 +45,7 @@ class Searcher:
     Raises
     ------
     CollectionError
-        If another encoder filled the collection.
+        If there is no such collection, or another encoder filled it.
 
     Examples
     --------
@@ -53,22 +55,28 @@ class Searcher:
     ...         print(hit.label, round(hit.distance, 2))
     """
 
-    def __init__(self, collection: Collection, bundle: Bundle, open_picture: Callable[[str], Image.Image]) -> None:
-        check_encoder(collection.name, collection.metadata, bundle.fingerprint, bundle.path)
-        self.collection = collection
+    def __init__(self, engine: Engine, name: str, bundle: Bundle, open_picture: Callable[[str], Image.Image]) -> None:
+        self.name = name
         self.bundle = bundle
+        self.metadata = engine.metadata(name)
         self.open_picture = open_picture
+        self._engine = engine
+        self._collection: Collection | None = None
         self._encoder: Encoder | None = None
+        check_encoder(name, self.metadata, bundle.fingerprint, bundle.path)
 
     @property
-    def name(self) -> str:
-        """The collection's name."""
-        return self.collection.name
-
-    @property
-    def metadata(self) -> Metadata:
-        """What the collection remembers about how it was filled."""
-        return self.collection.metadata
+    def collection(self) -> Collection:
+        """The collection, opened when first needed; CollectionBusyError if another process keeps it."""
+        if self._collection is None:
+            opened = self._engine.open(self.name)
+            try:
+                check_encoder(self.name, opened.metadata, self.bundle.fingerprint, self.bundle.path)
+            except CollectionError:
+                opened.close()  # trained anew since this searcher was made
+                raise
+            self._collection = opened
+        return self._collection
 
     @property
     def encoder(self) -> Encoder:
@@ -141,7 +149,7 @@ class Searcher:
 
     def pixels(self, picture: Picture, *, invert: bool = False) -> np.ndarray:
         """Return what the encoder sees of a picture, (h, w, c) uint8."""
-        image = picture if isinstance(picture, Image.Image) else self.open_picture(str(picture))
+        image = upright(picture) if isinstance(picture, Image.Image) else self.open_picture(str(picture))
         return self.bundle.preprocessing.pixels(_inverted(image) if invert else image)
 
     def info(self) -> Info:
@@ -149,8 +157,10 @@ class Searcher:
         return self.collection.info()
 
     def close(self) -> None:
-        """Close the collection."""
-        self.collection.close()
+        """Close the collection; searching again opens it again."""
+        if self._collection is not None:
+            self._collection.close()
+            self._collection = None
 
     def __enter__(self) -> Self:
         return self

@@ -17,7 +17,7 @@ def strip(
     queries: Sequence[tuple[str, Image.Image]],
     hits: Sequence[Sequence[Hit]],
     open_picture: Callable[[str], Image.Image],
-) -> Image.Image:
+) -> tuple[Image.Image, str]:
     """Draw a row for each query.
 
     Parameters
@@ -30,19 +30,21 @@ def strip(
     Returns
     -------
     PIL.Image.Image
+    str
+        Why the first hit that is not shown could not be opened; empty if all are.
     """
-    return sheet(
-        [
-            [Cell(picture, "query", name, marked=True), *(_cell(hit, open_picture) for hit in found)]
-            for (name, picture), found in zip(queries, hits, strict=True)
-        ]
-    )
+    reasons: list[str] = []
 
-
-def _cell(hit: Hit, open_picture: Callable[[str], Image.Image]) -> Cell:
-    try:
-        picture = open_picture(hit.uri)
-    except CbirError:
+    def cell(hit: Hit) -> Cell:
         picture = None
-    label = "" if hit.label is None else str(hit.label)
-    return Cell(picture, label, f"{hit.distance:.3g}")
+        try:
+            picture = open_picture(hit.uri)
+        except CbirError as error:
+            reasons.append(str(error))
+        return Cell(picture, "" if hit.label is None else str(hit.label), f"{hit.distance:.3g}")
+
+    rows = [
+        [Cell(picture, "query", name, marked=True), *map(cell, found)]
+        for (name, picture), found in zip(queries, hits, strict=True)
+    ]
+    return sheet(rows), next(iter(reasons), "")

@@ -134,11 +134,41 @@ def test_info(digits: Path, home: Path):
     assert "cbir ingest" in run("info", CBIR_HOME=str(home)).stdout
 
 
+def test_searches_side_by_side_wait_for_each_other(digits: Path):
+    command = [sys.executable, "-m", "cbir", "search", "digits:queries/0", "--json"]
+    several = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(6)]
+    done = [process.communicate(timeout=120) for process in several]
+    assert [process.returncode for process in several] == [0] * 6, done
+
+
+def test_absurd_numbers_are_no_crash(digits: Path):
+    huge = "9" * 30
+    document = json.loads(run("search", "digits:queries/0", "-k", huge, "--json").stdout)
+    assert len(document["queries"][0]["hits"]) == 1500
+    assert json.loads(run("search", "digits:queries/0", "--label", huge, "--json").stdout)["queries"][0]["hits"] == []
+
+
+def test_denoise_passes_over_what_cannot_be_read(home: Path, pictures: Path, bundle: Path, tmp_path: Path):
+    (pictures / "b" / "bad.png").write_text("no picture")
+    run("ingest", pictures, "--model", bundle)
+    run("denoise", "--save", tmp_path / "d.png")
+    with Image.open(tmp_path / "d.png") as drawn:
+        assert drawn.width == 12 + 6 * 132
+
+
+def test_training_options_that_are_not_used_are_said(digits: Path, home: Path, pictures: Path, bundle: Path):
+    done = run("ingest", pictures, "--model", bundle, "--epochs", "3", "--noise", "0.1")
+    assert "epochs, noise not used" in done.stderr
+    assert "not used" not in run("ingest", pictures).stderr
+
+
 def test_info_while_another_process_holds_the_collection(digits: Path):
     held = EmbeddedEngine(digits / "collections").open("digits")
     try:
         document = json.loads(run("info", "--json").stdout)
         assert document["collections"][0]["points"] is None
+        # Embedding needs no points; searching says who may hold them.
+        assert json.loads(run("embed", "digits:queries/0").stdout)["vector"]
         assert "in use by another process" in failure("search", "digits:queries/0")
     finally:
         held.close()

@@ -19,7 +19,7 @@ METADATA = Metadata(
     fingerprint="0123456789abcdef",
     dimension=4,
     model="m",
-    source="s",
+    sources=("s",),
     input_shape=(28, 28, 1),
     version="0",
     created="2026-01-01T00:00:00+00:00",
@@ -155,10 +155,10 @@ def test_k_below_one_is_refused_and_k_above_the_size_gives_all(points: Collectio
 
 
 def test_metadata_is_remembered_but_the_encoder_stays(engine: Engine, points: Collection):
-    points.remember(replace(METADATA, source="t", background=(0.5, 0.1, 3), fingerprint="other", dimension=9))
+    points.remember(replace(METADATA, sources=("s", "t"), background=(0.5, 0.1, 3), fingerprint="other", dimension=9))
     points.close()
     reopened = engine.open("points")
-    assert reopened.metadata == replace(METADATA, source="t", background=(0.5, 0.1, 3))
+    assert reopened.metadata == replace(METADATA, sources=("s", "t"), background=(0.5, 0.1, 3))
     assert engine.metadata("points") == reopened.metadata
 
 

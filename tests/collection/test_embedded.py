@@ -1,6 +1,7 @@
 """What is particular to Qdrant Edge: folders, locks, kills, and the index."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from collection.embedded import INDEX_PAYS_ABOVE, EmbeddedEngine
+from collection.embedded import DISK_RESERVE, INDEX_PAYS_ABOVE, EmbeddedEngine
 from collection.interface import CollectionBusyError, CollectionError
 from tests.collection.test_contract import METADATA, fill, ids
 
@@ -73,15 +74,74 @@ def test_a_killed_process_loses_nothing_it_was_told_is_stored(engine: EmbeddedEn
     collection.close()
 
 
-def test_a_replacement_killed_between_its_renames_leaves_the_old_collection(engine: EmbeddedEngine):
-    collection = engine.create("old", METADATA)
+def test_a_killed_replacement_leaves_the_old_collection_and_is_cleared_away(engine: EmbeddedEngine):
+    collection = engine.create("c", METADATA)
     fill(collection, np.ones((3, 4), np.float32))
     collection.close()
-    (engine.folder / "old").rename(engine.folder / ".old.replaced")
-    assert engine.names() == ["old"]
-    recovered = engine.open("old")
-    assert recovered.count() == 3
-    recovered.close()
+    process = in_another_process(
+        engine,
+        """
+        with engine.replacement('c', METADATA) as new:
+            fill(new, np.zeros((9, 4), np.float32))
+            print('ready', flush=True)
+            sys.stdin.read()
+        """,
+    )
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate()
+    kept = engine.open("c")
+    assert kept.count() == 3
+    kept.close()
+    assert len(list((engine.folder / "c").glob("shard-*"))) == 2
+    with engine.replacement("c", METADATA) as new:
+        fill(new, np.zeros((5, 4), np.float32))
+    assert len(list((engine.folder / "c").glob("shard-*"))) == 1
+
+
+def test_readers_never_miss_a_collection_that_is_being_replaced(engine: EmbeddedEngine):
+    engine.create("c", METADATA).close()
+    process = in_another_process(
+        engine,
+        """
+        print('ready', flush=True)
+        for _ in range(40):
+            with engine.replacement('c', METADATA):
+                pass
+        """,
+    )
+    reader = EmbeddedEngine(engine.folder, patience=30)
+    while process.poll() is None:
+        assert reader.names() == ["c"]
+        reader.open("c").close()
+    assert process.communicate()[0] == ""
+    assert process.returncode == 0
+
+
+def test_one_process_fills_a_collection_at_a_time(engine: EmbeddedEngine):
+    process = in_another_process(
+        engine, "\nwith engine.writing('c'):\n    print('ready', flush=True)\n    sys.stdin.read()"
+    )
+    with pytest.raises(CollectionBusyError, match="another process is filling collection 'c'"), engine.writing("c"):
+        pass
+    process.communicate("")
+    with engine.writing("c"):
+        pass
+    assert not (engine.folder / "c").exists()
+
+
+def test_a_nearly_full_disk_is_refused_before_the_system_kills_us(
+    engine: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch
+):
+    collection = engine.create("c", METADATA)
+    usage = shutil.disk_usage(engine.folder)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=DISK_RESERVE - 1))
+    with pytest.raises(CollectionError, match=r"are free at .* free some space"):
+        fill(collection, np.ones((3, 4), np.float32))
+    assert collection.count() == 0
+    collection.close()
+    with pytest.raises(CollectionError, match="are free at"):
+        engine.create("d", METADATA)
+    assert engine.names() == ["c"]
 
 
 def test_leftovers_of_killed_processes_are_not_listed(engine: EmbeddedEngine):
@@ -105,7 +165,15 @@ def test_names_with_unicode_and_spaces_are_welcome(engine: EmbeddedEngine):
 def test_a_damaged_card_is_refused_by_name(engine: EmbeddedEngine):
     engine.create("c", METADATA).close()
     (engine.folder / "c" / "collection.json").write_text("{}")
-    with pytest.raises(CollectionError, match=r"collection\.json is damaged"):
+    with pytest.raises(CollectionError, match=r"collection\.json is damaged.*--retrain"):
+        engine.open("c")
+
+
+def test_a_damaged_shard_is_refused_with_the_way_out(engine: EmbeddedEngine):
+    engine.create("c", METADATA).close()
+    (shard,) = (engine.folder / "c").glob("shard-*")
+    shutil.rmtree(shard)
+    with pytest.raises(CollectionError, match=r"'c'.*--retrain"):
         engine.open("c")
 
 

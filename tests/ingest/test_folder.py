@@ -1,4 +1,6 @@
 import os
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,20 @@ def test_what_lies_deeper_is_counted_not_silently_left_out(pictures: Path):
     picture().save(pictures / "b" / "deep" / "deeper" / "x.png")
     source = FolderSource(pictures)
     assert (len(source), source.passed_over) == (6, 1)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems allow no such names")
+def test_names_that_are_no_text_are_counted_not_looked_at(pictures: Path):
+    shutil.copy(pictures / "b" / "0.png", os.fsencode(pictures / "b") + b"/\xff.png")
+    source = FolderSource(pictures)
+    assert (len(source), source.passed_over) == (6, 1)
+
+
+def test_a_folder_that_cannot_be_read_is_refused_by_name(tmp_path: Path):
+    with pytest.raises(SourceError, match="no source"):
+        open_source("x" * 5000)
+    with pytest.raises(SourceError, match=r"gone cannot be read"):
+        FolderSource(tmp_path / "gone")
 
 
 def test_a_changed_file_has_another_stamp(pictures: Path):

@@ -1,5 +1,6 @@
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from model.bundle import copy_bundle, read_bundle
 from tests.conftest import picture
 
 
-def run_cbir(*arguments: str, limit: int | None = None, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+def run_cbir(*arguments: str, limit: int | None = None) -> subprocess.CompletedProcess[str]:
     """Run the command line in a process of its own; `limit` is the largest file it may write, in bytes."""
 
     def limited() -> None:
@@ -59,6 +60,8 @@ def test_bad_files_are_skipped_and_reported(home: Path, pictures: Path, bundle: 
     assert (report.points, report.ingested) == (6, 6)
     assert sorted(Path(uri).name for uri, _ in report.unreadable) == ["empty.jpg", "gone.png", "text.png"]
     assert all(reason for _, reason in report.unreadable)
+    again = cbir.ingest(pictures)
+    assert (again.points, again.unchanged, len(again.unreadable)) == (6, 6, 3)
 
 
 def test_a_constant_picture_is_stored_like_any_other(home: Path, pictures: Path, bundle: Path):
@@ -95,11 +98,26 @@ def test_a_source_of_one_picture_is_enough(home: Path, tmp_path: Path):
         assert [Path(hit.uri).name for hit in searcher.search(tmp_path / "one" / "only.png", 10)] == ["only.png"]
 
 
-def test_a_source_without_a_readable_picture_is_refused(home: Path, tmp_path: Path):
-    (tmp_path / "bad.png").write_text("no picture")
+@pytest.mark.parametrize("given", [True, False])
+def test_a_source_without_a_readable_picture_is_refused(home: Path, tmp_path: Path, bundle: Path, given: bool):
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "bad.png").write_text("no picture")
     with pytest.raises(cbir.CbirError, match="not one of the 1 pictures"):
-        cbir.ingest(tmp_path, epochs=1)
+        cbir.ingest(tmp_path / "bad", model=bundle if given else None)
     assert cbir.overview().collections == []
+
+
+def test_a_folder_does_not_slip_into_a_collection_of_the_same_name(home: Path, tmp_path: Path, bundle: Path):
+    for place in ("one", "two"):
+        (tmp_path / place / "cats").mkdir(parents=True)
+        picture().save(tmp_path / place / "cats" / "a.png")
+    cbir.ingest(tmp_path / "one" / "cats", model=bundle)
+    with pytest.raises(cbir.CbirError, match=r"'cats' holds .*one/cats; .*--collection"):
+        cbir.ingest(tmp_path / "two" / "cats")
+    assert cbir.ingest(tmp_path / "two" / "cats", collection="cats").points == 2
+    with pytest.raises(cbir.CbirError, match="would drop"):
+        cbir.ingest(tmp_path / "two" / "cats", collection="cats", retrain=True, epochs=1)
+    assert cbir.ingest(tmp_path / "one" / "cats").unchanged == 1
 
 
 @pytest.fixture
@@ -117,15 +135,26 @@ def test_another_encoder_is_refused_naming_both(home: Path, pictures: Path, bund
         cbir.ingest(pictures, model=other_bundle)
     assert read_bundle(bundle).fingerprint in str(raised.value)
     assert read_bundle(other_bundle).fingerprint in str(raised.value)
+    assert [b.name for b in cbir.overview().models] == ["pictures"]
     assert cbir.ingest(pictures).unchanged == 6
 
 
 def test_a_search_with_another_encoder_is_refused(home: Path, pictures: Path, bundle: Path, other_bundle: Path):
     cbir.ingest(pictures, model=bundle)
     (home / "models" / "pictures").rename(home / "aside")
+    with pytest.raises(cbir.CbirError, match="no model bundle"):
+        cbir.open("pictures")
     copy_bundle(read_bundle(other_bundle), home / "models" / "pictures")
     with pytest.raises(cbir.CbirError, match="was filled by encoder"):
         cbir.open("pictures")
+
+
+def test_a_searcher_outlived_by_its_collection_is_refused(home: Path, pictures: Path, bundle: Path):
+    cbir.ingest(pictures, model=bundle)
+    with cbir.open("pictures") as searcher:
+        cbir.ingest(pictures, retrain=True, epochs=1, seed=3)
+        with pytest.raises(cbir.CbirError, match="was filled by encoder"):
+            searcher.search(picture())
     # The failed attempt holds nothing.
     EmbeddedEngine(home / "collections", patience=0).open("pictures").close()
 
@@ -167,18 +196,40 @@ def test_a_stopped_ingest_keeps_what_it_stored_and_goes_on(home: Path, bundle: P
         stored = searcher.info().points
         assert 500 <= stored < 1500
         assert len(searcher.search("digits:queries/0", 5)) == 5
+        assert searcher.metadata.background is not None
     report = cbir.ingest("digits")
     assert (report.points, report.ingested, report.unchanged) == (1500, 1500 - stored, stored)
 
 
-def test_a_stopped_retrain_leaves_the_old_collection(home: Path, pictures: Path, bundle: Path):
+def test_a_stopped_retrain_leaves_the_old_collection_and_is_not_trained_twice(home: Path, pictures: Path, bundle: Path):
     first = cbir.ingest(pictures, model=bundle)
     with pytest.raises(KeyboardInterrupt):
         cbir.ingest(pictures, retrain=True, epochs=1, progress=interrupt_at("encode", 1))
     with cbir.open("pictures") as searcher:
         assert searcher.info().points == 6
         assert searcher.bundle.fingerprint == first.model.fingerprint
-    assert [p.name for p in (home / "collections").iterdir()] == ["pictures"]
+    again = cbir.ingest(pictures, retrain=True, epochs=1)
+    assert (again.trained, again.model.name, again.ingested) == (False, "pictures-2", 6)
+    assert cbir.ingest(pictures, retrain=True, epochs=1).trained
+
+
+@pytest.mark.parametrize("damage", ["card", "shard"])
+def test_a_damaged_collection_is_built_anew_and_does_not_stand_in_the_way(
+    home: Path, pictures: Path, bundle: Path, damage: str
+):
+    cbir.ingest(pictures, model=bundle)
+    cbir.ingest(pictures / "b", model=bundle)
+    folder = home / "collections" / "b"
+    if damage == "card":
+        (folder / "collection.json").write_text("nothing")
+    else:
+        shutil.rmtree(next(folder.glob("shard-*")))
+    with pytest.raises(cbir.CbirError, match="--retrain"):
+        cbir.ingest(pictures / "b")
+    assert [bool(c.problem) for c in cbir.overview().collections] == [True, False]
+    if damage == "card":
+        assert cbir.overview().default == "pictures"
+    assert cbir.ingest(pictures / "b", retrain=True, epochs=1).points == 3
 
 
 def test_ctrl_c_in_training_leaves_no_half_model_and_training_goes_on(home: Path):
@@ -236,10 +287,12 @@ def test_a_place_that_cannot_be_written_is_said_in_one_line(
         {"model": "nothing.txt"},
         {"model": "missing.keras"},
         {"collection": "a/b"},
+        {"collection": "../up"},
+        {"collection": ""},
     ],
 )
 def test_arguments_that_make_no_sense_are_refused(home: Path, bundle: Path, wrong: dict[str, object]):
     arguments = {"model": bundle, **wrong} if "collection" in wrong else wrong
     with pytest.raises(cbir.CbirError):
         cbir.ingest("digits", **arguments)  # type: ignore[arg-type]
-    assert cbir.overview().collections == []
+    assert not [path for path in home.rglob("*") if path.is_file()]

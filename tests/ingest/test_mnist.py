@@ -1,5 +1,6 @@
 import gzip
 import hashlib
+import shutil
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -84,6 +85,13 @@ def test_downloaded_once_checked_and_kept(server: Path, tmp_path: Path):
     check(mnist("mnist", [], cache))
 
 
+def test_an_interrupted_download_goes_on(server: Path, tmp_path: Path):
+    cache = tmp_path / "cache"
+    (cache / "mnist").mkdir(parents=True)
+    shutil.copy(server / f"{NAMES[0]}.gz", cache / "mnist")
+    check(mnist("mnist", [], cache))
+
+
 def test_a_download_with_another_content_is_refused_and_not_kept(server: Path, tmp_path: Path):
     (server / f"{NAMES[0]}.gz").write_bytes(b"something else")
     with pytest.raises(SourceError, match="another file than expected"):
@@ -126,6 +134,13 @@ def test_an_image_that_is_not_there_is_refused(tmp_path: Path, uri: str):
     write(tmp_path / "mnist")
     with pytest.raises(SourceError, match="mnist:train/0 to 5 or mnist:test/0 to 1"):
         mnist("mnist", [tmp_path], tmp_path / "cache").picture(uri)
+
+
+def test_the_real_one_is_not_taken_for_fashion_mnist(mnist_data: Path, tmp_path: Path):
+    elsewhere = tmp_path / "myfiles"
+    elsewhere.symlink_to(mnist_data / "mnist")
+    with pytest.raises(SourceError, match="myfiles holds MNIST, not fashion-mnist"):
+        mnist("fashion-mnist", [elsewhere], tmp_path / "cache")
 
 
 def test_the_real_one(mnist_data: Path, tmp_path: Path):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from model.image import ImageError, Preprocessing, background, invert, open_image
+from model.image import ImageError, Preprocessing, background, invert, open_image, upright
 
 GREY = Preprocessing(28, 28, 1)
 COLOUR = Preprocessing(32, 32, 3)
@@ -94,6 +94,23 @@ def test_nan_pixels_are_refused():
         GREY.pixels(Image.fromarray(values))
 
 
+@pytest.mark.parametrize("value", [-5.0, 0.0, 0.5, 1e6])
+def test_constant_deep_grey_is_a_plain_picture(value: float):
+    seen = GREY.pixels(Image.fromarray(np.full((9, 9), value, np.float32)))
+    assert seen.min() == seen.max()
+
+
+def test_kinds_that_pillow_cannot_convert_are_refused():
+    with pytest.raises(ImageError, match="cannot be shown"):
+        GREY.pixels(Image.frombytes("LAB", (4, 4), bytes(48)))
+
+
+def test_pillow_images_are_decoded_and_turned_like_files(tmp_path: Path):
+    (tmp_path / "truncated.jpg").write_bytes(jpeg()[:900])
+    with Image.open(tmp_path / "truncated.jpg") as lazy, pytest.raises(ImageError, match="truncated"):
+        upright(lazy)
+
+
 def bomb() -> bytes:
     """A PNG of 60,000 x 60,000 pixels in some hundred bytes."""
 
@@ -131,3 +148,5 @@ def test_missing_files_and_folders_are_refused(tmp_path: Path):
         open_image(tmp_path / "nothing.png")
     with pytest.raises(ImageError, match="folder"):
         open_image(tmp_path)
+    with pytest.raises(ImageError, match="File name too long"):
+        open_image("x" * 5000)

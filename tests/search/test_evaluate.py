@@ -42,10 +42,21 @@ def test_a_stored_run_is_scored_again_without_searching(digits: Path, monkeypatc
     first = cbir.evaluate("digits", queries=20, depths=[100])
     moved = tmp_path / "moved"
     first.folder.rename(moved)
+    before = {path.name: path.read_bytes() for path in moved.iterdir()}
     monkeypatch.setenv("CBIR_HOME", str(tmp_path / "empty"))
     again = cbir.evaluate(from_run=moved, depths=[100, 7])
     assert again.scores.lrap[100] == first.scores.lrap[100]
     assert 7 in again.scores.lrap
+    assert again.run_file == moved / "run.npz"
+    assert again.curve.parent == again.folder != moved
+    assert {path.name: path.read_bytes() for path in moved.iterdir()} == before
+
+
+def test_a_depth_that_makes_no_sense_is_refused_before_searching(digits: Path):
+    runs = list((digits / "runs").glob("*"))
+    with pytest.raises(cbir.CbirError, match="at least 1"):
+        cbir.evaluate("digits", depths=[0])
+    assert list((digits / "runs").glob("*")) == runs
 
 
 def test_queries_are_drawn_by_seed(digits: Path):

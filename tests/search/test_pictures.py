@@ -20,11 +20,12 @@ def hits(*uris: str) -> list[Hit]:
 
 def test_a_strip_shows_query_and_hits_in_order(tmp_path: Path):
     shades = {"a": 40, "b": 120, "c": 200}
-    drawn = strip(
+    drawn, missing = strip(
         [("q", Image.new("L", (9, 9), 250))],
         [hits(*shades)],
         lambda uri: Image.new("L", (20, 20), shades[uri]),
     )
+    assert missing == ""
     middle = np.asarray(drawn.convert("L"))[12 + CELL // 2]
     centres = [12 + CELL // 2 + column * (CELL + 12) for column in range(4)]
     assert middle[centres].tolist() == [250, 40, 120, 200]
@@ -32,10 +33,11 @@ def test_a_strip_shows_query_and_hits_in_order(tmp_path: Path):
 
 def test_a_hit_that_is_gone_leaves_a_frame(tmp_path: Path):
     def gone(uri: str) -> Image.Image:
-        raise cbir.CbirError(uri)
+        raise cbir.CbirError(f"{uri} is gone")
 
-    drawn = strip([("q", picture())], [hits("gone")], gone)
-    assert drawn.width == 12 + 2 * (CELL + 12)
+    drawn, missing = strip([("q", picture())], [hits("a", "b")], gone)
+    assert missing == "a is gone"
+    assert drawn.width == 12 + 3 * (CELL + 12)
 
 
 def test_small_pictures_keep_their_pixels_and_long_ones_their_shape():
@@ -55,4 +57,6 @@ def test_rows_of_different_length(tmp_path: Path):
 def test_a_picture_without_a_known_suffix_is_refused_and_nothing_left(tmp_path: Path):
     with pytest.raises(cbir.CbirError, match="suffix"):
         save_picture(picture(), tmp_path / "sheet.nothing")
+    with pytest.raises(cbir.CbirError, match=r"JPEG.*try wide\.png"):
+        save_picture(Image.new("L", (70_000, 2)), tmp_path / "wide.jpg")
     assert list(tmp_path.iterdir()) == []

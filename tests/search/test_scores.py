@@ -1,3 +1,4 @@
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -129,6 +130,14 @@ def test_what_is_no_run_is_refused(tmp_path: Path):
     (tmp_path / "run.npz").write_bytes(b"PK nothing")
     with pytest.raises(RunError, match="no stored run"):
         load_run(tmp_path / "run.npz")
+    save_run(make_run(np.random.default_rng(0).random((9, 99)) < 0.5), tmp_path / "run.npz")
+    content = bytearray((tmp_path / "run.npz").read_bytes())
+    for position in range(0, len(content), 13):  # one damaged byte anywhere
+        damaged = content.copy()
+        damaged[position] ^= 0xFF
+        (tmp_path / "damaged.npz").write_bytes(damaged)
+        with suppress(RunError):  # some bytes do not matter; no other error may come
+            load_run(tmp_path / "damaged.npz")
     np.savez(tmp_path / "run.npz", a=np.arange(3))
     with pytest.raises(RunError, match="no stored run"):
         load_run(tmp_path / "run.npz")
