@@ -122,7 +122,7 @@ def _read_files(place: Path) -> dict[str, Part]:
 
 def _read_npz(path: Path) -> dict[str, Part]:
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             parts = {part: Part(arrays[f"x_{part}"], arrays[f"y_{part}"]) for part in _FILES}
     except Exception as error:  # noqa: BLE001 - a damaged archive can raise nearly anything
         raise SourceError(f"{path} is not the archive that Keras makes ({reason(error)}); fetch it again") from None

@@ -130,7 +130,7 @@ def _restore(path: Path | None, twin: "Model", identity: str) -> History:
     if path is None or not path.exists():
         return History()
     try:
-        with np.load(path) as state:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as state:
             if str(state["identity"]) != identity:
                 return History()
             twin.set_weights([state[f"weight_{i}"] for i in range(len(twin.weights))])

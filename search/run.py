@@ -84,7 +84,7 @@ def load_run(path: Path) -> Run:
         Missing or not a run.
     """
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             facts = json.loads(str(stored["facts"]))
             return Run(**facts, **{name: stored[name] for name in _ARRAYS})
     except FileNotFoundError:
