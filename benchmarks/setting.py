@@ -52,7 +52,8 @@ def trained(seed: int = 0) -> Path:
     """Return a CBIR_HOME with MNIST ingested by the article's recipe, made if it is not there."""
     with home(f"article-{seed}") as place:
         print(f"training on MNIST, seed {seed}, unless kept in {place}", file=sys.stderr, flush=True)
-        cbir.ingest("mnist", seed=seed)
+        # In a process of its own: a child's peak memory starts from its parent's, so ours must stay small.
+        timed(["-m", "cbir", "ingest", "mnist", "--seed", str(seed)])
     return place
 
 
