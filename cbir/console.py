@@ -24,6 +24,7 @@ from model.progress import Progress as Report
 _STAGES = {
     "read": "reading pictures",
     "train": "training",
+    "export": "exporting the encoder",
     "encode": "encoding and storing",
     "index": "building the HNSW index",
     "load": "loading features",

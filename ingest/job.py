@@ -94,7 +94,7 @@ def run(
     index : bool, optional
         Build the HNSW index, or do not; by default when it pays.
     progress : Progress
-        Stages `read`, `train`, `encode`, `index`.
+        Stages `read`, `train`, `export`, `encode`, `index`.
 
     Raises
     ------

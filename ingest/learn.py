@@ -49,7 +49,7 @@ def train_bundle(
     limit : int, optional
         The most items to train on.
     progress : Progress
-        Stages `read` and `train`.
+        Stages `read`, `train` and `export`.
 
     Returns
     -------
@@ -76,10 +76,12 @@ def train_bundle(
         if left.card.get("training") == identity and left.name not in in_use:
             return left, False
     held_out = _pixels(source.queries()[:_WATCHED], INPUT, None, silent)
+    progress("train", 0, None, "loading Keras")  # seconds in which nothing else is told
     autoencoder = article_autoencoder(recipe.seed)
     models.mkdir(parents=True, exist_ok=True)
     checkpoint = models / f".{name}.training.npz"
     history = train(autoencoder, images, recipe, held_out=held_out, checkpoint=checkpoint, progress=progress)
+    progress("export", 0, None)
     bundle = write_bundle(
         free_place(models, name),
         autoencoder,
@@ -90,6 +92,7 @@ def train_bundle(
         history=history,
     )
     checkpoint.unlink(missing_ok=True)
+    progress("export", 1, 1)
     return bundle, True
 
 
