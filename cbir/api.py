@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+import operator
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -102,7 +103,7 @@ def ingest(
                 f"collection '{name}' holds {', '.join(known)}; name another for {opened.name} with --collection, "
                 f"or add to this one with: --collection {name}"
             )
-    with _writing(where.home):
+    with _disk_errors(where.home):
         return run(
             opened,
             name,
@@ -231,7 +232,8 @@ def evaluate(
     from search.scores import check_depths, score
 
     where = settings(data_dir)
-    check_depths(depths or ())
+    wanted = None if depths is None else [operator.index(depth) for depth in depths]
+    check_depths(wanted or ())
     if from_run is not None:
         path = Path(from_run).expanduser().absolute()
         path = path / "run.npz" if path.is_dir() else path
@@ -239,11 +241,11 @@ def evaluate(
     else:
         run = _searched(collection, where, queries, seed, data_dir, progress)
     folder = where.runs / f"{run.collection}-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"
-    with _writing(folder):
+    with _disk_errors(folder):
         if from_run is None:
             path = folder / "run.npz"
             save_run(run, path)
-        scores = score(run, depths)
+        scores = score(run, wanted)
         evaluation = Evaluation(run, scores, path, folder)
         document = json.dumps(evaluation.as_json(), indent=2, ensure_ascii=False) + "\n"
         write_whole(folder / "scores.json", document.encode())
@@ -388,7 +390,7 @@ def save_picture(picture: Image.Image, path: str | Path) -> Path:
         picture.save(content, format=kind)
     except (OSError, ValueError) as error:
         raise CbirError(f"{path} cannot be written as {kind} ({reason(error)}); try {path.stem}.png") from None
-    with _writing(path.parent):
+    with _disk_errors(path.parent):
         write_whole(path, content.getbuffer())
     return path
 
@@ -425,21 +427,16 @@ def _searched(
         return search_queries(searcher, held_out, queries=queries, seed=seed, progress=progress)
 
 
-class _writing:  # noqa: N801 - reads as a verb
+@contextmanager
+def _disk_errors(place: Path) -> Iterator[None]:
     """Say in one line what the system refused when a file could not be written."""
-
-    def __init__(self, place: Path) -> None:
-        self._place = place
-
-    def __enter__(self) -> None:
-        return
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        if isinstance(error, OSError):
-            raise CbirError(
-                f"cannot write to {error.filename or self._place}: {error.strerror or error}; "
-                "free some space, or name another place (CBIR_HOME, --save)"
-            ) from error
+    try:
+        yield
+    except OSError as error:
+        raise CbirError(
+            f"cannot write to {error.filename or place}: {error.strerror or error}; "
+            "free some space, or name another place (CBIR_HOME, --save)"
+        ) from error
 
 
 def _string_keys(value: Any) -> Any:

@@ -71,7 +71,7 @@ def ingest(
             data_dir=data_dir,
             progress=progress,
         )
-    if not done.trained:
+    if not done.trained and not retrain:
         given = [n for n in ("epochs", "batch_size", "noise", "seed") if _was_given(context, n)]
         if given:
             note(f"{', '.join(given)} not used: there is a model; train again with --retrain")

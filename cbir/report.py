@@ -91,6 +91,8 @@ def print_scores(evaluation: Evaluation) -> None:
         [(f"{n:,}", *(f"{measure[n]:.3f}" for measure in measures)) for n in scores.lrap],
     )
     line(f"mAP {scores.map:.3f}, precision@1 {scores.precision_at[1]:.3f}")
+    if scores.without_relevant:
+        line(f"{scores.without_relevant:,} queries have no image of their label in the collection: read mAP, not LRAP")
     line(f"served ranking against the exact one: recall@10 {scores.ann_recall_at_10:.3f}")
     line(f"curve  {evaluation.curve}")
     line(f"run    {evaluation.run_file}")

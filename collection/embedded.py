@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
@@ -33,6 +34,7 @@ from collection.interface import (
     Where,
     checked_k,
     checked_name,
+    checked_values,
     checked_vectors,
 )
 
@@ -95,15 +97,17 @@ class EmbeddedEngine:
         if name in self.names():
             raise CollectionError(f"there is a collection '{name}' already")
         folder = self.folder / checked_name(name)
+        _sweep(folder)
         shard = self._new_shard(name, metadata)
         _write_card(folder, metadata, shard)
-        _sweep(folder, keep=shard)
         return EmbeddedCollection(name, folder, shard, metadata)
 
     @contextlib.contextmanager
     def replacement(self, name: str, metadata: Metadata) -> Iterator["EmbeddedCollection"]:
         """Yield an empty collection that takes the place of `name` when the block ends well."""
         folder = self._existing(name)
+        with contextlib.suppress(CollectionError):
+            _sweep(folder, keep=_read_card(folder)[1])
         shard = self._new_shard(name, metadata)
         collection = EmbeddedCollection(name, folder, shard, metadata, in_place=False)
         try:
@@ -175,8 +179,8 @@ class EmbeddedCollection:
         self._shard_name = shard
         self._metadata = metadata
         self._in_place = in_place
-        with _edge_errors(name, "; if it stays so, build it anew with: cbir ingest --retrain"):
-            self._shard = edge.EdgeShard.load(str(folder / shard))
+        self._shard = _shared.take(folder / shard, name)
+        self._open = True
 
     @property
     def metadata(self) -> Metadata:
@@ -277,9 +281,10 @@ class EmbeddedCollection:
 
     def index_pays(self) -> bool:
         """Tell whether an HNSW index would save more than it costs, and is not there yet."""
-        info = self.info()
-        pays = info.points * self.metadata.dimension > INDEX_PAYS_ABOVE
-        return pays and info.indexed < 0.9 * info.points
+        with _edge_errors(self.name):
+            shard = self._shard.info()
+        pays = shard.points_count * self.metadata.dimension > INDEX_PAYS_ABOVE
+        return pays and shard.indexed_vectors_count < 0.9 * shard.points_count
 
     def build_index(self) -> None:
         """Build the HNSW index; blocks for seconds to minutes and lets other threads run."""
@@ -290,12 +295,14 @@ class EmbeddedCollection:
         """Tell sizes."""
         with _edge_errors(self.name):
             shard = self._shard.info()
-        return Info(shard.points_count, shard.indexed_vectors_count, _size(self._folder), str(self._folder))
+        taken = _size(self._folder / self._shard_name)
+        return Info(shard.points_count, shard.indexed_vectors_count, taken, str(self._folder))
 
     def close(self) -> None:
-        """Write everything out and let go."""
-        with _edge_errors(self.name):
-            self._shard.close()
+        """Write everything out and let go; closing twice is no error."""
+        if self._open:
+            self._open = False
+            _shared.give_back(self._folder / self._shard_name, self.name)
 
 
 @contextlib.contextmanager
@@ -305,13 +312,49 @@ def _edge_errors(name: str, hint: str = "") -> Iterator[None]:
         yield
     except CollectionError:
         raise
-    except Exception as error:
-        if "WouldBlock" in str(error):
+    except BaseException as error:
+        # What panics in Rust on damaged files is no Exception in Python.
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        text = str(error)
+        if "WouldBlock" in text:
             raise CollectionBusyError(
                 f"collection '{name}' is in use by another process; wait for it to end, "
                 "or serve many at once from a Qdrant server"
             ) from None
+        if any(refusal in text for refusal in ("No space", "Permission denied", "Read-only", "File too large")):
+            hint = "; free some space, or see who may write there"
         raise CollectionError(f"collection '{name}': {reason(error)}{hint}") from error
+
+
+class _SharedShards:
+    """Shards open in this process: Edge locks a shard also against its own process, so they are shared."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._open: dict[Path, tuple[edge.EdgeShard, int]] = {}
+
+    def take(self, place: Path, name: str) -> edge.EdgeShard:
+        with self._lock:
+            if place in self._open:
+                shard, users = self._open[place]
+            else:
+                with _edge_errors(name, "; if it stays so, build it anew with: cbir ingest --retrain"):
+                    shard, users = edge.EdgeShard.load(str(place)), 0
+            self._open[place] = (shard, users + 1)
+            return shard
+
+    def give_back(self, place: Path, name: str) -> None:
+        with self._lock:
+            shard, users = self._open.pop(place)
+            if users > 1:
+                self._open[place] = (shard, users - 1)
+                return
+            with _edge_errors(name):
+                shard.close()
+
+
+_shared = _SharedShards()
 
 
 def _hit(point: edge.ScoredPoint) -> Hit:
@@ -327,9 +370,9 @@ def _filter(where: Where | None) -> edge.Filter | None:
 
 def _matches(field: str, values: Sequence[Label]) -> list[Any]:
     """Match any of the values; Qdrant wants integers and strings apart."""
-    whole = [v for v in values if isinstance(v, int)]
-    texts = [v for v in values if isinstance(v, str)]
-    any_of = [edge.MatchAny(whole)] * bool(whole) + [edge.MatchAny(texts)] * bool(texts)
+    whole, texts = checked_values(field, values)
+    # Of no values at all none matches: an empty `should` would match every point.
+    any_of = [edge.MatchAny(whole)] * bool(whole) + [edge.MatchAny(texts)] * (bool(texts) or not whole)
     return [edge.FieldCondition(key=field, match=match) for match in any_of]
 
 
@@ -357,11 +400,28 @@ def _write_card(folder: Path, metadata: Metadata, shard: str) -> None:
     partial.replace(folder / _CARD)
 
 
-def _sweep(folder: Path, keep: str) -> None:
-    """Remove shards that no card names: the one just replaced, and those of killed replacements."""
+def _sweep(folder: Path, keep: str = "") -> None:
+    """Remove shards that no card names: the one just replaced, and those of killed processes.
+
+    One that somebody still reads stays until the next time. While one is being
+    removed it is held, so that whoever comes late finds it in use, looks at the
+    card again, and opens the shard that it names by now.
+    """
     for place in folder.glob(f"{_SHARD}*"):
-        if place.name != keep:
-            shutil.rmtree(place, ignore_errors=True)
+        if place.name == keep:
+            continue
+        shard = None
+        try:
+            with _edge_errors(place.name):
+                shard = edge.EdgeShard.load(str(place))
+        except CollectionBusyError:
+            continue
+        except CollectionError:
+            pass  # not even whole: nobody can be reading it
+        shutil.rmtree(place, ignore_errors=True)
+        if shard is not None:
+            with contextlib.suppress(CollectionError), _edge_errors(place.name):
+                shard.close()
 
 
 def _check_room(folder: Path, wanted: int) -> None:
@@ -376,4 +436,9 @@ def _check_room(folder: Path, wanted: int) -> None:
 
 def _size(folder: Path) -> int:
     """Bytes that the folder takes on disk (Qdrant preallocates sparse files)."""
-    return sum(getattr(p.stat(), "st_blocks", 0) * 512 or p.stat().st_size for p in folder.rglob("*") if p.is_file())
+    total = 0
+    for path in folder.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):  # Qdrant tidies up while we count
+            status = path.stat()
+            total += getattr(status, "st_blocks", 0) * 512 or status.st_size
+    return total

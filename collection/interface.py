@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import Any, Protocol
 
 import numpy as np
@@ -253,6 +254,24 @@ def checked_vectors(vectors: np.ndarray, dimension: int) -> np.ndarray:
     if not np.isfinite(vectors).all():
         raise CollectionError("a vector holds NaN or infinite values; nothing was stored or searched")
     return vectors
+
+
+def checked_values(field: str, values: Sequence[object]) -> tuple[list[int], list[str]]:
+    """Return the whole numbers and the texts among the values that a filter allows.
+
+    Raises
+    ------
+    CollectionError
+        A single text in place of a sequence, or a value of another kind.
+    """
+    if isinstance(values, str):
+        raise CollectionError(f"the values allowed in '{field}' must be a list, not the text {values!r}")
+    whole = [int(value) for value in values if isinstance(value, Integral)]
+    texts = [value for value in values if isinstance(value, str)]
+    if len(whole) + len(texts) != len(values):
+        other = next(value for value in values if not isinstance(value, Integral | str))
+        raise CollectionError(f"a filter on '{field}' takes whole numbers and texts, not {other!r}")
+    return whole, texts
 
 
 def checked_k(k: int) -> int:

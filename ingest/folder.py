@@ -51,7 +51,7 @@ class FolderSource:
         self._files = [entry for entry in turns if _can_be_written(entry[0])]
         self.passed_over = deeper + len(turns) - len(self._files)
         if not self._files:
-            hint = f"; {self.passed_over} lie deeper than one folder level" if self.passed_over else ""
+            hint = f"; {self.passed_over} lie too deep or have names that are no text" if self.passed_over else ""
             raise SourceError(f"{path} holds no PNG or JPEG pictures{hint}")
 
     def __len__(self) -> int:

@@ -10,7 +10,7 @@ import math
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -105,23 +105,24 @@ def run(
         The source or the model cannot be used.
     """
     with engine.writing(checked_name(name)):
-        place = _place(engine, name, source, retrain)
+        target = _target(engine, name, source, retrain)
         clock = time.perf_counter()
-        bundle, trained = _bundle(engine, place, source, models, model, recipe or Recipe(), limit, progress)
+        bundle, trained = _bundle(engine, target, source, models, model, recipe or Recipe(), limit, progress)
         train_seconds = time.perf_counter() - clock if trained else 0.0
         encoder = bundle.encoder()
         count = min(len(source), limit or len(source))
         stored = Stored()
-        with _collection(engine, place, _metadata(bundle, source)) as collection:
+        with _collection(engine, target, _metadata(bundle, source)) as collection:
             try:
                 items = itertools.islice(source.items(), count)
                 store(items, encoder, collection, source.name, stored, total=count, progress=progress)
             finally:
-                collection.remember(_updated(collection.metadata, source, stored))
+                collection.remember(_updated(collection.metadata, bundle, source, stored))
             points = collection.count()
             if not points:
                 raise SourceError(f"not one of the {count} pictures of {source.name} can be read")
-            index_seconds = _build_index(collection, index, progress)
+        # Afterwards, in place: whatever happens to the index, the points stay.
+        index_seconds = _build_index(engine, name, index, progress)
     return Report(
         collection=name,
         points=points,
@@ -141,18 +142,19 @@ def run(
 
 
 @dataclass(frozen=True)
-class _Place:
+class _Target:
     """Where the points go: a new collection (no metadata), one to add to, or one to replace."""
 
     name: str
     existing: Metadata | None
+    retrain: bool
     replaces: bool
 
 
-def _place(engine: Engine, name: str, source: Source, retrain: bool) -> _Place:
+def _target(engine: Engine, name: str, source: Source, retrain: bool) -> _Target:
     exists = name in engine.names()
     if not exists or not retrain:
-        return _Place(name, engine.metadata(name) if exists else None, replaces=False)
+        return _Target(name, engine.metadata(name) if exists else None, retrain, replaces=False)
     try:
         others = [other for other in engine.metadata(name).sources if other != source.name]
     except CollectionError:
@@ -162,12 +164,12 @@ def _place(engine: Engine, name: str, source: Source, retrain: bool) -> _Place:
             f"collection '{name}' holds {', '.join(others)}, which training anew on {source.name} would drop; "
             f"name that source, or another --collection"
         )
-    return _Place(name, None, replaces=True)
+    return _Target(name, None, retrain, replaces=True)
 
 
 def _bundle(
     engine: Engine,
-    place: _Place,
+    target: _Target,
     source: Source,
     models: Path,
     model: Path | None,
@@ -176,16 +178,18 @@ def _bundle(
     progress: Progress,
 ) -> tuple[Bundle, bool]:
     """Find, adopt or train the model bundle; tell whether it was trained."""
-    name, existing = place.name, place.existing
+    name, existing = target.name, target.existing
     if model is not None:
         return adopt_bundle(models, name, model, lambda found: _check(name, existing, found, model)), False
     if existing is not None:
         bundle = read_bundle(models / existing.model)
         _check(name, existing, bundle.fingerprint, bundle.path)
         return bundle, False
-    if not place.replaces and (models / name).is_dir():
+    in_use = _in_use(engine)
+    # A model of this name that no collection uses: trained for this one before it was made.
+    if not target.retrain and (models / name).is_dir() and name not in in_use:
         return read_bundle(models / name), False
-    return train_bundle(models, name, source, recipe, in_use=_in_use(engine), limit=limit, progress=progress)
+    return train_bundle(models, name, source, recipe, in_use=in_use, limit=limit, progress=progress)
 
 
 def _check(name: str, existing: Metadata | None, fingerprint: str, path: Path) -> None:
@@ -203,47 +207,48 @@ def _in_use(engine: Engine) -> set[str]:
 
 
 @contextmanager
-def _collection(engine: Engine, place: _Place, metadata: Metadata) -> Iterator[Collection]:
-    if place.replaces:
-        with engine.replacement(place.name, metadata) as collection:
+def _collection(engine: Engine, target: _Target, metadata: Metadata) -> Iterator[Collection]:
+    if target.replaces:
+        with engine.replacement(target.name, metadata) as collection:
             yield collection
         return
-    collection = engine.open(place.name) if place.existing else engine.create(place.name, metadata)
+    collection = engine.open(target.name) if target.existing else engine.create(target.name, metadata)
     empty = False
     try:
         yield collection
     finally:
-        empty = not place.existing and not collection.count()
+        empty = not target.existing and not collection.count()
         collection.close()
         if empty:
-            engine.delete(place.name)
+            engine.delete(target.name)
 
 
-def _build_index(collection: Collection, wanted: bool | None, progress: Progress) -> float:
+def _build_index(engine: Engine, name: str, wanted: bool | None, progress: Progress) -> float:
     """Build the HNSW index beside this thread, so that Ctrl-C and the clock keep working."""
-    if not (collection.index_pays() if wanted is None else wanted):
-        return 0.0
     start = time.perf_counter()
-    failures: list[BaseException] = []
+    failures: list[CollectionError] = []
+    with closing(engine.open(name)) as collection:
+        if not (collection.index_pays() if wanted is None else wanted):
+            return 0.0
 
-    def build() -> None:
+        def build() -> None:
+            try:
+                collection.build_index()
+            except CollectionError as error:
+                failures.append(error)
+
+        worker = threading.Thread(target=build, daemon=True)
+        worker.start()
         try:
-            collection.build_index()
-        except BaseException as error:  # noqa: BLE001 - handed to the waiting thread
-            failures.append(error)
-
-    worker = threading.Thread(target=build, daemon=True)
-    worker.start()
-    try:
-        while worker.is_alive():
-            worker.join(0.2)
-            progress("index", 0, None, f"{time.perf_counter() - start:.0f} s")
-    except KeyboardInterrupt:
-        # Qdrant cannot be interrupted here, and closing waits for it.
-        progress("index", 0, None, "stopping once Qdrant has finished")
-        raise
+            while worker.is_alive():
+                worker.join(0.2)
+                progress("index", 0, None, f"{time.perf_counter() - start:.0f} s")
+        except KeyboardInterrupt:
+            # Qdrant cannot be interrupted here, and closing waits for it.
+            progress("index", 0, None, "stopping once Qdrant has finished")
+            raise
     if failures:
-        raise failures[0]
+        raise CollectionError(f"every image is stored and can be searched, but without an HNSW index: {failures[0]}")
     progress("index", 1, 1, f"{time.perf_counter() - start:.0f} s")
     return time.perf_counter() - start
 
@@ -262,10 +267,12 @@ def _metadata(bundle: Bundle, source: Source) -> Metadata:
     )
 
 
-def _updated(metadata: Metadata, source: Source, stored: Stored) -> Metadata:
+def _updated(metadata: Metadata, bundle: Bundle, source: Source, stored: Stored) -> Metadata:
+    added = (source.name,) if stored.ingested or stored.unchanged else ()
     return replace(
         metadata,
-        sources=tuple(dict.fromkeys((*metadata.sources, source.name))),
+        model=bundle.name,
+        sources=tuple(dict.fromkeys((*metadata.sources, *added))),
         background=_merged(metadata.background, np.concatenate([np.empty(0, np.float32), *stored.brightness])),
         updated=_now(),
     )

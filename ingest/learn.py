@@ -71,13 +71,13 @@ def train_bundle(
     images = _pixels(itertools.islice(source.items(), count), INPUT, count, progress)
     if not len(images):
         raise SourceError(f"not one of the {count} pictures of {source.name} can be read")
-    identity = training_identity(images, recipe)
-    for left in bundles(models):
-        if left.card.get("training") == identity and left.name not in in_use:
-            return left, False
-    held_out = _pixels(source.queries()[:_WATCHED], INPUT, None, silent)
     progress("train", 0, None, "loading Keras")  # seconds in which nothing else is told
     autoencoder = article_autoencoder(recipe.seed)
+    identity = training_identity(autoencoder, images, recipe)
+    for left in bundles(models):
+        if left.card.get("training") == identity and left.name not in in_use and _runs(left):
+            return left, False
+    held_out = _pixels(source.queries()[:_WATCHED], INPUT, None, silent)
     models.mkdir(parents=True, exist_ok=True)
     checkpoint = models / f".{name}.training.npz"
     history = train(autoencoder, images, recipe, held_out=held_out, checkpoint=checkpoint, progress=progress)
@@ -150,7 +150,16 @@ def free_place(models: Path, name: str) -> Path:
 
 
 def _known(models: Path, fingerprint: str) -> Bundle | None:
-    return next((b for b in bundles(models) if b.fingerprint == fingerprint), None)
+    return next((b for b in bundles(models) if b.fingerprint == fingerprint and _runs(b)), None)
+
+
+def _runs(bundle: Bundle) -> bool:
+    """Tell whether the bundle's encoder can be loaded."""
+    try:
+        bundle.encoder(threads=1)
+    except ModelError:
+        return False
+    return True
 
 
 def _pixels(items: Iterable[Item], preprocessing: Preprocessing, count: int | None, progress: Progress) -> np.ndarray:

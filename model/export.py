@@ -19,6 +19,7 @@ from model.architecture import CODE_LAYER
 from model.backend import keras
 from model.encoder import ModelError
 from model.image import Preprocessing
+from model.structure import structure
 
 if TYPE_CHECKING:
     from keras import Model
@@ -37,7 +38,8 @@ def load_keras(path: Path) -> "Model":
     try:
         model = keras().saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # noqa: BLE001 - Keras raises nearly anything for a bad file
-        if "safe_mode" in str(error) or "Lambda" in str(error) or "unsafe" in str(error).lower():
+        text = str(error).replace(str(path), "")
+        if "safe_mode" in text or "Lambda" in text or "unsafe" in text.lower():
             cause = "it wants to run code of its own (a Lambda layer), which cbir refuses"
         else:
             cause = reason(error)
@@ -78,15 +80,11 @@ def preprocessing_of(model: "Model") -> Preprocessing:
 
 def fingerprint_of(encoder: "Model", preprocessing: Preprocessing) -> str:
     """Hash what decides the features: layers, weights and preprocessing; 16 hexadecimal digits."""
-    layers = [{k: v for k, v in layer.get_config().items() if k not in _NAMES} for layer in encoder.layers]
-    digest = hashlib.sha256(json.dumps([preprocessing.describe(), layers], sort_keys=True, default=str).encode())
+    described = [preprocessing.describe(), structure(encoder)]
+    digest = hashlib.sha256(json.dumps(described, sort_keys=True, default=str).encode())
     for weights in encoder.get_weights():
         digest.update(str(weights.shape).encode() + weights.astype("<f4").tobytes())
     return digest.hexdigest()[:16]
-
-
-#: Parts of a layer's configuration that change nothing in what it computes.
-_NAMES = frozenset({"name", "trainable", "dtype", "kernel_initializer", "bias_initializer", "batch_input_shape"})
 
 
 def write_onnx(encoder: "Model", path: Path) -> None:

@@ -1,7 +1,7 @@
 """Pictures as they come, made into the pixels an encoder was trained on.
 
-In: a path or a Pillow image of any size, mode and orientation. Out: float32
-pixels in [0, 1] of one fixed shape. What is done is part of the encoder's
+In: a path or a Pillow image of any size, mode and orientation. Out: uint8
+pixels of one fixed shape. What is done is part of the encoder's
 fingerprint, so a query is always treated as the database was.
 """
 

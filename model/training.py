@@ -21,6 +21,7 @@ from model.faster import fast_twin, to_phases
 from model.image import to_unit
 from model.progress import Progress, silent
 from model.recipe import History, Recipe
+from model.structure import structure
 from model.whole import write_whole
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def train(
         loss=keras().losses.BinaryCrossentropy(from_logits=True),
     )
     twin.optimizer.build(twin.trainable_variables)
-    identity = training_identity(images, recipe)
+    identity = training_identity(autoencoder, images, recipe)
     history = _restore(checkpoint, twin, identity)
     steps = -(-len(images) // recipe.batch_size)
     for epoch in range(len(history.loss), recipe.epochs):
@@ -111,9 +112,10 @@ def _validation_loss(twin: "Model", held_out: np.ndarray, recipe: Recipe) -> flo
     return float(twin.evaluate(noisy, to_phases(clean), batch_size=recipe.batch_size, verbose=0))
 
 
-def training_identity(images: np.ndarray, recipe: Recipe) -> str:
-    """Hash images and recipe: a training run is the same if these are; 64 hexadecimal digits."""
-    digest = hashlib.sha256(json.dumps([asdict(recipe), images.shape]).encode())
+def training_identity(autoencoder: "Model", images: np.ndarray, recipe: Recipe) -> str:
+    """Hash network, images and recipe: a training run is the same if these are; 64 hexadecimal digits."""
+    described = [structure(autoencoder), asdict(recipe), images.shape]
+    digest = hashlib.sha256(json.dumps(described, sort_keys=True, default=str).encode())
     digest.update(np.ascontiguousarray(images).data)
     return digest.hexdigest()
 
@@ -133,9 +135,13 @@ def _restore(path: Path | None, twin: "Model", identity: str) -> History:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as state:
             if str(state["identity"]) != identity:
                 return History()
-            twin.set_weights([state[f"weight_{i}"] for i in range(len(twin.weights))])
-            for i, variable in enumerate(twin.optimizer.variables):
-                variable.assign(state[f"optimizer_{i}"])
-            return History(tuple(state["loss"].tolist()), tuple(state["validation"].tolist()))
+            # All is read before anything is assigned: half a checkpoint must change nothing.
+            weights = [state[f"weight_{i}"] for i in range(len(twin.weights))]
+            moments = [state[f"optimizer_{i}"] for i in range(len(twin.optimizer.variables))]
+            history = History(tuple(state["loss"].tolist()), tuple(state["validation"].tolist()))
     except Exception:  # noqa: BLE001 - a damaged archive can raise nearly anything
         return History()  # a checkpoint is only a convenience: start over
+    twin.set_weights(weights)
+    for variable, value in zip(twin.optimizer.variables, moments, strict=True):
+        variable.assign(value)
+    return history

@@ -158,9 +158,11 @@ def _search(
     seed: int,
     progress: Progress,
 ) -> Run:
-    codes = {label: code for code, label in enumerate(dict.fromkeys(database.labels)) if label is not None}
-    stored = np.array([-1 if label is None else codes[label] for label in database.labels])
-    wanted = np.array([-2 if label is None else codes.get(label, -2) for label in labels])
+    # As text: a dataset's 7 and a folder's "7" are the same class, as they are for the command line's --label.
+    texts = {str(label) for label in database.labels if label is not None}
+    codes = {text: code for code, text in enumerate(sorted(texts))}
+    stored = np.array([-1 if label is None else codes[str(label)] for label in database.labels])
+    wanted = np.array([codes.get(str(label), -2) for label in labels])
     ranks = len(database.ids) - (own_rows is not None)
     kept = min(_KEPT, ranks)
 

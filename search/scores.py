@@ -34,9 +34,14 @@ _BLOCK_VALUES = 2_000_000
 
 @dataclass(frozen=True)
 class Scores:
-    """Means over the queries; the keys of the dicts are depths."""
+    """Means over the queries; the keys of the dicts are depths.
+
+    `without_relevant` counts the queries that no stored image is relevant to:
+    LRAP gives them 1, the others 0.
+    """
 
     queries: int
+    without_relevant: int
     lrap: dict[int, float]
     map: float
     map_at: dict[int, float]
@@ -89,6 +94,7 @@ def score(run: Run, depths: Sequence[int] | None = None) -> Scores:
     shallow = sorted({1, min(10, run.ranks), *wanted})
     return Scores(
         queries=len(run),
+        without_relevant=int((~run.relevant.any(axis=1)).sum()),
         lrap=at(lrap, wanted),
         map=float(ap[-1]),
         map_at=at(ap, wanted),

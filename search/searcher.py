@@ -1,6 +1,6 @@
 """A query image becomes hits: preprocess, encode, Euclidean search.
 
-In: an open collection and the encoder that filled it. Out: hits, closest
+In: a collection's name and the model that filled it. Out: hits, closest
 first. This is what `cbir.open` returns.
 """
 
@@ -16,7 +16,7 @@ from PIL import Image
 from collection.interface import Collection, CollectionError, Engine, Hit, Info, Label, check_encoder
 from model.bundle import Bundle
 from model.encoder import Encoder
-from model.image import background, invert, upright
+from model.image import ImageError, background, invert, upright
 
 #: Pictures that a query may be: a path, a dataset's uri such as `mnist:test/7`, or a Pillow image.
 Picture = str | Path | Image.Image
@@ -132,7 +132,7 @@ class Searcher:
     ) -> list[list[Hit]]:
         """Search several pictures as one batch; see `search`."""
         features = self.embed_many(pictures, invert=invert)
-        where = {"label": list(labels)} if labels else None
+        where = None if labels is None else {"label": labels}
         return self.collection.search_batch(features, k, where=where, exact=exact)
 
     def embed(self, picture: Picture, *, invert: bool = False) -> np.ndarray:
@@ -141,6 +141,8 @@ class Searcher:
 
     def embed_many(self, pictures: Sequence[Picture], *, invert: bool = False) -> np.ndarray:
         """Return features of several pictures, (n, d) float32."""
+        if isinstance(pictures, str | Path | Image.Image):
+            raise ImageError("several pictures are asked for: put a single one into a list")
         pixels = [self.pixels(picture, invert=invert) for picture in pictures]
         for picture, seen in zip(pictures, pixels, strict=True):
             self._warn(picture, seen)
@@ -149,6 +151,8 @@ class Searcher:
 
     def pixels(self, picture: Picture, *, invert: bool = False) -> np.ndarray:
         """Return what the encoder sees of a picture, (h, w, c) uint8."""
+        if not isinstance(picture, str | Path | Image.Image):
+            raise ImageError(f"a query is a path, a uri or a Pillow image, not a {type(picture).__name__}")
         image = upright(picture) if isinstance(picture, Image.Image) else self.open_picture(str(picture))
         return self.bundle.preprocessing.pixels(_inverted(image) if invert else image)
 

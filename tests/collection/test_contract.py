@@ -95,6 +95,15 @@ def test_filters_run_in_qdrant_for_numbers_and_texts(points: Collection):
     assert labels_of("none such") == set()
     assert {h.uri for h in points.search(zero, 9, where={"label": [1], "uri": ["u2", "u1"]})} == {"u2"}
     assert points.count(where={"label": [1]}) == 2
+    assert labels_of(*np.unique([1, 1])) == {(1, "u0"), (1, "u2")}  # numpy's own integers
+
+
+def test_a_filter_never_silently_lets_everything_through(points: Collection):
+    fill(points, np.eye(3, 4, dtype=np.float32), [1, "1", None])
+    assert points.count(where={"label": []}) == 0
+    for wrong in ("1", [1.0], [None], [1, b"1"]):
+        with pytest.raises(CollectionError, match="'label'"):
+            points.count(where={"label": wrong})  # type: ignore[dict-item]
 
 
 def test_the_same_id_is_replaced_not_added(points: Collection):

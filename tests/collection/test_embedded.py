@@ -99,20 +99,26 @@ def test_a_killed_replacement_leaves_the_old_collection_and_is_cleared_away(engi
 
 
 def test_readers_never_miss_a_collection_that_is_being_replaced(engine: EmbeddedEngine):
-    engine.create("c", METADATA).close()
+    first = engine.create("c", METADATA)
+    fill(first, np.ones((7, 4), np.float32))
+    first.close()
     process = in_another_process(
         engine,
         """
         print('ready', flush=True)
         for _ in range(40):
-            with engine.replacement('c', METADATA):
-                pass
+            with engine.replacement('c', METADATA) as new:
+                fill(new, np.ones((7, 4), np.float32))
         """,
     )
     reader = EmbeddedEngine(engine.folder, patience=30)
     while process.poll() is None:
         assert reader.names() == ["c"]
-        reader.open("c").close()
+        collection = reader.open("c")
+        assert collection.count() == 7
+        assert len(collection.search(np.ones(4, np.float32), 9)) == 7
+        collection.info()
+        collection.close()
     assert process.communicate()[0] == ""
     assert process.returncode == 0
 
@@ -167,6 +173,35 @@ def test_a_damaged_card_is_refused_by_name(engine: EmbeddedEngine):
     (engine.folder / "c" / "collection.json").write_text("{}")
     with pytest.raises(CollectionError, match=r"collection\.json is damaged.*--retrain"):
         engine.open("c")
+
+
+def test_files_that_make_qdrant_panic_are_an_error_like_any_other(engine: EmbeddedEngine):
+    collection = engine.create("c", METADATA)
+    fill(collection, np.ones((7, 4), np.float32), [1] * 7)
+    collection.close()
+    files = [p.relative_to(engine.folder / "c") for p in (engine.folder / "c").rglob("shard-*/segments/**/*.dat")]
+    refused = 0
+    for number, file in enumerate(files):
+        shutil.copytree(engine.folder / "c", engine.folder / str(number))
+        (engine.folder / str(number) / file).write_bytes(b"")
+        try:
+            engine.open(str(number)).close()
+        except CollectionError:
+            refused += 1
+    assert refused > 3
+
+
+def test_one_process_may_open_a_collection_many_times(engine: EmbeddedEngine):
+    first = engine.create("c", METADATA)
+    second = engine.open("c")
+    fill(first, np.ones((2, 4), np.float32))
+    first.close()
+    first.close()
+    assert second.count() == 2
+    second.close()
+    third = engine.open("c")
+    assert third.count() == 2
+    third.close()
 
 
 def test_a_damaged_shard_is_refused_with_the_way_out(engine: EmbeddedEngine):

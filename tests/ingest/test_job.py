@@ -296,3 +296,39 @@ def test_arguments_that_make_no_sense_are_refused(home: Path, bundle: Path, wron
     with pytest.raises(cbir.CbirError):
         cbir.ingest("digits", **arguments)  # type: ignore[arg-type]
     assert not [path for path in home.rglob("*") if path.is_file()]
+
+
+def test_retrain_trains_also_when_there_is_only_a_model(home: Path, pictures: Path, bundle: Path):
+    cbir.ingest(pictures, model=bundle)
+    shutil.rmtree(home / "collections" / "pictures")
+    (home / "models" / "pictures" / "encoder.onnx").write_bytes(b"damaged")
+    with pytest.raises(cbir.CbirError, match="--retrain"):
+        cbir.ingest(pictures)
+    report = cbir.ingest(pictures, retrain=True, epochs=1)
+    assert (report.trained, report.points) == (True, 6)
+
+
+def test_a_lost_model_is_given_back_with_model(home: Path, pictures: Path, bundle: Path):
+    cbir.ingest("digits", model=bundle, limit=3)
+    cbir.ingest(pictures, model=bundle)  # the same encoder: one copy serves both
+    shutil.rmtree(home / "models" / "digits")
+    with pytest.raises(cbir.CbirError, match="no model bundle"):
+        cbir.open("pictures")
+    cbir.ingest(pictures, model=bundle)
+    with cbir.open("pictures") as searcher:
+        assert len(searcher.search(picture(), 3)) == 3
+
+
+def test_another_collection_s_model_is_not_taken_for_its_name(home: Path, pictures: Path, bundle: Path):
+    cbir.ingest(pictures, model=bundle)
+    assert cbir.ingest(pictures, retrain=True, epochs=1).model.name == "pictures-2"
+    assert cbir.ingest("digits", collection="pictures-2", epochs=1, limit=20).trained
+
+
+def test_stopping_at_the_index_keeps_the_new_collection(home: Path, pictures: Path, bundle: Path):
+    first = cbir.ingest(pictures, model=bundle)
+    with pytest.raises(KeyboardInterrupt):
+        cbir.ingest(pictures, retrain=True, epochs=1, index=True, progress=interrupt_at("index", 0))
+    with cbir.open("pictures") as searcher:
+        assert searcher.bundle.fingerprint != first.model.fingerprint
+        assert searcher.info().points == 6

@@ -54,6 +54,24 @@ def test_decoder_is_no_part_of_the_fingerprint():
     )
 
 
+def test_the_fingerprint_tells_apart_what_only_the_wiring_tells_apart():
+    def fingerprint(kind: str) -> str:
+        pixels = keras.Input((28, 28, 1))
+        one, other = keras.layers.ReLU(0.5)(pixels), keras.layers.ReLU(0.25)(pixels)
+        joined = {
+            "sum": lambda: keras.layers.Add()([one, other]),
+            "twice": lambda: keras.layers.Add()([other, other]),
+            "max": lambda: keras.layers.MaxPooling2D(2)(one),
+            "mean": lambda: keras.layers.AveragePooling2D(2)(one),
+        }[kind]()
+        model = keras.Model(pixels, keras.layers.ReLU(name="encoder")(joined))
+        return fingerprint_of(encoder_of(model), preprocessing_of(model))
+
+    kinds = ("sum", "twice", "max", "mean")
+    assert len({fingerprint(kind) for kind in kinds}) == 4
+    assert fingerprint("sum") == fingerprint("sum")
+
+
 def test_a_bundle_is_whole_or_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt

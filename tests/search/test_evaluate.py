@@ -73,6 +73,26 @@ def test_without_held_out_images_each_is_left_out_of_its_own_ranking(home: Path,
     assert evaluation.scores.ann_recall_at_10 == 1
 
 
+def test_a_number_and_its_text_are_the_same_class(home: Path, tmp_path: Path, bundle: Path):
+    """Digits from the dataset and the same digits from class folders, in one collection."""
+    cbir.ingest("digits", model=bundle, limit=200)
+    for item, _ in zip(load_digits().items(), range(200), strict=False):
+        (tmp_path / "copies" / str(item.label)).mkdir(parents=True, exist_ok=True)
+        item.open().save(tmp_path / "copies" / str(item.label) / f"{item.id}.png")
+    alone = cbir.evaluate("digits", queries=100).scores
+    cbir.ingest(tmp_path / "copies", collection="digits")
+    both = cbir.evaluate("digits", queries=100).scores
+    assert both.precision_at[1] == pytest.approx(alone.precision_at[1], abs=0.02)
+    assert both.map == pytest.approx(alone.map, abs=0.05)
+
+
+def test_queries_that_nothing_is_relevant_to_are_counted(home: Path, bundle: Path):
+    cbir.ingest("digits", model=bundle, limit=5)  # the digits 0 to 4
+    scores = cbir.evaluate("digits").scores
+    assert 100 < scores.without_relevant < 200
+    assert scores.lrap[5] - scores.map == pytest.approx(scores.without_relevant / scores.queries)
+
+
 def test_without_labels_the_way_to_labels_is_named(home: Path, pictures: Path, bundle: Path):
     cbir.ingest(pictures / "b", model=bundle)
     with pytest.raises(cbir.CbirError, match=r"no labels.*one folder per class"):

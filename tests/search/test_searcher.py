@@ -37,6 +37,23 @@ def test_labels_filter(digits: Path, five: Path):
     with cbir.open("digits") as searcher:
         assert {hit.label for hit in searcher.search(five, 300, labels=[3, 8])} == {3, 8}
         assert searcher.search(five, 20, labels=[77]) == []
+        assert searcher.search(five, 20, labels=[]) == []
+
+
+def test_what_is_no_picture_is_refused_by_type(digits: Path, five: Path):
+    with cbir.open("digits") as searcher:
+        with pytest.raises(cbir.CbirError, match="not a ndarray"):
+            searcher.search(np.zeros((28, 28)))  # type: ignore[arg-type]
+        with pytest.raises(cbir.CbirError, match="into a list"):
+            searcher.search_many(str(five))
+
+
+def test_evaluating_and_ingesting_while_a_searcher_is_open(digits: Path, five: Path):
+    with cbir.open("digits") as searcher:
+        before = searcher.search(five, 3)
+        assert cbir.evaluate("digits", queries=5, depths=np.array([10])).scores.queries == 5  # type: ignore[arg-type]
+        assert cbir.ingest("digits").unchanged == 1500
+        assert searcher.search(five, 3) == before
 
 
 def test_a_query_on_another_background_is_warned_of_and_inverting_helps(digits: Path, five: Path):
