@@ -78,7 +78,10 @@ def ingest(
     for _, reason in done.unreadable:
         note(f"skipped: {reason}")
     if done.passed_over:
-        note(f"{done.passed_over} pictures deeper than one folder level, or not named in UTF-8, were not looked at")
+        note(
+            f"not looked at: {done.passed_over} picture(s) deeper than one folder level, "
+            "neither PNG nor JPEG, or with names that are not UTF-8"
+        )
     if json_:
         _print_json(report.ingest_document(done))
     else:

@@ -44,14 +44,20 @@ def bars() -> Iterator[Report]:
         TextColumn("{task.fields[note]}", style="dim"),
     )
     tasks: dict[str, TaskID] = {}
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    progress = Progress(*columns, console=Console(stderr=True))
 
-        def report(stage: str, done: int, total: int | None, note: str = "") -> None:
-            if stage not in tasks:
-                tasks[stage] = progress.add_task(_STAGES.get(stage, stage), total=total, note=note)
-            progress.update(tasks[stage], completed=done, total=total, note=note)
+    def report(stage: str, done: int, total: int | None, note: str = "") -> None:
+        if not tasks:
+            progress.start()  # not before: nothing to show would show as an empty line
+        if stage not in tasks:
+            tasks[stage] = progress.add_task(_STAGES.get(stage, stage), total=total, note=note)
+        progress.update(tasks[stage], completed=done, total=total, note=note)
 
+    try:
         yield report
+    finally:
+        if tasks:
+            progress.stop()
 
 
 def table(title: str, columns: Sequence[tuple[str, bool]], rows: Iterable[Sequence[object]]) -> None:

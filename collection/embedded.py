@@ -339,7 +339,9 @@ class _SharedShards:
             if place in self._open:
                 shard, users = self._open[place]
             else:
-                with _edge_errors(name, "; if it stays so, build it anew with: cbir ingest --retrain"):
+                with _edge_errors(
+                    name, f"; if it stays so, build it anew with: cbir ingest SOURCE --collection '{name}' --retrain"
+                ):
                     shard, users = edge.EdgeShard.load(str(place)), 0
             self._open[place] = (shard, users + 1)
             return shard
@@ -387,7 +389,8 @@ def _read_card(folder: Path) -> tuple[Metadata, str]:
         return Metadata(**card), shard
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CollectionError(
-            f"{folder / _CARD} is damaged ({reason(error)}); build the collection anew with: cbir ingest --retrain"
+            f"{folder / _CARD} is damaged ({reason(error)}); build it anew with: "
+            f"cbir ingest SOURCE --collection '{folder.name}' --retrain"
         ) from None
 
 

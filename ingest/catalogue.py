@@ -39,6 +39,8 @@ def open_source(name: str, folders: Sequence[Path] = (), cache: Path = Path()) -
     if name in DATASETS:
         return mnist(name, folders, cache)
     if not os.path.isdir(os.path.expanduser(name)):  # noqa: PTH111, PTH112 - these never raise
+        if os.path.isfile(name):  # noqa: PTH113
+            raise SourceError(f"{name} is a file; name the folder it lies in")
         raise SourceError(f"no source '{name}': name a folder of pictures or one of {', '.join(NAMES)}")
     return FolderSource(Path(name))
 

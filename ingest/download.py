@@ -28,5 +28,7 @@ def download(url: str, path: Path, sha256: str) -> None:
 
 
 def _cause(error: BaseException) -> str:
+    if type(error).__name__ in ("ConnectionError", "ConnectTimeout"):
+        return "no connection"
     text = str(getattr(error, "reason", "") or error)
     return text.rsplit("(Caused by ", 1)[-1][:160].strip() or type(error).__name__

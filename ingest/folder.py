@@ -16,6 +16,8 @@ from ingest.source import Item, SourceError
 from model.image import open_image
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
+#: Pictures too, but not looked at: they are counted, so that nobody misses them unawares.
+OTHER_SUFFIXES = frozenset({".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".avif"})
 
 
 class FolderSource:
@@ -28,8 +30,8 @@ class FolderSource:
     Attributes
     ----------
     passed_over : int
-        Picture files in folders deeper than one level, or with names that are
-        not UTF-8, which are not looked at.
+        Picture files that are not looked at: in folders deeper than one level,
+        neither PNG nor JPEG, or with names that are not UTF-8.
 
     Raises
     ------
@@ -44,14 +46,19 @@ class FolderSource:
             classes = [p for p in sorted(path.iterdir()) if p.is_dir() and not p.name.startswith(".")]
             groups: list[list[tuple[Path, str | None]]] = [[(file, None) for file in _pictures(path)]]
             groups += [[(file, folder.name) for file in _pictures(folder)] for folder in classes]
-            deeper = sum(_count_below(folder) for folder in classes)
+            passed_over = sum(_count_below(folder) for folder in classes)
+            passed_over += sum(
+                _is_picture(p.name, OTHER_SUFFIXES) for folder in (path, *classes) for p in folder.iterdir()
+            )
         except OSError as error:
             raise SourceError(f"{error.filename or path} cannot be read: {error.strerror or error}") from None
         turns = [entry for entry in chain.from_iterable(zip_longest(*groups)) if entry is not None]
         self._files = [entry for entry in turns if _can_be_written(entry[0])]
-        self.passed_over = deeper + len(turns) - len(self._files)
+        self.passed_over = passed_over + len(turns) - len(self._files)
         if not self._files:
-            hint = f"; {self.passed_over} lie too deep or have names that are no text" if self.passed_over else ""
+            hint = (
+                f"; {self.passed_over} lie deeper or are of other kinds: name their folder" if self.passed_over else ""
+            )
             raise SourceError(f"{path} holds no PNG or JPEG pictures{hint}")
 
     def __len__(self) -> int:
@@ -75,8 +82,8 @@ def _pictures(folder: Path) -> list[Path]:
     return sorted(p for p in folder.iterdir() if _is_picture(p.name) and not p.is_dir())
 
 
-def _is_picture(name: str) -> bool:
-    return not name.startswith(".") and Path(name).suffix.lower() in SUFFIXES
+def _is_picture(name: str, suffixes: frozenset[str] = SUFFIXES) -> bool:
+    return not name.startswith(".") and Path(name).suffix.lower() in suffixes
 
 
 def _can_be_written(path: Path) -> bool:
@@ -90,7 +97,7 @@ def _can_be_written(path: Path) -> bool:
 
 def _count_below(folder: Path) -> int:
     deeper = (files for root, _, files in os.walk(folder) if root != str(folder))
-    return sum(_is_picture(name) for files in deeper for name in files)
+    return sum(_is_picture(name, SUFFIXES | OTHER_SUFFIXES) for files in deeper for name in files)
 
 
 def _stamp(path: Path) -> dict[str, int]:

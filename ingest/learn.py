@@ -75,7 +75,8 @@ def train_bundle(
     autoencoder = article_autoencoder(recipe.seed)
     identity = training_identity(autoencoder, images, recipe)
     for left in bundles(models):
-        if left.card.get("training") == identity and left.name not in in_use and _runs(left):
+        ours = left.name == name or left.name.rpartition("-")[0] == name
+        if ours and left.card.get("training") == identity and left.name not in in_use and _runs(left):
             return left, False
     held_out = _pixels(source.queries()[:_WATCHED], INPUT, None, silent)
     models.mkdir(parents=True, exist_ok=True)

@@ -91,7 +91,7 @@ def read_bundle(path: Path) -> Bundle:
         )
     except FileNotFoundError:
         raise ModelError(
-            f"{path} is no model bundle (it has no {_CARD}); name another, or train again with --retrain"
+            f"{path} is no model bundle (it has no {_CARD}); name another, or train again: cbir ingest SOURCE --retrain"
         ) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{path / _CARD} is damaged ({error}); train again with --retrain") from None

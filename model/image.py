@@ -43,7 +43,7 @@ def open_image(path: str | Path) -> Image.Image:
     ImageError
         Missing, a folder, empty, not a picture, truncated, or implausibly large.
     """
-    path = Path(path)
+    given, path = str(path), Path(path)
     try:
         if path.is_dir():
             raise ImageError(f"{path} is a folder; name the picture files in it")
@@ -55,7 +55,8 @@ def open_image(path: str | Path) -> Image.Image:
             with Image.open(path) as image:
                 return upright(image, str(path))
     except FileNotFoundError:
-        raise ImageError(f"{path} does not exist") from None
+        hint = "; addresses are not read, save the picture first" if "://" in given else ""
+        raise ImageError(f"{given} does not exist{hint}") from None
     except Image.DecompressionBombError:
         raise ImageError(
             f"{path} unpacks to more than {MAX_PIXELS / 1e6:.0f} million pixels; scale it down first if it is genuine"
@@ -63,7 +64,8 @@ def open_image(path: str | Path) -> Image.Image:
     except UnidentifiedImageError:
         raise ImageError(f"{path} is not a picture that Pillow can read") from None
     except _UNDECODABLE as error:
-        raise ImageError(f"{path} cannot be decoded: {reason(error)}") from None
+        cause = getattr(error, "strerror", None) or reason(error)
+        raise ImageError(f"{path} cannot be read: {cause}") from None
 
 
 def upright(image: Image.Image, name: str = "the picture") -> Image.Image:

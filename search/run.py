@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from cbir.errors import CbirError, reason
+from cbir.errors import CbirError
 from model.whole import write_whole
 
 
@@ -89,8 +89,8 @@ def load_run(path: Path) -> Run:
             return Run(**facts, **{name: stored[name] for name in _ARRAYS})
     except FileNotFoundError:
         raise RunError(f"there is no run {path}; make one with: cbir evaluate") from None
-    except Exception as error:  # noqa: BLE001 - a damaged archive can raise nearly anything
-        raise RunError(f"{path} is no stored run of cbir ({reason(error)})") from None
+    except Exception as error:
+        raise RunError(f"{path} is no stored run of cbir, or is damaged") from error
 
 
 def pack(bits: np.ndarray) -> np.ndarray:
