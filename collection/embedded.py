@@ -327,6 +327,11 @@ def _edge_errors(name: str, hint: str = "") -> Iterator[None]:
         raise CollectionError(f"collection '{name}': {reason(error)}{hint}") from error
 
 
+def _way_out(name: str) -> str:
+    """Say what mends a damaged collection."""
+    return f"build it anew with: cbir ingest SOURCE --collection '{name}' --retrain"
+
+
 class _SharedShards:
     """Shards open in this process: Edge locks a shard also against its own process, so they are shared."""
 
@@ -339,9 +344,7 @@ class _SharedShards:
             if place in self._open:
                 shard, users = self._open[place]
             else:
-                with _edge_errors(
-                    name, f"; if it stays so, build it anew with: cbir ingest SOURCE --collection '{name}' --retrain"
-                ):
+                with _edge_errors(name, f"; if it stays so, {_way_out(name)}"):
                     shard, users = edge.EdgeShard.load(str(place)), 0
             self._open[place] = (shard, users + 1)
             return shard
@@ -388,10 +391,7 @@ def _read_card(folder: Path) -> tuple[Metadata, str]:
         card["background"] = tuple(card["background"]) if card.get("background") else None
         return Metadata(**card), shard
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise CollectionError(
-            f"{folder / _CARD} is damaged ({reason(error)}); build it anew with: "
-            f"cbir ingest SOURCE --collection '{folder.name}' --retrain"
-        ) from None
+        raise CollectionError(f"{folder / _CARD} is damaged ({reason(error)}); {_way_out(folder.name)}") from None
 
 
 def _write_card(folder: Path, metadata: Metadata, shard: str) -> None:

@@ -213,7 +213,6 @@ def _collection(engine: Engine, target: _Target, metadata: Metadata) -> Iterator
             yield collection
         return
     collection = engine.open(target.name) if target.existing else engine.create(target.name, metadata)
-    empty = False
     try:
         yield collection
     finally:

@@ -1,8 +1,6 @@
 """What is particular to Qdrant Edge: folders, locks, kills, and the index."""
 
-import os
 import shutil
-import signal
 import subprocess
 import sys
 import textwrap
@@ -39,6 +37,11 @@ def in_another_process(engine: EmbeddedEngine, code: str) -> subprocess.Popen[st
     return process
 
 
+def kill(process: subprocess.Popen[str]) -> None:
+    process.kill()
+    process.communicate()
+
+
 def test_what_another_process_holds_is_said_to_be_in_use(engine: EmbeddedEngine):
     engine.create("held", METADATA).close()
     process = in_another_process(engine, "c = engine.open('held'); print('ready', flush=True); sys.stdin.read()")
@@ -66,8 +69,7 @@ def test_a_killed_process_loses_nothing_it_was_told_is_stored(engine: EmbeddedEn
         sys.stdin.read()
         """,
     )
-    os.kill(process.pid, signal.SIGKILL)
-    process.communicate()
+    kill(process)
     collection = engine.open("killed")
     assert collection.count() == 1000
     assert collection.count(where={"label": [3]}) == 1000
@@ -87,8 +89,7 @@ def test_a_killed_replacement_leaves_the_old_collection_and_is_cleared_away(engi
             sys.stdin.read()
         """,
     )
-    os.kill(process.pid, signal.SIGKILL)
-    process.communicate()
+    kill(process)
     kept = engine.open("c")
     assert kept.count() == 3
     kept.close()
