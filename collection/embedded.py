@@ -40,7 +40,7 @@ from collection.interface import (
 
 #: Stored values (points x dimension) above which the HNSW graph is worth building.
 #: Exact search reads them all: 3 ms for 60,000 x 128, some 10 ms here. The graph
-#: saves 2 ms of the 3 and takes 9 to 24 s to build at that size.
+#: saves 2 ms of the 3 and takes 8 to 24 s to build at that size.
 INDEX_PAYS_ABOVE = 20_000_000
 
 #: Bytes of disk that must stay free: where Qdrant's memory-mapped files cannot
