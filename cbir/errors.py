@@ -1,12 +1,16 @@
-"""The one base class of every error that a user is meant to read.
+"""The base classes of every error and warning that a user is meant to read.
 
 Each room raises its own subclass where the trouble is understood; the command
-line catches this class in one place and prints it as one line.
+line catches these in one place and prints them as one line.
 """
 
 
 class CbirError(Exception):
     """What went wrong and what to do about it, in one sentence or two."""
+
+
+class CbirWarning(UserWarning):
+    """What a user should know although the work goes on; the command line prints it as one line."""
 
 
 def reason(error: BaseException) -> str:

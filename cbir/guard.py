@@ -14,7 +14,7 @@ from typing import Any
 
 import typer
 
-from cbir.errors import CbirError
+from cbir.errors import CbirError, CbirWarning
 
 _SWITCH = "CBIR_DEBUG"
 
@@ -62,7 +62,5 @@ def _fail(message: str, code: int) -> None:
 
 def _show_warning(message: Warning | str, category: type[Warning], *_: Any, **__: Any) -> None:
     """Show ours; other libraries' are for developers."""
-    from search.searcher import QueryWarning
-
-    if issubclass(category, QueryWarning):
+    if issubclass(category, CbirWarning):
         note(f"warning: {message}")

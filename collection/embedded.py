@@ -22,6 +22,7 @@ import numpy as np
 import qdrant_edge as edge
 
 from cbir.errors import reason
+from collection.archive import is_archive, read_archive, write_archive
 from collection.interface import (
     CollectionBusyError,
     CollectionError,
@@ -31,12 +32,17 @@ from collection.interface import (
     Metadata,
     Page,
     Payload,
+    Report,
     Where,
     checked_k,
     checked_name,
+    checked_points,
     checked_values,
     checked_vectors,
+    missing,
+    silent,
 )
+from collection.lock import held
 
 #: Stored values (points x dimension) above which the HNSW graph is worth building.
 #: Exact search reads them all: 3 ms for 60,000 x 128, some 10 ms here. The graph
@@ -64,6 +70,11 @@ class EmbeddedEngine:
     def __init__(self, folder: Path, *, patience: float = 10.0) -> None:
         self.folder = folder
         self.patience = patience
+
+    @property
+    def location(self) -> str:
+        """The folder."""
+        return str(self.folder)
 
     def names(self) -> list[str]:
         """List collections by name."""
@@ -104,8 +115,8 @@ class EmbeddedEngine:
 
     @contextlib.contextmanager
     def replacement(self, name: str, metadata: Metadata) -> Iterator["EmbeddedCollection"]:
-        """Yield an empty collection that takes the place of `name` when the block ends well."""
-        folder = self._existing(name)
+        """Yield an empty collection that takes the place of `name`, if there is one, when the block ends well."""
+        folder = self.folder / checked_name(name)
         with contextlib.suppress(CollectionError):
             _sweep(folder, keep=_read_card(folder)[1])
         shard = self._new_shard(name, metadata)
@@ -118,25 +129,21 @@ class EmbeddedEngine:
             _write_card(folder, collection.metadata, shard)
         except BaseException:
             shutil.rmtree(folder / shard, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                folder.rmdir()  # nothing else in it: there was none to replace
             raise
         _sweep(folder, keep=shard)
 
     @contextlib.contextmanager
     def writing(self, name: str) -> Iterator[None]:
         """Hold the right to fill `name`; the system lets go of it if the process dies."""
-        import filelock
-
         folder = self.folder / checked_name(name)
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            with filelock.FileLock(folder / _LOCK, blocking=False):
-                try:
-                    yield
-                finally:
-                    if not (folder / _CARD).exists():
-                        shutil.rmtree(folder, ignore_errors=True)
-        except filelock.Timeout:
-            raise CollectionBusyError(f"another process is filling collection '{name}'; wait for it to end") from None
+        with held(folder / _LOCK, name):
+            try:
+                yield
+            finally:
+                if not (folder / _CARD).exists():
+                    shutil.rmtree(folder, ignore_errors=True)
 
     def delete(self, name: str) -> None:
         """Remove a collection and all its points."""
@@ -145,11 +152,27 @@ class EmbeddedEngine:
         (folder / _CARD).unlink()
         shutil.rmtree(folder, ignore_errors=True)
 
+    def close(self) -> None:
+        """Do nothing: each collection is closed by itself."""
+
+    def snapshot(self, name: str, path: Path, report: Report = silent) -> None:
+        """Write an archive of a collection; while it is open here, nobody else changes it."""
+        with contextlib.closing(self.open(name)) as collection:
+            write_archive(collection, path, report)
+
+    def restore(self, path: Path, name: str, report: Report = silent) -> None:
+        """Make collection `name` from an archive."""
+        if not is_archive(path):
+            raise CollectionError(
+                f"{path} is no archive of cbir's; if it is a snapshot of Qdrant's, restore it on a server "
+                "(--qdrant-url) and take the collection home with cbir pull"
+            )
+        read_archive(path, self, name, report)
+
     def _existing(self, name: str) -> Path:
         names = self.names()
         if name not in names:
-            have = f"there are: {', '.join(names)}" if names else "there is none yet"
-            raise CollectionError(f"no collection '{name}' in {self.folder} ({have}); make one with: cbir ingest")
+            raise missing(name, self.location, names)
         return self.folder / name
 
     def _new_shard(self, name: str, metadata: Metadata) -> str:
@@ -196,9 +219,7 @@ class EmbeddedCollection:
 
     def upsert(self, ids: Sequence[str], vectors: np.ndarray, payloads: Sequence[Payload]) -> None:
         """Insert or replace points; durable (in Qdrant's write-ahead log) when it returns."""
-        vectors = checked_vectors(vectors, self.metadata.dimension)
-        if not len(ids) == len(vectors) == len(payloads):
-            raise CollectionError(f"{len(ids)} ids, {len(vectors)} vectors and {len(payloads)} payloads do not match")
+        vectors = checked_points(ids, vectors, payloads, self.metadata.dimension)
         _check_room(self._folder, vectors.nbytes)
         points = [edge.Point(id=i, vector=v, payload=p) for i, v, p in zip(ids, vectors, payloads, strict=True)]
         with _edge_errors(self.name):
@@ -219,6 +240,12 @@ class EmbeddedCollection:
         with _edge_errors(self.name):
             records = self._shard.retrieve(list(ids), with_payload=True, with_vector=False)
         return {str(record.id): record.payload or {} for record in records}
+
+    def vectors(self, ids: Sequence[str]) -> dict[str, np.ndarray]:
+        """Return the vectors, (d,) float32, of those of `ids` that are stored."""
+        with _edge_errors(self.name):
+            records = self._shard.retrieve(list(ids), with_payload=False, with_vector=True)
+        return {str(record.id): np.array(record.vector, np.float32) for record in records}
 
     def search(self, vector: np.ndarray, k: int, *, where: Where | None = None, exact: bool = False) -> list[Hit]:
         """Return the k closest points, closest first."""
@@ -286,7 +313,10 @@ class EmbeddedCollection:
         pays = shard.points_count * self.metadata.dimension > INDEX_PAYS_ABOVE
         return pays and shard.indexed_vectors_count < 0.9 * shard.points_count
 
-    def build_index(self) -> None:
+    def hold_index(self) -> None:
+        """Do nothing: Edge indexes only when told to."""
+
+    def build_index(self, *, small: bool = False, report: Report = silent) -> None:  # noqa: ARG002 - any size, untold
         """Build the HNSW index; blocks for seconds to minutes and lets other threads run."""
         with _edge_errors(self.name):
             self._shard.optimize()
@@ -386,10 +416,7 @@ def _read_card(folder: Path) -> tuple[Metadata, str]:
     try:
         card = json.loads((folder / _CARD).read_text(encoding="utf-8"))
         shard = str(card.pop("shard"))
-        card["sources"] = tuple(card["sources"])
-        card["input_shape"] = tuple(card["input_shape"])
-        card["background"] = tuple(card["background"]) if card.get("background") else None
-        return Metadata(**card), shard
+        return Metadata.from_json(card), shard
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CollectionError(f"{folder / _CARD} is damaged ({reason(error)}); {_way_out(folder.name)}") from None
 

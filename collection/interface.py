@@ -5,10 +5,11 @@ points. Embedded (embedded.py) and served Qdrant answer to the same verbs.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from numbers import Integral
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -22,6 +23,13 @@ _NAME = re.compile(r"[^\W_][\w.\- ]{0,99}")
 
 #: Payload field to the values allowed in it; all fields must match.
 Where = Mapping[str, Sequence[Label]]
+
+#: Told how many of how many steps are done.
+Report = Callable[[int, int], None]
+
+
+def silent(done: int, total: int) -> None:
+    """Report to nobody."""
 
 
 class CollectionError(CbirError):
@@ -90,6 +98,20 @@ class Metadata:
     updated: str
     background: tuple[float, float, int] | None = None
 
+    @classmethod
+    def from_json(cls, card: Mapping[str, Any]) -> "Metadata":
+        """Read what `dataclasses.asdict` became as JSON; KeyError, TypeError or ValueError if it is not that."""
+        height, width, channels = card["input_shape"]
+        mean, deviation, count = card.get("background") or (0.0, 0.0, 0)
+        return cls(
+            **{
+                **card,
+                "sources": tuple(card["sources"]),
+                "input_shape": (height, width, channels),
+                "background": (mean, deviation, count) if count else None,
+            }
+        )
+
 
 @dataclass(frozen=True)
 class Page:
@@ -102,11 +124,11 @@ class Page:
 
 @dataclass(frozen=True)
 class Info:
-    """Size of a collection: points stored, points in the HNSW index, bytes on disk, where."""
+    """Size of a collection: points stored, points in the HNSW index, bytes on disk (None: not told), where."""
 
     points: int
     indexed: int
-    bytes: int
+    bytes: int | None
     location: str
 
 
@@ -135,6 +157,10 @@ class Collection(Protocol):
         """Return the payloads of those of `ids` that are stored."""
         ...
 
+    def vectors(self, ids: Sequence[str]) -> dict[str, np.ndarray]:
+        """Return the vectors, (d,) float32, of those of `ids` that are stored."""
+        ...
+
     def search(self, vector: np.ndarray, k: int, *, where: Where | None = None, exact: bool = False) -> list[Hit]:
         """Return the k closest points, closest first."""
         ...
@@ -157,12 +183,16 @@ class Collection(Protocol):
         """Remove points; unknown ids are ignored."""
         ...
 
-    def index_pays(self) -> bool:
-        """Tell whether an HNSW index would save more than it costs."""
+    def hold_index(self) -> None:
+        """Put the HNSW index off while many points are loaded; `build_index` ends that."""
         ...
 
-    def build_index(self) -> None:
-        """Build the HNSW index; blocks."""
+    def index_pays(self) -> bool:
+        """Tell whether an HNSW index would save more than it costs, or Qdrant is to decide that."""
+        ...
+
+    def build_index(self, *, small: bool = False, report: Report = silent) -> None:
+        """Build the HNSW index; blocks. `small`: also where Qdrant finds too few points to be worth it."""
         ...
 
     def info(self) -> Info:
@@ -176,6 +206,11 @@ class Collection(Protocol):
 
 class Engine(Protocol):
     """A home of collections."""
+
+    @property
+    def location(self) -> str:
+        """Where it is: a folder, or a server's address."""
+        ...
 
     def names(self) -> list[str]:
         """List collections by name."""
@@ -194,7 +229,7 @@ class Engine(Protocol):
         ...
 
     def replacement(self, name: str, metadata: Metadata) -> AbstractContextManager[Collection]:
-        """Yield an empty collection that takes the place of `name` when the block ends well.
+        """Yield an empty collection that takes the place of `name`, if there is one, when the block ends well.
 
         The one in place may be damaged, and is searched until then.
         """
@@ -206,6 +241,18 @@ class Engine(Protocol):
 
     def delete(self, name: str) -> None:
         """Remove a collection and all its points."""
+        ...
+
+    def close(self) -> None:
+        """Let go of connections; the next call makes them again."""
+        ...
+
+    def snapshot(self, name: str, path: Path, report: Report = silent) -> None:
+        """Write all of a collection, as it is at one moment, into a file."""
+        ...
+
+    def restore(self, path: Path, name: str, report: Report = silent) -> None:
+        """Make collection `name`, which must not exist, from what `snapshot` wrote; all or nothing."""
         ...
 
 
@@ -224,8 +271,14 @@ def check_encoder(name: str, metadata: Metadata, fingerprint: str, model: object
         )
 
 
+def missing(name: str, location: str, names: Sequence[str]) -> CollectionError:
+    """Say that there is no such collection, which there are, and how to make one."""
+    have = f"there are: {', '.join(names)}" if names else "there is none yet"
+    return CollectionError(f"no collection '{name}' in {location} ({have}); make one with: cbir ingest")
+
+
 def checked_name(name: str) -> str:
-    """Return a name fit for a folder on any system.
+    """Return a name fit for a folder on any system, and for a server.
 
     Raises
     ------
@@ -253,6 +306,20 @@ def checked_vectors(vectors: np.ndarray, dimension: int) -> np.ndarray:
         raise CollectionError(f"the collection holds vectors of {dimension} values, not of shape {vectors.shape}")
     if not np.isfinite(vectors).all():
         raise CollectionError("a vector holds NaN or infinite values; nothing was stored or searched")
+    return vectors
+
+
+def checked_points(ids: Sequence[str], vectors: np.ndarray, payloads: Sequence[Payload], dimension: int) -> np.ndarray:
+    """Return (n, d) float32 vectors that have an id and a payload each.
+
+    Raises
+    ------
+    CollectionError
+        Numbers that do not match, or vectors that `checked_vectors` refuses.
+    """
+    vectors = checked_vectors(vectors, dimension)
+    if not len(ids) == len(vectors) == len(payloads):
+        raise CollectionError(f"{len(ids)} ids, {len(vectors)} vectors and {len(payloads)} payloads do not match")
     return vectors
 
 

@@ -5,12 +5,12 @@ collection decides the model once it exists; `retrain` replaces both, and the
 old ones stay in use until the new ones are whole.
 """
 
+import functools
 import itertools
 import math
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from collection.indexing import build_index
 from collection.interface import Collection, CollectionError, Engine, Metadata, check_encoder, checked_name
 from ingest.learn import adopt_bundle, train_bundle
 from ingest.source import Source, SourceError
@@ -113,6 +114,7 @@ def run(
         count = min(len(source), limit or len(source))
         stored = Stored()
         with _collection(engine, target, _metadata(bundle, source)) as collection:
+            collection.hold_index()
             try:
                 items = itertools.islice(source.items(), count)
                 store(items, encoder, collection, source.name, stored, total=count, progress=progress)
@@ -122,7 +124,7 @@ def run(
             if not points:
                 raise SourceError(f"not one of the {count} pictures of {source.name} can be read")
         # Afterwards, in place: whatever happens to the index, the points stay.
-        index_seconds = _build_index(engine, name, index, progress)
+        index_seconds = build_index(engine, name, index, functools.partial(progress, "index"))
     return Report(
         collection=name,
         points=points,
@@ -220,36 +222,6 @@ def _collection(engine: Engine, target: _Target, metadata: Metadata) -> Iterator
         collection.close()
         if empty:
             engine.delete(target.name)
-
-
-def _build_index(engine: Engine, name: str, wanted: bool | None, progress: Progress) -> float:
-    """Build the HNSW index beside this thread, so that Ctrl-C and the clock keep working."""
-    start = time.perf_counter()
-    failures: list[CollectionError] = []
-    with closing(engine.open(name)) as collection:
-        if not (collection.index_pays() if wanted is None else wanted):
-            return 0.0
-
-        def build() -> None:
-            try:
-                collection.build_index()
-            except CollectionError as error:
-                failures.append(error)
-
-        worker = threading.Thread(target=build, daemon=True)
-        worker.start()
-        try:
-            while worker.is_alive():
-                worker.join(0.2)
-                progress("index", 0, None, f"{time.perf_counter() - start:.0f} s")
-        except KeyboardInterrupt:
-            # Qdrant cannot be interrupted here, and closing waits for it.
-            progress("index", 0, None, "stopping once Qdrant has finished")
-            raise
-    if failures:
-        raise CollectionError(f"every image is stored and can be searched, but without an HNSW index: {failures[0]}")
-    progress("index", 1, 1, f"{time.perf_counter() - start:.0f} s")
-    return time.perf_counter() - start
 
 
 def _metadata(bundle: Bundle, source: Source) -> Metadata:

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 
-def write_whole(path: Path, content: bytes | memoryview) -> None:
-    """Write a file, replacing the one there is only once the new one is on disk.
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Yield the place of a temporary file, which becomes `path` if the block ends well and vanishes if not.
 
     Raises
     ------
@@ -22,13 +23,18 @@ def write_whole(path: Path, content: bytes | memoryview) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
     try:
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
+        yield partial
+        with partial.open("rb") as file:
             os.fsync(file.fileno())
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, content: bytes | memoryview) -> None:
+    """Write a file, replacing the one there is only once the new one is on disk; OSError as above."""
+    with whole_file(path) as partial:
+        partial.write_bytes(content)
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ from typing import Self
 import numpy as np
 from PIL import Image
 
+from cbir.errors import CbirWarning
 from collection.interface import Collection, CollectionError, Engine, Hit, Info, Label, check_encoder
 from model.bundle import Bundle
 from model.encoder import Encoder
@@ -24,7 +25,7 @@ Picture = str | Path | Image.Image
 _DIFFERENT = 0.5
 
 
-class QueryWarning(UserWarning):
+class QueryWarning(CbirWarning):
     """The query can be searched, but is unlike what the collection holds."""
 
 
@@ -165,6 +166,7 @@ class Searcher:
         if self._collection is not None:
             self._collection.close()
             self._collection = None
+        self._engine.close()
 
     def __enter__(self) -> Self:
         return self

@@ -1,0 +1,114 @@
+"""A collection as one file, independent of the engine that holds it.
+
+A zip archive: `collection.json` (metadata and number of points), and for each
+page of points `pages/N.npy`, the vectors as (n, d) float32, beside
+`pages/N.jsonl`, a line of id and payload for each. Anything that reads NumPy
+and JSON can read it. A folder, such as the model that made the vectors, may be
+attached. The zip's checksums tell when it is damaged.
+"""
+
+import io
+import json
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from cbir.errors import reason
+from collection.interface import Collection, CollectionError, Engine, Metadata, Report, silent
+
+_CARD, _PAGES, _ATTACHED = "collection.json", "pages", "attached"
+_FORMAT = 1
+
+
+def is_archive(path: Path) -> bool:
+    """Tell whether a file is such an archive (or at least a zip)."""
+    return zipfile.is_zipfile(path)
+
+
+def write_archive(collection: Collection, path: Path, report: Report = silent) -> None:
+    """Write all points of an open collection into a file."""
+    total = collection.count()
+    done = 0
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
+        for number, page in enumerate(collection.scroll()):
+            vectors = io.BytesIO()
+            np.save(vectors, page.vectors, allow_pickle=False)
+            archive.writestr(f"{_PAGES}/{number:06}.npy", vectors.getbuffer())
+            lines = (json.dumps([i, p], ensure_ascii=False) for i, p in zip(page.ids, page.payloads, strict=True))
+            archive.writestr(f"{_PAGES}/{number:06}.jsonl", "\n".join(lines))
+            done += len(page.ids)
+            report(done, total)
+        card = {"format": _FORMAT, "points": done, "metadata": asdict(collection.metadata)}
+        archive.writestr(_CARD, json.dumps(card, indent=2))
+
+
+def read_archive(path: Path, engine: Engine, name: str, report: Report = silent) -> None:
+    """Make collection `name` from an archive, all or nothing.
+
+    Raises
+    ------
+    CollectionError
+        There is one of that name, or the archive is damaged or of another kind.
+    """
+    if name in engine.names():
+        raise CollectionError(f"there is a collection '{name}' already; name another with --collection")
+    with _opened(path) as archive:
+        total, metadata = _card(path, archive)
+        done = 0
+        with engine.replacement(name, metadata) as collection:
+            collection.hold_index()
+            for member in sorted(n for n in archive.namelist() if n.startswith(f"{_PAGES}/") and n.endswith(".npy")):
+                vectors = np.load(io.BytesIO(archive.read(member)), allow_pickle=False)
+                lines = archive.read(member.removesuffix("npy") + "jsonl").decode().split("\n")
+                ids, payloads = zip(*map(json.loads, lines), strict=True)
+                collection.upsert(ids, vectors, payloads)
+                done += len(ids)
+                report(done, total)
+            if done != total:
+                raise CollectionError(f"{path} holds {done} points, not the {total} that it should")
+
+
+def archived(path: Path) -> Metadata:
+    """Read the metadata of an archive."""
+    with _opened(path) as archive:
+        return _card(path, archive)[1]
+
+
+def attach(path: Path, folder: Path) -> None:
+    """Add the files of a folder to an archive."""
+    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as archive:
+        for file in sorted(folder.iterdir()):
+            archive.write(file, f"{_ATTACHED}/{file.name}")
+
+
+def detach(path: Path, folder: Path) -> bool:
+    """Write the attached files into an existing folder; tell whether there were any."""
+    with _opened(path) as archive:
+        members = [name for name in archive.namelist() if name.startswith(f"{_ATTACHED}/")]
+        for member in members:
+            # The last part only: a path in an archive from elsewhere may point anywhere.
+            (folder / PurePosixPath(member).name).write_bytes(archive.read(member))
+    return bool(members)
+
+
+def _card(path: Path, archive: zipfile.ZipFile) -> tuple[int, Metadata]:
+    card = json.loads(archive.read(_CARD))
+    if card["format"] != _FORMAT:
+        raise CollectionError(f"{path} has format {card['format']}, this cbir reads {_FORMAT}; use a newer one")
+    return int(card["points"]), Metadata.from_json(card["metadata"])
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            yield archive
+    except CollectionError:
+        raise
+    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, TypeError, ValueError) as error:
+        raise CollectionError(f"{path} is no archive of cbir's, or is damaged ({reason(error)})") from None
