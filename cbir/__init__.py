@@ -12,27 +12,36 @@ Everything heavy (TensorFlow, onnxruntime, Qdrant) is imported when first used.
 import importlib
 from typing import TYPE_CHECKING
 
-from cbir.errors import CbirError
+from cbir.errors import CbirError, CbirWarning
 
 if TYPE_CHECKING:
     from cbir.api import Evaluation, Overview, denoise, evaluate, ingest, open, overview
+    from cbir.copies import Snapshot, pull, push, restore, snapshot
     from collection.interface import Hit
+    from collection.transfer import Transferred
     from ingest.job import Report
     from search.searcher import QueryWarning, Searcher
 
 __all__ = [
     "CbirError",
+    "CbirWarning",
     "Evaluation",
     "Hit",
     "Overview",
     "QueryWarning",
     "Report",
     "Searcher",
+    "Snapshot",
+    "Transferred",
     "denoise",
     "evaluate",
     "ingest",
     "open",
     "overview",
+    "pull",
+    "push",
+    "restore",
+    "snapshot",
 ]
 
 _HOMES = {
@@ -40,6 +49,12 @@ _HOMES = {
     "QueryWarning": "search.searcher",
     "Report": "ingest.job",
     "Searcher": "search.searcher",
+    "Snapshot": "cbir.copies",
+    "Transferred": "collection.transfer",
+    "pull": "cbir.copies",
+    "push": "cbir.copies",
+    "restore": "cbir.copies",
+    "snapshot": "cbir.copies",
 }
 
 

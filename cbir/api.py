@@ -9,14 +9,17 @@ from __future__ import annotations
 import io
 import json
 import operator
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+import warnings
+from collections.abc import Iterable, Sequence
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cbir.errors import CbirError, reason
+from cbir import homes
+from cbir.disk import disk_errors
+from cbir.errors import CbirError, CbirWarning, reason
 from cbir.settings import Settings, settings
 from model.progress import Progress, silent
 from model.whole import write_whole
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
 
-    from collection.interface import Engine, Info, Metadata
+    from collection.interface import Info, Metadata
     from ingest.job import Report
     from ingest.source import Item
     from model.bundle import Bundle
@@ -47,6 +50,11 @@ def ingest(
     seed: int = 0,
     limit: int | None = None,
     index: bool | None = None,
+    qdrant_url: str | None = None,
+    quantization: str | None = None,
+    on_disk: bool = False,
+    shards: int | None = None,
+    replicas: int | None = None,
     data_dir: str | Path | None = None,
     progress: Progress = silent,
 ) -> Report:
@@ -68,6 +76,15 @@ def ingest(
         The most images to take.
     index : bool, optional
         Build the HNSW index or do not; by default when it pays.
+    qdrant_url : str, optional
+        Fill a collection on this server; by default `QDRANT_URL`, and embedded if that is not set.
+        Its key comes from `QDRANT_API_KEY`.
+    quantization : {'int8', 'binary', 'turbo'}, optional
+        Have a server search smaller copies of the vectors; for a new collection.
+    on_disk : bool
+        Have a server leave the vectors on disk; for a new collection.
+    shards, replicas : int, optional
+        How a cluster spreads and copies them; for a new collection.
     data_dir : str or Path, optional
         Where `mnist` and `fashion-mnist` lie.
     progress : callable
@@ -81,6 +98,7 @@ def ingest(
     CbirError
         With a message for people.
     """
+    from collection.layout import Layout
     from ingest.catalogue import collection_name, open_source
     from ingest.job import run
     from model.recipe import Recipe
@@ -92,18 +110,21 @@ def ingest(
         raise CbirError("noise and seed must not be negative")
     if model is not None and retrain:
         raise CbirError("a model to use and training again exclude each other; name one of --model and --retrain")
-    where = settings(data_dir)
-    engine = _engine(where)
+    where = settings(data_dir, qdrant_url)
+    layout = Layout(quantization, on_disk, shards, replicas)
     opened = open_source(str(source), where.data, where.cache)
     name = collection_name(str(source)) if collection is None else collection
-    if collection is None and name in engine.names():
-        known = () if retrain else engine.metadata(name).sources
-        if known and opened.name not in known:
-            raise CbirError(
-                f"collection '{name}' holds {', '.join(known)}; name another for {opened.name} with --collection, "
-                f"or add to this one with: --collection {name}"
-            )
-    with _disk_errors(where.home):
+    with closing(homes.engine(where, layout)) as engine, disk_errors(where.home):
+        if name in engine.names():
+            if collection is None and not retrain:
+                _check_source(name, opened.name, engine.metadata(name).sources)
+            if layout.chosen and not retrain:
+                warnings.warn(
+                    f"{', '.join(layout.chosen)} not used: collection '{name}' exists; "
+                    "build it anew with --retrain, or change it through Qdrant's own interface",
+                    CbirWarning,
+                    stacklevel=2,
+                )
         return run(
             opened,
             name,
@@ -118,13 +139,26 @@ def ingest(
         )
 
 
-def open(collection: str | None = None, *, data_dir: str | Path | None = None) -> Searcher:  # noqa: A001
+def _check_source(name: str, source: str, known: Sequence[str]) -> None:
+    """Refuse to mix sources in a collection that was not named."""
+    if known and source not in known:
+        raise CbirError(
+            f"collection '{name}' holds {', '.join(known)}; name another for {source} with --collection, "
+            f"or add to this one with: --collection {name}"
+        )
+
+
+def open(  # noqa: A001
+    collection: str | None = None, *, qdrant_url: str | None = None, data_dir: str | Path | None = None
+) -> Searcher:
     """Open a collection to search it.
 
     Parameters
     ----------
     collection : str, optional
         By default the only one there is, else the one ingested last.
+    qdrant_url : str, optional
+        The server to ask; by default `QDRANT_URL`.
     data_dir : str or Path, optional
         Where `mnist` and `fashion-mnist` lie, for queries such as `mnist:test/7`.
 
@@ -142,11 +176,15 @@ def open(collection: str | None = None, *, data_dir: str | Path | None = None) -
     from model.bundle import read_bundle
     from search.searcher import Searcher
 
-    where = settings(data_dir)
-    engine = _engine(where)
-    name = default_collection() if collection is None else collection
-    bundle = read_bundle(where.models / engine.metadata(name).model)
-    return Searcher(engine, name, bundle, picture_opener(where.data, where.cache))
+    where = settings(data_dir, qdrant_url)
+    engine = homes.engine(where)
+    try:
+        name = homes.default(engine) if collection is None else collection
+        bundle = read_bundle(where.models / engine.metadata(name).model)
+        return Searcher(engine, name, bundle, picture_opener(where.data, where.cache))
+    except BaseException:
+        engine.close()
+        raise
 
 
 @dataclass(frozen=True)
@@ -197,6 +235,7 @@ def evaluate(
     depths: Sequence[int] | None = None,
     seed: int = 0,
     from_run: str | Path | None = None,
+    qdrant_url: str | None = None,
     data_dir: str | Path | None = None,
     progress: Progress = silent,
 ) -> Evaluation:
@@ -214,6 +253,8 @@ def evaluate(
         Draws the queries.
     from_run : str or Path, optional
         Score this stored run (or its folder) again, into a new folder; nothing is searched.
+    qdrant_url : str, optional
+        The server to ask; by default `QDRANT_URL`.
     data_dir : str or Path, optional
         Where `mnist` and `fashion-mnist` lie.
     progress : callable
@@ -231,7 +272,7 @@ def evaluate(
     from search.run import load_run, save_run
     from search.scores import check_depths, score
 
-    where = settings(data_dir)
+    where = settings(data_dir, qdrant_url)
     wanted = None if depths is None else [operator.index(depth) for depth in depths]
     check_depths(wanted or ())
     if from_run is not None:
@@ -239,9 +280,10 @@ def evaluate(
         path = path / "run.npz" if path.is_dir() else path
         run = load_run(path)
     else:
-        run = _searched(collection, where, queries, seed, data_dir, progress)
+        with open(collection, qdrant_url=qdrant_url, data_dir=data_dir) as searcher:
+            run = _searched(searcher, where, queries, seed, progress)
     folder = where.runs / f"{run.collection}-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"
-    with _disk_errors(folder):
+    with disk_errors(folder):
         if from_run is None:
             path = folder / "run.npz"
             save_run(run, path)
@@ -261,6 +303,7 @@ def denoise(
     count: int = 10,
     noise: float | None = None,
     seed: int = 0,
+    qdrant_url: str | None = None,
     data_dir: str | Path | None = None,
 ) -> Path:
     """Draw the article's figure: noisy pictures over denoised ones.
@@ -277,6 +320,8 @@ def denoise(
         Standard deviation; by default what the model was trained with, else 0.5.
     seed : int
         Draws pictures and noise.
+    qdrant_url : str, optional
+        The server to ask; by default `QDRANT_URL`.
     data_dir : str or Path, optional
 
     Returns
@@ -293,8 +338,9 @@ def denoise(
 
     if count < 1:
         raise CbirError(f"count must be at least 1, not {count}")
-    where = settings(data_dir)
-    metadata = _engine(where).metadata(default_collection() if collection is None else collection)
+    where = settings(data_dir, qdrant_url)
+    with closing(homes.engine(where)) as engine:
+        metadata = engine.metadata(homes.default(engine) if collection is None else collection)
     bundle = read_bundle(where.models / metadata.model)
     recipe = bundle.card.get("recipe") or {}
     source = open_source(metadata.sources[0], where.data, where.cache)
@@ -311,10 +357,20 @@ def denoise(
 
 @dataclass(frozen=True)
 class CollectionSummary:
-    """A collection; `problem` says why `info` or `metadata` is None: in use, or damaged."""
+    """A collection.
+
+    Attributes
+    ----------
+    name : str
+    path : Path or None
+        Its folder; None on a server.
+    metadata, info
+        None where `problem` says why: in use, or damaged.
+    problem : str
+    """
 
     name: str
-    path: Path
+    path: Path | None
     metadata: Metadata | None
     info: Info | None
     problem: str
@@ -322,41 +378,48 @@ class CollectionSummary:
 
 @dataclass(frozen=True)
 class Overview:
-    """What there is: `home`, `collections`, `models`, and the name of the `default` collection."""
+    """What there is: `home`, the `location` of the `collections`, their `default`, and the `models`."""
 
     home: Path
+    location: str
     collections: list[CollectionSummary]
     models: list[Bundle]
     default: str | None
 
 
-def overview() -> Overview:
-    """List collections and models with their sizes and places."""
-    from collection.embedded import EmbeddedEngine
+def overview(*, qdrant_url: str | None = None) -> Overview:
+    """List collections and models with their sizes and places.
+
+    Parameters
+    ----------
+    qdrant_url : str, optional
+        The server to ask; by default `QDRANT_URL`.
+    """
     from collection.interface import CollectionBusyError, CollectionError
     from ingest.learn import bundles
 
-    where = settings()
-    engine = EmbeddedEngine(where.collections, patience=0)
+    where = settings(qdrant_url=qdrant_url)
     summaries = []
-    for name in engine.names():
-        metadata = info = None
-        problem = ""
-        try:
-            metadata = engine.metadata(name)
-            opened = engine.open(name)
-            info = opened.info()
-            opened.close()
-        except CollectionBusyError:
-            problem = "in use"
-        except CollectionError as error:
-            problem = str(error)
-        summaries.append(CollectionSummary(name, engine.folder / name, metadata, info, problem))
-    default = default_collection() if any(s.metadata for s in summaries) else None
-    return Overview(where.home, summaries, bundles(where.models), default)
+    with closing(homes.served(where) if where.qdrant_url else homes.embedded(where, patience=0)) as engine:
+        for name in engine.names():
+            metadata = info = None
+            problem = ""
+            try:
+                metadata = engine.metadata(name)
+                opened = engine.open(name)
+                info = opened.info()
+                opened.close()
+            except CollectionBusyError:
+                problem = "in use"
+            except CollectionError as error:
+                problem = str(error)
+            path = None if where.qdrant_url else where.collections / name
+            summaries.append(CollectionSummary(name, path, metadata, info, problem))
+        default = homes.default(engine) if any(s.metadata for s in summaries) else None
+        return Overview(where.home, engine.location, summaries, bundles(where.models), default)
 
 
-def default_collection() -> str:
+def default_collection(*, qdrant_url: str | None = None) -> str:
     """Name the only collection, else the one ingested last.
 
     Raises
@@ -364,17 +427,8 @@ def default_collection() -> str:
     CbirError
         If there is none.
     """
-    from collection.interface import CollectionError
-
-    engine = _engine(settings())
-    updated = {}
-    for name in engine.names():
-        # A damaged one must not stand in the way of the others.
-        with suppress(CollectionError):
-            updated[name] = engine.metadata(name).updated
-    if not updated:
-        raise CbirError("there is no collection yet; make one with: cbir ingest")
-    return max(updated, key=lambda name: updated[name])
+    with closing(homes.engine(settings(qdrant_url=qdrant_url))) as engine:
+        return homes.default(engine)
 
 
 def save_picture(picture: Image.Image, path: str | Path) -> Path:
@@ -390,7 +444,7 @@ def save_picture(picture: Image.Image, path: str | Path) -> Path:
         picture.save(content, format=kind)
     except (OSError, ValueError) as error:
         raise CbirError(f"{path} cannot be written as {kind} ({reason(error)}); try {path.stem}.png") from None
-    with _disk_errors(path.parent):
+    with disk_errors(path.parent):
         write_whole(path, content.getbuffer())
     return path
 
@@ -408,35 +462,14 @@ def _readable_pixels(items: Iterable[Item], preprocessing: Preprocessing, count:
     return found
 
 
-def _engine(where: Settings) -> Engine:
-    from collection.embedded import EmbeddedEngine
-
-    return EmbeddedEngine(where.collections)
-
-
-def _searched(
-    collection: str | None, where: Settings, queries: int, seed: int, data_dir: str | Path | None, progress: Progress
-) -> Run:
+def _searched(searcher: Searcher, where: Settings, queries: int, seed: int, progress: Progress) -> Run:
     from ingest.catalogue import NAMES, open_source
     from search.evaluate import evaluate as search_queries
 
-    with open(collection, data_dir=data_dir) as searcher:
-        # A folder holds nothing back, and may be gone by now.
-        datasets = [source for source in searcher.metadata.sources if source in NAMES]
-        held_out = [q for name in datasets for q in open_source(name, where.data, where.cache).queries()]
-        return search_queries(searcher, held_out, queries=queries, seed=seed, progress=progress)
-
-
-@contextmanager
-def _disk_errors(place: Path) -> Iterator[None]:
-    """Say in one line what the system refused when a file could not be written."""
-    try:
-        yield
-    except OSError as error:
-        raise CbirError(
-            f"cannot write to {error.filename or place}: {error.strerror or error}; "
-            "free some space, or name another place (CBIR_HOME, --save)"
-        ) from error
+    # A folder holds nothing back, and may be gone by now.
+    datasets = [source for source in searcher.metadata.sources if source in NAMES]
+    held_out = [q for name in datasets for q in open_source(name, where.data, where.cache).queries()]
+    return search_queries(searcher, held_out, queries=queries, seed=seed, progress=progress)
 
 
 def _string_keys(value: Any) -> Any:

@@ -7,12 +7,15 @@ output; progress and messages go to standard error.
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from cbir import api, report
 from cbir.guard import guarded, note, show_tracebacks
+
+if TYPE_CHECKING:
+    from collection.transfer import Transferred
 
 app = typer.Typer(
     name="cbir",
@@ -23,8 +26,19 @@ app = typer.Typer(
 )
 
 Name = Annotated[str | None, typer.Option("--collection", "-c", help="Collection; by default the one ingested last.")]
+Given = Annotated[str | None, typer.Argument(metavar="[COLLECTION]", help="By default the one ingested last.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on standard output.")]
 DataDir = Annotated[Path | None, typer.Option(help="Folder of mnist and fashion-mnist; also CBIR_DATA.")]
+Url = Annotated[
+    str | None, typer.Option("--qdrant-url", help="Qdrant server; also QDRANT_URL. Its key: QDRANT_API_KEY.")
+]
+Quantized = Annotated[str | None, typer.Option("--quantization", help="On a server: int8, binary or turbo.")]
+OnDisk = Annotated[bool, typer.Option("--on-disk", help="On a server: leave the vectors on disk.")]
+Shards = Annotated[int | None, typer.Option(min=1, help="On a cluster: parts to spread over.")]
+Replicas = Annotated[int | None, typer.Option(min=1, help="On a cluster: copies of each part.")]
+Indexed = Annotated[
+    bool | None, typer.Option("--index/--no-index", help="Build the HNSW index; by default when it pays.")
+]
 Seed = Annotated[int, typer.Option(min=0, help="Seed.")]
 Invert = Annotated[bool, typer.Option("--invert", help="Swap dark and light in the query.")]
 
@@ -45,9 +59,12 @@ def ingest(
     noise: Annotated[float, typer.Option(min=0.0, help="Standard deviation of the noise, pixels in [0, 1].")] = 0.5,
     seed: Seed = 0,
     limit: Annotated[int | None, typer.Option(min=1, help="The most images to take.")] = None,
-    index: Annotated[
-        bool | None, typer.Option("--index/--no-index", help="Build the HNSW index; by default when it pays.")
-    ] = None,
+    index: Indexed = None,
+    qdrant_url: Url = None,
+    quantization: Quantized = None,
+    on_disk: OnDisk = False,
+    shards: Shards = None,
+    replicas: Replicas = None,
     data_dir: DataDir = None,
     json_: Json = False,
     *,
@@ -68,6 +85,11 @@ def ingest(
             seed=seed,
             limit=limit,
             index=index,
+            qdrant_url=qdrant_url,
+            quantization=quantization,
+            on_disk=on_disk,
+            shards=shards,
+            replicas=replicas,
             data_dir=data_dir,
             progress=progress,
         )
@@ -98,11 +120,12 @@ def search(
     exact: Annotated[bool, typer.Option("--exact", help="Compare with every point, not by the HNSW index.")] = False,
     save: Annotated[Path | None, typer.Option(help="Write queries and hits side by side as a picture.")] = None,
     invert: Invert = False,
+    qdrant_url: Url = None,
     data_dir: DataDir = None,
     json_: Json = False,
 ) -> None:
     """Find the stored images that look most like each query image."""
-    with api.open(_named(collection), data_dir=data_dir) as searcher:
+    with api.open(_named(collection, qdrant_url), qdrant_url=qdrant_url, data_dir=data_dir) as searcher:
         found = searcher.search_many(images, k, labels=_labels(label), exact=exact, invert=invert)
     name = searcher.name
     if save is not None:
@@ -131,6 +154,7 @@ def evaluate(
     ] = None,
     seed: Seed = 0,
     from_run: Annotated[Path | None, typer.Option(help="Score this stored run again, without searching.")] = None,
+    qdrant_url: Url = None,
     data_dir: DataDir = None,
     json_: Json = False,
 ) -> None:
@@ -139,11 +163,12 @@ def evaluate(
 
     with bars() as progress:
         done = api.evaluate(
-            collection if from_run else _named(collection),
+            collection if from_run else _named(collection, qdrant_url),
             queries=queries,
             depths=depth,
             seed=seed,
             from_run=from_run,
+            qdrant_url=qdrant_url,
             data_dir=data_dir,
             progress=progress,
         )
@@ -163,12 +188,13 @@ def denoise(
         float | None, typer.Option(min=0.0, help="Standard deviation of the noise; the model's own by default.")
     ] = None,
     seed: Seed = 0,
+    qdrant_url: Url = None,
     data_dir: DataDir = None,
     json_: Json = False,
 ) -> None:
     """Draw noisy images over what the autoencoder makes of them."""
-    name = _named(collection)
-    path = api.denoise(name, save, count=count, noise=noise, seed=seed, data_dir=data_dir)
+    name = _named(collection, qdrant_url)
+    path = api.denoise(name, save, count=count, noise=noise, seed=seed, qdrant_url=qdrant_url, data_dir=data_dir)
     if json_:
         _print_json({"collection": name, "picture": str(path)})
     else:
@@ -181,11 +207,12 @@ def embed(
     image: Annotated[str, typer.Argument(help="File, or a uri such as mnist:test/7.")],
     collection: Name = None,
     invert: Invert = False,
+    qdrant_url: Url = None,
     data_dir: DataDir = None,
     json_: Annotated[bool, typer.Option("--json", help="This command always prints JSON.")] = True,  # noqa: ARG001
 ) -> None:
     """Print an image's feature vector as JSON, for other tools that query Qdrant."""
-    with api.open(_named(collection), data_dir=data_dir) as searcher:
+    with api.open(_named(collection, qdrant_url), qdrant_url=qdrant_url, data_dir=data_dir) as searcher:
         vector = searcher.embed(image, invert=invert).tolist()
         document = {"image": image, "collection": searcher.name, "fingerprint": searcher.bundle.fingerprint}
     typer.echo(json.dumps({**document, "vector": vector}, ensure_ascii=False))
@@ -193,20 +220,115 @@ def embed(
 
 @app.command()
 @guarded
-def info(json_: Json = False) -> None:
+def info(qdrant_url: Url = None, json_: Json = False) -> None:
     """List collections and models, their sizes, and where they are."""
-    seen = api.overview()
+    seen = api.overview(qdrant_url=qdrant_url)
     if json_:
         _print_json(report.overview_document(seen))
     else:
         report.print_overview(seen)
 
 
-def _named(collection: str | None) -> str:
+@app.command()
+@guarded
+def push(
+    collection: Given = None,
+    qdrant_url: Url = None,
+    index: Indexed = None,
+    quantization: Quantized = None,
+    on_disk: OnDisk = False,
+    shards: Shards = None,
+    replicas: Replicas = None,
+    json_: Json = False,
+) -> None:
+    """Copy an embedded collection to a Qdrant server; again, to go on or to bring it up to date."""
+    from cbir import copies
+    from cbir.console import bars
+
+    with bars() as progress:
+        done = copies.push(
+            collection,
+            qdrant_url=qdrant_url,
+            index=index,
+            quantization=quantization,
+            on_disk=on_disk,
+            shards=shards,
+            replicas=replicas,
+            progress=progress,
+        )
+    _print_transfer(done, json_)
+
+
+@app.command()
+@guarded
+def pull(collection: Given = None, qdrant_url: Url = None, index: Indexed = None, json_: Json = False) -> None:
+    """Copy a Qdrant server's collection into CBIR_HOME; again, to go on or to bring it up to date."""
+    from cbir import copies
+    from cbir.console import bars
+
+    with bars() as progress:
+        done = copies.pull(collection, qdrant_url=qdrant_url, index=index, progress=progress)
+    _print_transfer(done, json_)
+
+
+@app.command()
+@guarded
+def snapshot(
+    collection: Given = None,
+    save: Annotated[
+        Path | None, typer.Option(help="The file to write; NAME.cbir.zip, or NAME.snapshot of a server's, by default.")
+    ] = None,
+    qdrant_url: Url = None,
+    json_: Json = False,
+) -> None:
+    """Write a whole collection into a file: an archive, or Qdrant's own snapshot of a server's."""
+    from cbir import copies
+    from cbir.console import bars, size
+
+    with bars() as progress:
+        made = copies.snapshot(collection, save, qdrant_url=qdrant_url, progress=progress)
+    if not made.with_model:
+        note("the model is not in it; without the model's folder (cbir info) it can be searched by vectors only")
+    if json_:
+        _print_json(report.snapshot_document(made))
+    else:
+        typer.echo(f"{made.path} ({size(made.bytes)})")
+
+
+@app.command()
+@guarded
+def restore(
+    file: Annotated[Path, typer.Argument(help="What cbir snapshot wrote.")],
+    collection: Annotated[
+        str | None, typer.Option("--collection", "-c", help="Its name; the file's, up to the first dot, by default.")
+    ] = None,
+    qdrant_url: Url = None,
+    json_: Json = False,
+) -> None:
+    """Make a collection from a file that snapshot wrote."""
+    from cbir import copies
+    from cbir.console import bars
+
+    with bars() as progress:
+        name = copies.restore(file, collection, qdrant_url=qdrant_url, progress=progress)
+    if json_:
+        _print_json({"collection": name, "file": str(file)})
+    else:
+        typer.echo(f"collection '{name}'")
+
+
+def _print_transfer(done: "Transferred", json_: bool) -> None:
+    if json_:
+        _print_json(report.transfer_document(done))
+    else:
+        report.print_transfer(done)
+
+
+def _named(collection: str | None, qdrant_url: str | None) -> str:
     """Return the collection to use, and say which if it was not named."""
     if collection is not None:
         return collection
-    name = api.default_collection()
+    name = api.default_collection(qdrant_url=qdrant_url)
     note(f"collection '{name}'")
     return name
 

@@ -30,6 +30,9 @@ _STAGES = {
     "load": "loading features",
     "queries": "encoding queries",
     "rank": "ranking",
+    "copy": "copying points",
+    "snapshot": "writing the snapshot",
+    "restore": "restoring",
 }
 
 

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cbir.api import Evaluation, Overview
+    from cbir.copies import Snapshot
     from collection.interface import Hit
+    from collection.transfer import Transferred
     from ingest.job import Report
 
 
@@ -98,15 +100,38 @@ def print_scores(evaluation: Evaluation) -> None:
     line(f"run    {evaluation.run_file}")
 
 
+def transfer_document(done: Transferred) -> dict[str, Any]:
+    """Return what a transfer did as JSON values."""
+    return asdict(done)
+
+
+def print_transfer(done: Transferred) -> None:
+    """Tell what went where, and what was checked."""
+    from cbir.console import line
+
+    line(f"from        {done.source}")
+    line(f"to          {done.target}")
+    line(f"collection  {done.collection}: {done.copied:,} points copied, {done.unchanged:,} were there already")
+    line(f"checked     {done.points:,} points counted, {done.compared:,} vectors compared")
+    if done.more:
+        line(f"            {done.more:,} points of the target are not in the source; they stay")
+
+
+def snapshot_document(made: Snapshot) -> dict[str, Any]:
+    """Return a snapshot as JSON values."""
+    return {**asdict(made), "path": str(made.path)}
+
+
 def overview_document(seen: Overview) -> dict[str, Any]:
     """Return collections and models as JSON values; sizes are null while a collection is in use."""
     return {
         "home": str(seen.home),
+        "location": seen.location,
         "default": seen.default,
         "collections": [
             {
                 "name": c.name,
-                "path": str(c.path),
+                "path": str(c.path) if c.path else None,
                 "points": c.info.points if c.info else None,
                 "indexed": c.info.indexed if c.info else None,
                 "bytes": c.info.bytes if c.info else None,
@@ -125,16 +150,17 @@ def print_overview(seen: Overview) -> None:
 
     line(f"home  {seen.home}")
     if not seen.collections:
-        line("no collection yet; make one with: cbir ingest")
+        line(f"no collection yet in {seen.location}; make one with: cbir ingest")
     else:
         rows = []
         for c in seen.collections:
             name = f"{c.name} (default)" if c.name == seen.default else c.name
-            points, taken = (f"{c.info.points:,}", size(c.info.bytes)) if c.info else ("?", "?")
+            points = f"{c.info.points:,}" if c.info else "?"
+            taken = size(c.info.bytes) if c.info and c.info.bytes is not None else "?"
             facts = (c.metadata.dimension, c.metadata.model, ", ".join(c.metadata.sources)) if c.metadata else ("",) * 3
             rows.append((name, points, taken, *facts))
         columns = [("name", False), ("points", True), ("size", True), ("values", True)]
-        table("collections", [*columns, ("model", False), ("source", False)], rows)
+        table(f"collections in {seen.location}", [*columns, ("model", False), ("source", False)], rows)
         for c in seen.collections:
             if c.problem:
                 line(f"{c.name}: {c.problem}")

@@ -1,4 +1,4 @@
-"""Where things are kept and looked for: `CBIR_HOME`, `CBIR_DATA`, and the platform's own folders."""
+"""Where things are kept and looked for: `CBIR_HOME`, `CBIR_DATA`, `QDRANT_URL`, and the platform's own folders."""
 
 import os
 from dataclasses import dataclass
@@ -17,11 +17,14 @@ class Settings:
         Downloaded datasets.
     data : tuple of Path
         Where datasets are looked for before that, in order.
+    qdrant_url : str or None
+        The server that holds the collections; None: they are embedded, in `home`.
     """
 
     home: Path
     cache: Path
     data: tuple[Path, ...] = ()
+    qdrant_url: str | None = None
 
     @property
     def collections(self) -> Path:
@@ -34,29 +37,30 @@ class Settings:
         return self.home / "models"
 
     @property
+    def locks(self) -> Path:
+        """Folder where this machine's processes keep out of each other's way on a server."""
+        return self.home / "locks"
+
+    @property
     def runs(self) -> Path:
         """Folder of stored runs."""
         return self.home / "runs"
 
 
-def settings(data_dir: str | Path | None = None) -> Settings:
+def settings(data_dir: str | Path | None = None, qdrant_url: str | None = None) -> Settings:
     """Read the environment.
 
     Parameters
     ----------
     data_dir : str or Path, optional
         Looked through before `CBIR_DATA`.
+    qdrant_url : str, optional
+        Instead of `QDRANT_URL`.
     """
-    data = [Path(place).expanduser() for place in (data_dir, os.environ.get("CBIR_DATA")) if place]
-    home = os.environ.get("CBIR_HOME")
-    if home:
-        return Settings(Path(home).expanduser().absolute(), _cache(), tuple(data))
     import platformdirs
 
-    return Settings(platformdirs.user_data_path("cbir", appauthor=False), _cache(), tuple(data))
-
-
-def _cache() -> Path:
-    import platformdirs
-
-    return platformdirs.user_cache_path("cbir", appauthor=False)
+    data = tuple(Path(place).expanduser() for place in (data_dir, os.environ.get("CBIR_DATA")) if place)
+    given = os.environ.get("CBIR_HOME")
+    home = Path(given).expanduser().absolute() if given else platformdirs.user_data_path("cbir", appauthor=False)
+    cache = platformdirs.user_cache_path("cbir", appauthor=False)
+    return Settings(home, cache, data, qdrant_url or os.environ.get("QDRANT_URL") or None)

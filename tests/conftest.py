@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,10 @@ import pytest
 from PIL import Image
 
 import cbir
+from collection.address import address
+from collection.served import ServedEngine
+from collection.server import Server
+from tests.qdrant import BINARY, GIVEN_KEY, GIVEN_URL, NO_BINARY, NO_SERVER, QdrantProcess
 
 #: Enough to search with; the article's 20 are for benchmarks.
 EPOCHS = 2
@@ -21,7 +26,8 @@ def _no_settings_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> Iterat
         patch.setenv("CBIR_HOME", str(tmp_path_factory.mktemp("nobody")))
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
-        patch.delenv("QDRANT_URL", raising=False)
+        for name in ("QDRANT_URL", "QDRANT_API_KEY", "QDRANT_GRPC_PORT"):
+            patch.delenv(name, raising=False)
         yield
 
 
@@ -84,3 +90,50 @@ def pictures(tmp_path: Path) -> Path:
         for index in range(3):
             picture(10 * number + index).save(folder / label / f"{index}.png")
     return folder
+
+
+@pytest.fixture(scope="session")
+def qdrant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a real, empty server: the one that QDRANT_URL names, or one started here."""
+    if GIVEN_URL:
+        with closing(Server(address(GIVEN_URL), GIVEN_KEY)) as server:
+            there = server.client.get_collections().collections
+        if there:
+            pytest.fail(f"QDRANT_URL names a server that holds {len(there)} collections; the tests want an empty one")
+        yield GIVEN_URL
+        return
+    if BINARY is None:
+        pytest.skip(NO_SERVER)
+    process = QdrantProcess(tmp_path_factory.mktemp("qdrant")).start()
+    yield process.url
+    process.stop()
+
+
+@pytest.fixture
+def served(qdrant: str, tmp_path: Path) -> Iterator[ServedEngine]:
+    """A real server's engine; what a test leaves there is removed."""
+    engine = ServedEngine(Server(address(qdrant), GIVEN_KEY, patience=20), tmp_path / "locks")
+    yield engine
+    client = engine.server.client
+    for collection in client.get_collections().collections:
+        client.delete_collection(collection.name)
+    engine.close()
+
+
+@pytest.fixture
+def own_qdrant(tmp_path: Path) -> Iterator[QdrantProcess]:
+    """A server that a test may kill."""
+    if BINARY is None:
+        pytest.skip(NO_BINARY)
+    process = QdrantProcess(tmp_path / "qdrant").start()
+    yield process
+    process.kill()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say loudly what was not tested for want of a server."""
+    skipped = [report.longrepr for report in terminalreporter.stats.get("skipped", [])]
+    for reason in (NO_SERVER, NO_BINARY):
+        count = sum(isinstance(why, tuple) and why[2] == f"Skipped: {reason}" for why in skipped)
+        if count:
+            terminalreporter.write_line(f"NOT TESTED: {count} tests of the served collection: {reason}", red=True)

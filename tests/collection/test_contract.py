@@ -12,8 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from collection.cards import Cards
 from collection.embedded import EmbeddedEngine
 from collection.interface import Collection, CollectionError, Engine, Metadata, check_encoder
+from collection.served import ServedEngine
+from tests.qdrant import MemoryServer
 
 METADATA = Metadata(
     fingerprint="0123456789abcdef",
@@ -27,9 +30,25 @@ METADATA = Metadata(
 )
 
 
-@pytest.fixture
-def engine(tmp_path: Path) -> Engine:
-    return EmbeddedEngine(tmp_path / "collections", patience=0)
+IN_MEMORY = pytest.param(
+    "in memory",
+    marks=[
+        pytest.mark.filterwarnings("ignore:Payload indexes have no effect in the local Qdrant"),
+        pytest.mark.filterwarnings("ignore:Local mode performs exact"),
+    ],
+)
+
+
+@pytest.fixture(params=["embedded", "served", "served, older", IN_MEMORY])
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    if request.param == "embedded":
+        yield EmbeddedEngine(tmp_path / "collections", patience=0)
+    elif request.param == "in memory":
+        yield ServedEngine(MemoryServer(), tmp_path / "locks")
+    else:
+        served: ServedEngine = request.getfixturevalue("served")
+        reserved = request.param == "served, older"
+        yield ServedEngine(served.server, tmp_path / "locks", cards=Cards(served.server, reserved=reserved))
 
 
 @pytest.fixture

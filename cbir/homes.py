@@ -1,0 +1,81 @@
+"""Where collections live: embedded in CBIR_HOME, or on the server that the settings name.
+
+In: settings. Out: an engine. The key of a server comes from `QDRANT_API_KEY`
+and goes nowhere but into the connection.
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from cbir.errors import CbirError
+
+if TYPE_CHECKING:
+    from cbir.settings import Settings
+    from collection.embedded import EmbeddedEngine
+    from collection.interface import Engine
+    from collection.layout import Layout
+    from collection.served import ServedEngine
+
+
+def engine(where: Settings, layout: Layout | None = None) -> Engine:
+    """Return the engine that the settings name; close it.
+
+    Raises
+    ------
+    CbirError
+        A URL that cannot be, or a layout for an embedded collection.
+    """
+    if where.qdrant_url is not None:
+        return served(where, layout)
+    if layout is not None and layout.chosen:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in layout.chosen)
+        raise CbirError(f"{options}: only a server does that; name one with --qdrant-url or QDRANT_URL")
+    return embedded(where)
+
+
+def embedded(where: Settings, *, patience: float = 10.0) -> EmbeddedEngine:
+    """Return the embedded engine, whatever server is named."""
+    from collection.embedded import EmbeddedEngine
+
+    return EmbeddedEngine(where.collections, patience=patience)
+
+
+def served(where: Settings, layout: Layout | None = None) -> ServedEngine:
+    """Return the server's engine.
+
+    Raises
+    ------
+    CbirError
+        No server is named, or its URL cannot be.
+    """
+    if where.qdrant_url is None:
+        raise CbirError("name the server with --qdrant-url or QDRANT_URL, such as http://localhost:6333")
+    from collection.address import address
+    from collection.served import ServedEngine
+    from collection.server import Server
+
+    server = Server(address(where.qdrant_url), os.environ.get("QDRANT_API_KEY"))
+    return ServedEngine(server, where.locks, layout=layout)
+
+
+def default(engine: Engine) -> str:
+    """Name the only collection of a home, else the one ingested last.
+
+    Raises
+    ------
+    CbirError
+        If there is none.
+    """
+    from collection.interface import CollectionError
+
+    updated = {}
+    for name in engine.names():
+        # A damaged one must not stand in the way of the others.
+        with suppress(CollectionError):
+            updated[name] = engine.metadata(name).updated
+    if not updated:
+        raise CbirError(f"there is no collection yet in {engine.location}; make one with: cbir ingest")
+    return max(updated, key=lambda name: updated[name])

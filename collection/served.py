@@ -1,0 +1,508 @@
+"""Collections on a Qdrant server, through qdrant-client.
+
+What is called NAME is an alias; behind it stands a collection NAME@1. A
+replacement is filled beside it as NAME@2, and takes its place the moment the
+alias is moved, which Qdrant does at once or not at all. Other tools ask for
+NAME as if it were the collection.
+"""
+
+import contextlib
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import numpy as np
+from qdrant_client import models
+
+from collection.archive import is_archive, read_archive
+from collection.cards import RESERVED, Cards
+from collection.interface import (
+    CollectionError,
+    Hit,
+    Info,
+    Label,
+    Metadata,
+    Page,
+    Payload,
+    Report,
+    Where,
+    checked_k,
+    checked_name,
+    checked_points,
+    checked_values,
+    checked_vectors,
+    missing,
+    silent,
+)
+from collection.layout import Layout
+from collection.lock import held
+from collection.server import RefusedError, Server
+from collection.streams import upsert
+
+#: Fields that filters are asked for, indexed from the start so that the HNSW graph knows them;
+#: `label` by the type of the first label seen.
+INDEXED = ("uri", "source")
+
+#: Kilobytes of vectors in a segment from which Qdrant builds an HNSW graph: its own default.
+INDEXING_THRESHOLD = 10_000
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_NOT_FOUND, _CONFLICT = 404, 409
+_TURBO_SINCE = (1, 18)
+_ONCE_MORE = 0.25
+
+
+class ServedEngine:
+    """Collections of a server.
+
+    Parameters
+    ----------
+    server : Server
+    locks : Path
+        Folder of this machine where the right to fill a collection is held.
+    layout : Layout, optional
+        For collections made here.
+    cards : Cards, optional
+        Where metadata lies; by default as the server's version asks for.
+    """
+
+    def __init__(
+        self, server: Server, locks: Path, *, layout: Layout | None = None, cards: Cards | None = None
+    ) -> None:
+        self.server = server
+        self.layout = layout or Layout()
+        self._locks = locks
+        self._cards = cards or Cards(server)
+        # Indexing thresholds as they were before they were put to 0, by collection; `close` keeps them.
+        self._thresholds: dict[str, int] = {}
+
+    @property
+    def location(self) -> str:
+        """The server's URL."""
+        return self.server.location
+
+    def names(self) -> list[str]:
+        """List those collections, by name, that cbir filled."""
+        aliases = self._aliases()
+        direct = {name for name in self._physical() if "@" not in name and name != RESERVED}
+        return sorted(name for name in direct | aliases.keys() if self._ours(aliases.get(name, name)))
+
+    def metadata(self, name: str) -> Metadata:
+        """Read a collection's metadata."""
+        return self._found(name)[1]
+
+    def open(self, name: str) -> "ServedCollection":
+        """Open a collection; the one that is in place now, also if it is replaced later."""
+        return self._opened(name, *self._found(name))
+
+    def create(self, name: str, metadata: Metadata) -> "ServedCollection":
+        """Make an empty collection."""
+        self._check_free(name)
+        physical = self._created(name, metadata)
+        self._put_in_place(name, physical)
+        return self._opened(name, physical, metadata)
+
+    @contextlib.contextmanager
+    def replacement(self, name: str, metadata: Metadata) -> Iterator["ServedCollection"]:
+        """Yield an empty collection that takes the place of `name`, if there is one, when the block ends well."""
+        self._check_ours(name)
+        before = self._aliases().get(name, name)
+        physical = self._created(name, metadata)
+        collection = self._opened(name, physical, metadata)
+        try:
+            yield collection
+            self._put_in_place(name, physical)
+        except BaseException:
+            with contextlib.suppress(CollectionError):
+                self._drop(physical)
+            raise
+        if before != name:
+            self._drop(before)
+
+    @contextlib.contextmanager
+    def writing(self, name: str) -> Iterator[None]:
+        """Hold the right to fill `name` among the processes of this machine."""
+        place = re.sub(r"[^\w.\-]+", "-", self.location)
+        with held(self._locks / place / f"{checked_name(name)}.lock", name):
+            yield
+
+    def delete(self, name: str) -> None:
+        """Remove a collection and all its points."""
+        physical, _ = self._found(name)
+        if physical != name:
+            self._alias(models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=name)))
+        self._drop(physical)
+
+    def close(self) -> None:
+        """Close the connection; the next call opens it again."""
+        self.server.close()
+
+    def snapshot(self, name: str, path: Path, report: Report = silent) -> None:
+        """Write Qdrant's own snapshot of a collection into a file."""
+        from collection.snapshots import download
+
+        download(self.server, self._found(name)[0], path, report)
+
+    def restore(self, path: Path, name: str, report: Report = silent) -> None:
+        """Make collection `name` from a snapshot of Qdrant's, or from an archive of cbir's."""
+        from collection.snapshots import upload
+
+        if is_archive(path):
+            read_archive(path, self, name, report)
+            return
+        self._check_free(name)
+        physical = self._next(name)
+        try:
+            upload(self.server, physical, path, report)
+            described = self._described(physical)
+            if described is None or not self._has_card(physical, described):
+                raise CollectionError(f"{path} is a snapshot of a collection that cbir did not fill")
+            self._put_in_place(name, physical)
+        except BaseException:
+            with contextlib.suppress(CollectionError):
+                self._drop(physical)
+            raise
+
+    def _opened(self, name: str, physical: str, metadata: Metadata) -> "ServedCollection":
+        return ServedCollection(self.server, self._cards, name, physical, metadata, self._thresholds)
+
+    def _found(self, name: str) -> tuple[str, Metadata]:
+        """Return the collection behind a name and its metadata, once it is sure that it fits."""
+        physical = self._aliases().get(name, name)
+        described = self._described(physical)
+        if described is None:
+            raise missing(name, self.location, self.names())
+        metadata = self._cards.of(physical, described)
+        if metadata is None:
+            raise self._foreign(name, described)
+        vectors = described.config.params.vectors
+        if not isinstance(vectors, models.VectorParams) or (vectors.size, vectors.distance) != (
+            metadata.dimension,
+            models.Distance.EUCLID,
+        ):
+            raise CollectionError(
+                f"collection '{name}' at {self.location} holds {_vectors(described)}, but its metadata speaks of "
+                f"{metadata.dimension} values by Euclidean distance; it was changed by another tool: "
+                f"ingest into another --collection"
+            )
+        return physical, metadata
+
+    def _ours(self, physical: str) -> bool:
+        described = self._described(physical)
+        return described is not None and self._has_card(physical, described)
+
+    def _has_card(self, physical: str, described: models.CollectionInfo) -> bool:
+        try:
+            return self._cards.of(physical, described) is not None
+        except CollectionError:
+            return True  # damaged: whoever opens it is told
+
+    def _described(self, physical: str) -> models.CollectionInfo | None:
+        try:
+            return self.server.call(self.server.client.get_collection, physical)
+        except RefusedError as error:
+            if error.status != _NOT_FOUND:
+                raise
+            return None
+
+    def _physical(self) -> list[str]:
+        return [c.name for c in self.server.call(self.server.client.get_collections).collections]
+
+    def _aliases(self) -> dict[str, str]:
+        found = self.server.call(self.server.client.get_aliases).aliases
+        return {alias.alias_name: alias.collection_name for alias in found}
+
+    def _check_free(self, name: str) -> None:
+        if self._check_ours(name):
+            raise CollectionError(f"there is a collection '{name}' already")
+
+    def _check_ours(self, name: str) -> bool:
+        """Refuse another tool's collection of that name; tell whether there is one of ours."""
+        physical = self._aliases().get(checked_name(name), name)
+        described = self._described(physical)
+        if described is not None and not self._has_card(physical, described):
+            raise self._foreign(name, described)
+        return described is not None
+
+    def _foreign(self, name: str, described: models.CollectionInfo) -> CollectionError:
+        return CollectionError(
+            f"collection '{name}' at {self.location} was not filled by cbir (it holds {_vectors(described)}); "
+            "name another with --collection"
+        )
+
+    def _next(self, name: str) -> str:
+        """Name the next collection behind `name`, and clear away what a killed process left there."""
+        in_use = set(self._aliases().values())
+        versions = [0]
+        for physical in self._physical():
+            version = physical.removeprefix(f"{name}@")
+            if version == physical or not version.isdecimal():
+                continue
+            versions.append(int(version))
+            if physical not in in_use:
+                self._drop(physical)
+        return f"{name}@{max(versions) + 1}"
+
+    def _created(self, name: str, metadata: Metadata) -> str:
+        if self.layout.quantization == "turbo" and self.server.version < _TURBO_SINCE:
+            raise CollectionError(f"--quantization turbo needs Qdrant 1.18 or newer at {self.location}")
+        physical = self._next(checked_name(name))
+        client, call = self.server.client, self.server.call
+        vectors = models.VectorParams(
+            size=metadata.dimension, distance=models.Distance.EUCLID, on_disk=self.layout.on_disk or None
+        )
+        try:
+            call(client.create_collection, physical, vectors_config=vectors, **self.layout.settings())
+        except RefusedError as error:
+            # Made by a call whose answer was lost: the name is ours alone.
+            if error.status != _CONFLICT and "already exists" not in str(error):
+                raise
+        for field in INDEXED:
+            call(client.create_payload_index, physical, field, models.PayloadSchemaType.KEYWORD, wait=True)
+        self._cards.write(physical, metadata)
+        return physical
+
+    def _put_in_place(self, name: str, physical: str) -> None:
+        """Make `name` stand for `physical`, instead of what it stood for."""
+        operations: list[Any] = []
+        if name in self._aliases():
+            operations.append(models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=name)))
+        elif name in self._physical():
+            # One that came by Qdrant's own means, under its own name: no alias can stand beside it.
+            self._drop(name)
+        create = models.CreateAlias(collection_name=physical, alias_name=name)
+        self._alias(*operations, models.CreateAliasOperation(create_alias=create))
+
+    def _alias(self, *operations: Any) -> None:
+        self.server.call(self.server.client.update_collection_aliases, list(operations))
+
+    def _drop(self, physical: str) -> None:
+        self.server.call(self.server.client.delete_collection, physical)
+        self._cards.remove(physical)
+
+
+class ServedCollection:
+    """One collection of a server; see `collection.interface.Collection` for the verbs."""
+
+    def __init__(
+        self,
+        server: Server,
+        cards: Cards,
+        name: str,
+        physical: str,
+        metadata: Metadata,
+        thresholds: dict[str, int],
+    ) -> None:
+        self.name = name
+        self._thresholds = thresholds
+        self._server = server
+        self._cards = cards
+        self._physical = physical
+        self._metadata = metadata
+        self._hold = False
+        self._label_indexed = False
+
+    @property
+    def metadata(self) -> Metadata:
+        """What the collection remembers about how it was filled."""
+        return self._metadata
+
+    def remember(self, metadata: Metadata) -> None:
+        """Replace the metadata, all or nothing; dimension and fingerprint stay."""
+        kept = replace(metadata, dimension=self._metadata.dimension, fingerprint=self._metadata.fingerprint)
+        self._cards.write(self._physical, kept)
+        self._metadata = kept
+
+    def upsert(self, ids: Sequence[str], vectors: np.ndarray, payloads: Sequence[Payload]) -> None:
+        """Insert or replace points over parallel streams; stored and searchable when it returns."""
+        vectors = checked_points(ids, vectors, payloads, self.metadata.dimension)
+        if self._hold:
+            before = self._described().config.optimizer_config.indexing_threshold
+            if before:
+                self._thresholds[self._physical] = before
+            self._set_threshold(0)
+            self._hold = False
+        self._index_labels(payloads)
+        with self._gone():
+            upsert(self._server, self._physical, ids, vectors, payloads)
+
+    def _index_labels(self, payloads: Sequence[Payload]) -> None:
+        """Index `label` for filtering and counting, by the type of the first label seen."""
+        label = next((p["label"] for p in payloads if p.get("label") is not None), None)
+        if self._label_indexed or label is None:
+            return
+        if "label" not in self._described().payload_schema:
+            kind = models.PayloadSchemaType.INTEGER if isinstance(label, int) else models.PayloadSchemaType.KEYWORD
+            self._call(self._server.client.create_payload_index, self._physical, "label", kind, wait=True)
+        self._label_indexed = True
+
+    def payloads(self, ids: Sequence[str]) -> dict[str, Payload]:
+        """Return the payloads of those of `ids` that are stored."""
+        found = self._call(self._server.client.retrieve, self._physical, list(ids), with_payload=True)
+        return {str(record.id): record.payload or {} for record in found}
+
+    def vectors(self, ids: Sequence[str]) -> dict[str, np.ndarray]:
+        """Return the vectors, (d,) float32, of those of `ids` that are stored."""
+        found = self._call(
+            self._server.client.retrieve, self._physical, list(ids), with_payload=False, with_vectors=True
+        )
+        return {str(record.id): np.array(record.vector, np.float32) for record in found}
+
+    def search(self, vector: np.ndarray, k: int, *, where: Where | None = None, exact: bool = False) -> list[Hit]:
+        """Return the k closest points, closest first."""
+        return self.search_batch(np.asarray(vector)[None], k, where=where, exact=exact)[0]
+
+    def search_batch(
+        self, vectors: np.ndarray, k: int, *, where: Where | None = None, exact: bool = False
+    ) -> list[list[Hit]]:
+        """Search each row of (n, d) `vectors`; cheaper than one by one."""
+        vectors = checked_vectors(vectors, self.metadata.dimension)
+        most, allowed = checked_k(k), _filter(where)
+        requests = [
+            models.QueryRequest(
+                query=vector.tolist(),
+                limit=most,
+                filter=allowed,
+                params=models.SearchParams(exact=True) if exact else None,
+                with_payload=True,
+            )
+            for vector in vectors
+        ]
+        if not requests:
+            return []
+        found = self._call(self._server.client.query_batch_points, self._physical, requests)
+        return [[_hit(point) for point in response.points] for response in found]
+
+    def scroll(self, *, vectors: bool = True, page: int = 4096) -> Iterator[Page]:
+        """Yield all points in the order of their ids."""
+        offset: Any = None
+        width = self.metadata.dimension if vectors else 0
+        while True:
+            records, offset = self._call(
+                self._server.client.scroll,
+                self._physical,
+                limit=page,
+                offset=offset,
+                with_payload=True,
+                with_vectors=vectors,
+            )
+            if records:
+                rows = np.array([r.vector for r in records] if vectors else np.empty((len(records), 0)), np.float32)
+                yield Page(
+                    [str(r.id) for r in records], rows.reshape(len(records), width), [r.payload or {} for r in records]
+                )
+            if offset is None:
+                return
+
+    def count(self, *, where: Where | None = None) -> int:
+        """Count points exactly."""
+        return self._call(self._server.client.count, self._physical, count_filter=_filter(where), exact=True).count
+
+    def delete(self, ids: Sequence[str]) -> None:
+        """Remove points; unknown ids are ignored."""
+        selector = models.PointIdsList(points=list(ids))
+        self._call(self._server.client.delete, self._physical, points_selector=selector, wait=True)
+
+    def hold_index(self) -> None:
+        """Put the HNSW index off, from the next upsert until `build_index`."""
+        self._hold = True
+
+    def index_pays(self) -> bool:
+        """Tell that it does: Qdrant decides by its own threshold."""
+        return True
+
+    def build_index(self, *, small: bool = False, report: Report = silent) -> None:
+        """Let Qdrant index what its threshold asks for (`small`: everything), and wait until it is done."""
+        now = self._described().config.optimizer_config.indexing_threshold
+        usual = now or self._thresholds.pop(self._physical, INDEXING_THRESHOLD)
+        if small:
+            self._set_threshold(1)
+            self._wait(report)
+        if small or now == 0:
+            self._set_threshold(usual)
+        self._wait(report)
+
+    def _wait(self, report: Report) -> None:
+        """Wait for green, seen twice: an optimizer starts a moment after it is asked for."""
+        green = 0
+        while green < 2:
+            described = self._described()
+            if described.status == models.CollectionStatus.RED or not isinstance(
+                described.optimizer_status, models.OptimizersStatusOneOf
+            ):
+                raise CollectionError(
+                    f"Qdrant could not optimize collection '{self.name}': {_told(described.optimizer_status)}"
+                )
+            green = green + 1 if described.status == models.CollectionStatus.GREEN else 0
+            report(described.indexed_vectors_count or 0, described.points_count or 0)
+            time.sleep(_ONCE_MORE)
+
+    def info(self) -> Info:
+        """Tell the number of points; a server does not tell bytes."""
+        described = self._described()
+        return Info(self.count(), described.indexed_vectors_count or 0, None, self._server.location)
+
+    def close(self) -> None:
+        """Do nothing: the engine's connection serves all."""
+
+    def _described(self) -> models.CollectionInfo:
+        return self._call(self._server.client.get_collection, self._physical)
+
+    def _set_threshold(self, kilobytes: int) -> None:
+        self._call(
+            self._server.client.update_collection,
+            self._physical,
+            optimizers_config=models.OptimizersConfigDiff(indexing_threshold=kilobytes),
+        )
+
+    def _call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        with self._gone():
+            return self._server.call(function, *args, **kwargs)
+
+    @contextlib.contextmanager
+    def _gone(self) -> Iterator[None]:
+        """Say it when the collection behind the name is not there any more."""
+        try:
+            yield
+        except RefusedError as error:
+            if error.status != _NOT_FOUND:
+                raise
+            raise CollectionError(
+                f"collection '{self.name}' at {self._server.location} was replaced or deleted meanwhile; try again"
+            ) from error
+
+
+def _hit(point: models.ScoredPoint) -> Hit:
+    payload = point.payload or {}
+    return Hit(str(point.id), float(point.score), payload.get("label"), payload.get("uri", ""), payload)
+
+
+def _filter(where: Where | None) -> models.Filter | None:
+    if not where:
+        return None
+    return models.Filter(must=[models.Filter(should=_matches(field, values)) for field, values in where.items()])
+
+
+def _matches(field: str, values: Sequence[Label]) -> list[Any]:
+    """Match any of the values; Qdrant wants integers and strings apart."""
+    whole, texts = checked_values(field, values)
+    # Of no values at all none matches: an empty `should` would match every point.
+    lists = [list(whole)] * bool(whole) + [list(texts)] * (bool(texts) or not whole)
+    return [models.FieldCondition(key=field, match=models.MatchAny(any=any_of)) for any_of in lists]
+
+
+def _vectors(described: models.CollectionInfo) -> str:
+    """Say what kind of vectors a collection holds."""
+    vectors = described.config.params.vectors
+    if isinstance(vectors, models.VectorParams):
+        return f"vectors of {vectors.size} values by {vectors.distance.value} distance"
+    return f"named vectors: {', '.join(vectors)}" if vectors else "no vectors"
+
+
+def _told(status: Any) -> str:
+    return str(getattr(status, "error", status))

@@ -1,0 +1,117 @@
+"""Archives: what goes in comes out, and what is damaged is refused and leaves nothing."""
+
+import json
+import zipfile
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from collection.archive import archived, attach, detach
+from collection.embedded import EmbeddedEngine
+from collection.interface import CollectionError
+from tests.collection.test_contract import METADATA, fill, ids
+
+PAYLOADS = st.dictionaries(
+    st.text(max_size=5), st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=9), max_size=3
+)
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> EmbeddedEngine:
+    return EmbeddedEngine(tmp_path / "collections", patience=0)
+
+
+@pytest.fixture
+def archive(engine: EmbeddedEngine, tmp_path: Path) -> Path:
+    with closing(engine.create("c", METADATA)) as collection:
+        fill(collection, np.random.default_rng(0).random((5000, 4), np.float32), [1, "münchen\nkäse"] * 2500)
+    engine.snapshot("c", tmp_path / "c.zip")
+    return tmp_path / "c.zip"
+
+
+@given(
+    vectors=arrays.arrays(
+        np.float32,
+        st.tuples(st.integers(0, 9), st.just(4)),
+        elements=st.floats(width=32, allow_nan=False, allow_infinity=False),
+    ),
+    payloads=st.lists(PAYLOADS, min_size=9, max_size=9),
+)
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_what_goes_in_comes_out(engine: EmbeddedEngine, tmp_path: Path, vectors: np.ndarray, payloads: list[dict]):
+    with closing(engine.create("in", METADATA)) as collection:
+        if len(vectors):
+            collection.upsert(ids(len(vectors)), vectors, payloads[: len(vectors)])
+        before = list(collection.scroll())
+    engine.snapshot("in", tmp_path / "in.zip")
+    engine.restore(tmp_path / "in.zip", "out")
+    with closing(engine.open("out")) as collection:
+        after = list(collection.scroll())
+        assert collection.metadata == METADATA
+    engine.delete("in")
+    engine.delete("out")
+    assert [(p.ids, p.payloads) for p in after] == [(p.ids, p.payloads) for p in before]
+    assert all(np.array_equal(a.vectors, b.vectors) for a, b in zip(after, before, strict=True))
+
+
+def test_anything_that_reads_numpy_and_json_can_read_it(archive: Path):
+    with zipfile.ZipFile(archive) as opened, opened.open("pages/000000.npy") as page:
+        assert np.load(page).shape == (4096, 4)
+        identity, payload = json.loads(opened.read("pages/000001.jsonl").decode().split("\n")[-1])
+    assert identity == max(ids(5000))
+    assert payload.keys() == {"uri", "label"}
+
+
+def test_one_that_is_there_is_not_overwritten(engine: EmbeddedEngine, archive: Path):
+    with pytest.raises(CollectionError, match="there is a collection 'c' already; name another with --collection"):
+        engine.restore(archive, "c")
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "page missing", "newer", "not ours", "no zip"])
+def test_damage_is_refused_and_leaves_nothing(engine: EmbeddedEngine, archive: Path, damage: str):
+    content = bytearray(archive.read_bytes())
+    if damage == "cut":
+        archive.write_bytes(content[: len(content) // 2])
+    elif damage == "flipped":
+        content[len(content) // 3] ^= 0xFF
+        archive.write_bytes(content)
+    elif damage == "no zip":
+        archive.write_text("hello")
+    else:
+        rewrite(archive, damage)
+    with pytest.raises(CollectionError, match=r"c\.zip"):
+        engine.restore(archive, "new")
+    assert engine.names() == ["c"]
+    assert not (engine.folder / "new").exists()
+
+
+def rewrite(archive: Path, damage: str) -> None:
+    with zipfile.ZipFile(archive) as opened:
+        members = {name: opened.read(name) for name in opened.namelist()}
+    if damage == "page missing":
+        del members["pages/000001.npy"]
+    elif damage == "newer":
+        members["collection.json"] = json.dumps({**json.loads(members["collection.json"]), "format": 2}).encode()
+    else:
+        members = {"hello.txt": b"hello"}
+    with zipfile.ZipFile(archive, "w") as opened:
+        for name, content in members.items():
+            opened.writestr(name, content)
+
+
+def test_an_attached_folder_comes_along_and_can_write_nowhere_else(archive: Path, tmp_path: Path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "a.bin").write_bytes(b"a")
+    attach(archive, tmp_path / "model")
+    with zipfile.ZipFile(archive, "a") as opened:
+        opened.writestr("attached/../../evil.bin", b"evil")
+    (tmp_path / "out").mkdir()
+    assert detach(archive, tmp_path / "out")
+    assert archived(archive) == METADATA
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"a.bin", "evil.bin"}
+    assert not (tmp_path.parent / "evil.bin").exists()

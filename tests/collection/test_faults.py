@@ -1,0 +1,142 @@
+"""A served collection on a bad network and on a server that dies: every point there, exactly once."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from collection.address import Address
+from collection.interface import Collection, Engine
+from collection.served import ServedEngine
+from collection.server import RefusedError, Server
+from tests.collection.test_contract import METADATA, ids
+from tests.proxy import Proxy, Weather
+from tests.qdrant import QdrantProcess
+
+POINTS = 4_000
+BATCH = 500
+
+pytestmark = pytest.mark.filterwarnings("ignore::collection.server.ServerWarning")
+
+
+@pytest.fixture
+def rest(own_qdrant: QdrantProcess) -> Iterator[Proxy]:
+    with closing(Proxy(own_qdrant.port)) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def grpc(own_qdrant: QdrantProcess) -> Iterator[Proxy]:
+    with closing(Proxy(own_qdrant.grpc_port)) as proxy:
+        yield proxy
+
+
+@contextmanager
+def engine_at(rest_port: int, grpc_port: int, locks: Path, patience: float = 60) -> Iterator[ServedEngine]:
+    place = Address(f"http://127.0.0.1:{rest_port}", "127.0.0.1", secure=False, grpc_port=grpc_port)
+    with closing(ServedEngine(Server(place, patience=patience, timeout=10), locks)) as engine:
+        yield engine
+
+
+def batches() -> Iterator[tuple[list[str], np.ndarray, list[dict]]]:
+    vectors = np.random.default_rng(0).random((POINTS, 4), np.float32)
+    known = ids(POINTS)
+    for start in range(0, POINTS, BATCH):
+        part = slice(start, start + BATCH)
+        yield known[part], vectors[part], [{"uri": i, "label": 7} for i in known[part]]
+
+
+def assert_whole(collection: Collection) -> None:
+    expected = {i: (v, p) for many in batches() for i, v, p in zip(*many, strict=True)}
+    assert collection.count() == POINTS
+    assert collection.count(where={"label": [7]}) == POINTS
+    seen = []
+    for page in collection.scroll():
+        seen += page.ids
+        for i, vector, payload in zip(page.ids, page.vectors, page.payloads, strict=True):
+            np.testing.assert_array_equal(vector, expected[i][0])
+            assert payload == expected[i][1]
+    assert sorted(seen) == sorted(expected)
+
+
+@pytest.mark.parametrize("by_grpc", [True, False])
+@pytest.mark.parametrize("weather", [Weather(delay=0.02), Weather(cut=6, after=2000), Weather(corrupt=6, after=2000)])
+def test_loading_through_bad_weather(
+    own_qdrant: QdrantProcess, rest: Proxy, grpc: Proxy, tmp_path: Path, weather: Weather, by_grpc: bool
+):
+    with engine_at(rest.port, grpc.port if by_grpc else 1, tmp_path) as engine:
+        collection = engine.create("c", METADATA)
+        assert (engine.server.grpc_points() is not None) == by_grpc
+        rest.weather = grpc.weather = weather
+        for many in batches():
+            collection.upsert(*many)
+        assert (weather.cut, weather.corrupt) == (0, 0), "the weather was to be met"
+        rest.weather = grpc.weather = Weather()
+        assert_whole(collection)
+
+
+def test_a_server_killed_and_started_again_while_loading(own_qdrant: QdrantProcess, tmp_path: Path):
+    with engine_at(own_qdrant.port, own_qdrant.grpc_port, tmp_path) as engine:
+        collection = engine.create("c", METADATA)
+
+        def power_cut() -> None:
+            own_qdrant.kill()
+            own_qdrant.start(wait=False)
+
+        for number, many in enumerate(batches()):
+            if number in (2, 5):
+                cut = threading.Timer(0.005, power_cut)
+                cut.start()
+            collection.upsert(*many)
+            if number in (2, 5):
+                cut.join()
+        assert_whole(collection)
+
+
+def test_a_server_that_stays_away_is_an_error_that_says_so_and_the_load_goes_on_later(
+    own_qdrant: QdrantProcess, tmp_path: Path
+):
+    parts = list(batches())
+    with engine_at(own_qdrant.port, own_qdrant.grpc_port, tmp_path, patience=1) as engine:
+        collection = engine.create("c", METADATA)
+        for many in parts[:3]:
+            collection.upsert(*many)
+        own_qdrant.kill()
+        with pytest.raises(RefusedError, match=r"given up after 1 s: what is stored stays, and the same again goes on"):
+            collection.upsert(*parts[3])
+        # What tidies up afterwards does not wait as long again.
+        with pytest.raises(RefusedError, match="given up after 0 s"):
+            collection.remember(METADATA)
+    own_qdrant.start()
+    with engine_at(own_qdrant.port, own_qdrant.grpc_port, tmp_path) as engine, closing(engine.open("c")) as collection:
+        assert 3 * BATCH <= collection.count() <= 4 * BATCH
+        for many in parts:
+            collection.upsert(*many)
+        assert_whole(collection)
+
+
+def test_a_replacement_cut_off_leaves_what_was_there(own_qdrant: QdrantProcess, tmp_path: Path):
+    with engine_at(own_qdrant.port, own_qdrant.grpc_port, tmp_path, patience=1) as engine:
+        with closing(engine.create("c", METADATA)) as collection:
+            for many in batches():
+                collection.upsert(*many)
+        with pytest.raises(RefusedError, match="what is stored stays"):
+            replace_and_die(engine, own_qdrant)
+        own_qdrant.start()
+        with closing(engine.open("c")) as collection:
+            assert_whole(collection)
+        with engine.replacement("c", METADATA) as new:
+            new.upsert(*next(batches()))
+        left = [c.name for c in engine.server.client.get_collections().collections]
+        with closing(engine.open("c")) as collection:
+            assert collection.count() == BATCH
+    assert left == ["c@3"], "what the one that was cut off left is cleared away"
+
+
+def replace_and_die(engine: Engine, process: QdrantProcess) -> None:
+    with engine.replacement("c", METADATA) as new:
+        new.upsert(*next(batches()))
+        process.kill()

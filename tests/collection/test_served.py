@@ -1,0 +1,226 @@
+"""What is particular to a server: aliases, other tools' collections, options, indexing, snapshots."""
+
+import threading
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from qdrant_client import QdrantClient, models
+
+from collection.cards import RESERVED, Cards
+from collection.interface import CollectionBusyError, CollectionError, Metadata
+from collection.layout import Layout
+from collection.served import INDEXING_THRESHOLD, ServedEngine
+from tests.collection.test_contract import METADATA, fill
+
+WIDE = replace(METADATA, dimension=128)
+
+
+@pytest.fixture
+def client(served: ServedEngine) -> QdrantClient:
+    return served.server.client
+
+
+def made(client: QdrantClient, name: str, size: int, distance: models.Distance) -> None:
+    client.create_collection(name, vectors_config=models.VectorParams(size=size, distance=distance))
+
+
+def test_another_tool_finds_it_under_its_name(served: ServedEngine, client: QdrantClient):
+    with closing(served.create("c", METADATA)) as collection:
+        fill(collection, np.array([[0, 0, 0, 0], [3, 4, 0, 0]], np.float32), [7, 8])
+    assert client.collection_exists("c")
+    described = client.get_collection("c")
+    assert described.config.params.vectors == models.VectorParams(size=4, distance=models.Distance.EUCLID)
+    assert Metadata.from_json((described.config.metadata or {})["cbir"]) == METADATA
+    assert {field: index.data_type for field, index in described.payload_schema.items()} == {
+        "label": models.PayloadSchemaType.INTEGER,
+        "uri": models.PayloadSchemaType.KEYWORD,
+        "source": models.PayloadSchemaType.KEYWORD,
+    }
+    found = client.query_points("c", query=[3.0, 4.0, 0.0, 0.0], limit=1, with_payload=True).points
+    assert (found[0].score, found[0].payload) == (0, {"uri": "u1", "label": 8})
+
+
+def test_other_tools_collections_are_neither_listed_nor_touched(served: ServedEngine, client: QdrantClient):
+    made(client, "theirs", 64, models.Distance.COSINE)
+    assert served.names() == []
+    for use in (
+        lambda: served.create("theirs", METADATA),
+        lambda: served.open("theirs"),
+        lambda: served.metadata("theirs"),
+        lambda: served.replacement("theirs", METADATA).__enter__(),
+    ):
+        with pytest.raises(CollectionError, match=r"not filled by cbir .*64 values by Cosine .*--collection"):
+            use()
+    assert [c.name for c in client.get_collections().collections] == ["theirs"]
+
+
+@pytest.mark.parametrize(
+    ("size", "distance", "holds"),
+    [(64, models.Distance.EUCLID, "64 values by Euclid"), (4, models.Distance.DOT, "4 values by Dot")],
+)
+def test_another_dimension_or_distance_is_told(
+    served: ServedEngine, client: QdrantClient, size: int, distance: models.Distance, holds: str
+):
+    made(client, "c", size, distance)
+    Cards(served.server).write("c", METADATA)
+    with pytest.raises(CollectionError, match=rf"'c' .* holds vectors of {holds} distance, .*4 values by Euclidean"):
+        served.open("c")
+
+
+def test_damaged_metadata_is_told_and_can_be_replaced(served: ServedEngine, client: QdrantClient):
+    served.create("c", METADATA).close()
+    client.update_collection("c@1", metadata={"cbir": {"fingerprint": 7}})
+    assert served.names() == ["c"]
+    with pytest.raises(CollectionError, match="metadata of collection 'c@1' is damaged"):
+        served.open("c")
+    with served.replacement("c", METADATA):
+        pass
+    assert served.metadata("c") == METADATA
+
+
+def test_one_that_came_by_qdrants_own_means_is_ours_too(served: ServedEngine, client: QdrantClient):
+    made(client, "plain", 4, models.Distance.EUCLID)
+    Cards(served.server).write("plain", METADATA)
+    assert served.names() == ["plain"]
+    with closing(served.open("plain")) as collection:
+        fill(collection, np.ones((2, 4), np.float32))
+    with served.replacement("plain", METADATA) as new:
+        fill(new, np.ones((3, 4), np.float32))
+    with closing(served.open("plain")) as collection:
+        assert collection.count() == 3
+    served.delete("plain")
+    assert served.names() == []
+
+
+def test_a_name_in_use_stays_answered_while_it_is_replaced(served: ServedEngine, client: QdrantClient):
+    with closing(served.create("c", METADATA)) as collection:
+        fill(collection, np.ones((3, 4), np.float32))
+    stop = threading.Event()
+    counts: set[int] = set()
+
+    def ask() -> None:
+        while not stop.is_set():
+            counts.add(client.count("c").count)
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    try:
+        for number in range(4, 9):
+            with served.replacement("c", METADATA) as new:
+                fill(new, np.ones((number, 4), np.float32))
+    finally:
+        stop.set()
+        asking.join()
+    assert counts <= set(range(3, 9))
+
+
+def test_an_open_one_that_is_replaced_is_never_searched_with_another_encoders_vectors(served: ServedEngine):
+    with closing(served.create("c", METADATA)) as before:
+        fill(before, np.ones((3, 4), np.float32))
+        with served.replacement("c", replace(METADATA, fingerprint="new")):
+            pass
+        for use in (lambda: before.search(np.ones(4), 1), lambda: fill(before, np.ones((3, 4), np.float32))):
+            with pytest.raises(CollectionError, match=r"'c' .* was replaced or deleted meanwhile; try again"):
+                use()
+
+
+def test_filling_is_for_one_process_of_this_machine(served: ServedEngine, tmp_path: Path):
+    other = ServedEngine(served.server, tmp_path / "locks")
+    with served.writing("c"), pytest.raises(CollectionBusyError, match="another process"), other.writing("c"):
+        pass
+
+
+@pytest.mark.parametrize("quantization", ["int8", "binary", "turbo"])
+def test_the_layout_is_passed_through(served: ServedEngine, client: QdrantClient, tmp_path: Path, quantization: str):
+    layout = Layout(quantization, on_disk=True, shards=2, replicas=1)
+    engine = ServedEngine(served.server, tmp_path, layout=layout)
+    with closing(engine.create("c", METADATA)) as collection:
+        fill(collection, np.random.default_rng(0).random((50, 4), np.float32))
+        assert len(collection.search(np.ones(4, np.float32), 5)) == 5
+    config = client.get_collection("c").config
+    assert isinstance(config.params.vectors, models.VectorParams)
+    assert (config.params.vectors.on_disk, config.params.shard_number, config.params.replication_factor) == (True, 2, 1)
+    kind = {"int8": "scalar", "binary": "binary", "turbo": "turbo"}[quantization]
+    assert hasattr(config.quantization_config, kind)
+
+
+def test_what_no_layout_has_is_refused():
+    for wrong in ({"quantization": "int4"}, {"shards": 0}, {"replicas": -1}):
+        with pytest.raises(CollectionError):
+            Layout(**wrong)
+
+
+def test_indexing_is_held_back_while_loading_and_waited_for_at_the_end(served: ServedEngine, client: QdrantClient):
+    def threshold() -> int | None:
+        return client.get_collection("c").config.optimizer_config.indexing_threshold
+
+    with closing(served.create("c", WIDE)) as collection:
+        collection.hold_index()
+        vectors = np.random.default_rng(0).random((4_000, 128), np.float32)
+        fill(collection, vectors)
+        assert threshold() == 0
+        assert collection.info().indexed == 0
+        told: list[tuple[int, int]] = []
+        collection.build_index(small=True, report=lambda *steps: told.append(steps))
+        assert threshold() == INDEXING_THRESHOLD
+        assert collection.info().indexed >= 4_000
+        assert told[-1][0] >= 4_000
+        assert [h.distance for h in collection.search(vectors[7], 1)] == [0]
+
+
+def test_the_operators_own_threshold_is_kept(served: ServedEngine, client: QdrantClient):
+    with closing(served.create("c", METADATA)) as collection:
+        client.update_collection("c@1", optimizers_config=models.OptimizersConfigDiff(indexing_threshold=77_000))
+        collection.build_index()
+        assert client.get_collection("c").config.optimizer_config.indexing_threshold == 77_000
+        collection.hold_index()
+        fill(collection, np.ones((3, 4), np.float32))
+    with closing(served.open("c")) as collection:
+        collection.build_index()
+        assert client.get_collection("c").config.optimizer_config.indexing_threshold == 77_000
+
+
+@pytest.fixture
+def snapshot(served: ServedEngine, tmp_path: Path) -> Path:
+    with closing(served.create("c", METADATA)) as collection:
+        fill(collection, np.random.default_rng(0).random((300, 4), np.float32), ["a"] * 300)
+    served.snapshot("c", tmp_path / "c.snapshot")
+    return tmp_path / "c.snapshot"
+
+
+def test_a_snapshot_is_qdrants_own_and_leaves_nothing_on_the_server(
+    served: ServedEngine, client: QdrantClient, snapshot: Path
+):
+    assert client.list_snapshots("c") == []
+    served.restore(snapshot, "again")
+    with closing(served.open("c")) as before, closing(served.open("again")) as after:
+        assert after.metadata == before.metadata
+        for a, b in zip(before.scroll(), after.scroll(), strict=True):
+            assert (a.ids, a.payloads) == (b.ids, b.payloads)
+            np.testing.assert_array_equal(a.vectors, b.vectors)
+    with pytest.raises(CollectionError, match="there is a collection 'again' already"):
+        served.restore(snapshot, "again")
+
+
+def test_a_damaged_snapshot_is_refused_and_leaves_nothing(served: ServedEngine, client: QdrantClient, snapshot: Path):
+    snapshot.write_bytes(snapshot.read_bytes()[:4000])
+    before = client.get_collections()
+    with pytest.raises(CollectionError, match=r"c\.snapshot cannot be restored"):
+        served.restore(snapshot, "again")
+    assert client.get_collections() == before
+
+
+def test_older_servers_keep_metadata_in_a_reserved_collection(
+    served: ServedEngine, client: QdrantClient, tmp_path: Path
+):
+    older = ServedEngine(served.server, tmp_path, cards=Cards(served.server, reserved=True))
+    older.create("c", METADATA).close()
+    assert client.get_collection("c").config.metadata is None
+    assert older.names() == ["c"]
+    points, _ = client.scroll(RESERVED)
+    assert [(p.payload or {})["collection"] for p in points] == ["c@1"]
+    older.delete("c")
+    assert client.count(RESERVED).count == 0

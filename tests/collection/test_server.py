@@ -1,0 +1,260 @@
+"""Addresses, keys, and what each fault of a server is called."""
+
+import json
+import logging
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import trustme
+from hypothesis import given
+from hypothesis import strategies as st
+
+from collection.address import Address, address
+from collection.interface import CollectionError
+from collection.served import ServedEngine
+from collection.server import OLDEST, RefusedError, Server, ServerWarning
+from tests.collection.test_contract import METADATA
+from tests.qdrant import BINARY, NO_BINARY, QdrantProcess, free_ports
+
+SECRET = "s3cr3t-key-that-nobody-may-see"
+GREETING = json.dumps({"title": "qdrant - vector search engine", "version": "1.99.0"})
+
+
+@contextmanager
+def answering(*answers: tuple[int, str], port: int = 0) -> Iterator[str]:
+    """Serve scripted HTTP answers, the last of them for ever; yield the URL."""
+    left = list(answers)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            status, body = left.pop(0) if len(left) > 1 else left[0]
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(body.encode())))
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def greeting(url: str, key: str | None = None, *, patience: float = 0.3, timeout: float = 30.0) -> str:
+    """Ask a server that must not answer well, and return what it is said to have."""
+    with closing(Server(address(url), key, patience=patience, timeout=timeout)) as server, warnings.catch_warnings():
+        warnings.simplefilter("ignore", ServerWarning)
+        with pytest.raises(CollectionError) as raised:
+            server.call(server.client.get_collections)
+    return str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("given_url", "url", "grpc_port"),
+    [
+        ("localhost:6333", "http://localhost:6333", 6334),
+        ("http://127.0.0.1", "http://127.0.0.1:6333", 6334),
+        ("https://qdrant.example:443/behind/", "https://qdrant.example:443/behind", 444),
+        ("http://[::1]:7000", "http://[::1]:7000", 7001),
+    ],
+)
+def test_urls(given_url: str, url: str, grpc_port: int):
+    read = address(given_url)
+    assert (read.url, read.grpc_port) == (url, grpc_port)
+    assert read.local == ("example" not in url)
+
+
+def test_the_grpc_port_may_lie_elsewhere(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("QDRANT_GRPC_PORT", "7")
+    assert address("http://localhost").grpc_port == 7
+    monkeypatch.setenv("QDRANT_GRPC_PORT", "70000")
+    with pytest.raises(CollectionError, match="QDRANT_GRPC_PORT"):
+        address("http://localhost")
+
+
+@pytest.mark.parametrize("url", ["", "ftp://localhost", "http://", "http://localhost:99999", "http://[::1", "//"])
+def test_what_is_no_url_is_said_to_be_none(url: str):
+    with pytest.raises(CollectionError, match="Qdrant URL"):
+        address(url)
+
+
+@pytest.mark.parametrize(
+    "url", [f"https://{SECRET}@host", f"https://u:{SECRET}@host", f"http://host/?api-key={SECRET}"]
+)
+def test_a_key_in_a_url_is_refused_and_not_repeated(url: str):
+    with pytest.raises(CollectionError, match="QDRANT_API_KEY") as raised:
+        address(url)
+    assert SECRET not in str(raised.value)
+
+
+@given(st.text(min_size=1).filter(lambda text: text.strip() and not (text.isascii() and text.strip().isprintable())))
+def test_a_key_that_no_header_carries_is_refused_and_not_repeated(key: str):
+    with pytest.raises(
+        CollectionError, match="QDRANT_API_KEY holds characters that no key has; set it again"
+    ) as raised:
+        Server(address("http://localhost"), f"{SECRET}{key}{SECRET}")
+    assert SECRET not in str(raised.value)
+
+
+def test_a_key_over_plain_http_to_another_host_is_warned_of():
+    with pytest.warns(ServerWarning, match="unencrypted to qdrant.example") as caught:
+        Server(address("http://qdrant.example:6333"), SECRET)
+    assert SECRET not in str(caught[0].message)
+    for url, key in (("http://127.0.0.1", SECRET), ("https://qdrant.example", SECRET), ("http://qdrant.example", None)):
+        Server(address(url), key)
+
+
+def test_nobody_there():
+    port, _ = free_ports()
+    assert f"no Qdrant server can be reached at http://127.0.0.1:{port}" in greeting(f"http://127.0.0.1:{port}")
+
+
+def test_a_host_that_is_not_known_is_not_waited_for():
+    assert "host of http://nowhere.invalid:6333 is not known" in greeting("http://nowhere.invalid", patience=60)
+
+
+def test_something_else_answers():
+    with answering((200, "<html>hello</html>")) as url:
+        assert f"what answers at {url} is not Qdrant" in greeting(url)
+    with answering((404, "<html>not found</html>")) as url:
+        assert f"what answers at {url} is not Qdrant (HTTP 404)" in greeting(url)
+
+
+def test_a_server_too_old():
+    with answering((200, GREETING.replace("1.99.0", "1.9.7"))) as url:
+        assert f"is version 1.9.7; cbir needs {OLDEST[0]}.{OLDEST[1]} or newer" in greeting(url)
+
+
+def test_answers_of_500_are_retried_within_bounds_and_said():
+    error = json.dumps({"status": {"error": "Service internal error: disk on fire"}, "time": 0})
+    with answering((200, GREETING), (500, error)) as url:
+        said = greeting(url)
+    assert said.startswith(f"Qdrant at {url} failed: Service internal error: disk on fire; given up after 0 s: ")
+    assert said.endswith("what is stored stays, and the same again goes on from there")
+    empty = json.dumps({"result": {"collections": []}, "status": "ok", "time": 0})
+    with (
+        answering((503, "starting"), (200, GREETING), (503, ""), (502, ""), (200, empty)) as url,
+        closing(Server(address(url), patience=30)) as server,
+    ):
+        assert server.call(server.client.get_collections).collections == []
+
+
+def test_an_outage_is_said_once_while_it_lasts():
+    with (
+        answering((200, GREETING), (503, "")) as url,
+        closing(Server(address(url), patience=2)) as server,
+        pytest.warns(ServerWarning, match="trying again for 2 s") as caught,
+        pytest.raises(RefusedError, match="failed"),
+    ):
+        server.call(server.client.get_collections)
+    assert len(caught) == 1
+
+
+def test_no_answer_in_time(own_qdrant: QdrantProcess):
+    from tests.proxy import Proxy
+
+    with closing(Proxy(own_qdrant.port)) as proxy:
+        proxy.weather.delay = 3
+        url = f"http://127.0.0.1:{proxy.port}"
+        assert greeting(url, timeout=1).startswith(f"Qdrant at {url} does not answer in time; given up")
+
+
+@pytest.fixture
+def locked(tmp_path: Path) -> Iterator[QdrantProcess]:
+    """A server with a key, and one that may only read."""
+    if BINARY is None:
+        pytest.skip(NO_BINARY)
+    process = QdrantProcess(tmp_path, SERVICE__API_KEY=SECRET, SERVICE__READ_ONLY_API_KEY=f"{SECRET}-read")
+    yield process.start()
+    process.kill()
+
+
+def test_keys(locked: QdrantProcess, tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture):
+    caplog.set_level(logging.DEBUG)
+    said = [
+        greeting(locked.url),
+        greeting(locked.url, "another"),
+    ]
+    assert said == [
+        f"Qdrant at {locked.url} asks for a key: set QDRANT_API_KEY",
+        f"Qdrant at {locked.url} refuses the key in QDRANT_API_KEY",
+    ]
+    with closing(ServedEngine(Server(address(locked.url), SECRET), tmp_path)) as engine:
+        engine.create("c", METADATA).upsert(["5b3d4a4e-2f4b-5d51-9d3b-1b2f5b0a7e11"], [[1, 2, 3, 4]], [{}])
+        said += [repr(engine.server), repr(engine.server.address), repr(vars(engine))]
+    with closing(ServedEngine(Server(address(locked.url), f"{SECRET}-read"), tmp_path)) as engine:
+        collection = engine.open("c")
+        assert len(collection.search([1, 2, 3, 4], 1)) == 1
+        for change in (
+            lambda: collection.upsert(["5b3d4a4e-2f4b-5d51-9d3b-1b2f5b0a7e11"], [[1, 2, 3, 4]], [{}]),
+            lambda: engine.create("d", METADATA),
+            lambda: engine.delete("c"),
+            lambda: collection.remember(METADATA),
+        ):
+            with pytest.raises(CollectionError, match=r"may not do this .*a read-only key\?") as raised:
+                change()
+            said.append(str(raised.value))
+    log = (locked.folder / "qdrant.log").read_text()
+    assert SECRET not in "".join([*said, caplog.text, *capfd.readouterr(), log])
+
+
+@pytest.fixture(scope="module")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture
+def secured(tmp_path: Path, authority: trustme.CA) -> Iterator[QdrantProcess]:
+    """A server that speaks TLS with a certificate of the tests' own authority."""
+    if BINARY is None:
+        pytest.skip(NO_BINARY)
+    certificate = authority.issue_cert("127.0.0.1")
+    certificate.private_key_pem.write_to_path(tmp_path / "key.pem")
+    certificate.cert_chain_pems[0].write_to_path(tmp_path / "cert.pem")
+    process = QdrantProcess(
+        tmp_path,
+        SERVICE__ENABLE_TLS="true",
+        TLS__CERT=str(tmp_path / "cert.pem"),
+        TLS__KEY=str(tmp_path / "key.pem"),
+    )
+    yield process.start()
+    process.kill()
+
+
+def test_tls(secured: QdrantProcess, authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    assert f"the certificate of {secured.url} is not trusted" in greeting(secured.url, patience=60)
+    assert "if that server uses TLS, write https://" in greeting(secured.url.replace("https", "http"))
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+    with closing(ServedEngine(Server(address(secured.url), SECRET), tmp_path)) as engine:
+        collection = engine.create("c", METADATA)
+        collection.upsert(["5b3d4a4e-2f4b-5d51-9d3b-1b2f5b0a7e11"], [[1, 2, 3, 4]], [{}])
+        assert collection.count() == 1
+
+
+def test_tls_where_there_is_none():
+    with answering((200, GREETING)) as url:
+        secure = url.replace("http", "https")
+        assert greeting(secure, patience=60).startswith(f"{secure} does not speak TLS; write http://")
+
+
+def test_grpc_is_used_only_where_qdrant_offers_it(own_qdrant: QdrantProcess):
+    host = {"url": own_qdrant.url, "host": "127.0.0.1", "secure": False}
+    with closing(Server(Address(**host, grpc_port=own_qdrant.grpc_port))) as server:
+        assert server.grpc_points() is not None
+    with answering((200, "no gRPC here")) as other:
+        for port in (free_ports()[0], int(other.rpartition(":")[2])):
+            with closing(Server(Address(**host, grpc_port=port))) as server:
+                assert server.grpc_points() is None

@@ -1,0 +1,94 @@
+"""Transfers between homes: whole, resumable, checked."""
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from collection.embedded import EmbeddedEngine
+from collection.interface import CollectionError, Payload
+from collection.served import ServedCollection, ServedEngine
+from collection.transfer import transfer
+from tests.collection.test_contract import IN_MEMORY, METADATA, fill, ids
+from tests.qdrant import MemoryServer
+
+POINTS = 2_500
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> EmbeddedEngine:
+    engine = EmbeddedEngine(tmp_path / "here", patience=0)
+    with closing(engine.create("c", METADATA)) as collection:
+        fill(collection, np.random.default_rng(0).random((POINTS, 4), np.float32), [7] * POINTS)
+    return engine
+
+
+@pytest.fixture(params=["served", IN_MEMORY])
+def there(request: pytest.FixtureRequest, tmp_path: Path) -> ServedEngine:
+    if request.param == "served":
+        engine: ServedEngine = request.getfixturevalue("served")
+        return engine
+    return ServedEngine(MemoryServer(), tmp_path / "locks")
+
+
+def test_there_and_back(here: EmbeddedEngine, there: ServedEngine, tmp_path: Path):
+    told: list[tuple[int, int]] = []
+    done = transfer(here, there, "c", lambda *steps: told.append(steps))
+    assert (done.points, done.copied, done.unchanged, done.more) == (POINTS, POINTS, 0, 0)
+    assert 90 <= done.compared <= 110
+    assert told[-1] == (POINTS, POINTS)
+    assert there.metadata("c") == METADATA
+
+    back = EmbeddedEngine(tmp_path / "back", patience=0)
+    transfer(there, back, "c")
+    with closing(here.open("c")) as first, closing(back.open("c")) as last:
+        for a, b in zip(first.scroll(), last.scroll(), strict=True):
+            assert (a.ids, a.payloads) == (b.ids, b.payloads)
+            np.testing.assert_array_equal(a.vectors, b.vectors)
+
+
+def test_one_that_was_stopped_goes_on(here: EmbeddedEngine, there: ServedEngine, monkeypatch: pytest.MonkeyPatch):
+    stored = ServedCollection.upsert
+    calls: list[int] = []
+
+    def stopped(
+        self: ServedCollection, points: Sequence[str], vectors: np.ndarray, payloads: Sequence[Payload]
+    ) -> None:
+        calls.append(len(points))
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        stored(self, points, vectors, payloads)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ServedCollection, "upsert", stopped)
+        with pytest.raises(KeyboardInterrupt):
+            transfer(here, there, "c")
+    done = transfer(here, there, "c")
+    assert (done.copied, done.unchanged) == (POINTS - calls[0], calls[0])
+    assert transfer(here, there, "c").copied == 0
+
+
+def test_points_of_its_own_stay_and_are_told(here: EmbeddedEngine, there: ServedEngine):
+    with closing(there.create("c", replace(METADATA, sources=("t",)))) as collection:
+        collection.upsert([ids(POINTS + 1)[-1]], np.ones((1, 4), np.float32), [{"uri": "other"}])
+    assert transfer(here, there, "c").more == 1
+    assert there.metadata("c").sources == ("t", "s")
+
+
+def test_another_encoder_is_refused(here: EmbeddedEngine, there: ServedEngine):
+    there.create("c", replace(METADATA, fingerprint="fedcba")).close()
+    with pytest.raises(CollectionError, match=r"filled by encoder fedcba .* is encoder 0123456789abcdef"):
+        transfer(here, there, "c")
+
+
+def test_a_vector_that_differs_is_found(here: EmbeddedEngine, there: ServedEngine):
+    transfer(here, there, "c")
+    known = ids(POINTS)
+    with closing(there.open("c")) as collection:
+        payloads = collection.payloads(known)
+        collection.upsert(known, np.zeros((POINTS, 4), np.float32), [payloads[i] for i in known])
+    with pytest.raises(CollectionError, match=r"points of 'c' differ in .* delete the collection there"):
+        transfer(here, there, "c")

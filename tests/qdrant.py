@@ -1,0 +1,142 @@
+"""A real Qdrant server for the tests: one that is there, or one that they start and stop."""
+
+import os
+import shutil
+import socket
+import subprocess
+import threading
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from qdrant_client import QdrantClient
+
+from collection.address import address
+from collection.faults import Fault
+from collection.server import RefusedError, Server
+
+T = TypeVar("T")
+
+#: Read before the tests take the user's settings out of the environment.
+GIVEN_URL = os.environ.get("QDRANT_URL")
+GIVEN_KEY = os.environ.get("QDRANT_API_KEY")
+BINARY = shutil.which("qdrant")
+
+NO_SERVER = "no Qdrant server: name an empty one with QDRANT_URL, or put a `qdrant` executable on PATH"
+NO_BINARY = "no Qdrant server to kill: put a `qdrant` executable on PATH"
+
+
+class QdrantProcess:
+    """A server of the tests' own, on free ports of this machine, with its storage in `folder`."""
+
+    def __init__(self, folder: Path, *, host: str = "127.0.0.1", **settings: str) -> None:
+        self.folder = folder
+        self.host = host
+        self.port, self.grpc_port = free_ports()
+        self._settings = settings
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it answers."""
+        scheme = "https" if "SERVICE__ENABLE_TLS" in self._settings else "http"
+        return f"{scheme}://{self.host}:{self.port}"
+
+    def start(self, *, wait: bool = True) -> "QdrantProcess":
+        """Start it, and wait until it is ready."""
+        assert BINARY is not None
+        self.folder.mkdir(parents=True, exist_ok=True)
+        settings = {
+            "SERVICE__HOST": self.host,
+            "SERVICE__HTTP_PORT": str(self.port),
+            "SERVICE__GRPC_PORT": str(self.grpc_port),
+            "STORAGE__STORAGE_PATH": str(self.folder / "storage"),
+            "STORAGE__SNAPSHOTS_PATH": str(self.folder / "snapshots"),
+            "TELEMETRY_DISABLED": "true",
+            "LOG_LEVEL": "WARN",
+            **self._settings,
+        }
+        with (self.folder / "qdrant.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [BINARY],
+                cwd=self.folder,
+                env={**os.environ, **{f"QDRANT__{name}": value for name, value in settings.items()}},
+                stdout=log,
+                stderr=log,
+            )
+        if wait:
+            self.wait()
+        return self
+
+    def wait(self) -> None:
+        """Wait until it is ready."""
+        deadline = time.monotonic() + 60
+        while True:
+            assert self._process is not None
+            try:
+                if self.url.startswith("https"):
+                    socket.create_connection((self.host, self.port), timeout=5).close()
+                else:
+                    urllib.request.urlopen(f"{self.url}/readyz", timeout=5).close()
+                return
+            except OSError:
+                if self._process.poll() is not None or time.monotonic() > deadline:
+                    raise AssertionError((self.folder / "qdrant.log").read_text()) from None
+                time.sleep(0.05)
+
+    def kill(self) -> None:
+        """End it as a power cut would."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def stop(self) -> None:
+        """End it as its operator would."""
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(timeout=60)
+            self._process = None
+
+
+class MemoryServer(Server):
+    """qdrant-client's own Qdrant in memory: the adapter without a server."""
+
+    def __init__(self) -> None:
+        super().__init__(address("http://localhost"))
+        self._one_at_a_time = threading.Lock()
+
+    def _made(self) -> QdrantClient:
+        return QdrantClient(":memory:")
+
+    def _speaks_grpc(self) -> bool:
+        return False
+
+    def call(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        """Say what is not there as a server does; the one in memory is not made for threads."""
+        try:
+            with self._one_at_a_time:
+                return super().call(function, *args, **kwargs)
+        except ValueError as error:
+            if "not found" not in str(error):
+                raise
+            raise RefusedError(Fault(str(error), False, 404)) from error
+
+    def close(self) -> None:
+        """Keep what is in memory."""
+
+
+def free_ports() -> tuple[int, int]:
+    """Return two free ports next to each other."""
+    for _ in range(100):
+        with socket.socket() as first, socket.socket() as second:
+            first.bind(("127.0.0.1", 0))
+            port = first.getsockname()[1]
+            try:
+                second.bind(("127.0.0.1", port + 1))
+            except OSError:
+                continue
+            return port, port + 1
+    raise AssertionError("no two free ports next to each other")
