@@ -2,9 +2,15 @@
 
 import sys
 
-from benchmarks import article, ingest, search, training
+from benchmarks import article, ingest, search, served, training
 
-ALL = {"training": training.main, "ingest": ingest.main, "search": search.main, "article": article.main}
+ALL = {
+    "training": training.main,
+    "ingest": ingest.main,
+    "search": search.main,
+    "served": served.main,
+    "article": article.main,
+}
 
 
 def main() -> None:

@@ -158,7 +158,6 @@ class Server:
                 self._client = None
 
     def _made(self) -> "QdrantClient":
-        import httpx
         from qdrant_client import QdrantClient
 
         with warnings.catch_warnings():
@@ -170,8 +169,6 @@ class Server:
                 api_key=self._key,
                 timeout=max(1, round(self.timeout)),
                 check_compatibility=False,
-                # qdrant-client opens a connection a request on this host; the server closes idle ones after 5 s.
-                limits=httpx.Limits(max_keepalive_connections=8, keepalive_expiry=2),
                 grpc_options={
                     # gRPC would wait up to two minutes before it looks for a server that is back.
                     "grpc.initial_reconnect_backoff_ms": 200,

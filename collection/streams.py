@@ -41,49 +41,58 @@ def upsert(
         The server refused, or did not answer in time. Some of the points may be stored;
         storing all of them again is safe.
     """
-    stub = server.grpc_points()
-    send = _by_rest(server, collection) if stub is None else _by_grpc(server, collection, stub)
-    slices = [slice(start, start + BATCH) for start in range(0, len(ids), BATCH)]
-    if len(slices) <= 1:
-        for part in slices:
-            send(ids[part], vectors[part], payloads[part])
+    if not len(ids):
         return
-    with ThreadPoolExecutor(STREAMS, thread_name_prefix="cbir-upsert") as pool:
-        sent = [pool.submit(send, ids[part], vectors[part], payloads[part]) for part in slices]
-        try:
-            done, _ = wait(sent, return_when=FIRST_EXCEPTION)
-        except KeyboardInterrupt:
-            server.stop_waiting()
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-        for future in sent:
-            future.cancel()
-        for future in done:
-            future.result()
+    stub = server.grpc_points()
+    send = _by_rest(server, collection) if stub is None else _by_grpc(server, collection, stub, vectors.shape[1])
+
+    def part(start: int, wait: bool) -> None:
+        stop = start + BATCH
+        send(ids[start:stop], vectors[start:stop], payloads[start:stop], wait)
+
+    *first, last = range(0, len(ids), BATCH)
+    if first:
+        with ThreadPoolExecutor(STREAMS, thread_name_prefix="cbir-upsert") as pool:
+            sent = [pool.submit(part, start, False) for start in first]
+            try:
+                done = wait(sent, return_when=FIRST_EXCEPTION).done
+            except KeyboardInterrupt:
+                server.stop_waiting()
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+            for future in sent:
+                future.cancel()
+            for future in done:
+                future.result()
+    # Each answer before meant "in the write-ahead log"; this one, "applied, and all before it".
+    part(last, True)
 
 
-_Send = Callable[[Sequence[str], np.ndarray, Sequence[Payload]], None]
+_Send = Callable[[Sequence[str], np.ndarray, Sequence[Payload], bool], None]
 
 
-def _by_grpc(server: Server, collection: str, stub: "PointsStub") -> _Send:
-    def send(ids: Sequence[str], vectors: np.ndarray, payloads: Sequence[Payload]) -> None:
+def _by_grpc(server: Server, collection: str, stub: "PointsStub", dimension: int) -> _Send:
+    # A vector's message is this head and then its floats: some ten times faster than float by float.
+    head = grpc.DenseVector(data=[0.0] * dimension).SerializeToString()[: -4 * dimension]
+
+    def send(ids: Sequence[str], vectors: np.ndarray, payloads: Sequence[Payload], wait: bool) -> None:
         points = [
             grpc.PointStruct(
-                id=grpc.PointId(uuid=i),
-                vectors=grpc.Vectors(vector=grpc.Vector(dense=grpc.DenseVector(data=v))),
-                payload=payload_to_grpc(p),
+                id=grpc.PointId(uuid=identity),
+                vectors=grpc.Vectors(vector=grpc.Vector(dense=grpc.DenseVector.FromString(head + row.tobytes()))),
+                payload=payload_to_grpc(payload),
             )
-            for i, v, p in zip(ids, vectors.tolist(), payloads, strict=True)
+            for identity, row, payload in zip(ids, vectors.astype("<f4", copy=False), payloads, strict=True)
         ]
-        request = grpc.UpsertPoints(collection_name=collection, points=points, wait=True)
+        request = grpc.UpsertPoints(collection_name=collection, points=points, wait=wait)
         server.call(stub.Upsert, request, timeout=server.timeout)
 
     return send
 
 
 def _by_rest(server: Server, collection: str) -> _Send:
-    def send(ids: Sequence[str], vectors: np.ndarray, payloads: Sequence[Payload]) -> None:
+    def send(ids: Sequence[str], vectors: np.ndarray, payloads: Sequence[Payload], wait: bool) -> None:
         batch = models.Batch(ids=list(ids), vectors=vectors.tolist(), payloads=list(payloads))
-        server.call(server.client.upsert, collection, batch, wait=True)
+        server.call(server.client.upsert, collection, batch, wait=wait)
 
     return send

@@ -86,6 +86,12 @@ class QdrantProcess:
                     raise AssertionError((self.folder / "qdrant.log").read_text()) from None
                 time.sleep(0.05)
 
+    def memory(self) -> int:
+        """Return the bytes of memory that are its own: not the pages of files that the system may drop."""
+        assert self._process is not None
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        return 1024 * int(next(line.split()[1] for line in status.splitlines() if line.startswith("RssAnon")))
+
     def kill(self) -> None:
         """End it as a power cut would."""
         if self._process is not None:
