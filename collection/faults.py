@@ -6,6 +6,7 @@ Points have deterministic ids, so every call may be made twice.
 """
 
 import json
+import re
 import socket
 import ssl
 from collections.abc import Iterator
@@ -129,7 +130,8 @@ def _transport(error: BaseException, url: str) -> Fault:
     if isinstance(error, httpx.TimeoutException):
         return Fault(f"Qdrant at {url} does not answer in time", True)
     if isinstance(error, httpx.ConnectError):
-        return Fault(f"no Qdrant server can be reached at {url} ({reason(error)})", True)
+        told = re.sub(r"^\[Errno -?\d+\] ", "", reason(error))
+        return Fault(f"no Qdrant server can be reached at {url} ({told})", True)
     if isinstance(error, ValidationError | ValueError):
         return Fault(f"what answers at {url} is not Qdrant, or not one that this qdrant-client understands", True)
     return Fault(f"the connection to {url} broke ({reason(error)}); if that server uses TLS, write https://", True)

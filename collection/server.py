@@ -212,8 +212,8 @@ class Server:
 
         def say(state: tenacity.RetryCallState) -> None:
             known = found(_failure(state))
-            # Once an outage, and not for a hiccup.
-            if known and not self._waiting and state.attempt_number > 2:
+            # Once an outage, and not for a hiccup, nor if the error is to follow soon.
+            if known and patience > _GREETING and not self._waiting and state.attempt_number > 2:
                 self._waiting = True
                 warnings.warn(f"{known.message}; trying again for {patience:.0f} s", ServerWarning, stacklevel=2)
 

@@ -154,8 +154,8 @@ def test_answers_of_500_are_retried_within_bounds_and_said():
 def test_an_outage_is_said_once_while_it_lasts():
     with (
         answering((200, GREETING), (503, "")) as url,
-        closing(Server(address(url), patience=2)) as server,
-        pytest.warns(ServerWarning, match="trying again for 2 s") as caught,
+        closing(Server(address(url), patience=5)) as server,
+        pytest.warns(ServerWarning, match="trying again for 5 s") as caught,
         pytest.raises(RefusedError, match="failed"),
     ):
         server.call(server.client.get_collections)
