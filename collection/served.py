@@ -8,53 +8,33 @@ NAME as if it were the collection.
 
 import contextlib
 import re
-import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
-import numpy as np
 from qdrant_client import models
 
 from collection.archive import is_archive, read_archive
 from collection.cards import RESERVED, Cards
 from collection.interface import (
     CollectionError,
-    Hit,
-    Info,
-    Label,
     Metadata,
-    Page,
-    Payload,
     Report,
-    Where,
-    checked_k,
     checked_name,
-    checked_points,
-    checked_values,
-    checked_vectors,
     missing,
     silent,
 )
 from collection.layout import Layout
 from collection.lock import held
+from collection.served_points import ServedCollection
 from collection.server import RefusedError, Server
-from collection.streams import upsert
 
 #: Fields that filters are asked for, indexed from the start so that the HNSW graph knows them;
 #: `label` by the type of the first label seen.
 INDEXED = ("uri", "source")
 
-#: Kilobytes of vectors in a segment from which Qdrant builds an HNSW graph: its own default.
-INDEXING_THRESHOLD = 10_000
-
-P = ParamSpec("P")
-T = TypeVar("T")
-
 _NOT_FOUND, _CONFLICT = 404, 409
 _TURBO_SINCE = (1, 18)
-_ONCE_MORE = 0.25
 
 
 class ServedEngine:
@@ -96,11 +76,11 @@ class ServedEngine:
         """Read a collection's metadata."""
         return self._found(name)[1]
 
-    def open(self, name: str) -> "ServedCollection":
+    def open(self, name: str) -> ServedCollection:
         """Open a collection; the one that is in place now, also if it is replaced later."""
         return self._opened(name, *self._found(name))
 
-    def create(self, name: str, metadata: Metadata) -> "ServedCollection":
+    def create(self, name: str, metadata: Metadata) -> ServedCollection:
         """Make an empty collection."""
         self._check_free(name)
         physical = self._created(name, metadata)
@@ -108,7 +88,7 @@ class ServedEngine:
         return self._opened(name, physical, metadata)
 
     @contextlib.contextmanager
-    def replacement(self, name: str, metadata: Metadata) -> Iterator["ServedCollection"]:
+    def replacement(self, name: str, metadata: Metadata) -> Iterator[ServedCollection]:
         """Yield an empty collection that takes the place of `name`, if there is one, when the block ends well."""
         self._check_ours(name)
         before = self._aliases().get(name, name)
@@ -168,7 +148,7 @@ class ServedEngine:
                 self._drop(physical)
             raise
 
-    def _opened(self, name: str, physical: str, metadata: Metadata) -> "ServedCollection":
+    def _opened(self, name: str, physical: str, metadata: Metadata) -> ServedCollection:
         return ServedCollection(self.server, self._cards, name, physical, metadata, self._thresholds)
 
     def _found(self, name: str) -> tuple[str, Metadata]:
@@ -286,223 +266,9 @@ class ServedEngine:
         self._cards.remove(physical)
 
 
-class ServedCollection:
-    """One collection of a server; see `collection.interface.Collection` for the verbs."""
-
-    def __init__(
-        self,
-        server: Server,
-        cards: Cards,
-        name: str,
-        physical: str,
-        metadata: Metadata,
-        thresholds: dict[str, int],
-    ) -> None:
-        self.name = name
-        self._thresholds = thresholds
-        self._server = server
-        self._cards = cards
-        self._physical = physical
-        self._metadata = metadata
-        self._hold = False
-        self._label_indexed = False
-
-    @property
-    def metadata(self) -> Metadata:
-        """What the collection remembers about how it was filled."""
-        return self._metadata
-
-    def remember(self, metadata: Metadata) -> None:
-        """Replace the metadata, all or nothing; dimension and fingerprint stay."""
-        kept = replace(metadata, dimension=self._metadata.dimension, fingerprint=self._metadata.fingerprint)
-        self._cards.write(self._physical, kept)
-        self._metadata = kept
-
-    def upsert(self, ids: Sequence[str], vectors: np.ndarray, payloads: Sequence[Payload]) -> None:
-        """Insert or replace points over parallel streams; stored and searchable when it returns."""
-        vectors = checked_points(ids, vectors, payloads, self.metadata.dimension)
-        if self._hold:
-            before = self._described().config.optimizer_config.indexing_threshold
-            if before:
-                self._thresholds[self._physical] = before
-            self._set_threshold(0)
-            self._hold = False
-        self._index_labels(payloads)
-        with self._gone():
-            upsert(self._server, self._physical, ids, vectors, payloads)
-
-    def _index_labels(self, payloads: Sequence[Payload]) -> None:
-        """Index `label` for filtering and counting, by the type of the first label seen."""
-        label = next((p["label"] for p in payloads if p.get("label") is not None), None)
-        if self._label_indexed or label is None:
-            return
-        if "label" not in self._described().payload_schema:
-            kind = models.PayloadSchemaType.INTEGER if isinstance(label, int) else models.PayloadSchemaType.KEYWORD
-            self._call(self._server.client.create_payload_index, self._physical, "label", kind, wait=True)
-        self._label_indexed = True
-
-    def payloads(self, ids: Sequence[str]) -> dict[str, Payload]:
-        """Return the payloads of those of `ids` that are stored."""
-        found = self._call(self._server.client.retrieve, self._physical, list(ids), with_payload=True)
-        return {str(record.id): record.payload or {} for record in found}
-
-    def vectors(self, ids: Sequence[str]) -> dict[str, np.ndarray]:
-        """Return the vectors, (d,) float32, of those of `ids` that are stored."""
-        found = self._call(
-            self._server.client.retrieve, self._physical, list(ids), with_payload=False, with_vectors=True
-        )
-        return {str(record.id): np.array(record.vector, np.float32) for record in found}
-
-    def search(self, vector: np.ndarray, k: int, *, where: Where | None = None, exact: bool = False) -> list[Hit]:
-        """Return the k closest points, closest first."""
-        return self.search_batch(np.asarray(vector)[None], k, where=where, exact=exact)[0]
-
-    def search_batch(
-        self, vectors: np.ndarray, k: int, *, where: Where | None = None, exact: bool = False
-    ) -> list[list[Hit]]:
-        """Search each row of (n, d) `vectors`; cheaper than one by one."""
-        vectors = checked_vectors(vectors, self.metadata.dimension)
-        most, allowed = checked_k(k), _filter(where)
-        requests = [
-            models.QueryRequest(
-                query=vector.tolist(),
-                limit=most,
-                filter=allowed,
-                params=models.SearchParams(exact=True) if exact else None,
-                with_payload=True,
-            )
-            for vector in vectors
-        ]
-        if not requests:
-            return []
-        found = self._call(self._server.client.query_batch_points, self._physical, requests)
-        return [[_hit(point) for point in response.points] for response in found]
-
-    def scroll(self, *, vectors: bool = True, page: int = 4096) -> Iterator[Page]:
-        """Yield all points in the order of their ids."""
-        offset: Any = None
-        width = self.metadata.dimension if vectors else 0
-        while True:
-            records, offset = self._call(
-                self._server.client.scroll,
-                self._physical,
-                limit=page,
-                offset=offset,
-                with_payload=True,
-                with_vectors=vectors,
-            )
-            if records:
-                rows = np.array([r.vector for r in records] if vectors else np.empty((len(records), 0)), np.float32)
-                yield Page(
-                    [str(r.id) for r in records], rows.reshape(len(records), width), [r.payload or {} for r in records]
-                )
-            if offset is None:
-                return
-
-    def count(self, *, where: Where | None = None) -> int:
-        """Count points exactly."""
-        return self._call(self._server.client.count, self._physical, count_filter=_filter(where), exact=True).count
-
-    def delete(self, ids: Sequence[str]) -> None:
-        """Remove points; unknown ids are ignored."""
-        selector = models.PointIdsList(points=list(ids))
-        self._call(self._server.client.delete, self._physical, points_selector=selector, wait=True)
-
-    def hold_index(self) -> None:
-        """Put the HNSW index off, from the next upsert until `build_index`."""
-        self._hold = True
-
-    def index_pays(self) -> bool:
-        """Tell that it does: Qdrant decides by its own threshold."""
-        return True
-
-    def build_index(self, *, small: bool = False, report: Report = silent) -> None:
-        """Let Qdrant index what its threshold asks for (`small`: everything), and wait until it is done."""
-        now = self._described().config.optimizer_config.indexing_threshold
-        usual = now or self._thresholds.pop(self._physical, INDEXING_THRESHOLD)
-        if small:
-            self._set_threshold(1)
-            self._wait(report)
-        if small or now == 0:
-            self._set_threshold(usual)
-        self._wait(report)
-
-    def _wait(self, report: Report) -> None:
-        """Wait for green, seen twice: an optimizer starts a moment after it is asked for."""
-        green = 0
-        while green < 2:
-            described = self._described()
-            if described.status == models.CollectionStatus.RED or not isinstance(
-                described.optimizer_status, models.OptimizersStatusOneOf
-            ):
-                raise CollectionError(
-                    f"Qdrant could not optimize collection '{self.name}': {_told(described.optimizer_status)}"
-                )
-            green = green + 1 if described.status == models.CollectionStatus.GREEN else 0
-            report(described.indexed_vectors_count or 0, described.points_count or 0)
-            time.sleep(_ONCE_MORE)
-
-    def info(self) -> Info:
-        """Tell the number of points; a server does not tell bytes."""
-        described = self._described()
-        return Info(self.count(), described.indexed_vectors_count or 0, None, self._server.location)
-
-    def close(self) -> None:
-        """Do nothing: the engine's connection serves all."""
-
-    def _described(self) -> models.CollectionInfo:
-        return self._call(self._server.client.get_collection, self._physical)
-
-    def _set_threshold(self, kilobytes: int) -> None:
-        self._call(
-            self._server.client.update_collection,
-            self._physical,
-            optimizers_config=models.OptimizersConfigDiff(indexing_threshold=kilobytes),
-        )
-
-    def _call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        with self._gone():
-            return self._server.call(function, *args, **kwargs)
-
-    @contextlib.contextmanager
-    def _gone(self) -> Iterator[None]:
-        """Say it when the collection behind the name is not there any more."""
-        try:
-            yield
-        except RefusedError as error:
-            if error.status != _NOT_FOUND:
-                raise
-            raise CollectionError(
-                f"collection '{self.name}' at {self._server.location} was replaced or deleted meanwhile; try again"
-            ) from error
-
-
-def _hit(point: models.ScoredPoint) -> Hit:
-    payload = point.payload or {}
-    return Hit(str(point.id), float(point.score), payload.get("label"), payload.get("uri", ""), payload)
-
-
-def _filter(where: Where | None) -> models.Filter | None:
-    if not where:
-        return None
-    return models.Filter(must=[models.Filter(should=_matches(field, values)) for field, values in where.items()])
-
-
-def _matches(field: str, values: Sequence[Label]) -> list[Any]:
-    """Match any of the values; Qdrant wants integers and strings apart."""
-    whole, texts = checked_values(field, values)
-    # Of no values at all none matches: an empty `should` would match every point.
-    lists = [list(whole)] * bool(whole) + [list(texts)] * (bool(texts) or not whole)
-    return [models.FieldCondition(key=field, match=models.MatchAny(any=any_of)) for any_of in lists]
-
-
 def _vectors(described: models.CollectionInfo) -> str:
     """Say what kind of vectors a collection holds."""
     vectors = described.config.params.vectors
     if isinstance(vectors, models.VectorParams):
         return f"vectors of {vectors.size} values by {vectors.distance.value} distance"
     return f"named vectors: {', '.join(vectors)}" if vectors else "no vectors"
-
-
-def _told(status: Any) -> str:
-    return str(getattr(status, "error", status))

@@ -5,9 +5,10 @@ tries again with backoff and jitter while a fault may pass, and raises one
 `CollectionError` in the end.
 """
 
+import contextlib
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
@@ -146,9 +147,14 @@ class Server:
         headers = {"api-key": self._key} if self._key else {}
         return httpx.Client(base_url=self.location, headers=headers, timeout=httpx.Timeout(self.timeout, read=600))
 
-    def stop_waiting(self) -> None:
-        """End the waiting of calls in other threads."""
+    @contextlib.contextmanager
+    def not_waiting(self) -> Iterator[None]:
+        """While the block runs, no call waits to try again: for ending those of other threads."""
         self._stopping.set()
+        try:
+            yield
+        finally:
+            self._stopping.clear()
 
     def close(self) -> None:
         """Close the connections; asking again opens them again."""

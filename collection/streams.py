@@ -57,8 +57,8 @@ def upsert(
             try:
                 done = wait(sent, return_when=FIRST_EXCEPTION).done
             except KeyboardInterrupt:
-                server.stop_waiting()
-                pool.shutdown(wait=False, cancel_futures=True)
+                with server.not_waiting():
+                    pool.shutdown(cancel_futures=True)
                 raise
             for future in sent:
                 future.cancel()

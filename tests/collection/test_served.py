@@ -12,7 +12,8 @@ from qdrant_client import QdrantClient, models
 from collection.cards import RESERVED, Cards
 from collection.interface import CollectionBusyError, CollectionError, Metadata
 from collection.layout import Layout
-from collection.served import INDEXING_THRESHOLD, ServedEngine
+from collection.served import ServedEngine
+from collection.served_points import INDEXING_THRESHOLD
 from tests.collection.test_contract import METADATA, fill
 
 WIDE = replace(METADATA, dimension=128)

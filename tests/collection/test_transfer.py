@@ -10,7 +10,8 @@ import pytest
 
 from collection.embedded import EmbeddedEngine
 from collection.interface import CollectionError, Payload
-from collection.served import ServedCollection, ServedEngine
+from collection.served import ServedEngine
+from collection.served_points import ServedCollection
 from collection.transfer import transfer
 from tests.collection.test_contract import IN_MEMORY, METADATA, fill, ids
 from tests.qdrant import MemoryServer
