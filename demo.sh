@@ -5,6 +5,7 @@ set -eu
 # Its own home, whatever the user's is: it is emptied below.
 CBIR_HOME=$OUT/home
 export CBIR_HOME
+unset QDRANT_URL
 mkdir -p "$OUT"
 
 step() {

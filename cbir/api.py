@@ -9,7 +9,6 @@ from __future__ import annotations
 import io
 import json
 import operator
-import warnings
 from collections.abc import Iterable, Sequence
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
@@ -19,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from cbir import homes
 from cbir.disk import disk_errors
-from cbir.errors import CbirError, CbirWarning, reason
+from cbir.errors import CbirError, reason
 from cbir.settings import Settings, settings
 from model.progress import Progress, silent
 from model.whole import write_whole
@@ -115,16 +114,10 @@ def ingest(
     opened = open_source(str(source), where.data, where.cache)
     name = collection_name(str(source)) if collection is None else collection
     with closing(homes.engine(where, layout)) as engine, disk_errors(where.home):
-        if name in engine.names():
-            if collection is None and not retrain:
-                _check_source(name, opened.name, engine.metadata(name).sources)
-            if layout.chosen and not retrain:
-                warnings.warn(
-                    f"{', '.join(layout.chosen)} not used: collection '{name}' exists; "
-                    "build it anew with --retrain, or change it through Qdrant's own interface",
-                    CbirWarning,
-                    stacklevel=2,
-                )
+        if collection is None and not retrain and name in engine.names():
+            _check_source(name, opened.name, engine.metadata(name).sources)
+        if not retrain:
+            homes.warn_of_unused(layout, name, engine)
         return run(
             opened,
             name,
@@ -173,14 +166,13 @@ def open(  # noqa: A001
         No such collection, or its model is missing.
     """
     from ingest.catalogue import picture_opener
-    from model.bundle import read_bundle
     from search.searcher import Searcher
 
     where = settings(data_dir, qdrant_url)
     engine = homes.engine(where)
     try:
         name = homes.default(engine) if collection is None else collection
-        bundle = read_bundle(where.models / engine.metadata(name).model)
+        bundle = homes.model(where, name, engine.metadata(name))
         return Searcher(engine, name, bundle, picture_opener(where.data, where.cache))
     except BaseException:
         engine.close()
@@ -332,7 +324,6 @@ def denoise(
     from PIL import Image
 
     from ingest.catalogue import open_source
-    from model.bundle import read_bundle
     from model.denoising import denoise as denoise_pixels
     from search.sheet import Cell, sheet
 
@@ -340,8 +331,9 @@ def denoise(
         raise CbirError(f"count must be at least 1, not {count}")
     where = settings(data_dir, qdrant_url)
     with closing(homes.engine(where)) as engine:
-        metadata = engine.metadata(homes.default(engine) if collection is None else collection)
-    bundle = read_bundle(where.models / metadata.model)
+        name = homes.default(engine) if collection is None else collection
+        metadata = engine.metadata(name)
+    bundle = homes.model(where, name, metadata)
     recipe = bundle.card.get("recipe") or {}
     source = open_source(metadata.sources[0], where.data, where.cache)
     items = source.queries() or list(source.items())

@@ -7,7 +7,7 @@ output; progress and messages go to standard error.
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -32,7 +32,10 @@ DataDir = Annotated[Path | None, typer.Option(help="Folder of mnist and fashion-
 Url = Annotated[
     str | None, typer.Option("--qdrant-url", help="Qdrant server; also QDRANT_URL. Its key: QDRANT_API_KEY.")
 ]
-Quantized = Annotated[str | None, typer.Option("--quantization", help="On a server: int8, binary or turbo.")]
+Quantized = Annotated[
+    Literal["int8", "binary", "turbo"] | None,
+    typer.Option("--quantization", help="On a server: int8, binary or turbo."),
+]
 OnDisk = Annotated[bool, typer.Option("--on-disk", help="On a server: leave the vectors on disk.")]
 Shards = Annotated[int | None, typer.Option(min=1, help="On a cluster: parts to spread over.")]
 Replicas = Annotated[int | None, typer.Option(min=1, help="On a cluster: copies of each part.")]

@@ -26,7 +26,7 @@ _STAGES = {
     "train": "training",
     "export": "exporting the encoder",
     "encode": "encoding and storing",
-    "index": "building the HNSW index",
+    "index": "indexing",
     "load": "loading features",
     "queries": "encoding queries",
     "rank": "ranking",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import tempfile
+import warnings
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from cbir import homes
 from cbir.disk import disk_errors
-from cbir.errors import CbirError
+from cbir.errors import CbirError, CbirWarning
 from cbir.settings import settings
 from model.progress import Progress, silent
 from model.whole import whole_file
@@ -65,7 +66,9 @@ def push(
     where = settings(qdrant_url=qdrant_url)
     layout = Layout(quantization, on_disk, shards, replicas)
     with closing(homes.embedded(where)) as source, closing(homes.served(where, layout)) as target:
-        return _transfer(source, target, collection, index, progress)
+        name = homes.default(source) if collection is None else collection
+        homes.warn_of_unused(layout, name, target)
+        return _transfer(source, target, name, index, progress)
 
 
 def pull(
@@ -93,7 +96,16 @@ def pull(
     """
     where = settings(qdrant_url=qdrant_url)
     with closing(homes.served(where)) as source, closing(homes.embedded(where)) as target, disk_errors(where.home):
-        return _transfer(source, target, collection, index, progress)
+        name = homes.default(source) if collection is None else collection
+        done = _transfer(source, target, name, index, progress)
+        model = where.models / target.metadata(name).model
+    if not model.is_dir():
+        warnings.warn(
+            f"the model that filled it is not here; to search it by picture, copy the model's folder to {model}",
+            CbirWarning,
+            stacklevel=2,
+        )
+    return done
 
 
 @dataclass(frozen=True)
@@ -216,13 +228,11 @@ def _restore_model(archive: Path, models: Path) -> str | None:
         ).name
 
 
-def _transfer(
-    source: Engine, target: Engine, collection: str | None, index: bool | None, progress: Progress
-) -> Transferred:
+def _transfer(source: Engine, target: Engine, name: str, index: bool | None, progress: Progress) -> Transferred:
     from collection.indexing import build_index
     from collection.transfer import transfer
 
-    name = homes.default(source) if collection is None else collection
-    done = transfer(source, target, name, functools.partial(progress, "copy"))
-    build_index(target, name, index, functools.partial(progress, "index"))
+    with target.writing(name):
+        done = transfer(source, target, name, functools.partial(progress, "copy"))
+        build_index(target, name, index, functools.partial(progress, "index"))
     return done

@@ -38,7 +38,7 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
         except CbirError as error:
             _fail(str(error), 1)
         except KeyboardInterrupt:
-            _fail("stopped; whatever was stored stays, and an ingest goes on from there when typed again", 130)
+            _fail("stopped; whatever was stored stays, and the same command, typed again, goes on from there", 130)
         except BrokenPipeError:
             # Whoever read our output has seen enough; nothing may be flushed to it at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

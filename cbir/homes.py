@@ -7,17 +7,19 @@ and goes nowhere but into the connection.
 from __future__ import annotations
 
 import os
+import warnings
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from cbir.errors import CbirError
+from cbir.errors import CbirError, CbirWarning
 
 if TYPE_CHECKING:
     from cbir.settings import Settings
     from collection.embedded import EmbeddedEngine
-    from collection.interface import Engine
+    from collection.interface import Engine, Metadata
     from collection.layout import Layout
     from collection.served import ServedEngine
+    from model.bundle import Bundle
 
 
 def engine(where: Settings, layout: Layout | None = None) -> Engine:
@@ -79,3 +81,34 @@ def default(engine: Engine) -> str:
     if not updated:
         raise CbirError(f"there is no collection yet in {engine.location}; make one with: cbir ingest")
     return max(updated, key=lambda name: updated[name])
+
+
+def warn_of_unused(layout: Layout, name: str, engine: Engine) -> None:
+    """Say that a layout is for new collections, if this one is there already."""
+    if layout.chosen and name in engine.names():
+        warnings.warn(
+            f"{', '.join(layout.chosen)} not used: collection '{name}' exists; change it through Qdrant's own "
+            "interface, or build it anew (cbir ingest --retrain)",
+            CbirWarning,
+            stacklevel=3,
+        )
+
+
+def model(where: Settings, name: str, metadata: Metadata) -> Bundle:
+    """Read the model that a collection was filled by.
+
+    Raises
+    ------
+    CbirError
+        It is not on this machine, or damaged.
+    """
+    from model.bundle import read_bundle
+
+    place = where.models / metadata.model
+    if not place.is_dir():
+        raise CbirError(
+            f"collection '{name}' was filled by model '{metadata.model}' (encoder {metadata.fingerprint}), "
+            f"which is not on this machine: copy that folder to {place} from where it was filled, "
+            "or give it to cbir ingest SOURCE --model PATH"
+        )
+    return read_bundle(place)

@@ -95,7 +95,7 @@ def print_scores(evaluation: Evaluation) -> None:
     line(f"mAP {scores.map:.3f}, precision@1 {scores.precision_at[1]:.3f}")
     if scores.without_relevant:
         line(f"{scores.without_relevant:,} queries have no image of their label in the collection: read mAP, not LRAP")
-    line(f"served ranking against the exact one: recall@10 {scores.ann_recall_at_10:.3f}")
+    line(f"scored is the exact ranking; of its first ten, a search finds (recall@10) {scores.ann_recall_at_10:.3f}")
     line(f"curve  {evaluation.curve}")
     line(f"run    {evaluation.run_file}")
 
@@ -156,7 +156,7 @@ def print_overview(seen: Overview) -> None:
         for c in seen.collections:
             name = f"{c.name} (default)" if c.name == seen.default else c.name
             points = f"{c.info.points:,}" if c.info else "?"
-            taken = size(c.info.bytes) if c.info and c.info.bytes is not None else "?"
+            taken = "?" if c.info is None else "" if c.info.bytes is None else size(c.info.bytes)
             facts = (c.metadata.dimension, c.metadata.model, ", ".join(c.metadata.sources)) if c.metadata else ("",) * 3
             rows.append((name, points, taken, *facts))
         columns = [("name", False), ("points", True), ("size", True), ("values", True)]

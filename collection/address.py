@@ -6,12 +6,14 @@ header, so that no URL, message or listing of processes can show it.
 
 import ipaddress
 import os
+import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from collection.interface import CollectionError
 
 _REST_PORT = 6333
+_HOST = re.compile(r"[\w.:\-]+")
 
 
 @dataclass(frozen=True)
@@ -70,12 +72,13 @@ def address(url: str) -> Address:
             "the Qdrant URL carries more than host, port and path; "
             "put a key into the environment variable QDRANT_API_KEY, where no log shows it"
         )
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    name = parts.hostname or ""
+    if parts.scheme not in ("http", "https") or not _HOST.fullmatch(name):
         raise CollectionError("the Qdrant URL must be like http://localhost:6333 or https://host:6333")
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    host = f"[{name}]" if ":" in name else name
     return Address(
         url=f"{parts.scheme}://{host}:{port}{parts.path.rstrip('/')}",
-        host=parts.hostname,
+        host=name,
         secure=parts.scheme == "https",
         grpc_port=_grpc_port(port),
     )

@@ -26,8 +26,9 @@ _FORMAT = 1
 
 
 def is_archive(path: Path) -> bool:
-    """Tell whether a file is such an archive (or at least a zip)."""
-    return zipfile.is_zipfile(path)
+    """Tell whether a file begins as such an archive (or any zip) does; it may be damaged."""
+    with path.open("rb") as file:
+        return file.read(4) == b"PK\x03\x04"
 
 
 def write_archive(collection: Collection, path: Path, report: Report = silent) -> None:

@@ -37,6 +37,7 @@ class Cards:
     def __init__(self, server: Server, *, reserved: bool | None = None) -> None:
         self._server = server
         self._reserved = reserved
+        self._exists: bool | None = None
 
     def of(self, collection: str, described: models.CollectionInfo) -> Metadata | None:
         """Return a collection's card, or None if cbir did not fill it.
@@ -46,22 +47,20 @@ class Cards:
         CollectionError
             A damaged card.
         """
-        if self._in_reserved():
-            if not self._server.call(self._server.client.collection_exists, RESERVED):
-                return None
+        card = (described.config.metadata or {}).get(_KEY)
+        if card is None and self._has_reserved():
+            # An older server's, or of the time before this one was upgraded.
             found = self._server.call(self._server.client.retrieve, RESERVED, [_id(collection)], with_payload=True)
             card = (found[0].payload or {}).get(_KEY) if found else None
-        else:
-            card = (described.config.metadata or {}).get(_KEY)
         return None if card is None else _metadata(collection, card)
 
     def write(self, collection: str, metadata: Metadata) -> None:
         """Write or replace a card; all of it or nothing."""
         client, call = self._server.client, self._server.call
-        if not self._in_reserved():
+        if not self.reserved:
             call(client.update_collection, collection, metadata={_KEY: asdict(metadata)})
             return
-        if not call(client.collection_exists, RESERVED):
+        if not self._has_reserved():
             try:
                 vectors = models.VectorParams(size=1, distance=models.Distance.EUCLID)
                 call(client.create_collection, RESERVED, vectors_config=vectors)
@@ -72,19 +71,27 @@ class Cards:
             id=_id(collection), vector=[0.0], payload={"collection": collection, _KEY: asdict(metadata)}
         )
         call(client.upsert, RESERVED, [point], wait=True)
+        self._exists = True
 
     def remove(self, collection: str) -> None:
         """Forget the card of a collection that is deleted."""
         client, call = self._server.client, self._server.call
-        if self._in_reserved() and call(client.collection_exists, RESERVED):
+        if self._has_reserved():
             selector = models.PointIdsList(points=[_id(collection)])
             call(client.delete, RESERVED, points_selector=selector, wait=True)
 
-    def _in_reserved(self) -> bool:
+    @property
+    def reserved(self) -> bool:
+        """Whether cards are written into the reserved collection."""
         if self._reserved is None:
             _ = self._server.client  # asks for the version
             self._reserved = self._server.version < METADATA_SINCE
         return self._reserved
+
+    def _has_reserved(self) -> bool:
+        if self._exists is None or (self.reserved and not self._exists):
+            self._exists = self._server.call(self._server.client.collection_exists, RESERVED)
+        return self._exists
 
 
 def _id(collection: str) -> str:

@@ -106,7 +106,7 @@ class EmbeddedEngine:
     def create(self, name: str, metadata: Metadata) -> "EmbeddedCollection":
         """Make an empty collection."""
         if name in self.names():
-            raise CollectionError(f"there is a collection '{name}' already")
+            raise CollectionError(f"there is a collection '{name}' already; name another with --collection")
         folder = self.folder / checked_name(name)
         _sweep(folder)
         shard = self._new_shard(name, metadata)

@@ -80,7 +80,8 @@ def fault(error: BaseException, url: str, key_given: bool) -> Fault | None:
         return _response(error, url, key_given)
     if isinstance(error, ResponseHandlingException):
         return _transport(error.source, url)
-    if isinstance(error, httpx.HTTPError | json.JSONDecodeError | UnicodeDecodeError):
+    # qdrant-client asserts that an answer has a result.
+    if isinstance(error, httpx.HTTPError | json.JSONDecodeError | UnicodeDecodeError | AssertionError):
         return _transport(error, url)
     return None
 
@@ -113,7 +114,7 @@ def _status(status: int, told: str, url: str, key_given: bool) -> Fault:
             False,
             status,
         )
-    # We never send JSON that is none: what is refused as such was damaged on its way.
+    # We send no JSON that Qdrant cannot read: what it refuses as such was damaged on its way.
     passing = status >= 500 or status in (_TIMEOUT, _TOO_MANY) or "error in JSON body" in told
     return Fault(f"Qdrant at {url} {'failed' if passing else 'refused'}: {told}", passing, status)
 
@@ -132,9 +133,13 @@ def _transport(error: BaseException, url: str) -> Fault:
     if isinstance(error, httpx.ConnectError):
         told = re.sub(r"^\[Errno -?\d+\] ", "", reason(error))
         return Fault(f"no Qdrant server can be reached at {url} ({told})", True)
-    if isinstance(error, ValidationError | ValueError):
+    if isinstance(error, ValidationError | ValueError | AssertionError):
         return Fault(f"what answers at {url} is not Qdrant, or not one that this qdrant-client understands", True)
-    return Fault(f"the connection to {url} broke ({reason(error)}); if that server uses TLS, write https://", True)
+    return Fault(
+        f"the connection to {url} broke ({reason(error)}); see that this is the port for REST (6333, not 6334), "
+        "and if that server uses TLS, write https://",
+        True,
+    )
 
 
 def _tls(url: str, told: str) -> Fault:
@@ -145,7 +150,7 @@ def _tls(url: str, told: str) -> Fault:
             False,
         )
     if "WRONG_VERSION_NUMBER" in told or "RECORD_LAYER" in told:
-        return Fault(f"{url} does not speak TLS; write http:// (but send no key there, unless it is this host)", False)
+        return Fault(f"{url} does not speak TLS; write http://", False)
     # An end in the middle is what a server that restarts gives.
     return Fault(f"TLS with {url} fails ({told})", "EOF" in told)
 

@@ -20,6 +20,7 @@ Payload = dict[str, Any]
 Label = int | str
 
 _NAME = re.compile(r"[^\W_][\w.\- ]{0,99}")
+_NAME_BYTES = 200
 
 #: Payload field to the values allowed in it; all fields must match.
 Where = Mapping[str, Sequence[Label]]
@@ -103,6 +104,8 @@ class Metadata:
         """Read what `dataclasses.asdict` became as JSON; KeyError, TypeError or ValueError if it is not that."""
         height, width, channels = card["input_shape"]
         mean, deviation, count = card.get("background") or (0.0, 0.0, 0)
+        if not _fit(card["model"]):
+            raise ValueError("the model's name is none")  # it is to become a path
         return cls(
             **{
                 **card,
@@ -271,6 +274,13 @@ def check_encoder(name: str, metadata: Metadata, fingerprint: str, model: object
         )
 
 
+def holds(stored: Payload | None, wanted: Payload) -> bool:
+    """Tell whether a stored payload is the wanted one, fields of other tools' aside."""
+    if stored is None or ("label" in stored) != ("label" in wanted):
+        return False
+    return all(field in stored and stored[field] == value for field, value in wanted.items())
+
+
 def missing(name: str, location: str, names: Sequence[str]) -> CollectionError:
     """Say that there is no such collection, which there are, and how to make one."""
     have = f"there are: {', '.join(names)}" if names else "there is none yet"
@@ -285,12 +295,16 @@ def checked_name(name: str) -> str:
     CollectionError
         Empty, too long, or with characters that a path would read otherwise.
     """
-    if not _NAME.fullmatch(name) or name.endswith((" ", ".")):
+    if not _fit(name):
         raise CollectionError(
             f"'{name}' cannot name a collection: use letters, digits, '-', '_', '.' and spaces, "
             "beginning with a letter or digit"
         )
     return name
+
+
+def _fit(name: str) -> bool:
+    return bool(_NAME.fullmatch(name)) and not name.endswith((" ", ".")) and len(name.encode()) <= _NAME_BYTES
 
 
 def checked_vectors(vectors: np.ndarray, dimension: int) -> np.ndarray:
@@ -342,7 +356,7 @@ def checked_values(field: str, values: Sequence[object]) -> tuple[list[int], lis
 
 
 def checked_k(k: int) -> int:
-    """Return k, or refuse a number of results below 1."""
+    """Return k, or the most that Qdrant can count if that is less; refuse a number of results below 1."""
     if k < 1:
         raise CollectionError(f"k must be at least 1, not {k}")
-    return k
+    return min(k, 2**31 - 1)

@@ -2,12 +2,14 @@
 
 What is called NAME is an alias; behind it stands a collection NAME@1. A
 replacement is filled beside it as NAME@2, and takes its place the moment the
-alias is moved, which Qdrant does at once or not at all. Other tools ask for
-NAME as if it were the collection.
+alias is moved, which is one step of Qdrant's. Other tools ask for NAME as if it
+were the collection. Nothing is deleted that an alias names, nor what somebody
+else may still be filling.
 """
 
 import contextlib
 import re
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from qdrant_client import models
 from collection.archive import is_archive, read_archive
 from collection.cards import RESERVED, Cards
 from collection.interface import (
+    CollectionBusyError,
     CollectionError,
     Metadata,
     Report,
@@ -27,7 +30,7 @@ from collection.interface import (
 from collection.layout import Layout
 from collection.lock import held
 from collection.served_points import ServedCollection
-from collection.server import RefusedError, Server
+from collection.server import RefusedError, Server, ServerWarning
 
 #: Fields that filters are asked for, indexed from the start so that the HNSW graph knows them;
 #: `label` by the type of the first label seen.
@@ -35,6 +38,9 @@ INDEXED = ("uri", "source")
 
 _NOT_FOUND, _CONFLICT = 404, 409
 _TURBO_SINCE = (1, 18)
+
+#: What Qdrant takes for a name: ours, and others' too.
+_SENDABLE = re.compile(r'[^<>:"/\\|?*\0\x1f]{1,255}')
 
 
 class ServedEngine:
@@ -70,7 +76,7 @@ class ServedEngine:
         """List those collections, by name, that cbir filled."""
         aliases = self._aliases()
         direct = {name for name in self._physical() if "@" not in name and name != RESERVED}
-        return sorted(name for name in direct | aliases.keys() if self._ours(aliases.get(name, name)))
+        return sorted(name for name in direct | aliases.keys() if self._ours(name, aliases.get(name, name)))
 
     def metadata(self, name: str) -> Metadata:
         """Read a collection's metadata."""
@@ -91,18 +97,13 @@ class ServedEngine:
     def replacement(self, name: str, metadata: Metadata) -> Iterator[ServedCollection]:
         """Yield an empty collection that takes the place of `name`, if there is one, when the block ends well."""
         self._check_ours(name)
-        before = self._aliases().get(name, name)
         physical = self._created(name, metadata)
-        collection = self._opened(name, physical, metadata)
-        try:
-            yield collection
+        with self._dropped_unless_named(name, physical):
+            yield self._opened(name, physical, metadata)
+            before = self._aliases().get(name)
             self._put_in_place(name, physical)
-        except BaseException:
-            with contextlib.suppress(CollectionError):
-                self._drop(physical)
-            raise
-        if before != name:
-            self._drop(before)
+        if before is not None:
+            self._drop_unnamed(before)
 
     @contextlib.contextmanager
     def writing(self, name: str) -> Iterator[None]:
@@ -115,8 +116,9 @@ class ServedEngine:
         """Remove a collection and all its points."""
         physical, _ = self._found(name)
         if physical != name:
-            self._alias(models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=name)))
-        self._drop(physical)
+            delete = models.DeleteAlias(alias_name=name)
+            self._alias(models.DeleteAliasOperation(delete_alias=delete))
+        self._drop_unnamed(physical)
 
     def close(self) -> None:
         """Close the connection; the next call opens it again."""
@@ -126,6 +128,7 @@ class ServedEngine:
         """Write Qdrant's own snapshot of a collection into a file."""
         from collection.snapshots import download
 
+        self._check_snapshots()
         download(self.server, self._found(name)[0], path, report)
 
     def restore(self, path: Path, name: str, report: Report = silent) -> None:
@@ -135,17 +138,32 @@ class ServedEngine:
         if is_archive(path):
             read_archive(path, self, name, report)
             return
+        self._check_snapshots()
         self._check_free(name)
         physical = self._next(name)
-        try:
+        with self._dropped_unless_named(name, physical):
             upload(self.server, physical, path, report)
             described = self._described(physical)
             if described is None or not self._has_card(physical, described):
                 raise CollectionError(f"{path} is a snapshot of a collection that cbir did not fill")
             self._put_in_place(name, physical)
+
+    def _check_snapshots(self) -> None:
+        if self._cards.reserved:
+            raise CollectionError(
+                f"Qdrant before 1.16, as at {self.location}, keeps no metadata in its snapshots; "
+                "take the collection home with cbir pull, and make the snapshot there"
+            )
+
+    @contextlib.contextmanager
+    def _dropped_unless_named(self, name: str, physical: str) -> Iterator[None]:
+        """If the block fails, remove what it made; unless it is in place already, or that cannot be found out."""
+        try:
+            yield
         except BaseException:
             with contextlib.suppress(CollectionError):
-                self._drop(physical)
+                if self._aliases().get(name) != physical:
+                    self._drop(physical)
             raise
 
     def _opened(self, name: str, physical: str, metadata: Metadata) -> ServedCollection:
@@ -153,10 +171,14 @@ class ServedEngine:
 
     def _found(self, name: str) -> tuple[str, Metadata]:
         """Return the collection behind a name and its metadata, once it is sure that it fits."""
-        physical = self._aliases().get(name, name)
-        described = self._described(physical)
-        if described is None:
+        if not _SENDABLE.fullmatch(name):
             raise missing(name, self.location, self.names())
+        physical = self._aliases().get(name, name)
+        while (described := self._described(physical)) is None:
+            now = self._aliases().get(name, name)
+            if now == physical:
+                raise missing(name, self.location, self.names())
+            physical = now  # replaced between the two questions
         metadata = self._cards.of(physical, described)
         if metadata is None:
             raise self._foreign(name, described)
@@ -172,8 +194,12 @@ class ServedEngine:
             )
         return physical, metadata
 
-    def _ours(self, physical: str) -> bool:
-        described = self._described(physical)
+    def _ours(self, name: str, physical: str) -> bool:
+        try:
+            described = self._described(physical, patient=False)
+        except RefusedError:
+            # One that cannot be read just now must not stand in the way of the others.
+            return physical.startswith(f"{name}@")
         return described is not None and self._has_card(physical, described)
 
     def _has_card(self, physical: str, described: models.CollectionInfo) -> bool:
@@ -182,9 +208,10 @@ class ServedEngine:
         except CollectionError:
             return True  # damaged: whoever opens it is told
 
-    def _described(self, physical: str) -> models.CollectionInfo | None:
+    def _described(self, physical: str, *, patient: bool = True) -> models.CollectionInfo | None:
+        ask = self.server.call if patient else self.server.once
         try:
-            return self.server.call(self.server.client.get_collection, physical)
+            return ask(self.server.client.get_collection, physical)
         except RefusedError as error:
             if error.status != _NOT_FOUND:
                 raise
@@ -199,7 +226,7 @@ class ServedEngine:
 
     def _check_free(self, name: str) -> None:
         if self._check_ours(name):
-            raise CollectionError(f"there is a collection '{name}' already")
+            raise CollectionError(f"there is a collection '{name}' already; name another with --collection")
 
     def _check_ours(self, name: str) -> bool:
         """Refuse another tool's collection of that name; tell whether there is one of ours."""
@@ -216,16 +243,21 @@ class ServedEngine:
         )
 
     def _next(self, name: str) -> str:
-        """Name the next collection behind `name`, and clear away what a killed process left there."""
-        in_use = set(self._aliases().values())
-        versions = [0]
+        """Name the next collection behind `name`."""
+        named = set(self._aliases().values())
+        versions = {0}
         for physical in self._physical():
             version = physical.removeprefix(f"{name}@")
             if version == physical or not version.isdecimal():
                 continue
-            versions.append(int(version))
-            if physical not in in_use:
-                self._drop(physical)
+            versions.add(int(version))
+            if physical not in named:
+                warnings.warn(
+                    f"'{physical}' at {self.location} stands for no name: another process is filling it, or was "
+                    "stopped; if it was, delete it through Qdrant",
+                    ServerWarning,
+                    stacklevel=2,
+                )
         return f"{name}@{max(versions) + 1}"
 
     def _created(self, name: str, metadata: Metadata) -> str:
@@ -236,30 +268,53 @@ class ServedEngine:
         vectors = models.VectorParams(
             size=metadata.dimension, distance=models.Distance.EUCLID, on_disk=self.layout.on_disk or None
         )
+        tries = 0
+
+        def create() -> None:
+            nonlocal tries
+            tries += 1
+            client.create_collection(physical, vectors_config=vectors, **self.layout.settings())
+
         try:
-            call(client.create_collection, physical, vectors_config=vectors, **self.layout.settings())
+            call(create)
         except RefusedError as error:
-            # Made by a call whose answer was lost: the name is ours alone.
             if error.status != _CONFLICT and "already exists" not in str(error):
                 raise
+            if tries == 1:
+                raise CollectionBusyError(
+                    f"another process is making collection '{name}' at {self.location}; wait for it to end"
+                ) from error
+            # Else: made by our own first try, whose answer was lost.
+        if (self.layout.replicas or 1) > 1 and not self._is_cluster():
+            warnings.warn(
+                f"{self.location} is no cluster: there will be one copy, not {self.layout.replicas}",
+                ServerWarning,
+                stacklevel=2,
+            )
         for field in INDEXED:
             call(client.create_payload_index, physical, field, models.PayloadSchemaType.KEYWORD, wait=True)
         self._cards.write(physical, metadata)
         return physical
 
+    def _is_cluster(self) -> bool:
+        status = self.server.call(self.server.client.http.distributed_api.cluster_status).result
+        return getattr(status, "status", "") == "enabled"
+
     def _put_in_place(self, name: str, physical: str) -> None:
         """Make `name` stand for `physical`, instead of what it stood for."""
-        operations: list[Any] = []
-        if name in self._aliases():
-            operations.append(models.DeleteAliasOperation(delete_alias=models.DeleteAlias(alias_name=name)))
-        elif name in self._physical():
+        if name in self._physical():
             # One that came by Qdrant's own means, under its own name: no alias can stand beside it.
             self._drop(name)
         create = models.CreateAlias(collection_name=physical, alias_name=name)
-        self._alias(*operations, models.CreateAliasOperation(create_alias=create))
+        self._alias(models.CreateAliasOperation(create_alias=create))
 
     def _alias(self, *operations: Any) -> None:
         self.server.call(self.server.client.update_collection_aliases, list(operations))
+
+    def _drop_unnamed(self, physical: str) -> None:
+        """Remove a collection, unless it has another name too."""
+        if physical not in self._aliases().values():
+            self._drop(physical)
 
     def _drop(self, physical: str) -> None:
         self.server.call(self.server.client.delete_collection, physical)

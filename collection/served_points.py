@@ -4,6 +4,7 @@ In: what `served` found behind a name. Out: the verbs of `collection.interface.C
 """
 
 import contextlib
+import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -41,6 +42,10 @@ INDEXING_THRESHOLD = 10_000
 _NOT_FOUND = 404
 _ONCE_MORE = 0.25
 
+#: Hits, and values of queries, in one request.
+_HITS = 50_000
+_VALUES = 1_000_000
+
 
 class ServedCollection:
     """One collection of a server; see `collection.interface.Collection` for the verbs."""
@@ -61,6 +66,7 @@ class ServedCollection:
         self._physical = physical
         self._metadata = metadata
         self._hold = False
+        self._closed = False
         self._label_indexed = False
 
     @property
@@ -79,13 +85,17 @@ class ServedCollection:
         vectors = checked_points(ids, vectors, payloads, self.metadata.dimension)
         if self._hold:
             before = self._described().config.optimizer_config.indexing_threshold
-            if before:
+            if before and before > 1:
                 self._thresholds[self._physical] = before
             self._set_threshold(0)
             self._hold = False
         self._index_labels(payloads)
         with self._gone():
-            upsert(self._server, self._physical, ids, vectors, payloads)
+            upsert(self._server, self._physical, ids, vectors, payloads, sharded=self._sharded)
+
+    @functools.cached_property
+    def _sharded(self) -> bool:
+        return (self._described().config.params.shard_number or 1) > 1
 
     def _index_labels(self, payloads: Sequence[Payload]) -> None:
         """Index `label` for filtering and counting, by the type of the first label seen."""
@@ -129,9 +139,11 @@ class ServedCollection:
             )
             for vector in vectors
         ]
-        if not requests:
-            return []
-        found = self._call(self._server.client.query_batch_points, self._physical, requests)
+        step = max(1, min(_HITS // most, _VALUES // self.metadata.dimension))
+        found: list[models.QueryResponse] = []
+        for start in range(0, len(requests), step):
+            part = requests[start : start + step]
+            found += self._call(self._server.client.query_batch_points, self._physical, part)
         return [[_hit(point) for point in response.points] for response in found]
 
     def scroll(self, *, vectors: bool = True, page: int = 4096) -> Iterator[Page]:
@@ -161,6 +173,8 @@ class ServedCollection:
 
     def delete(self, ids: Sequence[str]) -> None:
         """Remove points; unknown ids are ignored."""
+        if not ids:
+            return
         selector = models.PointIdsList(points=list(ids))
         self._call(self._server.client.delete, self._physical, points_selector=selector, wait=True)
 
@@ -175,18 +189,19 @@ class ServedCollection:
     def build_index(self, *, small: bool = False, report: Report = silent) -> None:
         """Let Qdrant index what its threshold asks for (`small`: everything), and wait until it is done."""
         now = self._described().config.optimizer_config.indexing_threshold
-        usual = now or self._thresholds.pop(self._physical, INDEXING_THRESHOLD)
+        # 0 and 1 are never somebody's choice: they are what a load of ours that was stopped left.
+        usual = now if now and now > 1 else self._thresholds.pop(self._physical, INDEXING_THRESHOLD)
         if small:
             self._set_threshold(1)
             self._wait(report)
-        if small or now == 0:
+        if small or usual != now:
             self._set_threshold(usual)
         self._wait(report)
 
     def _wait(self, report: Report) -> None:
-        """Wait for green, seen twice: an optimizer starts a moment after it is asked for."""
+        """Wait for green, seen twice: an optimizer starts a moment after it is asked for. Or for `close`."""
         green = 0
-        while green < 2:
+        while green < 2 and not self._closed:
             described = self._described()
             if described.status == models.CollectionStatus.RED or not isinstance(
                 described.optimizer_status, models.OptimizersStatusOneOf
@@ -195,6 +210,13 @@ class ServedCollection:
                     f"Qdrant could not optimize collection '{self.name}': {_told(described.optimizer_status)}"
                 )
             green = green + 1 if described.status == models.CollectionStatus.GREEN else 0
+            if described.status == models.CollectionStatus.GREY:
+                # After a restart, optimizers rest until something is changed.
+                self._call(
+                    self._server.client.update_collection,
+                    self._physical,
+                    optimizers_config=models.OptimizersConfigDiff(),
+                )
             report(described.indexed_vectors_count or 0, described.points_count or 0)
             time.sleep(_ONCE_MORE)
 
@@ -204,7 +226,8 @@ class ServedCollection:
         return Info(self.count(), described.indexed_vectors_count or 0, None, self._server.location)
 
     def close(self) -> None:
-        """Do nothing: the engine's connection serves all."""
+        """End a `build_index` of another thread; the connection is the engine's."""
+        self._closed = True
 
     def _described(self) -> models.CollectionInfo:
         return self._call(self._server.client.get_collection, self._physical)

@@ -5,16 +5,15 @@ tries again with backoff and jitter while a fault may pass, and raises one
 `CollectionError` in the end.
 """
 
-import contextlib
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import tenacity
 
-from cbir.errors import CbirWarning
+from cbir.errors import CbirWarning, reason
 from collection.address import Address
 from collection.faults import Fault, fault
 from collection.interface import CollectionError
@@ -32,6 +31,9 @@ OLDEST = (1, 15)
 
 #: Seconds to keep trying when a server is first asked: one that is just starting needs a few.
 _GREETING = 4.0
+
+#: Seconds for an answer once somebody has pressed Ctrl-C.
+_IN_A_HURRY = 2.0
 
 
 class ServerWarning(CbirWarning):
@@ -95,10 +97,18 @@ class Server:
         """The client; made, and the server's version checked, when first asked for."""
         with self._lock:
             if self._client is None:
-                made = self._made()
+                try:
+                    made = self._made()
+                except (OSError, ValueError, ImportError) as error:
+                    raise CollectionError(
+                        f"no connection to {self.location} can be made ({reason(error)}); "
+                        "see SSL_CERT_FILE, the URL, and the proxy settings (HTTP_PROXY, ...)"
+                    ) from error
                 try:
                     told = self._try(
-                        lambda: made.info().version, min(self.patience, _GREETING), "see that it runs there"
+                        lambda: made.info().version,
+                        min(self.patience, _GREETING),
+                        "see that the URL is right and the server runs",
                     )
                     self.version = _version(told)
                     if self.version < OLDEST:
@@ -121,7 +131,7 @@ class Server:
             The server refused, or did not answer within our patience.
         """
         # Once it has kept us waiting in vain, what still wants to tidy up does not wait again.
-        patience = 0.0 if self._away else self.patience
+        patience = 0.0 if self._away or self._stopping.is_set() else self.patience
         return self._try(
             lambda: function(*args, **kwargs),
             patience,
@@ -145,19 +155,23 @@ class Server:
         import httpx
 
         headers = {"api-key": self._key} if self._key else {}
-        return httpx.Client(base_url=self.location, headers=headers, timeout=httpx.Timeout(self.timeout, read=600))
+        return httpx.Client(base_url=self.location, headers=headers, timeout=self.timeout, mounts=self._mounts())
 
-    @contextlib.contextmanager
-    def not_waiting(self) -> Iterator[None]:
-        """While the block runs, no call waits to try again: for ending those of other threads."""
+    def interrupt(self) -> None:
+        """End the calls of other threads, and from now on wait for nothing long: until `close`.
+
+        What tidies up after Ctrl-C still can, if the server answers at once.
+        """
         self._stopping.set()
-        try:
-            yield
-        finally:
-            self._stopping.clear()
+        self._drop_client()
 
     def close(self) -> None:
         """Close the connections; asking again opens them again."""
+        self._drop_client()
+        self._stopping.clear()
+        self._away = False
+
+    def _drop_client(self) -> None:
         with self._lock:
             if self._client is not None:
                 self._client.close()
@@ -166,6 +180,7 @@ class Server:
     def _made(self) -> "QdrantClient":
         from qdrant_client import QdrantClient
 
+        timeout = _IN_A_HURRY if self._stopping.is_set() else self.timeout
         with warnings.catch_warnings():
             # Ours, above, is for those whom it concerns.
             warnings.filterwarnings("ignore", message="Api key is used with an insecure connection")
@@ -173,15 +188,21 @@ class Server:
                 url=self.location,
                 grpc_port=self.address.grpc_port,
                 api_key=self._key,
-                timeout=max(1, round(self.timeout)),
+                timeout=max(1, round(timeout)),
+                mounts=self._mounts(),
                 check_compatibility=False,
                 grpc_options={
                     # gRPC would wait up to two minutes before it looks for a server that is back.
                     "grpc.initial_reconnect_backoff_ms": 200,
                     "grpc.min_reconnect_backoff_ms": 200,
                     "grpc.max_reconnect_backoff_ms": 2000,
+                    "grpc.enable_http_proxy": int(not self.address.local),
                 },
             )
+
+    def _mounts(self) -> "dict[str, httpx.BaseTransport | None] | None":
+        """Keep what is for this machine on it, whatever proxy the environment names."""
+        return dict.fromkeys(("http://", "https://", "all://")) if self.address.local else None
 
     def _speaks_grpc(self) -> bool:
         """Tell whether the gRPC port is Qdrant's, without showing it the key."""
@@ -233,6 +254,9 @@ class Server:
         )
         try:
             result = retrying(function)
+        except KeyboardInterrupt:
+            self.interrupt()
+            raise
         except Exception as error:
             known = found(error)
             if known is None:

@@ -5,6 +5,7 @@ server, fetched, compared with the checksum that the server gives, and removed
 there again.
 """
 
+import contextlib
 import hashlib
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,7 @@ def download(server: Server, collection: str, path: Path, report: Report = silen
         if any(shard.shard_id not in here for shard in spread.remote_shards):
             raise CollectionError(
                 f"collection '{collection}' is spread over several nodes of {server.location}, and Qdrant's snapshots "
-                "are made node by node: name each node with --qdrant-url, or take the collection home with cbir pull"
+                "are made node by node; take the collection home with cbir pull, and make the snapshot there"
             )
     place = f"/collections/{quote(collection)}/snapshots"
     with server.http() as http:
@@ -48,7 +49,8 @@ def download(server: Server, collection: str, path: Path, report: Report = silen
         try:
             checksum = server.call(_fetch, http, f"{place}/{quote(made['name'])}", path, made["size"], report)
         finally:
-            server.call(client.delete_snapshot, collection, made["name"])
+            with contextlib.suppress(CollectionError):
+                server.call(client.delete_snapshot, collection, made["name"])
     if made.get("checksum") not in (None, checksum):
         raise CollectionError(f"the snapshot of '{collection}' arrived damaged; try again")
 

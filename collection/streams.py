@@ -21,9 +21,18 @@ if TYPE_CHECKING:
 BATCH = 128
 STREAMS = 4
 
+#: Values in a batch, for very long vectors: Qdrant takes 32 MB of JSON, some 20 bytes a value.
+_VALUES = 1_000_000
+
 
 def upsert(
-    server: Server, collection: str, ids: Sequence[str], vectors: np.ndarray, payloads: Sequence[Payload]
+    server: Server,
+    collection: str,
+    ids: Sequence[str],
+    vectors: np.ndarray,
+    payloads: Sequence[Payload],
+    *,
+    sharded: bool = False,
 ) -> None:
     """Insert or replace points.
 
@@ -34,6 +43,8 @@ def upsert(
     ids : sequence of str
     vectors : ndarray of float32, shape (n, d)
     payloads : sequence of dict
+    sharded : bool
+        More than one shard: each applies points in an order of its own.
 
     Raises
     ------
@@ -46,25 +57,27 @@ def upsert(
     stub = server.grpc_points()
     send = _by_rest(server, collection) if stub is None else _by_grpc(server, collection, stub, vectors.shape[1])
 
-    def part(start: int, wait: bool) -> None:
-        stop = start + BATCH
-        send(ids[start:stop], vectors[start:stop], payloads[start:stop], wait)
+    size = max(1, min(BATCH, _VALUES // vectors.shape[1]))
 
-    *first, last = range(0, len(ids), BATCH)
+    def part(start: int, applied: bool) -> None:
+        stop = start + size
+        send(ids[start:stop], vectors[start:stop], payloads[start:stop], applied)
+
+    *first, last = range(0, len(ids), size)
     if first:
         with ThreadPoolExecutor(STREAMS, thread_name_prefix="cbir-upsert") as pool:
-            sent = [pool.submit(part, start, False) for start in first]
+            sent = [pool.submit(part, start, sharded) for start in first]
             try:
                 done = wait(sent, return_when=FIRST_EXCEPTION).done
             except KeyboardInterrupt:
-                with server.not_waiting():
-                    pool.shutdown(cancel_futures=True)
+                server.interrupt()
+                pool.shutdown(cancel_futures=True)
                 raise
             for future in sent:
                 future.cancel()
             for future in done:
                 future.result()
-    # Each answer before meant "in the write-ahead log"; this one, "applied, and all before it".
+    # Of one shard, each answer before meant "in the write-ahead log"; this one, "applied, and all before it".
     part(last, True)
 
 
@@ -75,7 +88,7 @@ def _by_grpc(server: Server, collection: str, stub: "PointsStub", dimension: int
     # A vector's message is this head and then its floats: some ten times faster than float by float.
     head = grpc.DenseVector(data=[0.0] * dimension).SerializeToString()[: -4 * dimension]
 
-    def send(ids: Sequence[str], vectors: np.ndarray, payloads: Sequence[Payload], wait: bool) -> None:
+    def send(ids: Sequence[str], vectors: np.ndarray, payloads: Sequence[Payload], applied: bool) -> None:
         points = [
             grpc.PointStruct(
                 id=grpc.PointId(uuid=identity),
@@ -84,15 +97,15 @@ def _by_grpc(server: Server, collection: str, stub: "PointsStub", dimension: int
             )
             for identity, row, payload in zip(ids, vectors.astype("<f4", copy=False), payloads, strict=True)
         ]
-        request = grpc.UpsertPoints(collection_name=collection, points=points, wait=wait)
+        request = grpc.UpsertPoints(collection_name=collection, points=points, wait=applied)
         server.call(stub.Upsert, request, timeout=server.timeout)
 
     return send
 
 
 def _by_rest(server: Server, collection: str) -> _Send:
-    def send(ids: Sequence[str], vectors: np.ndarray, payloads: Sequence[Payload], wait: bool) -> None:
+    def send(ids: Sequence[str], vectors: np.ndarray, payloads: Sequence[Payload], applied: bool) -> None:
         batch = models.Batch(ids=list(ids), vectors=vectors.tolist(), payloads=list(payloads))
-        server.call(server.client.upsert, collection, batch, wait=wait)
+        server.call(server.client.upsert, collection, batch, wait=applied)
 
     return send

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from collection.interface import Collection, CollectionError, Engine, Metadata, Report, check_encoder, silent
+from collection.interface import Collection, CollectionError, Engine, Metadata, Report, check_encoder, holds, silent
 
 #: Vectors compared value by value afterwards.
 _SAMPLE = 100
@@ -48,7 +48,7 @@ class Transferred:
 
 
 def transfer(source: Engine, target: Engine, name: str, report: Report = silent) -> Transferred:
-    """Copy a collection.
+    """Copy a collection; the caller holds the right to fill the target's.
 
     Parameters
     ----------
@@ -68,7 +68,6 @@ def transfer(source: Engine, target: Engine, name: str, report: Report = silent)
         Another encoder filled the one in the target, or what arrived is not what was sent.
     """
     with (
-        target.writing(name),
         closing(source.open(name)) as here,
         closing(_place(target, name, here.metadata)) as there,
     ):
@@ -78,7 +77,7 @@ def transfer(source: Engine, target: Engine, name: str, report: Report = silent)
         generator = np.random.default_rng(0)
         for page in here.scroll(page=_PAGE):
             known = there.payloads(page.ids)
-            rows = [row for row, i in enumerate(page.ids) if known.get(i) != page.payloads[row]]
+            rows = [row for row, i in enumerate(page.ids) if not holds(known.get(i), page.payloads[row])]
             if rows:
                 ids, payloads = [page.ids[row] for row in rows], [page.payloads[row] for row in rows]
                 there.upsert(ids, page.vectors[rows], payloads)

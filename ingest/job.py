@@ -118,8 +118,12 @@ def run(
             try:
                 items = itertools.islice(source.items(), count)
                 store(items, encoder, collection, source.name, stored, total=count, progress=progress)
-            finally:
-                collection.remember(_updated(collection.metadata, bundle, source, stored))
+            except BaseException:
+                # What stopped the work is to be told, not that a server could not be tidied up behind it.
+                with suppress(CollectionError):
+                    collection.remember(_updated(collection.metadata, bundle, source, stored))
+                raise
+            collection.remember(_updated(collection.metadata, bundle, source, stored))
             points = collection.count()
             if not points:
                 raise SourceError(f"not one of the {count} pictures of {source.name} can be read")
@@ -191,7 +195,9 @@ def _bundle(
     # A model of this name that no collection uses: trained for this one before it was made.
     if not target.retrain and (models / name).is_dir() and name not in in_use:
         return read_bundle(models / name), False
-    return train_bundle(models, name, source, recipe, in_use=in_use, limit=limit, progress=progress)
+    return train_bundle(
+        models, name, source, recipe, in_use=in_use, anew=target.retrain, limit=limit, progress=progress
+    )
 
 
 def _check(name: str, existing: Metadata | None, fingerprint: str, path: Path) -> None:
@@ -217,11 +223,21 @@ def _collection(engine: Engine, target: _Target, metadata: Metadata) -> Iterator
     collection = engine.open(target.name) if target.existing else engine.create(target.name, metadata)
     try:
         yield collection
-    finally:
+    except BaseException:
+        with suppress(CollectionError):
+            _let_go(engine, target, collection)
+        raise
+    _let_go(engine, target, collection)
+
+
+def _let_go(engine: Engine, target: _Target, collection: Collection) -> None:
+    """Close a collection, and remove it if it is a new one that stayed empty."""
+    try:
         empty = not target.existing and not collection.count()
+    finally:
         collection.close()
-        if empty:
-            engine.delete(target.name)
+    if empty:
+        engine.delete(target.name)
 
 
 def _metadata(bundle: Bundle, source: Source) -> Metadata:

@@ -31,6 +31,7 @@ def train_bundle(
     recipe: Recipe,
     *,
     in_use: Collection[str] = (),
+    anew: bool = False,
     limit: int | None = None,
     progress: Progress = silent,
 ) -> tuple[Bundle, bool]:
@@ -44,8 +45,10 @@ def train_bundle(
     source : Source
     recipe : Recipe
     in_use : collection of str
-        Bundles that collections use. One that none uses, trained before on the
-        same images by the same recipe, is what an interrupted job left: it is taken.
+        Bundles that collections use.
+    anew : bool
+        Train although a bundle was trained before on the same images by the same recipe;
+        only one of this name that no collection uses, what an interrupted job left, is taken.
     limit : int, optional
         The most items to train on.
     progress : Progress
@@ -75,8 +78,8 @@ def train_bundle(
     autoencoder = article_autoencoder(recipe.seed)
     identity = training_identity(autoencoder, images, recipe)
     for left in bundles(models):
-        ours = left.name == name or left.name.rpartition("-")[0] == name
-        if ours and left.card.get("training") == identity and left.name not in in_use and _runs(left):
+        ours = (left.name == name or left.name.rpartition("-")[0] == name) and left.name not in in_use
+        if (ours or not anew) and left.card.get("training") == identity and _runs(left):
             return left, False
     held_out = _pixels(source.queries()[:_WATCHED], INPUT, None, silent)
     models.mkdir(parents=True, exist_ok=True)

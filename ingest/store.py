@@ -12,7 +12,7 @@ from itertools import islice
 
 import numpy as np
 
-from collection.interface import Collection, Payload
+from collection.interface import Collection, Payload, holds
 from ingest.read import BATCH, read
 from ingest.source import Item
 from model.encoder import Encoder
@@ -92,7 +92,7 @@ def _changed(items: Iterable[Item], collection: Collection, source: str, done: S
     while batch := list(islice(upcoming, BATCH)):
         stored = collection.payloads([item.id for item in batch])
         for item in batch:
-            if stored.get(item.id) == _payload(item, source):
+            if holds(stored.get(item.id), _payload(item, source)):
                 done.unchanged += 1
             else:
                 yield item

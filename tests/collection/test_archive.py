@@ -72,7 +72,7 @@ def test_one_that_is_there_is_not_overwritten(engine: EmbeddedEngine, archive: P
         engine.restore(archive, "c")
 
 
-@pytest.mark.parametrize("damage", ["cut", "flipped", "page missing", "newer", "not ours", "no zip"])
+@pytest.mark.parametrize("damage", ["cut", "flipped", "page missing", "newer", "not ours", "model elsewhere", "no zip"])
 def test_damage_is_refused_and_leaves_nothing(engine: EmbeddedEngine, archive: Path, damage: str):
     content = bytearray(archive.read_bytes())
     if damage == "cut":
@@ -97,6 +97,10 @@ def rewrite(archive: Path, damage: str) -> None:
         del members["pages/000001.npy"]
     elif damage == "newer":
         members["collection.json"] = json.dumps({**json.loads(members["collection.json"]), "format": 2}).encode()
+    elif damage == "model elsewhere":
+        card = json.loads(members["collection.json"])
+        card["metadata"]["model"] = "../../elsewhere"
+        members["collection.json"] = json.dumps(card).encode()
     else:
         members = {"hello.txt": b"hello"}
     with zipfile.ZipFile(archive, "w") as opened:

@@ -4,6 +4,7 @@ import threading
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,9 @@ from collection.interface import CollectionBusyError, CollectionError, Metadata
 from collection.layout import Layout
 from collection.served import ServedEngine
 from collection.served_points import INDEXING_THRESHOLD
+from collection.server import Server, ServerWarning
 from tests.collection.test_contract import METADATA, fill
+from tests.qdrant import GIVEN_KEY
 
 WIDE = replace(METADATA, dimension=128)
 
@@ -126,6 +129,105 @@ def test_an_open_one_that_is_replaced_is_never_searched_with_another_encoders_ve
         for use in (lambda: before.search(np.ones(4), 1), lambda: fill(before, np.ones((3, 4), np.float32))):
             with pytest.raises(CollectionError, match=r"'c' .* was replaced or deleted meanwhile; try again"):
                 use()
+
+
+def test_what_stands_for_no_name_is_left_alone_and_told(served: ServedEngine, client: QdrantClient):
+    made(client, "photos@7", 3, models.Distance.COSINE)
+    with pytest.warns(ServerWarning, match="'photos@7' .* stands for no name"):
+        served.create("photos", METADATA).close()
+    assert {c.name for c in client.get_collections().collections} == {"photos@7", "photos@8"}
+
+
+def test_a_collection_with_another_name_too_is_kept(served: ServedEngine, client: QdrantClient):
+    with closing(served.create("c", METADATA)) as collection:
+        fill(collection, np.ones((3, 4), np.float32))
+    alias = models.CreateAlias(collection_name="c@1", alias_name="prod")
+    client.update_collection_aliases([models.CreateAliasOperation(create_alias=alias)])
+    assert served.names() == ["c", "prod"]
+    with served.replacement("prod", METADATA):
+        pass
+    assert (client.count("c").count, client.count("prod").count) == (3, 0)
+    served.delete("prod")
+    assert served.names() == ["c"]
+
+
+def test_an_interrupt_after_the_switch_loses_neither(
+    served: ServedEngine, client: QdrantClient, monkeypatch: pytest.MonkeyPatch
+):
+    served.create("c", METADATA).close()
+    switch = client.update_collection_aliases
+
+    def switched(*arguments: Any, **named: Any) -> None:
+        switch(*arguments, **named)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(client, "update_collection_aliases", switched)
+    with pytest.raises(KeyboardInterrupt), served.replacement("c", METADATA) as new:
+        fill(new, np.ones((3, 4), np.float32))
+    with closing(served.open("c")) as collection:
+        assert collection.count() == 3
+
+
+def test_two_replacements_at_once_leave_the_last(served: ServedEngine, client: QdrantClient, tmp_path: Path):
+    served.create("c", METADATA).close()
+    other = ServedEngine(served.server, tmp_path / "another machine")
+    with served.replacement("c", METADATA) as slow:
+        fill(slow, np.ones((3, 4), np.float32))
+        with pytest.warns(ServerWarning, match="another process is filling it"), other.replacement("c", METADATA):
+            pass
+    with closing(served.open("c")) as collection:
+        assert collection.count() == 3
+    assert [c.name for c in client.get_collections().collections] == ["c@2"]
+
+
+def test_two_that_make_the_same_collection_do_not_share_it(
+    served: ServedEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    other = ServedEngine(served.server, tmp_path / "another machine")
+    monkeypatch.setattr(other, "_next", lambda name: f"{name}@1")
+    monkeypatch.setattr(other, "_check_free", lambda name: None)
+    served.create("c", METADATA).close()
+    with pytest.raises(CollectionBusyError, match="another process is making collection 'c'"):
+        other.create("c", replace(METADATA, fingerprint="other"))
+    assert served.metadata("c") == METADATA
+
+
+def test_a_server_that_was_upgraded_still_knows_its_collections(served: ServedEngine, tmp_path: Path):
+    older = ServedEngine(served.server, tmp_path, cards=Cards(served.server, reserved=True))
+    older.create("c", METADATA).close()
+    assert served.names() == ["c"]
+    with closing(served.open("c")) as collection:
+        collection.remember(replace(METADATA, sources=("t",)))
+    assert served.metadata("c").sources == ("t",)
+    with pytest.raises(CollectionError, match=r"before 1\.16.* cbir pull"):
+        older.snapshot("c", tmp_path / "c.snapshot")
+
+
+def test_every_shard_has_its_points_when_an_upsert_returns(served: ServedEngine, tmp_path: Path):
+    engine = ServedEngine(served.server, tmp_path, layout=Layout(shards=4))
+    with closing(engine.create("c", METADATA)) as collection:
+        fill(collection, np.random.default_rng(0).random((12_801, 4), np.float32))
+        assert collection.count() == 12_801
+
+
+def test_many_deep_or_long_queries_are_asked_in_parts(served: ServedEngine):
+    wide = replace(METADATA, dimension=8192)
+    vectors = np.random.default_rng(0).random((300, 8192), np.float32)
+    with closing(served.create("c", wide)) as collection:
+        fill(collection, vectors)
+        found = collection.search_batch(vectors, 60_000)
+    assert [hits[0].uri for hits in found] == [f"u{n}" for n in range(300)]
+
+
+def test_a_proxy_never_sees_what_is_for_this_machine(
+    served: ServedEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    with closing(ServedEngine(Server(served.server.address, GIVEN_KEY, patience=1), tmp_path)) as engine:
+        with closing(engine.create("c", METADATA)) as collection:
+            fill(collection, np.ones((3, 4), np.float32))
+        engine.snapshot("c", tmp_path / "c.snapshot")
 
 
 def test_filling_is_for_one_process_of_this_machine(served: ServedEngine, tmp_path: Path):

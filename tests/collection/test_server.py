@@ -84,7 +84,20 @@ def test_the_grpc_port_may_lie_elsewhere(monkeypatch: pytest.MonkeyPatch):
         address("http://localhost")
 
 
-@pytest.mark.parametrize("url", ["", "ftp://localhost", "http://", "http://localhost:99999", "http://[::1", "//"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "ftp://localhost",
+        "http://",
+        "http://localhost:99999",
+        "http://[::1",
+        "//",
+        "http://ho st",
+        "http://%zz",
+        "http://a\x7f",
+    ],
+)
 def test_what_is_no_url_is_said_to_be_none(url: str):
     with pytest.raises(CollectionError, match="Qdrant URL"):
         address(url)
@@ -130,6 +143,13 @@ def test_something_else_answers():
         assert f"what answers at {url} is not Qdrant" in greeting(url)
     with answering((404, "<html>not found</html>")) as url:
         assert f"what answers at {url} is not Qdrant (HTTP 404)" in greeting(url)
+
+
+def test_certificates_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "bad.pem").write_text("no certificate")
+    for file in ("bad.pem", "nothing.pem"):
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / file))
+        assert "no connection to https://localhost:6333 can be made" in greeting("https://localhost")
 
 
 def test_a_server_too_old():

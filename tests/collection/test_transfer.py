@@ -93,3 +93,11 @@ def test_a_vector_that_differs_is_found(here: EmbeddedEngine, there: ServedEngin
         collection.upsert(known, np.zeros((POINTS, 4), np.float32), [payloads[i] for i in known])
     with pytest.raises(CollectionError, match=r"points of 'c' differ in .* delete the collection there"):
         transfer(here, there, "c")
+
+
+def test_fields_of_other_tools_stay(here: EmbeddedEngine, there: ServedEngine):
+    transfer(here, there, "c")
+    there.server.client.set_payload("c@1", {"colour": "red"}, points=ids(1))
+    assert transfer(here, there, "c").copied == 0
+    with closing(there.open("c")) as collection:
+        assert collection.payloads(ids(1))[ids(1)[0]]["colour"] == "red"

@@ -142,7 +142,7 @@ def test_another_encoder_is_refused_naming_both(home: Path, pictures: Path, bund
 def test_a_search_with_another_encoder_is_refused(home: Path, pictures: Path, bundle: Path, other_bundle: Path):
     cbir.ingest(pictures, model=bundle)
     (home / "models" / "pictures").rename(home / "aside")
-    with pytest.raises(cbir.CbirError, match="no model bundle"):
+    with pytest.raises(cbir.CbirError, match="which is not on this machine"):
         cbir.open("pictures")
     copy_bundle(read_bundle(other_bundle), home / "models" / "pictures")
     with pytest.raises(cbir.CbirError, match="was filled by encoder"):
@@ -312,7 +312,7 @@ def test_a_lost_model_is_given_back_with_model(home: Path, pictures: Path, bundl
     cbir.ingest("digits", model=bundle, limit=3)
     cbir.ingest(pictures, model=bundle)  # the same encoder: one copy serves both
     shutil.rmtree(home / "models" / "digits")
-    with pytest.raises(cbir.CbirError, match="no model bundle"):
+    with pytest.raises(cbir.CbirError, match="which is not on this machine"):
         cbir.open("pictures")
     cbir.ingest(pictures, model=bundle)
     with cbir.open("pictures") as searcher:
@@ -332,3 +332,10 @@ def test_stopping_at_the_index_keeps_the_new_collection(home: Path, pictures: Pa
     with cbir.open("pictures") as searcher:
         assert searcher.bundle.fingerprint != first.model.fingerprint
         assert searcher.info().points == 6
+
+
+def test_a_model_trained_before_on_the_same_images_serves_another_collection(home: Path, pictures: Path):
+    assert cbir.ingest(pictures, epochs=1).trained
+    again = cbir.ingest(pictures, collection="again", epochs=1)
+    assert (again.trained, again.model.name) == (False, "pictures")
+    assert cbir.ingest(pictures, collection="other", epochs=1, seed=1).trained
