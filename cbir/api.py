@@ -171,7 +171,7 @@ def open(  # noqa: A001
     where = settings(data_dir, qdrant_url)
     engine = homes.engine(where)
     try:
-        name = homes.default(engine) if collection is None else collection
+        name = homes.named(engine, collection)
         bundle = homes.model(where, name, engine.metadata(name))
         return Searcher(engine, name, bundle, picture_opener(where.data, where.cache))
     except BaseException:
@@ -331,7 +331,7 @@ def denoise(
         raise CbirError(f"count must be at least 1, not {count}")
     where = settings(data_dir, qdrant_url)
     with closing(homes.engine(where)) as engine:
-        name = homes.default(engine) if collection is None else collection
+        name = homes.named(engine, collection)
         metadata = engine.metadata(name)
     bundle = homes.model(where, name, metadata)
     recipe = bundle.card.get("recipe") or {}

@@ -66,7 +66,7 @@ def push(
     where = settings(qdrant_url=qdrant_url)
     layout = Layout(quantization, on_disk, shards, replicas)
     with closing(homes.embedded(where)) as source, closing(homes.served(where, layout)) as target:
-        name = homes.default(source) if collection is None else collection
+        name = homes.named(source, collection)
         homes.warn_of_unused(layout, name, target)
         return _transfer(source, target, name, index, progress)
 
@@ -96,7 +96,7 @@ def pull(
     """
     where = settings(qdrant_url=qdrant_url)
     with closing(homes.served(where)) as source, closing(homes.embedded(where)) as target, disk_errors(where.home):
-        name = homes.default(source) if collection is None else collection
+        name = homes.named(source, collection)
         done = _transfer(source, target, name, index, progress)
         model = where.models / target.metadata(name).model
     if not model.is_dir():
@@ -148,7 +148,7 @@ def snapshot(
 
     where = settings(qdrant_url=qdrant_url)
     with closing(homes.engine(where)) as engine:
-        name = homes.default(engine) if collection is None else collection
+        name = homes.named(engine, collection)
         suffix = ".snapshot" if where.qdrant_url else ".cbir.zip"
         place = Path(f"{name}{suffix}" if path is None else path).expanduser().absolute()
         if place.is_dir():

@@ -63,6 +63,11 @@ def served(where: Settings, layout: Layout | None = None) -> ServedEngine:
     return ServedEngine(server, where.locks, layout=layout)
 
 
+def named(engine: Engine, collection: str | None) -> str:
+    """Return the collection that was named, or else the `default`."""
+    return default(engine) if collection is None else collection
+
+
 def default(engine: Engine) -> str:
     """Name the only collection of a home, else the one ingested last.
 

@@ -273,7 +273,7 @@ class EmbeddedCollection:
             return []
         with _edge_errors(self.name):
             found = self._shard.query_batch(edge.QueryBatchRequest(requests))
-        return [[_hit(point) for point in points] for points in found]
+        return [[Hit.of(point) for point in points] for points in found]
 
     def _points(self) -> int:
         with _edge_errors(self.name):
@@ -392,11 +392,6 @@ class _SharedShards:
 _shared = _SharedShards()
 
 
-def _hit(point: edge.ScoredPoint) -> Hit:
-    payload = point.payload or {}
-    return Hit(str(point.id), float(point.score), payload.get("label"), payload.get("uri", ""), payload)
-
-
 def _filter(where: Where | None) -> edge.Filter | None:
     if not where:
         return None
@@ -404,11 +399,8 @@ def _filter(where: Where | None) -> edge.Filter | None:
 
 
 def _matches(field: str, values: Sequence[Label]) -> list[Any]:
-    """Match any of the values; Qdrant wants integers and strings apart."""
-    whole, texts = checked_values(field, values)
-    # Of no values at all none matches: an empty `should` would match every point.
-    any_of = [edge.MatchAny(whole)] * bool(whole) + [edge.MatchAny(texts)] * (bool(texts) or not whole)
-    return [edge.FieldCondition(key=field, match=match) for match in any_of]
+    """Match any of the values."""
+    return [edge.FieldCondition(key=field, match=edge.MatchAny(kind)) for kind in checked_values(field, values)]
 
 
 def _read_card(folder: Path) -> tuple[Metadata, str]:

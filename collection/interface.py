@@ -64,6 +64,12 @@ class Hit:
     uri: str
     payload: Payload
 
+    @classmethod
+    def of(cls, point: Any) -> "Hit":
+        """Make a hit of what either of Qdrant's clients calls a scored point."""
+        payload = point.payload or {}
+        return cls(str(point.id), float(point.score), payload.get("label"), payload.get("uri", ""), payload)
+
 
 @dataclass(frozen=True)
 class Metadata:
@@ -337,8 +343,10 @@ def checked_points(ids: Sequence[str], vectors: np.ndarray, payloads: Sequence[P
     return vectors
 
 
-def checked_values(field: str, values: Sequence[object]) -> tuple[list[int], list[str]]:
-    """Return the whole numbers and the texts among the values that a filter allows.
+def checked_values(field: str, values: Sequence[object]) -> list[list[int] | list[str]]:
+    """Return the values that a filter allows, whole numbers and texts apart, as Qdrant wants them.
+
+    Of no values, one empty list, which nothing matches: without a list every point would.
 
     Raises
     ------
@@ -352,7 +360,7 @@ def checked_values(field: str, values: Sequence[object]) -> tuple[list[int], lis
     if len(whole) + len(texts) != len(values):
         other = next(value for value in values if not isinstance(value, Integral | str))
         raise CollectionError(f"a filter on '{field}' takes whole numbers and texts, not {other!r}")
-    return whole, texts
+    return [kind for kind in (whole, texts) if kind] or [[]]
 
 
 def checked_k(k: int) -> int:

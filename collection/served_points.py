@@ -144,7 +144,7 @@ class ServedCollection:
         for start in range(0, len(requests), step):
             part = requests[start : start + step]
             found += self._call(self._server.client.query_batch_points, self._physical, part)
-        return [[_hit(point) for point in response.points] for response in found]
+        return [[Hit.of(point) for point in response.points] for response in found]
 
     def scroll(self, *, vectors: bool = True, page: int = 4096) -> Iterator[Page]:
         """Yield all points in the order of their ids."""
@@ -256,11 +256,6 @@ class ServedCollection:
             ) from error
 
 
-def _hit(point: models.ScoredPoint) -> Hit:
-    payload = point.payload or {}
-    return Hit(str(point.id), float(point.score), payload.get("label"), payload.get("uri", ""), payload)
-
-
 def _filter(where: Where | None) -> models.Filter | None:
     if not where:
         return None
@@ -268,11 +263,8 @@ def _filter(where: Where | None) -> models.Filter | None:
 
 
 def _matches(field: str, values: Sequence[Label]) -> list[Any]:
-    """Match any of the values; Qdrant wants integers and strings apart."""
-    whole, texts = checked_values(field, values)
-    # Of no values at all none matches: an empty `should` would match every point.
-    lists = [list(whole)] * bool(whole) + [list(texts)] * (bool(texts) or not whole)
-    return [models.FieldCondition(key=field, match=models.MatchAny(any=any_of)) for any_of in lists]
+    """Match any of the values."""
+    return [models.FieldCondition(key=field, match=models.MatchAny(any=kind)) for kind in checked_values(field, values)]
 
 
 def _told(status: Any) -> str:
