@@ -130,8 +130,10 @@ def own_qdrant(tmp_path: Path) -> Iterator[QdrantProcess]:
     process.kill()
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say loudly what was not tested for want of a server."""
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterator[None]:
+    """Say loudly, after everything else, what was not tested for want of a server."""
+    yield
     skipped = [report.longrepr for report in terminalreporter.stats.get("skipped", [])]
     for reason in (NO_SERVER, NO_BINARY):
         count = sum(isinstance(why, tuple) and why[2] == f"Skipped: {reason}" for why in skipped)
