@@ -11,11 +11,11 @@ import numpy as np
 
 import cbir
 from benchmarks.setting import home, mnist, show, trained
-from model.architecture import article_autoencoder
-from model.export import encoder_of
 from model.image import to_unit
+from model.networks.autoencoder import article_autoencoder
+from model.networks.export import encoder_of
+from model.networks.training import add_noise, train
 from model.recipe import Recipe
-from model.training import add_noise, train
 from search.ranking import rank
 from search.scores import ranking_scores
 

@@ -324,7 +324,7 @@ def denoise(
     from PIL import Image
 
     from ingest.catalogue import open_source
-    from model.denoising import denoise as denoise_pixels
+    from model.networks.denoising import denoise as denoise_pixels
     from search.sheet import Cell, sheet
 
     if count < 1:

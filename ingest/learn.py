@@ -67,8 +67,8 @@ def train_bundle(
     KeyboardInterrupt
         After Ctrl-C; the same call goes on after the last whole epoch.
     """
-    from model.architecture import INPUT, article_autoencoder
-    from model.training import train, training_identity
+    from model.networks.autoencoder import INPUT, article_autoencoder
+    from model.networks.training import train, training_identity
 
     count = min(len(source), limit or len(source), TRAIN_AT_MOST)
     images = _pixels(itertools.islice(source.items(), count), INPUT, count, progress)
@@ -125,7 +125,7 @@ def adopt_bundle(models: Path, name: str, path: Path, check: Callable[[str], Non
         return _known(models, bundle.fingerprint) or copy_bundle(bundle, free_place(models, name))
     if path.suffix not in (".keras", ".h5", ".hdf5"):
         raise ModelError(f"{path} is no model: name a bundle folder, or a .keras or .h5 file")
-    from model.export import encoder_of, fingerprint_of, load_keras, preprocessing_of
+    from model.networks.export import encoder_of, fingerprint_of, load_keras, preprocessing_of
 
     model = load_keras(path)
     fingerprint = fingerprint_of(encoder_of(model), preprocessing_of(model))

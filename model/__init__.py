@@ -1,5 +1,6 @@
 """An image becomes a feature vector.
 
 In: pictures of any size and mode. Out: float32 features. Preprocessing, the
-article's architecture, training, export to ONNX, and the encoder that runs it.
+registry of encoders, and what runs them; `classical/` and `networks/` hold the
+encoders themselves.
 """

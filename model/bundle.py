@@ -66,7 +66,7 @@ class Bundle:
 
     def autoencoder(self) -> "Model":
         """Load the Keras model (imports Keras and its backend)."""
-        from model.export import load_keras
+        from model.networks.export import load_keras
 
         return load_keras(self.path / _KERAS)
 
@@ -121,7 +121,7 @@ def write_bundle(
     -------
     Bundle
     """
-    from model.export import encoder_of, fingerprint_of, preprocessing_of, write_onnx
+    from model.networks.export import encoder_of, fingerprint_of, preprocessing_of, write_onnx
 
     encoder = encoder_of(autoencoder)
     preprocessing = preprocessing_of(autoencoder)

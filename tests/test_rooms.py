@@ -28,7 +28,7 @@ def imported(path: Path) -> set[str]:
 
 @pytest.mark.parametrize("room", ROOMS)
 def test_rooms_import_only_what_the_design_allows(room: str):
-    for path in (ROOT / room).glob("*.py"):
+    for path in (ROOT / room).rglob("*.py"):
         for name in imported(path):
             home = name.split(".")[0]
             if home in ROOMS and name != "cbir.errors":

@@ -123,8 +123,8 @@ def test_a_folder_does_not_slip_into_a_collection_of_the_same_name(home: Path, t
 @pytest.fixture
 def other_bundle(tmp_path: Path) -> Path:
     """The same network with other weights."""
-    from model.architecture import article_autoencoder
     from model.bundle import write_bundle
+    from model.networks.autoencoder import article_autoencoder
 
     return write_bundle(tmp_path / "other", article_autoencoder(42)).path
 

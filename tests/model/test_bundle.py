@@ -6,11 +6,11 @@ import keras
 import numpy as np
 import pytest
 
-from model.architecture import article_autoencoder
 from model.bundle import read_bundle, write_bundle
 from model.encoder import ModelError
-from model.export import encoder_of, fingerprint_of, load_keras, preprocessing_of
 from model.image import to_unit
+from model.networks.autoencoder import article_autoencoder
+from model.networks.export import encoder_of, fingerprint_of, load_keras, preprocessing_of
 
 
 def test_bundle_holds_a_runnable_encoder_and_what_it_was_trained_on(bundle: Path):
@@ -76,7 +76,7 @@ def test_a_bundle_is_whole_or_absent(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("model.export.write_onnx", interrupt)
+    monkeypatch.setattr("model.networks.export.write_onnx", interrupt)
     with pytest.raises(KeyboardInterrupt):
         write_bundle(tmp_path / "models" / "m", article_autoencoder(0))
     assert list((tmp_path / "models").iterdir()) == []

@@ -4,11 +4,11 @@ import keras
 import numpy as np
 import pytest
 
-from model.architecture import CODE_LAYER, article_autoencoder
-from model.faster import fast_twin, to_phases
 from model.image import to_unit
+from model.networks.autoencoder import CODE_LAYER, article_autoencoder
+from model.networks.faster import fast_twin, to_phases
+from model.networks.training import noisy_batches, train
 from model.recipe import Recipe
-from model.training import noisy_batches, train
 from tests.conftest import picture
 
 RECIPE = Recipe(epochs=3, batch_size=32, seed=5)

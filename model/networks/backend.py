@@ -45,7 +45,7 @@ def cores() -> int:
 
 
 def _one_thread_an_operation() -> None:
-    """Let TensorFlow run operations side by side, one thread each, as `model.faster` needs.
+    """Let TensorFlow run operations side by side, one thread each, as `model.networks.faster` needs.
 
     Possible only before its first operation; if somebody has used TensorFlow in
     this process already, their threads stay.

@@ -6,8 +6,8 @@ layer named `encoder` holds the code. Read it top to bottom.
 
 from typing import TYPE_CHECKING
 
-from model.backend import keras
 from model.image import Preprocessing
+from model.networks.backend import keras
 
 if TYPE_CHECKING:
     from keras import Model

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from model.image import to_unit
-from model.training import add_noise
+from model.networks.training import add_noise
 
 if TYPE_CHECKING:
     from keras import Model

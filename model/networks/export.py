@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cbir.errors import reason
-from model.architecture import CODE_LAYER
-from model.backend import keras
 from model.encoder import ModelError
 from model.image import Preprocessing
-from model.structure import structure
+from model.networks.autoencoder import CODE_LAYER
+from model.networks.backend import keras
+from model.networks.structure import structure
 
 if TYPE_CHECKING:
     from keras import Model

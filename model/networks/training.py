@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from model.backend import keras
-from model.faster import fast_twin, to_phases
 from model.image import to_unit
+from model.networks.backend import keras
+from model.networks.faster import fast_twin, to_phases
+from model.networks.structure import structure
 from model.progress import Progress, silent
 from model.recipe import History, Recipe
-from model.structure import structure
 from model.whole import write_whole
 
 if TYPE_CHECKING:
