@@ -43,10 +43,8 @@ def ingest(
     collection: str | None = None,
     model: str | Path | None = None,
     retrain: bool = False,
-    epochs: int = 20,
-    batch_size: int = 128,
-    noise: float = 0.5,
-    seed: int = 0,
+    encoder: str | None = None,
+    size: int | None = None,
     limit: int | None = None,
     index: bool | None = None,
     qdrant_url: str | None = None,
@@ -56,6 +54,7 @@ def ingest(
     replicas: int | None = None,
     data_dir: str | Path | None = None,
     progress: Progress = silent,
+    **options: Any,
 ) -> Report:
     """Fill a collection from a source, training an encoder if it has none.
 
@@ -69,8 +68,11 @@ def ingest(
         A model bundle, or a `.keras` or `.h5` file with a layer `encoder`.
     retrain : bool
         Train again and build the collection anew; the old one serves until then.
-    epochs, batch_size, noise, seed
-        For training; the article's by default. `noise` is a standard deviation.
+    encoder : str, optional
+        Which encoder to learn, a name of `cbir.encoders()`; by default the one that filled the collection,
+        and `autoencoder` for a new one.
+    size : int, optional
+        Height and width of the encoder's input; by default what suits the pictures.
     limit : int, optional
         The most images to take.
     index : bool, optional
@@ -87,6 +89,8 @@ def ingest(
     data_dir : str or Path, optional
         Where `mnist` and `fashion-mnist` lie.
     progress : callable
+    **options
+        The encoder's own, such as `epochs`, `batch_size`, `noise` (a standard deviation) and `seed`.
 
     Returns
     -------
@@ -100,13 +104,11 @@ def ingest(
     from collection.layout import Layout
     from ingest.catalogue import collection_name, open_source
     from ingest.job import run
-    from model.recipe import Recipe
+    from ingest.learn import Plan
+    from model.registry import DEFAULT, kind_of
 
-    for name, value in (("epochs", epochs), ("batch_size", batch_size), ("limit", 1 if limit is None else limit)):
-        if value < 1:
-            raise CbirError(f"{name} must be at least 1, not {value}")
-    if not 0 <= noise < float("inf") or seed < 0:
-        raise CbirError("noise and seed must not be negative")
+    if limit is not None and limit < 1:
+        raise CbirError(f"limit must be at least 1, not {limit}")
     if model is not None and retrain:
         raise CbirError("a model to use and training again exclude each other; name one of --model and --retrain")
     where = settings(data_dir, qdrant_url)
@@ -114,6 +116,8 @@ def ingest(
     opened = open_source(str(source), where.data, where.cache)
     name = collection_name(str(source)) if collection is None else collection
     with closing(homes.engine(where, layout)) as engine, disk_errors(where.home):
+        kind = kind_of(encoder or homes.kind(where, name, engine) or DEFAULT)
+        plan = Plan(kind, kind.recipe(**options), size)
         if collection is None and not retrain and name in engine.names():
             _check_source(name, opened.name, engine.metadata(name).sources)
         if not retrain:
@@ -123,9 +127,10 @@ def ingest(
             name,
             engine,
             where.models,
+            plan,
             model=Path(model) if model is not None else None,
             retrain=retrain,
-            recipe=Recipe(epochs=epochs, batch_size=batch_size, noise=noise, seed=seed),
+            insist=encoder is not None or size is not None,
             limit=limit,
             index=index,
             progress=progress,

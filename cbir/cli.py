@@ -57,10 +57,18 @@ def ingest(
         Path | None, typer.Option(help="Model bundle, or .keras / .h5 file with a layer 'encoder', to use.")
     ] = None,
     retrain: Annotated[bool, typer.Option("--retrain", help="Train again and build the collection anew.")] = False,
-    epochs: Annotated[int, typer.Option(min=1, help="Epochs to train.")] = 20,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images a training step.")] = 128,
-    noise: Annotated[float, typer.Option(min=0.0, help="Standard deviation of the noise, pixels in [0, 1].")] = 0.5,
-    seed: Seed = 0,
+    encoder: Annotated[
+        str | None, typer.Option(help="Encoder to learn (see: cbir encoders); autoencoder for a new collection.")
+    ] = None,
+    size: Annotated[
+        int | None, typer.Option(help="Height and width of the encoder's input; by default what suits the pictures.")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs to train.")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="Images a training step.")] = None,
+    noise: Annotated[
+        float | None, typer.Option(min=0.0, help="Standard deviation of the noise, pixels in [0, 1].")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the training.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="The most images to take.")] = None,
     index: Indexed = None,
     qdrant_url: Url = None,
@@ -70,22 +78,19 @@ def ingest(
     replicas: Replicas = None,
     data_dir: DataDir = None,
     json_: Json = False,
-    *,
-    context: typer.Context,
 ) -> None:
     """Train or load an encoder, encode every image, store the features in Qdrant."""
     from cbir.console import bars
 
+    options = {"epochs": epochs, "batch_size": batch_size, "noise": noise, "seed": seed}
     with bars() as progress:
         done = api.ingest(
             source,
             collection=collection,
             model=model,
             retrain=retrain,
-            epochs=epochs,
-            batch_size=batch_size,
-            noise=noise,
-            seed=seed,
+            encoder=encoder,
+            size=size,
             limit=limit,
             index=index,
             qdrant_url=qdrant_url,
@@ -95,9 +100,10 @@ def ingest(
             replicas=replicas,
             data_dir=data_dir,
             progress=progress,
+            **options,
         )
     if not done.trained and not retrain:
-        given = [n for n in ("epochs", "batch_size", "noise", "seed") if _was_given(context, n)]
+        given = [name for name, value in options.items() if value is not None]
         if given:
             note(f"{', '.join(given)} not used: there is a model; train again with --retrain")
     for _, reason in done.unreadable:
@@ -234,6 +240,16 @@ def info(qdrant_url: Url = None, json_: Json = False) -> None:
 
 @app.command()
 @guarded
+def encoders(json_: Json = False) -> None:
+    """List the encoders: what each is, and what it learns from."""
+    if json_:
+        _print_json(report.encoders_document())
+    else:
+        report.print_encoders()
+
+
+@app.command()
+@guarded
 def push(
     collection: Given = None,
     qdrant_url: Url = None,
@@ -334,11 +350,6 @@ def _named(collection: str | None, qdrant_url: str | None) -> str:
     name = api.default_collection(qdrant_url=qdrant_url)
     note(f"collection '{name}'")
     return name
-
-
-def _was_given(context: typer.Context, parameter: str) -> bool:
-    source = context.get_parameter_source(parameter)
-    return source is not None and source.name == "COMMANDLINE"
 
 
 def _labels(texts: list[str] | None) -> list[int | str] | None:

@@ -117,3 +117,14 @@ def model(where: Settings, name: str, metadata: Metadata) -> Bundle:
             "or give it to cbir ingest SOURCE --model PATH"
         )
     return read_bundle(place)
+
+
+def kind(where: Settings, name: str, engine: Engine) -> str | None:
+    """Name the kind of encoder that filled a collection; None if there is no such collection, or no telling."""
+    from model.bundle import read_bundle
+
+    if name not in engine.names():
+        return None
+    with suppress(CbirError):
+        return read_bundle(where.models / engine.metadata(name).model).kind
+    return None

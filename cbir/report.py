@@ -30,6 +30,7 @@ def ingest_document(report: Report) -> dict[str, Any]:
         "passed_over": report.passed_over,
         "model": {
             "path": str(report.model.path),
+            "encoder": report.model.kind,
             "trained": report.trained,
             "fingerprint": report.model.fingerprint,
         },
@@ -43,7 +44,7 @@ def print_ingest(report: Report) -> None:
 
     took = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in report.seconds.items() if seconds >= 0.05)
     line(f"model       {'trained' if report.trained else 'loaded'} {report.model.path}")
-    line(f"encoder     {report.model.fingerprint}, {report.model.dimension} values an image")
+    line(f"encoder     {report.model.kind} {report.model.fingerprint}, {report.model.dimension} values an image")
     line(
         f"collection  {report.collection}: {report.points:,} points; {report.ingested:,} ingested, "
         f"{report.unchanged:,} unchanged, {len(report.unreadable):,} skipped"
@@ -122,6 +123,27 @@ def snapshot_document(made: Snapshot) -> dict[str, Any]:
     return {**asdict(made), "path": str(made.path)}
 
 
+def encoders_document() -> list[dict[str, Any]]:
+    """Return the registry as JSON values."""
+    from model.registry import DEFAULT, ENCODERS
+
+    return [
+        {"name": k.name, "default": k.name == DEFAULT, "learns_from": k.learns_from, "line": k.line}
+        for k in ENCODERS.values()
+    ]
+
+
+def print_encoders() -> None:
+    """Print a table of the registry."""
+    from cbir.console import table
+
+    rows = [
+        (f"{e['name']} (default)" if e["default"] else e["name"], e["learns_from"], e["line"])
+        for e in encoders_document()
+    ]
+    table("", [("encoder", False), ("learns from", False), ("", False)], rows)
+
+
 def overview_document(seen: Overview) -> dict[str, Any]:
     """Return collections and models as JSON values; sizes are null while a collection is in use."""
     return {
@@ -166,11 +188,18 @@ def print_overview(seen: Overview) -> None:
                 line(f"{c.name}: {c.problem}")
     if seen.models:
         models = [
-            (b.name, b.fingerprint, b.dimension, b.card.get("trained_on") or "", (b.card.get("recipe") or {}))
+            (b.name, b.kind, b.fingerprint, b.dimension, b.card.get("trained_on") or "", (b.card.get("recipe") or {}))
             for b in seen.models
         ]
         table(
             "models",
-            [("name", False), ("encoder", False), ("values", True), ("trained on", False), ("epochs", True)],
+            [
+                ("name", False),
+                ("encoder", False),
+                ("fingerprint", False),
+                ("values", True),
+                ("trained on", False),
+                ("epochs", True),
+            ],
             [(*facts, recipe.get("epochs", "")) for *facts, recipe in models],
         )

@@ -20,12 +20,11 @@ import numpy as np
 
 from collection.indexing import build_index
 from collection.interface import Collection, CollectionError, Engine, Metadata, check_encoder, checked_name
-from ingest.learn import adopt_bundle, train_bundle
+from ingest.learn import Plan, adopt_bundle, train_bundle
 from ingest.source import Source, SourceError
 from ingest.store import Stored, store
 from model.bundle import Bundle, read_bundle
 from model.progress import Progress, silent
-from model.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -66,10 +65,11 @@ def run(
     name: str,
     engine: Engine,
     models: Path,
+    plan: Plan,
     *,
     model: Path | None = None,
     retrain: bool = False,
-    recipe: Recipe | None = None,
+    insist: bool = False,
     limit: int | None = None,
     index: bool | None = None,
     progress: Progress = silent,
@@ -84,12 +84,14 @@ def run(
     engine : Engine
     models : Path
         Folder of model bundles.
+    plan : Plan
+        The encoder to learn, where there is none yet.
     model : Path, optional
         Use this bundle, `.keras` or `.h5` file instead of training.
     retrain : bool
         Train again although there is a model, and build the collection anew with it.
-    recipe : Recipe, optional
-        For training; the article's by default.
+    insist : bool
+        Refuse a collection that was filled by another kind of encoder than the plan's.
     limit : int, optional
         The most items to take from the source.
     index : bool, optional
@@ -108,7 +110,7 @@ def run(
     with engine.writing(checked_name(name)):
         target = _target(engine, name, source, retrain)
         clock = time.perf_counter()
-        bundle, trained = _bundle(engine, target, source, models, model, recipe or Recipe(), limit, progress)
+        bundle, trained = _bundle(engine, target, source, models, plan, model, insist, limit, progress)
         train_seconds = time.perf_counter() - clock if trained else 0.0
         encoder = bundle.encoder()
         count = min(len(source), limit or len(source))
@@ -178,8 +180,9 @@ def _bundle(
     target: _Target,
     source: Source,
     models: Path,
+    plan: Plan,
     model: Path | None,
-    recipe: Recipe,
+    insist: bool,
     limit: int | None,
     progress: Progress,
 ) -> tuple[Bundle, bool]:
@@ -190,19 +193,32 @@ def _bundle(
     if existing is not None:
         bundle = read_bundle(models / existing.model)
         _check(name, existing, bundle.fingerprint, bundle.path)
+        if insist:
+            _check_plan(name, bundle, plan)
         return bundle, False
     in_use = _in_use(engine)
     # A model of this name that no collection uses: trained for this one before it was made.
     if not target.retrain and (models / name).is_dir() and name not in in_use:
-        return read_bundle(models / name), False
-    return train_bundle(
-        models, name, source, recipe, in_use=in_use, anew=target.retrain, limit=limit, progress=progress
-    )
+        left = read_bundle(models / name)
+        if not insist or left.kind == plan.kind.name:
+            return left, False
+    return train_bundle(models, name, source, plan, in_use=in_use, anew=target.retrain, limit=limit, progress=progress)
 
 
 def _check(name: str, existing: Metadata | None, fingerprint: str, path: Path) -> None:
     if existing is not None:
         check_encoder(name, existing, fingerprint, path)
+
+
+def _check_plan(name: str, bundle: Bundle, plan: Plan) -> None:
+    """Refuse another kind of encoder, or another input size, than the collection's."""
+    side = bundle.preprocessing.height
+    if bundle.kind != plan.kind.name or plan.size not in (None, side):
+        wanted = plan.kind.name if plan.size is None else f"{plan.kind.name} at {plan.size}x{plan.size}"
+        raise CollectionError(
+            f"collection '{name}' was filled by encoder '{bundle.kind}' at {side}x{side}, not {wanted}; "
+            "name another --collection, or build this one anew with --retrain"
+        )
 
 
 def _in_use(engine: Engine) -> set[str]:

@@ -5,37 +5,64 @@ trained just now. A bundle is never changed: training again makes another, and
 the collection that is filled with it says which it uses.
 """
 
+import hashlib
 import itertools
-from collections.abc import Callable, Collection, Iterable
+import json
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from ingest.read import read
 from ingest.source import Item, Source, SourceError
 from model.bundle import Bundle, copy_bundle, read_bundle, write_bundle
 from model.encoder import ModelError
-from model.image import Preprocessing
+from model.image import ImageError, Preprocessing, suited
+from model.method import Examples, Learned
 from model.progress import Progress, silent
-from model.recipe import Recipe
+from model.registry import Kind
 
 #: More images teach this network nothing more, and all are held in memory (78 MB at 28x28).
 TRAIN_AT_MOST = 100_000
 _WATCHED = 1_000
+#: Pictures opened to choose the encoder's input shape.
+_SAMPLED = 100
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which encoder to learn, and how.
+
+    Attributes
+    ----------
+    kind : Kind
+    recipe : Recipe of that kind
+    size : int or None
+        Height and width of the encoder's input; what suits the source if None.
+    """
+
+    kind: Kind
+    recipe: Any
+    size: int | None = None
 
 
 def train_bundle(
     models: Path,
     name: str,
     source: Source,
-    recipe: Recipe,
+    plan: Plan,
     *,
     in_use: Collection[str] = (),
     anew: bool = False,
     limit: int | None = None,
     progress: Progress = silent,
 ) -> tuple[Bundle, bool]:
-    """Train the article's autoencoder on a source.
+    """Learn an encoder from a source.
 
     Parameters
     ----------
@@ -43,7 +70,8 @@ def train_bundle(
         Folder of bundles; the new one takes the first free of `name`, `name-2`, ...
     name : str
     source : Source
-    recipe : Recipe
+        Its labels are read for an encoder that learns from labels, and for no other.
+    plan : Plan
     in_use : collection of str
         Bundles that collections use.
     anew : bool
@@ -63,37 +91,40 @@ def train_bundle(
     Raises
     ------
     SourceError
-        Not one picture of the source can be read.
+        Not one picture of the source can be read, or it has no labels to learn from.
     KeyboardInterrupt
         After Ctrl-C; the same call goes on after the last whole epoch.
     """
-    from model.networks.autoencoder import INPUT, article_autoencoder
-    from model.networks.training import train, training_identity
-
     count = min(len(source), limit or len(source), TRAIN_AT_MOST)
-    images = _pixels(itertools.islice(source.items(), count), INPUT, count, progress)
+    preprocessing = suited(_sample(source), plan.size)
+    items, images = _pixels(itertools.islice(source.items(), count), preprocessing, count, progress)
     if not len(images):
         raise SourceError(f"not one of the {count} pictures of {source.name} can be read")
-    progress("train", 0, None, "loading Keras")  # seconds in which nothing else is told
-    autoencoder = article_autoencoder(recipe.seed)
-    identity = training_identity(autoencoder, images, recipe)
+    labels = _classes(items, source.name, plan.kind) if plan.kind.learns_from == "labels" else None
+    described = plan.kind.describe(plan.recipe)
+    identity = _identity(described, preprocessing, images, labels)
     for left in bundles(models):
         ours = (left.name == name or left.name.rpartition("-")[0] == name) and left.name not in in_use
         if (ours or not anew) and left.card.get("training") == identity and _runs(left):
             return left, False
-    held_out = _pixels(source.queries()[:_WATCHED], INPUT, None, silent)
+    _, held_out = _pixels(source.queries()[:_WATCHED], preprocessing, None, silent)
     models.mkdir(parents=True, exist_ok=True)
     checkpoint = models / f".{name}.training.npz"
-    history = train(autoencoder, images, recipe, held_out=held_out, checkpoint=checkpoint, progress=progress)
+    clock = time.perf_counter()
+    learned = plan.kind.method.learn(
+        Examples(images, labels, held_out), plan.recipe, checkpoint=checkpoint, progress=progress
+    )
+    seconds = time.perf_counter() - clock
     progress("export", 0, None)
     bundle = write_bundle(
         free_place(models, name),
-        autoencoder,
+        learned,
+        preprocessing,
+        described=described,
         trained_on=source.name,
         training=identity,
         images=len(images),
-        recipe=recipe,
-        history=history,
+        seconds=seconds,
     )
     checkpoint.unlink(missing_ok=True)
     progress("export", 1, 1)
@@ -130,7 +161,8 @@ def adopt_bundle(models: Path, name: str, path: Path, check: Callable[[str], Non
     model = load_keras(path)
     fingerprint = fingerprint_of(encoder_of(model), preprocessing_of(model))
     check(fingerprint)
-    return _known(models, fingerprint) or write_bundle(free_place(models, name), model)
+    known = _known(models, fingerprint)
+    return known or write_bundle(free_place(models, name), Learned(network=model), preprocessing_of(model))
 
 
 def bundles(models: Path) -> list[Bundle]:
@@ -166,11 +198,49 @@ def _runs(bundle: Bundle) -> bool:
     return True
 
 
-def _pixels(items: Iterable[Item], preprocessing: Preprocessing, count: int | None, progress: Progress) -> np.ndarray:
+def _sample(source: Source) -> list[Image.Image]:
+    """Open some pictures of a source, from all over it."""
+    step = max(1, len(source) // _SAMPLED)
+    opened = []
+    for item in itertools.islice(source.items(), 0, None, step):
+        with suppress(ImageError):
+            opened.append(item.open())
+    return opened
+
+
+def _pixels(
+    items: Iterable[Item], preprocessing: Preprocessing, count: int | None, progress: Progress
+) -> tuple[list[Item], np.ndarray]:
+    """Return the items that can be read, and their pixels (n, h, w, c) uint8."""
+    readable: list[Item] = []
     stacks = [np.empty((0, *preprocessing.shape), np.uint8)]
     done = 0
     for batch in read(items, preprocessing):
+        readable += batch.items
         stacks.append(batch.pixels)
         done += len(batch.items) + len(batch.unreadable)
         progress("read", done, count)
-    return np.concatenate(stacks)
+    return readable, np.concatenate(stacks)
+
+
+def _classes(items: Sequence[Item], source: str, kind: Kind) -> np.ndarray:
+    """Number the items' labels, (n,) int64."""
+    labels = [str(item.label) for item in items if item.label is not None]
+    if len(labels) < len(items) or len(set(labels)) < 2:
+        raise SourceError(
+            f"encoder '{kind.name}' learns from labels, which {source} has not: put the pictures into one folder "
+            "per class, or name another encoder (cbir encoders)"
+        )
+    return np.unique(labels, return_inverse=True)[1].astype(np.int64)
+
+
+def _identity(
+    described: Mapping[str, Any], preprocessing: Preprocessing, images: np.ndarray, labels: np.ndarray | None
+) -> str:
+    """Hash encoder, recipe, images and labels: what was learned is the same if these are; 64 hexadecimal digits."""
+    facts = [described, preprocessing.describe(), images.shape]
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+    digest.update(np.ascontiguousarray(images).data)
+    if labels is not None:
+        digest.update(labels.tobytes())
+    return digest.hexdigest()

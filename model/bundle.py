@@ -1,8 +1,9 @@
 """A model on disk: a folder that is either whole or absent.
 
-`autoencoder.keras` (to train on, denoise, share), `encoder.onnx` (to run) and
-`model.json` (what it was trained on and how). Written to a temporary folder
-beside its place and renamed into it.
+What runs (`encoder.onnx` of a network, `encoder.npz` of a classical encoder),
+a network itself as Keras keeps it (`autoencoder.keras`: to train on, denoise,
+share) and `model.json` (what it is, what it was trained on and how). Written to
+a temporary folder beside its place and renamed into it.
 """
 
 import hashlib
@@ -14,15 +15,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from model.encoder import Encoder, ModelError
+from model.graph import graph
 from model.image import Preprocessing
-from model.recipe import History, Recipe
+from model.method import Learned, Run
+from model.registry import kind_of
 from model.whole import whole_folder
 
 if TYPE_CHECKING:
     from keras import Model
 
-_KERAS, _ONNX, _CARD = "autoencoder.keras", "encoder.onnx", "model.json"
+_KERAS, _ONNX, _ARRAYS, _CARD = "autoencoder.keras", "encoder.onnx", "encoder.npz", "model.json"
+#: What a bundle of a version before the registry was, and a Keras file from elsewhere is taken for.
+_ADOPTED = "autoencoder"
 
 
 @dataclass(frozen=True)
@@ -32,6 +39,8 @@ class Bundle:
     Attributes
     ----------
     path : Path
+    kind : str
+        The encoder's name in the registry.
     fingerprint : str
     dimension : int
         Values in a feature.
@@ -41,6 +50,7 @@ class Bundle:
     """
 
     path: Path
+    kind: str
     fingerprint: str
     dimension: int
     preprocessing: Preprocessing
@@ -52,23 +62,40 @@ class Bundle:
         return self.path.name
 
     def encoder(self, *, threads: int = 0) -> Encoder:
-        """Load the encoder; see `Encoder` for `threads`.
+        """Load the encoder; a network's graph runs on so many `threads` (0: every core).
 
         Raises
         ------
         ModelError
-            If the graph is missing or is not the one this bundle was written with.
+            If its file is missing or is not the one this bundle was written with.
         """
-        onnx = self.path / _ONNX
-        if not onnx.is_file() or _sha256(onnx) != self.card.get("encoder_sha256"):
-            raise ModelError(f"{onnx} is missing or was changed; restore the bundle or train again with --retrain")
-        return Encoder(onnx, self.preprocessing, self.fingerprint, threads=threads)
+        file = self.path / self.card.get("runs", _ONNX)
+        if not file.is_file() or _sha256(file) != self.card.get("encoder_sha256"):
+            raise ModelError(f"{file} is missing or was changed; restore the bundle or train again with --retrain")
+        run = graph(file, threads=threads) if file.suffix == ".onnx" else self._classical(file)
+        return Encoder(run, self.preprocessing, self.fingerprint, self.dimension)
 
     def autoencoder(self) -> "Model":
-        """Load the Keras model (imports Keras and its backend)."""
+        """Load the Keras model (imports Keras and its backend).
+
+        Raises
+        ------
+        ModelError
+            If this encoder has no decoder, or the file cannot be read.
+        """
+        if not self.card.get("denoises", True):
+            raise ModelError(
+                f"encoder '{self.kind}' cannot denoise: it has no decoder; "
+                "use a collection made with --encoder autoencoder"
+            )
         from model.networks.export import load_keras
 
         return load_keras(self.path / _KERAS)
+
+    def _classical(self, file: Path) -> Run:
+        with file.open("rb") as content, np.load(content, allow_pickle=False) as stored:
+            arrays = dict(stored)
+        return kind_of(self.kind).method.run(arrays)
 
 
 def read_bundle(path: Path) -> Bundle:
@@ -84,6 +111,7 @@ def read_bundle(path: Path) -> Bundle:
         height, width, channels = card["input_shape"]
         return Bundle(
             path=path,
+            kind=str(card.get("encoder", _ADOPTED)),
             fingerprint=str(card["fingerprint"]),
             dimension=int(card["dimension"]),
             preprocessing=Preprocessing(height, width, channels),
@@ -99,50 +127,51 @@ def read_bundle(path: Path) -> Bundle:
 
 def write_bundle(
     path: Path,
-    autoencoder: "Model",
+    learned: Learned,
+    preprocessing: Preprocessing,
     *,
+    described: Mapping[str, Any] | None = None,
     trained_on: str | None = None,
     training: str | None = None,
-    recipe: Recipe | None = None,
-    history: History | None = None,
     images: int | None = None,
+    seconds: float | None = None,
 ) -> Bundle:
-    """Export a Keras model and write its bundle; `path` must not exist.
+    """Write a bundle of what was learned; `path` must not exist.
 
     Parameters
     ----------
     path : Path
-    autoencoder : keras.Model
-        With a layer named `encoder`.
-    trained_on, training, recipe, history, images
+    learned : Learned
+    preprocessing : Preprocessing
+    described : Mapping, optional
+        `encoder`, `revision` and `recipe`, from `Kind.describe`; by default an autoencoder from elsewhere.
+    trained_on, training, images, seconds
         What the card tells of the training; None for a model from elsewhere.
 
     Returns
     -------
     Bundle
     """
-    from model.networks.export import encoder_of, fingerprint_of, preprocessing_of, write_onnx
-
-    encoder = encoder_of(autoencoder)
-    preprocessing = preprocessing_of(autoencoder)
+    described = described or {"encoder": _ADOPTED, "recipe": None}
     with whole_folder(path) as folder:
-        autoencoder.save(folder / _KERAS)
-        write_onnx(encoder, folder / _ONNX)
+        if learned.network is not None:
+            written = _network(folder, learned.network, preprocessing)
+        else:
+            written = _arrays(folder, learned, preprocessing, described)
         card = {
             "format": 1,
-            "architecture": autoencoder.name,
-            "fingerprint": fingerprint_of(encoder, preprocessing),
+            **described,
+            **written,
+            "fingerprint": _fingerprint(learned, preprocessing, described),
             "input_shape": list(preprocessing.shape),
             "preprocessing": preprocessing.describe(),
-            "dimension": int(encoder.output_shape[1]),
-            "parameters": int(autoencoder.count_params()),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "trained_on": trained_on,
             "training": training,
             "images": images,
-            "recipe": asdict(recipe) if recipe else None,
-            "history": asdict(history) if history else None,
-            "encoder_sha256": _sha256(folder / _ONNX),
+            "seconds": None if seconds is None else round(seconds, 1),
+            "history": asdict(learned.history) if learned.history else None,
+            "encoder_sha256": _sha256(folder / written["runs"]),
         }
         (folder / _CARD).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
     return read_bundle(path)
@@ -151,10 +180,52 @@ def write_bundle(
 def copy_bundle(bundle: Bundle, path: Path) -> Bundle:
     """Copy a bundle to a place that does not exist yet, all or nothing."""
     with whole_folder(path) as folder:
-        for name in (_KERAS, _ONNX, _CARD):
+        for name in (_KERAS, _ONNX, _ARRAYS, _CARD):
             if (bundle.path / name).exists():
                 shutil.copyfile(bundle.path / name, folder / name)
     return read_bundle(path)
+
+
+def _network(folder: Path, network: "Model", preprocessing: Preprocessing) -> dict[str, Any]:
+    from model.networks.export import encoder_of, write_onnx
+
+    encoder = encoder_of(network)
+    network.save(folder / _KERAS)
+    write_onnx(encoder, folder / _ONNX)
+    return {
+        "runs": _ONNX,
+        "architecture": network.name,
+        "dimension": int(encoder.output_shape[1]),
+        "parameters": int(network.count_params()),
+        "denoises": tuple(network.output_shape[1:]) == preprocessing.shape,
+    }
+
+
+def _arrays(
+    folder: Path, learned: Learned, preprocessing: Preprocessing, described: Mapping[str, Any]
+) -> dict[str, Any]:
+    arrays = dict(learned.arrays or {})
+    np.savez(folder / _ARRAYS, allow_pickle=False, **arrays)
+    sample = kind_of(described["encoder"]).method.run(arrays)(np.zeros((1, *preprocessing.shape), np.float32))
+    return {
+        "runs": _ARRAYS,
+        "dimension": int(sample.shape[1]),
+        "parameters": sum(array.size for array in arrays.values()),
+        "denoises": False,
+    }
+
+
+def _fingerprint(learned: Learned, preprocessing: Preprocessing, described: Mapping[str, Any]) -> str:
+    """Hash what decides the features; 16 hexadecimal digits."""
+    if learned.network is not None:
+        from model.networks.export import encoder_of, fingerprint_of
+
+        return fingerprint_of(encoder_of(learned.network), preprocessing)
+    facts = [described["encoder"], described["revision"], preprocessing.describe()]
+    digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+    for name, array in sorted((learned.arrays or {}).items()):
+        digest.update(f"{name} {array.dtype.str} {array.shape}".encode() + np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()[:16]
 
 
 def _sha256(path: Path) -> str:

@@ -1,17 +1,17 @@
-"""Images in, features out, by onnxruntime alone.
+"""Images in, features out: the one verb of every encoder, network or not.
 
-In: a model bundle's `encoder.onnx`. Out: `encode(images) -> (n, d) float32`.
-No TensorFlow here: this is what a search loads.
+In: pixels. Out: `encode(images) -> (n, d) float32`, checked. No TensorFlow
+here: this is what a search loads.
 """
 
-from pathlib import Path
+from collections.abc import Callable
 
 import numpy as np
 
-from cbir.errors import CbirError, reason
+from cbir.errors import CbirError
 from model.image import Preprocessing, to_unit
 
-#: Images a run of the graph: the activations of 256 small images stay in cache.
+#: Images a run: the activations of 256 small images stay in cache.
 _BLOCK = 256
 
 
@@ -24,35 +24,23 @@ class Encoder:
 
     Parameters
     ----------
-    onnx : Path
-        Graph from (n, h, w, c) float32 in [0, 1] to (n, d) float32.
+    run : callable
+        From (n, h, w, c) float32 in [0, 1] to (n, d) float32.
     preprocessing : Preprocessing
-        Makes pictures into the graph's input.
+        Makes pictures into the encoder's input.
     fingerprint : str
         Identifies weights and preprocessing; kept by every collection filled from here.
-    threads : int
-        Threads for onnxruntime; 0 uses every core, 1 starts fastest (one query).
-
-    Raises
-    ------
-    ModelError
-        If the graph cannot be loaded.
+    dimension : int
+        Values in a feature, d.
     """
 
-    def __init__(self, onnx: Path, preprocessing: Preprocessing, fingerprint: str, *, threads: int = 0) -> None:
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.log_severity_level = 3
-        try:
-            self._session = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # noqa: BLE001 - onnxruntime's exceptions share no base class
-            raise ModelError(f"{onnx} cannot be loaded: {reason(error)}") from None
-        self._input = self._session.get_inputs()[0].name
+    def __init__(
+        self, run: Callable[[np.ndarray], np.ndarray], preprocessing: Preprocessing, fingerprint: str, dimension: int
+    ) -> None:
+        self._run = run
         self.preprocessing = preprocessing
         self.fingerprint = fingerprint
-        self.dimension = int(self._session.get_outputs()[0].shape[1])
+        self.dimension = dimension
 
     def encode(self, images: np.ndarray) -> np.ndarray:
         """Turn pixels into features.
@@ -77,8 +65,14 @@ class Encoder:
         features = np.empty((len(images), self.dimension), np.float32)
         for start in range(0, len(images), _BLOCK):
             block = images[start : start + _BLOCK]
-            block = to_unit(block) if block.dtype == np.uint8 else block.astype(np.float32, copy=False)
-            features[start : start + _BLOCK] = self._session.run(None, {self._input: block})[0]
+            block = to_unit(block) if block.dtype == np.uint8 else _finite(block.astype(np.float32, copy=False))
+            features[start : start + _BLOCK] = self._run(block)
         if not np.isfinite(features).all():
-            raise ModelError("the encoder gave NaN or infinite features; check the images and the model")
+            raise ModelError("the encoder gave NaN or infinite features; check the model")
         return features
+
+
+def _finite(pixels: np.ndarray) -> np.ndarray:
+    if not np.isfinite(pixels).all():
+        raise ModelError("the images hold NaN or infinite values")
+    return pixels

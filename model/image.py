@@ -6,6 +6,7 @@ fingerprint, so a query is always treated as the database was.
 """
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -146,6 +147,43 @@ class Preprocessing:
         canvas = Image.new(small.mode, (self.width, self.height), background if self.channels == 3 else background[0])
         canvas.paste(small, ((self.width - size[0]) // 2, (self.height - size[1]) // 2))
         return canvas
+
+
+#: A square encoder input's side: what networks can halve, and what two cores can train.
+SIDES = range(16, 257, 16)
+
+
+def suited(pictures: Sequence[Image.Image], side: int | None = None) -> Preprocessing:
+    """Choose the encoder input that suits a sample of pictures.
+
+    Grey if all are grey, else colour. Small pictures (half of them at most 48
+    pixels long): 28x28 in grey, the article's, and 32x32 in colour. Others: 64x64.
+
+    Parameters
+    ----------
+    pictures : sequence of PIL.Image.Image
+    side : int, optional
+        Height and width to use instead: 28, or one of `SIDES`.
+
+    Raises
+    ------
+    ImageError
+        A side that cannot be.
+    """
+    if side is not None and side != 28 and side not in SIDES:
+        raise ImageError(f"size must be 28, or a multiple of 16 from {SIDES[0]} to {SIDES[-1]}, not {side}")
+    grey = all(_is_grey(picture) for picture in pictures)
+    small = not pictures or float(np.median([max(picture.size) for picture in pictures])) <= 48
+    side = side or ((28 if grey else 32) if small else 64)
+    return Preprocessing(height=side, width=side, channels=1 if grey else 3)
+
+
+def _is_grey(picture: Image.Image) -> bool:
+    if picture.mode in _GREY_MODES:
+        return True
+    channels = np.asarray(_in_mode(picture, "RGB").resize((16, 16)), dtype=np.int16)
+    # JPEG moves the channels of a grey picture by a step or two.
+    return bool(np.ptp(channels, axis=2).max() <= 4)
 
 
 def to_unit(pixels: np.ndarray) -> np.ndarray:

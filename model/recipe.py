@@ -1,6 +1,9 @@
 """What decides a training run, and what it left behind: plain values for the model's card."""
 
+import math
 from dataclasses import dataclass
+
+from model.encoder import ModelError
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,10 @@ class Recipe:
     noise: float = 0.5
     seed: int = 0
 
+    def __post_init__(self) -> None:
+        at_least(1, epochs=self.epochs, batch_size=self.batch_size)
+        at_least(0, noise=self.noise, seed=self.seed)
+
 
 @dataclass(frozen=True)
 class History:
@@ -28,3 +35,15 @@ class History:
 
     loss: tuple[float, ...] = ()
     validation: tuple[float, ...] = ()
+
+
+def at_least(smallest: float, **options: float) -> None:
+    """Refuse options below a smallest value, or not finite.
+
+    Raises
+    ------
+    ModelError
+    """
+    for name, value in options.items():
+        if not smallest <= value < math.inf:
+            raise ModelError(f"{name} must be at least {smallest}, not {value}")

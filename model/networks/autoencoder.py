@@ -1,20 +1,41 @@
-"""The article's convolutional denoising autoencoder, layer by layer.
+"""Convolutional denoising autoencoders, layer by layer.
 
-In: nothing but a seed. Out: a Keras model from 28x28 grey to 28x28 grey whose
-layer named `encoder` holds the code. Read it top to bottom.
+In: an input shape and a seed. Out: a Keras model from pictures to the same
+pictures, whose layer named `encoder` holds the code. For 28x28 grey it is the
+article's, as is; for other sizes and for colour one of the same idea.
 """
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from model.image import Preprocessing
+from model.method import Examples, Learned
 from model.networks.backend import keras
+from model.networks.training import train
+from model.progress import Progress, silent
+from model.recipe import Recipe
 
 if TYPE_CHECKING:
     from keras import Model
     from keras.layers import Layer
 
+__all__ = ["INPUT", "REVISION", "Recipe", "article_autoencoder", "learn", "picture_autoencoder"]
+
 INPUT = Preprocessing(height=28, width=28, channels=1)
-CODE_LAYER = "encoder"
+REVISION = 1
+
+
+def learn(
+    examples: Examples, recipe: Recipe, *, checkpoint: Path | None = None, progress: Progress = silent
+) -> Learned:
+    """Train an autoencoder of the examples' shape by the article's recipe."""
+    progress("train", 0, None, "loading Keras")  # seconds in which nothing else is told
+    shape = examples.shape
+    autoencoder = article_autoencoder(recipe.seed) if shape == INPUT.shape else picture_autoencoder(shape, recipe.seed)
+    history = train(
+        autoencoder, examples.images, recipe, held_out=examples.held_out, checkpoint=checkpoint, progress=progress
+    )
+    return Learned(network=autoencoder, history=history)
 
 
 def article_autoencoder(seed: int) -> "Model":
@@ -44,7 +65,7 @@ def article_autoencoder(seed: int) -> "Model":
     x = conv(8)(x)
     x = layers.MaxPooling2D(2, padding="same")(x)  # 7 x 7 x 8
     x = conv(8)(x)
-    x = layers.MaxPooling2D(2, padding="same", name=CODE_LAYER)(x)  # 4 x 4 x 8
+    x = layers.MaxPooling2D(2, padding="same", name="encoder")(x)  # 4 x 4 x 8
     x = conv(8)(x)
     x = layers.UpSampling2D(2)(x)  # 8 x 8 x 8
     x = conv(8)(x)
@@ -53,3 +74,41 @@ def article_autoencoder(seed: int) -> "Model":
     x = layers.UpSampling2D(2)(x)  # 28 x 28 x 16
     restored = conv(1, activation="sigmoid")(x)  # 28 x 28 x 1
     return keras().Model(pixels, restored, name="article_autoencoder")
+
+
+def picture_autoencoder(shape: tuple[int, int, int], seed: int) -> "Model":
+    """Build the untrained network for other sizes and for colour: the article's idea, wider.
+
+    Halved while 4 pixels or more are left, then up to 16 values for each: 256
+    for squares of 32 or 64 pixels.
+
+    Parameters
+    ----------
+    shape : (height, width, channels)
+        Height and width are equal, and even.
+    seed : int
+
+    Returns
+    -------
+    keras.Model
+        (n, h, w, c) in [0, 1] to the same.
+    """
+    layers = keras().layers
+    seeds = iter(range(seed * 100, seed * 100 + 100))
+
+    def conv(filters: int, activation: str = "relu") -> "Layer":
+        weights = keras().initializers.GlorotUniform(seed=next(seeds))
+        return layers.Conv2D(filters, 3, activation=activation, padding="same", kernel_initializer=weights)
+
+    halvings, side = 0, min(shape[:2])
+    while side % 2 == 0 and side >= 8:
+        halvings, side = halvings + 1, side // 2
+    values = max(2, min(16, 400 // side**2))
+    pixels = x = keras().Input(shape)
+    for _ in range(halvings - 1):
+        x = layers.MaxPooling2D(2)(conv(32)(x))
+    x = layers.MaxPooling2D(2, name="encoder")(conv(values)(x))  # 32x32: 4 x 4 x 16
+    for _ in range(halvings):
+        x = layers.UpSampling2D(2)(conv(32)(x))
+    restored = conv(shape[2], activation="sigmoid")(x)
+    return keras().Model(pixels, restored, name="picture_autoencoder")

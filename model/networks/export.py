@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING
 from cbir.errors import reason
 from model.encoder import ModelError
 from model.image import Preprocessing
-from model.networks.autoencoder import CODE_LAYER
 from model.networks.backend import keras
 from model.networks.structure import structure
 
 if TYPE_CHECKING:
     from keras import Model
+
+#: Name of the layer whose output, flattened, is the feature.
+CODE_LAYER = "encoder"
 
 
 def load_keras(path: Path) -> "Model":

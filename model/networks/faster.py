@@ -35,14 +35,14 @@ def fast_twin(autoencoder: "Model", towers: int | None = None) -> "Model":
     Parameters
     ----------
     autoencoder : keras.Model
-        Ends in UpSampling2D(2), Conv2D(1, 3, padding="same", activation="sigmoid").
+        Ends in UpSampling2D(2), Conv2D(c, 3, padding="same", activation="sigmoid").
     towers : int, optional
         Slices of each batch computed side by side; one a core by default.
 
     Returns
     -------
     keras.Model
-        (n, h, w, 1) pixels to (n, h/2, w/2, 4) logits: the phases of the
+        (n, h, w, c) pixels to (n, h/2, w/2, 4c) logits: the phases of the
         restored image (see `to_phases`).
     """
     k = keras()
@@ -56,9 +56,9 @@ def fast_twin(autoencoder: "Model", towers: int | None = None) -> "Model":
 
 
 def to_phases(images: np.ndarray) -> np.ndarray:
-    """Rearrange (n, h, w, 1) into (n, h/2, w/2, 4): pixel (2i+a, 2j+b) goes to (i, j, 2a+b)."""
-    n, h, w, _ = images.shape
-    return images.reshape(n, h // 2, 2, w // 2, 2).transpose(0, 1, 3, 2, 4).reshape(n, h // 2, w // 2, 4)
+    """Rearrange (n, h, w, c) into (n, h/2, w/2, 4c): channel d of pixel (2i+a, 2j+b) goes to (i, j, (2a+b)c + d)."""
+    n, h, w, c = images.shape
+    return images.reshape(n, h // 2, 2, w // 2, 2, c).transpose(0, 1, 3, 2, 4, 5).reshape(n, h // 2, w // 2, 4 * c)
 
 
 def _phase_matrix() -> np.ndarray:
@@ -80,10 +80,10 @@ def _PhaseConv2D(convolution: Any) -> Any:  # noqa: N802 - builds a layer class,
             self.convolution = convolution
 
         def call(self, small: Any) -> Any:
-            kernel = self.convolution.kernel  # (3, 3, c, 1)
+            kernel = self.convolution.kernel  # (3, 3, c, d)
             kernels = ops.einsum("aik,bjl,klcd->ijcabd", lands, lands, kernel)
-            kernels = ops.reshape(kernels, (3, 3, kernel.shape[2], 4))
-            return ops.conv(small, kernels, padding="same") + self.convolution.bias
+            kernels = ops.reshape(kernels, (3, 3, kernel.shape[2], 4 * kernel.shape[3]))
+            return ops.conv(small, kernels, padding="same") + ops.tile(self.convolution.bias, 4)
 
     return PhaseConv2D()
 

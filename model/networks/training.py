@@ -72,7 +72,7 @@ def train(
         loss=keras().losses.BinaryCrossentropy(from_logits=True),
     )
     twin.optimizer.build(twin.trainable_variables)
-    identity = training_identity(autoencoder, images, recipe)
+    identity = _identity(autoencoder, images, recipe)
     history = _restore(checkpoint, twin, identity)
     steps = -(-len(images) // recipe.batch_size)
     for epoch in range(len(history.loss), recipe.epochs):
@@ -112,8 +112,8 @@ def _validation_loss(twin: "Model", held_out: np.ndarray, recipe: Recipe) -> flo
     return float(twin.evaluate(noisy, to_phases(clean), batch_size=recipe.batch_size, verbose=0))
 
 
-def training_identity(autoencoder: "Model", images: np.ndarray, recipe: Recipe) -> str:
-    """Hash network, images and recipe: a training run is the same if these are; 64 hexadecimal digits."""
+def _identity(autoencoder: "Model", images: np.ndarray, recipe: Recipe) -> str:
+    """Hash network, images and recipe: a checkpoint is of this training if these are the same."""
     described = [structure(autoencoder), asdict(recipe), images.shape]
     digest = hashlib.sha256(json.dumps(described, sort_keys=True, default=str).encode())
     digest.update(np.ascontiguousarray(images).data)

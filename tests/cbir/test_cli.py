@@ -46,7 +46,7 @@ def test_ingest_document(home: Path, pictures: Path, bundle: Path):
         "ingested": 6,
         "skipped": 1,
     }
-    assert document["model"].keys() == {"path", "trained", "fingerprint"}
+    assert document["model"].keys() == {"path", "encoder", "trained", "fingerprint"}
     assert document["model"]["trained"] is False
     assert document["seconds"].keys() == {"train", "encode", "upsert", "index"}
     assert document["unreadable"][0]["uri"].endswith("bad.png")

@@ -124,9 +124,10 @@ def test_a_folder_does_not_slip_into_a_collection_of_the_same_name(home: Path, t
 def other_bundle(tmp_path: Path) -> Path:
     """The same network with other weights."""
     from model.bundle import write_bundle
-    from model.networks.autoencoder import article_autoencoder
+    from model.method import Learned
+    from model.networks.autoencoder import INPUT, article_autoencoder
 
-    return write_bundle(tmp_path / "other", article_autoencoder(42)).path
+    return write_bundle(tmp_path / "other", Learned(network=article_autoencoder(42)), INPUT).path
 
 
 def test_another_encoder_is_refused_naming_both(home: Path, pictures: Path, bundle: Path, other_bundle: Path):

@@ -9,7 +9,8 @@ import pytest
 from model.bundle import read_bundle, write_bundle
 from model.encoder import ModelError
 from model.image import to_unit
-from model.networks.autoencoder import article_autoencoder
+from model.method import Learned
+from model.networks.autoencoder import INPUT, article_autoencoder
 from model.networks.export import encoder_of, fingerprint_of, load_keras, preprocessing_of
 
 
@@ -78,7 +79,7 @@ def test_a_bundle_is_whole_or_absent(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr("model.networks.export.write_onnx", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        write_bundle(tmp_path / "models" / "m", article_autoencoder(0))
+        write_bundle(tmp_path / "models" / "m", Learned(network=article_autoencoder(0)), INPUT)
     assert list((tmp_path / "models").iterdir()) == []
 
 

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from model.image import to_unit
-from model.networks.autoencoder import CODE_LAYER, article_autoencoder
+from model.networks.autoencoder import article_autoencoder
+from model.networks.export import CODE_LAYER
 from model.networks.faster import fast_twin, to_phases
 from model.networks.training import noisy_batches, train
 from model.recipe import Recipe

@@ -1,0 +1,96 @@
+"""What every encoder's module offers, so that all are learned, kept and run alike.
+
+A module in `classical/` or `networks/` has a `Recipe` (a frozen dataclass: what
+decides its training besides the images), a `REVISION` (raised when the same
+recipe comes to mean another encoder) and `learn`; a classical one has `run` too,
+where a network's ONNX graph runs by itself.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from model.progress import Progress, silent
+from model.recipe import History
+
+if TYPE_CHECKING:
+    from keras import Model
+
+#: From float32 pixels (n, h, w, c) in [0, 1] to float32 features (n, d).
+Run = Callable[[np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What an encoder is learned from.
+
+    Attributes
+    ----------
+    images : ndarray of uint8, shape (n, h, w, c)
+    labels : ndarray of int64, shape (n,), or None
+        Numbers of classes; only for an encoder that learns from labels.
+    held_out : ndarray of uint8, shape (m, h, w, c), or None
+        Only watched: decides nothing.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray | None = None
+    held_out: np.ndarray | None = None
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """The shape of an image, (height, width, channels)."""
+        height, width, channels = self.images.shape[1:]
+        return height, width, channels
+
+
+@dataclass(frozen=True)
+class Learned:
+    """What learning leaves: a network, or the arrays of a classical encoder.
+
+    Attributes
+    ----------
+    network : keras.Model or None
+        (n, h, w, c) in [0, 1]; its layer `encoder`, flattened, is the feature.
+    arrays : dict of str to ndarray, or None
+        What `run` needs.
+    history : History or None
+    """
+
+    network: "Model | None" = None
+    arrays: Mapping[str, np.ndarray] | None = None
+    history: History | None = None
+
+
+class Method(Protocol):
+    """An encoder's module."""
+
+    REVISION: int
+
+    @property
+    def Recipe(self) -> type[Any]:  # noqa: N802 - a class
+        """Frozen dataclass whose fields are the encoder's options."""
+        ...
+
+    def learn(
+        self, examples: Examples, recipe: Any, *, checkpoint: Path | None = None, progress: Progress = silent
+    ) -> Learned:
+        """Learn the encoder.
+
+        Parameters
+        ----------
+        examples : Examples
+        recipe : Recipe
+        checkpoint : Path, optional
+            Where a long training keeps what it has, so that the same call goes on. The caller deletes it.
+        progress : Progress
+            Stage `train`.
+        """
+        ...
+
+    def run(self, arrays: Mapping[str, np.ndarray]) -> Run:
+        """Return the function that encodes with what was learned (classical encoders)."""
+        ...

@@ -1,0 +1,87 @@
+"""The encoders that cbir has, by name: a line of description each, and the module that has its verbs.
+
+A module is imported when its encoder is first used: some bring libraries that
+take a while to load.
+"""
+
+import importlib
+from dataclasses import asdict, dataclass, fields
+from typing import Any, cast
+
+from model.encoder import ModelError
+from model.method import Method
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One encoder of the registry.
+
+    Attributes
+    ----------
+    name : str
+    line : str
+        What it is, in a line.
+    module : str
+        Has the verbs of `model.method.Method`.
+    learns_from : str
+        `nothing`, `images` or `labels`.
+    """
+
+    name: str
+    line: str
+    module: str
+    learns_from: str = "images"
+
+    @property
+    def method(self) -> Method:
+        """The encoder's module."""
+        return cast("Method", importlib.import_module(self.module))
+
+    def recipe(self, **options: Any) -> Any:
+        """Make the encoder's recipe from those options that are not None.
+
+        Raises
+        ------
+        ModelError
+            For an option that this encoder does not have.
+        """
+        made = self.method.Recipe
+        known = [field.name for field in fields(made)]
+        given = {name: value for name, value in options.items() if value is not None}
+        for name in given:
+            if name not in known:
+                has = ", ".join(f"--{option.replace('_', '-')}" for option in known) or "none"
+                raise ModelError(f"encoder '{self.name}' has no option --{name.replace('_', '-')} (its options: {has})")
+        return made(**given)
+
+    def describe(self, recipe: Any) -> dict[str, Any]:
+        """What decides the encoder besides the images, as JSON values."""
+        return {"encoder": self.name, "revision": self.method.REVISION, "recipe": asdict(recipe)}
+
+
+ENCODERS = {
+    kind.name: kind
+    for kind in (
+        Kind(
+            "autoencoder",
+            "Convolutional denoising autoencoder: the article's on 28x28 grey, its like on other sizes and colour.",
+            "model.networks.autoencoder",
+        ),
+        Kind("pixels", "The picture itself, flattened: the floor.", "model.classical.pixels", learns_from="nothing"),
+    )
+}
+#: Used where none is named.
+DEFAULT = "autoencoder"
+
+
+def kind_of(name: str) -> Kind:
+    """Return the encoder of that name.
+
+    Raises
+    ------
+    ModelError
+        If there is none.
+    """
+    if name not in ENCODERS:
+        raise ModelError(f"there is no encoder '{name}'; there are {', '.join(ENCODERS)} (see: cbir encoders)")
+    return ENCODERS[name]
