@@ -6,23 +6,20 @@ it once. Anew costs no second copy of the database in memory, cannot be
 memorised, and scores the same (see benchmarks/article.py).
 """
 
-import hashlib
-import io
-import json
+import functools
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from model.image import to_unit
 from model.networks.backend import keras
+from model.networks.checkpoint import identity
+from model.networks.epochs import run_epochs
 from model.networks.faster import fast_twin, to_phases
-from model.networks.structure import structure
 from model.progress import Progress, silent
 from model.recipe import History, Recipe
-from model.whole import write_whole
 
 if TYPE_CHECKING:
     from keras import Model
@@ -65,30 +62,30 @@ def train(
     -------
     History
     """
-    batches = batches or noisy_batches
+    draw = batches or noisy_batches
     twin = fast_twin(autoencoder)
     twin.compile(
         optimizer=keras().optimizers.Adadelta(LEARNING_RATE),
         loss=keras().losses.BinaryCrossentropy(from_logits=True),
     )
-    twin.optimizer.build(twin.trainable_variables)
-    identity = _identity(autoencoder, images, recipe)
-    history = _restore(checkpoint, twin, identity)
-    steps = -(-len(images) // recipe.batch_size)
-    for epoch in range(len(history.loss), recipe.epochs):
-        total = loss = 0.0
-        for step, (noisy, clean) in enumerate(batches(images, recipe, epoch)):
-            total += float(twin.train_on_batch(noisy, to_phases(clean)))
-            loss = total / (step + 1)
-            note = f"epoch {epoch + 1}/{recipe.epochs}, loss {loss:.4f}"
-            progress("train", epoch * steps + step + 1, recipe.epochs * steps, note)
-        validation = history.validation
-        if held_out is not None and len(held_out):
-            validation = (*validation, _validation_loss(twin, held_out, recipe))
-        history = History((*history.loss, loss), validation)
-        if checkpoint is not None:
-            _save(checkpoint, twin, identity, history)
-    return history
+
+    def phased(epoch: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for noisy, clean in draw(images, recipe, epoch):
+            yield noisy, to_phases(clean)
+
+    watch = None
+    if held_out is not None and len(held_out):
+        watch = functools.partial(_validation_loss, twin, held_out, recipe)
+    return run_epochs(
+        twin,
+        phased,
+        recipe.epochs,
+        -(-len(images) // recipe.batch_size),
+        identity=identity(autoencoder, recipe, images),
+        watch=watch,
+        checkpoint=checkpoint,
+        progress=progress,
+    )
 
 
 def add_noise(pixels: np.ndarray, noise: float, generator: np.random.Generator) -> np.ndarray:
@@ -110,38 +107,3 @@ def _validation_loss(twin: "Model", held_out: np.ndarray, recipe: Recipe) -> flo
     clean = to_unit(held_out)
     noisy = add_noise(clean, recipe.noise, np.random.default_rng(recipe.seed))
     return float(twin.evaluate(noisy, to_phases(clean), batch_size=recipe.batch_size, verbose=0))
-
-
-def _identity(autoencoder: "Model", images: np.ndarray, recipe: Recipe) -> str:
-    """Hash network, images and recipe: a checkpoint is of this training if these are the same."""
-    described = [structure(autoencoder), asdict(recipe), images.shape]
-    digest = hashlib.sha256(json.dumps(described, sort_keys=True, default=str).encode())
-    digest.update(np.ascontiguousarray(images).data)
-    return digest.hexdigest()
-
-
-def _save(path: Path, twin: "Model", identity: str, history: History) -> None:
-    state: dict[str, Any] = {f"weight_{i}": w for i, w in enumerate(twin.get_weights())}
-    state |= {f"optimizer_{i}": np.asarray(v) for i, v in enumerate(twin.optimizer.variables)}
-    content = io.BytesIO()
-    np.savez(content, identity=identity, loss=history.loss, validation=history.validation, **state)
-    write_whole(path, content.getbuffer())
-
-
-def _restore(path: Path | None, twin: "Model", identity: str) -> History:
-    if path is None or not path.exists():
-        return History()
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as state:
-            if str(state["identity"]) != identity:
-                return History()
-            # All is read before anything is assigned: half a checkpoint must change nothing.
-            weights = [state[f"weight_{i}"] for i in range(len(twin.weights))]
-            moments = [state[f"optimizer_{i}"] for i in range(len(twin.optimizer.variables))]
-            history = History(tuple(state["loss"].tolist()), tuple(state["validation"].tolist()))
-    except Exception:  # noqa: BLE001 - a damaged archive can raise nearly anything
-        return History()  # a checkpoint is only a convenience: start over
-    twin.set_weights(weights)
-    for variable, value in zip(twin.optimizer.variables, moments, strict=True):
-        variable.assign(value)
-    return history

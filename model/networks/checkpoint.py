@@ -1,0 +1,84 @@
+"""A long training's state on disk, so that the same call goes on after its last whole epoch.
+
+In: a place, what the training is, the variables that change in it. Out: a file
+written whole after each epoch, and read at the start if it is of this training.
+"""
+
+import hashlib
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from model.networks.structure import structure
+from model.recipe import History
+from model.whole import write_whole
+
+if TYPE_CHECKING:
+    from keras import Model
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Where a training keeps its state.
+
+    Attributes
+    ----------
+    path : Path or None
+        Nothing is kept or restored if None. The caller deletes the file.
+    identity : str
+        From `identity`; a file of another training is ignored.
+    variables : sequence of keras.Variable
+        Weights and the optimizer's, in the same order each time; the optimizer must be built.
+    """
+
+    path: Path | None
+    identity: str
+    variables: Sequence[Any]
+
+    def save(self, history: History) -> None:
+        """Write the variables and the losses so far, whole or not at all."""
+        if self.path is None:
+            return
+        state: dict[str, Any] = {f"variable_{i}": np.asarray(variable) for i, variable in enumerate(self.variables)}
+        content = io.BytesIO()
+        np.savez(content, identity=self.identity, loss=history.loss, validation=history.validation, **state)
+        write_whole(self.path, content.getbuffer())
+
+    def restore(self) -> History:
+        """Set the variables to what was kept, and return its losses: none, if nothing was kept of this training."""
+        if self.path is None or not self.path.exists():
+            return History()
+        try:
+            with self.path.open("rb") as file, np.load(file, allow_pickle=False) as state:
+                if str(state["identity"]) != self.identity:
+                    return History()
+                # All is read before anything is assigned: half a checkpoint must change nothing.
+                values = [state[f"variable_{i}"] for i in range(len(self.variables))]
+                history = History(tuple(state["loss"].tolist()), tuple(state["validation"].tolist()))
+        except Exception:  # noqa: BLE001 - a damaged archive can raise nearly anything
+            return History()  # a checkpoint is only a convenience: start over
+        for variable, value in zip(self.variables, values, strict=True):
+            variable.assign(value)
+        return history
+
+
+def identity(network: "Model", recipe: Any, *arrays: np.ndarray) -> str:
+    """Hash what decides a training; 64 hexadecimal digits.
+
+    Parameters
+    ----------
+    network : keras.Model
+    recipe : dataclass
+    *arrays : ndarray
+        Images, labels: whatever is learned from.
+    """
+    described = [structure(network), asdict(recipe), [array.shape for array in arrays]]
+    digest = hashlib.sha256(json.dumps(described, sort_keys=True, default=str).encode())
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()

@@ -1,0 +1,71 @@
+"""The loop of every training: batches, steps, epochs; resumable after any epoch.
+
+In: a compiled network, batches by epoch. Out: the network, trained, and its
+loss history.
+"""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from model.networks.checkpoint import Checkpoint
+from model.progress import Progress, silent
+from model.recipe import History
+
+if TYPE_CHECKING:
+    from keras import Model
+
+#: From the number of an epoch to its (input, wanted output) batches.
+Batches = Callable[[int], Iterable[tuple[np.ndarray, np.ndarray]]]
+
+
+def run_epochs(
+    network: "Model",
+    batches: Batches,
+    epochs: int,
+    steps: int,
+    *,
+    identity: str,
+    watch: Callable[[], float] | None = None,
+    checkpoint: Path | None = None,
+    progress: Progress = silent,
+) -> History:
+    """Train a network in place.
+
+    Parameters
+    ----------
+    network : keras.Model
+        Compiled, without metrics.
+    batches : callable
+    epochs, steps : int
+        Epochs in all, and batches in each.
+    identity : str
+        From `model.networks.checkpoint.identity`.
+    watch : callable, optional
+        Gives the loss on images not trained on, after each epoch; it decides nothing.
+    checkpoint : Path, optional
+        Written whole after each epoch and read at the start, so that the same
+        call goes on where an interrupted one stopped. The caller deletes it.
+    progress : Progress
+        Stage `train`.
+
+    Returns
+    -------
+    History
+    """
+    network.optimizer.build(network.trainable_variables)
+    kept = Checkpoint(checkpoint, identity, [*network.weights, *network.optimizer.variables])
+    history = kept.restore()
+    for epoch in range(len(history.loss), epochs):
+        total = loss = 0.0
+        for step, (given, wanted) in enumerate(batches(epoch)):
+            total += float(network.train_on_batch(given, wanted))
+            loss = total / (step + 1)
+            note = f"epoch {epoch + 1}/{epochs}, loss {loss:.4f}"
+            progress("train", epoch * steps + step + 1, epochs * steps, note)
+        validation = history.validation if watch is None else (*history.validation, watch())
+        history = History((*history.loss, loss), validation)
+        kept.save(history)
+    return history
