@@ -67,6 +67,11 @@ ENCODERS = {
             "Convolutional denoising autoencoder: the article's on 28x28 grey, its like on other sizes and colour.",
             "model.networks.autoencoder",
         ),
+        Kind(
+            "contrastive",
+            "Denoising encoder that learns what stays the same: views, neighbours, diffusion; no labels.",
+            "model.networks.contrastive",
+        ),
         Kind("pixels", "The picture itself, flattened: the floor.", "model.classical.pixels", learns_from="nothing"),
     )
 }

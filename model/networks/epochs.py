@@ -6,7 +6,7 @@ loss history.
 
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from keras import Model
 
 #: From the number of an epoch to its (input, wanted output) batches.
-Batches = Callable[[int], Iterable[tuple[np.ndarray, np.ndarray]]]
+Batches = Callable[[int], Iterable[tuple[np.ndarray, Any]]]
 
 
 def run_epochs(

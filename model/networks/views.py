@@ -1,0 +1,125 @@
+"""Random views of pictures: what an encoder is to see as the same.
+
+In: pixels and the ranges to draw from. Out: the same pictures turned, scaled,
+sheared, shifted, bent, and noisy; colour pictures also mirrored and in other
+light. Nothing here knows what a picture shows.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+#: Control points along each side of the elastic distortion's grid.
+_GRID = 5
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """How far views go.
+
+    Attributes
+    ----------
+    rotation : float
+        Degrees to either side.
+    scale : (float, float)
+        Smallest and largest factor.
+    shear : float
+        To either side, as the tangent.
+    shift : float
+        To either side, as a share of the picture's side.
+    elastic : float
+        Standard deviation of the bending, as a share of the side.
+    noise : float
+        Largest standard deviation of the Gaussian noise, pixels in [0, 1]; half of the views have none.
+    light : float
+        Largest change of brightness, contrast and colour, as a share; 0 for none.
+    mirror : bool
+        Mirror half of the views, left to right.
+    """
+
+    rotation: float
+    scale: tuple[float, float]
+    shear: float
+    shift: float
+    elastic: float
+    noise: float
+    light: float = 0.0
+    mirror: bool = False
+
+
+def views(images: np.ndarray, ranges: Ranges, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Draw one view of each picture.
+
+    Parameters
+    ----------
+    images : ndarray of uint8, shape (n, h, w, c)
+    ranges : Ranges
+    generator : numpy.random.Generator
+
+    Returns
+    -------
+    noisy, clean : ndarray of float32, each (n, h, w, c), in [0, 1]
+        The same view with its noise and without.
+    """
+    import cv2
+
+    count, height, width, channels = images.shape
+    x, y = _maps(count, height, width, ranges, generator)
+    # What a turned or shrunken picture leaves free continues its border; photographs are mirrored there.
+    border = cv2.BORDER_REPLICATE if channels == 1 else cv2.BORDER_REFLECT_101
+    clean = np.empty(images.shape, np.float32)
+    for image, view, map_x, map_y in zip(images, clean, x, y, strict=True):
+        view[:] = cv2.remap(image, map_x, map_y, cv2.INTER_LINEAR, borderMode=border).reshape(view.shape)
+    clean /= 255
+    if ranges.light:
+        clean = _lit(clean, ranges.light, generator)
+    deviation = generator.uniform(0, ranges.noise, (count, 1, 1, 1)) * (generator.random((count, 1, 1, 1)) < 0.5)
+    noisy = clean + deviation.astype(np.float32) * generator.standard_normal(clean.shape, dtype=np.float32)
+    return np.clip(noisy, 0, 1, out=noisy), clean
+
+
+def _maps(
+    count: int, height: int, width: int, ranges: Ranges, generator: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return where each pixel of each view comes from, two (n, h, w) float32."""
+    import cv2
+
+    side = max(height, width)
+    angle = np.deg2rad(generator.uniform(-ranges.rotation, ranges.rotation, count))
+    low, high = np.log(ranges.scale)
+    scale = np.exp(generator.uniform(low, high, count))
+    stretch = np.exp(generator.uniform(-0.15, 0.15, count))
+    mirror = np.where(generator.random(count) < 0.5, -1, 1) if ranges.mirror else np.ones(count)
+    cosine, sine = np.cos(angle), np.sin(angle)
+    turn = np.array([[cosine, -sine], [sine, cosine]]).transpose(2, 0, 1)
+    stretched = np.zeros((count, 2, 2))
+    stretched[:, 0, 0] = mirror / (scale * stretch)
+    stretched[:, 1, 1] = stretch / scale
+    stretched[:, 0, 1] = generator.uniform(-ranges.shear, ranges.shear, count)
+    rows, columns = np.mgrid[:height, :width].astype(np.float32)
+    grid = np.stack([columns.ravel() - (width - 1) / 2, rows.ravel() - (height - 1) / 2])
+    maps = ((turn @ stretched).astype(np.float32) @ grid).reshape(count, 2, height, width)
+    moved = generator.uniform(-ranges.shift, ranges.shift, (count, 2, 1, 1)) * side
+    maps += np.array([(width - 1) / 2, (height - 1) / 2]).reshape(1, 2, 1, 1) + moved
+    if ranges.elastic:
+        bends = generator.normal(0, ranges.elastic * side, (count, 2, _GRID, _GRID)).astype(np.float32)
+        control = np.eye(_GRID, dtype=np.float32)
+        down = cv2.resize(control, (_GRID, height), interpolation=cv2.INTER_CUBIC)  # (h, grid)
+        across = cv2.resize(control, (_GRID, width), interpolation=cv2.INTER_CUBIC)
+        maps += down @ bends @ across.T
+    maps = maps.astype(np.float32, copy=False)
+    return maps[:, 0], maps[:, 1]
+
+
+def _lit(images: np.ndarray, light: float, generator: np.random.Generator) -> np.ndarray:
+    """Change brightness, contrast, saturation and the balance of colours; one view in five loses its colour."""
+
+    def factor(*shape: int) -> np.ndarray:
+        return generator.uniform(1 - light, 1 + light, (len(images), *shape)).astype(np.float32)
+
+    grey = images.mean(axis=3, keepdims=True)
+    saturation = factor(1, 1, 1) * (generator.random((len(images), 1, 1, 1)) >= 0.2)
+    lit = (grey + (images - grey) * saturation.astype(np.float32)) * factor(1, 1, 1)
+    mean = lit.mean(axis=(1, 2, 3), keepdims=True)
+    lit = (mean + (lit - mean) * factor(1, 1, 1)) * (1 + (factor(1, 1, images.shape[3]) - 1) / 2)
+    return np.clip(lit, 0, 1, out=lit)

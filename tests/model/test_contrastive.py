@@ -1,0 +1,84 @@
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from model.encoder import ModelError
+from model.image import to_unit
+from model.method import Examples, Learned
+from model.networks.contrastive import Recipe, _info_nce, _unlike, contrastive_network, learn
+from tests.conftest import picture
+
+RECIPE = Recipe(epochs=4, batch_size=16, seed=3)
+
+
+def images(count: int) -> np.ndarray:
+    return np.stack([np.asarray(picture(seed))[..., None] for seed in range(count)])
+
+
+def features(network: keras.Model, pixels: np.ndarray) -> np.ndarray:
+    encoder = keras.Model(network.input, network.get_layer("encoder").output)
+    return np.asarray(encoder(to_unit(pixels)))
+
+
+@pytest.fixture(scope="module")
+def learned() -> Learned:
+    return learn(Examples(images(200)), RECIPE)
+
+
+@pytest.mark.parametrize("shape", [(28, 28, 1), (32, 32, 3), (48, 48, 1), (64, 64, 3), (112, 112, 3)])
+def test_pictures_of_any_size_come_out_as_they_went_in(shape: tuple[int, int, int]):
+    network = contrastive_network(shape, 0)
+    assert network.output_shape == (None, *shape)
+    assert network.get_layer("encoder").output.shape[1] <= 128
+
+
+def test_learning_learns(learned: Learned):
+    loss = learned.history.loss
+    assert len(loss) == RECIPE.epochs
+    assert loss[1] < loss[0]
+
+
+def test_features_have_norm_one(learned: Learned):
+    np.testing.assert_allclose(np.linalg.norm(features(learned.network, images(20)), axis=1), 1, atol=1e-5)
+
+
+def test_an_interrupted_training_goes_on_as_it_began(tmp_path: Path, learned: Learned):
+    def interrupt(stage: str, done: int, total: int | None, note: str = "") -> None:
+        if note.startswith("epoch 3"):
+            raise KeyboardInterrupt
+
+    checkpoint = tmp_path / "checkpoint.npz"
+    with pytest.raises(KeyboardInterrupt):
+        learn(Examples(images(200)), RECIPE, checkpoint=checkpoint, progress=interrupt)
+    notes: list[str] = []
+    resumed = learn(
+        Examples(images(200)), RECIPE, checkpoint=checkpoint, progress=lambda *told: notes.append(str(told[-1]))
+    )
+    assert next(note for note in notes if note.startswith("epoch")).startswith("epoch 3")
+    assert resumed.history.loss[:2] == learned.history.loss[:2]
+    assert len(resumed.history.loss) == RECIPE.epochs
+
+
+def test_info_nce_is_least_when_each_finds_its_other():
+    views = np.eye(8, dtype=np.float32)
+    right = float(_info_nce(np.concatenate([views, views])))
+    wrong = float(_info_nce(np.concatenate([views, views[::-1]])))
+    assert right < 0.1 < wrong
+
+
+def test_a_rotated_embedding_is_the_same_lesson_and_zeros_are_none():
+    generator = np.random.default_rng(0)
+    wanted = generator.normal(size=(9, 4)).astype(np.float32)
+    wanted /= np.linalg.norm(wanted, axis=1, keepdims=True)
+    turned = wanted @ np.linalg.qr(generator.normal(size=(4, 4)))[0].astype(np.float32)
+    assert float(_unlike(turned, wanted)) == pytest.approx(0, abs=1e-9)
+    assert float(_unlike(turned[::-1].copy(), wanted)) > 0.01
+    assert float(_unlike(turned, np.zeros_like(wanted))) == 0
+
+
+@pytest.mark.parametrize("wrong", [{"epochs": -1}, {"batch_size": 0}, {"noise": -1.0}, {"rotation": float("nan")}])
+def test_recipes_that_make_no_sense_are_refused(wrong: dict[str, float]):
+    with pytest.raises(ModelError):
+        Recipe(**wrong)  # type: ignore[arg-type]
