@@ -35,8 +35,8 @@ from model.progress import Progress, silent
 from model.recipe import at_least
 
 REVISION = 1
-#: The shorter side that smaller pictures are enlarged to, pixels between patches, and their diameters as SIFT counts.
-_SIDE, _STEP, _DIAMETERS = 64, 8, (8.0,)
+#: The side that smaller pictures are enlarged to; patches in a row and in a column.
+_SIDE, _ROW = 64, 8
 #: Images and descriptors that words and components are learned from.
 _IMAGES, _DESCRIPTORS = 4_000, 100_000
 _BLOCK = 256
@@ -125,19 +125,15 @@ def _describe(images: np.ndarray) -> np.ndarray:
     """Describe the patches of pictures (n, h, w, c) in [0, 1]: RootSIFT, (n, p, 128) float32, 0 where all is even."""
     import cv2
 
-    height, width = images.shape[1:3]
-    scale = max(1.0, _SIDE / min(height, width))
-    size = (round(width * scale), round(height * scale))
-    patches = [
-        cv2.KeyPoint(x, y, diameter, 0)
-        for diameter in _DIAMETERS
-        for y in np.arange(_STEP / 2, size[1], _STEP)
-        for x in np.arange(_STEP / 2, size[0], _STEP)
-    ]
+    side = max(_SIDE, *images.shape[1:3])
+    step = side / _ROW
+    # A descriptor reaches over six times its patch's diameter.
+    places = (np.arange(_ROW) + 0.5) * step
+    patches = [cv2.KeyPoint(x, y, step, 0) for y in places for x in places]
 
     def sift(image: np.ndarray) -> np.ndarray:
         grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if image.shape[-1] == 3 else image
-        return cv2.SIFT_create().compute(cv2.resize(grey, size, interpolation=cv2.INTER_CUBIC), patches)[1]
+        return cv2.SIFT_create().compute(cv2.resize(grey, (side, side), interpolation=cv2.INTER_CUBIC), patches)[1]
 
     with ThreadPoolExecutor() as pool:
         descriptors = np.stack(list(pool.map(sift, to_bytes(images))))
