@@ -191,6 +191,11 @@ def to_unit(pixels: np.ndarray) -> np.ndarray:
     return pixels.astype(np.float32) / np.float32(255)
 
 
+def to_bytes(pixels: np.ndarray) -> np.ndarray:
+    """Turn floats of any shape into the nearest uint8; what is outside of [0, 1] is clipped."""
+    return np.rint(np.clip(pixels, 0, 1) * 255).astype(np.uint8)
+
+
 def border(pixels: np.ndarray) -> np.ndarray:
     """Return the outermost ring of (h, w, c) pixels as (n, c)."""
     top_bottom = pixels[[0, -1]].reshape(-1, pixels.shape[-1])

@@ -73,6 +73,24 @@ ENCODERS = {
             "model.networks.contrastive",
         ),
         Kind("pixels", "The picture itself, flattened: the floor.", "model.classical.pixels", learns_from="nothing"),
+        Kind("pca", "Principal components of the pixels: the floor, in fewer values.", "model.classical.pca"),
+        Kind(
+            "color-histogram",
+            "How much of which colour (hue, saturation, value) or grey, wherever it is.",
+            "model.classical.histogram",
+            learns_from="nothing",
+        ),
+        Kind(
+            "hog",
+            "Histograms of oriented gradients: which way the edges run in each part.",
+            "model.classical.hog",
+            learns_from="nothing",
+        ),
+        Kind(
+            "sift",
+            "SIFT descriptors on a grid, as VLAD; in the place of SURF, which is patented and not in OpenCV's builds.",
+            "model.classical.sift",
+        ),
     )
 }
 #: Used where none is named.

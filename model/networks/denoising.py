@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from model.image import to_unit
+from model.image import to_bytes, to_unit
 from model.networks.training import add_noise
 
 if TYPE_CHECKING:
@@ -34,8 +34,4 @@ def denoise(
     """
     noisy = add_noise(to_unit(images), noise, np.random.default_rng(seed))
     denoised = np.asarray(autoencoder.predict(noisy, verbose=0))
-    return _to_bytes(noisy), _to_bytes(denoised)
-
-
-def _to_bytes(pixels: np.ndarray) -> np.ndarray:
-    return np.rint(np.clip(pixels, 0, 1) * 255).astype(np.uint8)
+    return to_bytes(noisy), to_bytes(denoised)

@@ -1,0 +1,86 @@
+"""Principal components of the pixels: the floor again, in fewer values.
+
+In: pixels in [0, 1]. Out: their place along the directions in which the
+source's images differ most, closest to the picture first. Not whitened: the
+distances approximate those of the pixels.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from model.encoder import ModelError
+from model.image import to_unit
+from model.method import Examples, Learned, Run
+from model.progress import Progress, silent
+from model.recipe import at_least
+
+REVISION = 1
+#: Pixel values learned from (float32: 256 MB); the components hardly change by more.
+_VALUES = 64_000_000
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What decides the components, besides the images.
+
+    Parameters
+    ----------
+    values : int
+        Components kept, 128 by default; at most as many as the images span.
+    seed : int
+        Seeds the choice among too many images and the randomised solver.
+    """
+
+    values: int = 128
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        at_least(1, values=self.values)
+        at_least(0, seed=self.seed)
+
+
+def learn(
+    examples: Examples,
+    recipe: Recipe,
+    *,
+    checkpoint: Path | None = None,  # noqa: ARG001 - takes seconds
+    progress: Progress = silent,
+) -> Learned:
+    """Find the components by scikit-learn's PCA.
+
+    Raises
+    ------
+    ModelError
+        For a single image.
+    """
+    from sklearn.decomposition import PCA
+
+    images = examples.images
+    if len(images) < 2:
+        raise ModelError("encoder 'pca' learns how images differ: give it 2 or more, or use --encoder pixels")
+    progress("train", 0, None)
+    most = max(2, _VALUES // images[0].size)
+    if len(images) > most:
+        images = images[np.sort(np.random.default_rng(recipe.seed).choice(len(images), most, replace=False))]
+    pixels = to_unit(images).reshape(len(images), -1)
+    # n images span n - 1 directions around their mean.
+    values = min(recipe.values, len(pixels) - 1, pixels.shape[1])
+    with np.errstate(invalid="ignore"):  # shares of no variance at all, if all images are the same
+        found = PCA(values, copy=False, random_state=recipe.seed).fit(pixels)
+    progress("train", 1, 1)
+    return Learned(arrays={"mean": found.mean_, "components": found.components_})
+
+
+def run(arrays: Mapping[str, np.ndarray]) -> Run:
+    """Return the function from (n, h, w, c) to (n, values).
+
+    Parameters
+    ----------
+    arrays : mapping
+        `mean` (h * w * c,) and `components` (values, h * w * c), both float32.
+    """
+    mean, components = arrays["mean"], arrays["components"]
+    return lambda images: (images.reshape(len(images), -1) - mean) @ components.T

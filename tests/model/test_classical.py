@@ -1,0 +1,159 @@
+"""Every classical encoder, kept as a bundle and run from it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from model.bundle import Bundle, read_bundle, write_bundle
+from model.encoder import Encoder, ModelError
+from model.image import Preprocessing, to_unit
+from model.method import Examples
+from model.registry import ENCODERS, kind_of
+
+NAMES = [name for name, kind in ENCODERS.items() if kind.module.startswith("model.classical.")]
+SHAPES = [(28, 28, 1), (32, 32, 3), (64, 64, 3)]
+#: Small enough to be learned in a moment.
+OPTIONS = {"sift": {"words": 4, "values": 24}, "pca": {"values": 16}}
+
+Known = Callable[[str, tuple[int, int, int]], Bundle]
+
+
+def images(shape: tuple[int, int, int], count: int = 40) -> np.ndarray:
+    """Blurred noise, brighter or darker, with edges of every direction."""
+    generator = np.random.default_rng(7)
+    coarse = generator.integers(0, 256, (count, 4, 4, shape[2])).astype(np.uint8)
+    return coarse.repeat(shape[0] // 4, axis=1).repeat(shape[1] // 4, axis=2)
+
+
+def learned_bundle(path: Path, name: str, pixels: np.ndarray, **options: int) -> Bundle:
+    kind = kind_of(name)
+    recipe = kind.recipe(**{**OPTIONS.get(name, {}), **options})
+    learned = kind.method.learn(Examples(pixels), recipe)
+    return write_bundle(path, learned, Preprocessing(*pixels.shape[1:]), described=kind.describe(recipe))
+
+
+@pytest.fixture(scope="module")
+def known(tmp_path_factory: pytest.TempPathFactory) -> Known:
+    """A bundle of each encoder and shape, learned when first asked for."""
+    folder, made = tmp_path_factory.mktemp("classical"), {}
+
+    def bundle(name: str, shape: tuple[int, int, int]) -> Bundle:
+        if (name, shape) not in made:
+            made[name, shape] = learned_bundle(folder / f"{name}-{shape[0]}", name, images(shape))
+        return made[name, shape]
+
+    return bundle
+
+
+@pytest.fixture(params=NAMES)
+def name(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.fixture(params=SHAPES, ids=lambda shape: f"{shape[0]}x{shape[2]}")
+def shape(request: pytest.FixtureRequest) -> tuple[int, int, int]:
+    return request.param
+
+
+def test_a_bundle_gives_what_was_learned(known: Known, name: str, shape: tuple[int, int, int]):
+    kind, bundle = kind_of(name), known(name, shape)
+    learned = kind.method.learn(Examples(images(shape)), kind.recipe(**OPTIONS.get(name, {})))
+    assert learned.arrays is not None
+    features = read_bundle(bundle.path).encoder().encode(images(shape))
+    assert features.dtype == np.float32
+    assert features.shape == (40, bundle.dimension)
+    np.testing.assert_allclose(features, kind.method.run(learned.arrays)(to_unit(images(shape))), atol=1e-4)
+    assert len(np.unique(features, axis=0)) == 40
+
+
+def test_an_image_has_the_same_feature_in_any_company(known: Known, name: str, shape: tuple[int, int, int]):
+    encoder, pixels = known(name, shape).encoder(), images(shape)
+    together = encoder.encode(pixels)
+    alone = np.concatenate([encoder.encode(pixels[i : i + 1]) for i in range(5)])
+    np.testing.assert_allclose(alone, together[:5], atol=1e-4)
+    np.testing.assert_allclose(encoder.encode(pixels[::-1])[::-1], together, atol=1e-4)
+
+
+def test_any_image_has_a_finite_feature(known: Known, name: str, shape: tuple[int, int, int]):
+    encoder: Encoder = known(name, shape).encoder()
+    wild = arrays.arrays(np.uint8, shape, elements=st.integers(0, 255), fill=st.integers(0, 255))
+    even = st.integers(0, 255).map(lambda value: np.full(shape, value, np.uint8))
+
+    @settings(max_examples=15, deadline=None)
+    @given(st.one_of(wild, even))
+    def finite(image: np.ndarray) -> None:
+        assert np.isfinite(encoder.encode(image[None])).all()
+
+    finite()
+
+
+def test_one_seed_makes_one_encoder(tmp_path: Path, known: Known, name: str):
+    again = learned_bundle(tmp_path / "again", name, images(SHAPES[0]))
+    assert again.fingerprint == known(name, SHAPES[0]).fingerprint
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+@pytest.mark.parametrize("alike", [False, True])
+def test_few_images_are_enough_or_refused(tmp_path: Path, name: str, count: int, alike: bool):
+    pixels = images(SHAPES[1], count)
+    pixels[:] = pixels[:1] if alike else pixels
+    if count == 1 and kind_of(name).learns_from == "images":
+        with pytest.raises(ModelError, match="2 or more"):
+            learned_bundle(tmp_path / "few", name, pixels)
+    else:
+        features = learned_bundle(tmp_path / "few", name, pixels).encoder().encode(images(SHAPES[1]))
+        assert np.isfinite(features).all()
+
+
+def test_pca_keeps_the_distances_of_pixels(tmp_path: Path):
+    pixels = images(SHAPES[0], 12)
+    features = learned_bundle(tmp_path / "pca", "pca", pixels, values=128).encoder().encode(pixels)
+    assert features.shape == (12, 11)  # 12 images span no more
+    flat = to_unit(pixels).reshape(12, -1)
+
+    def distances(rows: np.ndarray) -> np.ndarray:
+        return np.linalg.norm(rows[:, None] - rows, axis=-1)
+
+    np.testing.assert_allclose(distances(features), distances(flat), atol=1e-4)
+
+
+def test_pca_and_sift_learn_from_a_bounded_sample(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("model.classical.pca._VALUES", 28 * 28 * 10)
+    monkeypatch.setattr("model.classical.sift._IMAGES", 10)
+    monkeypatch.setattr("model.classical.sift._DESCRIPTORS", 50)
+    for name in ("pca", "sift"):
+        learned = kind_of(name).method.learn(Examples(images(SHAPES[0])), kind_of(name).recipe(values=30))
+        assert learned.arrays is not None
+        assert len(learned.arrays["components"]) == 9
+
+
+def test_a_histogram_tells_colours_apart_and_not_places(known: Known):
+    encoder = known("color-histogram", SHAPES[1]).encoder()
+    red, blue = (np.zeros(SHAPES[1], np.uint8) for _ in range(2))
+    red[:16, :, 0] = 200
+    blue[:16, :, 2] = 200
+    one, moved, other = encoder.encode(np.stack([red, red[::-1], blue]))
+    np.testing.assert_allclose(np.linalg.norm(one), 1, rtol=1e-6)
+    np.testing.assert_array_equal(one, moved)
+    assert np.linalg.norm(one - other) == pytest.approx(1)  # half of either is black
+
+
+@pytest.mark.parametrize("name", ["hog", "sift"])
+def test_edges_are_described_whatever_the_light(known: Known, name: str):
+    encoder, pixels = known(name, SHAPES[0]).encoder(), images(SHAPES[0], 8)
+    bright, dim = encoder.encode(pixels // 4 * 4), encoder.encode(pixels // 4 * 2 + 60)
+    nearest = np.linalg.norm(dim[:, None] - bright, axis=-1).argmin(axis=1)
+    np.testing.assert_array_equal(nearest, np.arange(8))
+
+
+def test_sift_of_pictures_without_an_edge_is_refused_and_of_one_is_not(tmp_path: Path, known: Known):
+    even = np.full((5, *SHAPES[0]), 90, np.uint8)
+    with pytest.raises(ModelError, match="no edge"):
+        learned_bundle(tmp_path / "even", "sift", even)
+    black, grey = known("sift", SHAPES[0]).encoder().encode(np.stack([even[0], even[0] // 2]))
+    np.testing.assert_array_equal(black, grey)
