@@ -67,6 +67,17 @@ ENCODERS = {
             "Convolutional denoising autoencoder: the article's on 28x28 grey, its like on other sizes and colour.",
             "model.networks.autoencoder",
         ),
+        Kind(
+            "deep-autoencoder",
+            "Deep autoencoder with binary codes (Krizhevsky and Hinton 2011): the short prunes, the long ranks.",
+            "model.networks.binary",
+        ),
+        Kind(
+            "neural-codes",
+            "CNN trained to tell classes apart, its penultimate layer (Babenko et al. 2014): needs labels.",
+            "model.networks.classifier",
+            learns_from="labels",
+        ),
         Kind("pixels", "The picture itself, flattened: the floor.", "model.classical.pixels", learns_from="nothing"),
     )
 }
