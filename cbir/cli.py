@@ -157,6 +157,8 @@ def search(
         if missing:
             note(f"not every hit can be shown: {missing}")
         note(f"picture: {api.save_picture(drawn, save)}")
+    if prune is not None and min(map(len, found)) < k:
+        note(f"fewer than {k} images are within {prune} bits; a larger --prune finds more")
     if label and not any(found):
         note(f"no image in '{name}' has the label {' or '.join(label)}")
     if json_:
