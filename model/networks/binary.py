@@ -10,7 +10,9 @@ Retrieval, ESANN 2011. What differs: no stack of restricted Boltzmann machines
 comes first (Glorot and Bengio, AISTATS 2010, start a deep network without), and
 one network gives both codes where the paper trains two. Rounding the code on the
 way forward and leaving it out on the way back, as the paper does, is known today
-as the straight-through estimator (Bengio, Leonard and Courville, 2013).
+as the straight-through estimator (Bengio, Leonard and Courville, 2013). Training
+the leading units to do alone is nested dropout at one depth (Rippel, Gelbart and
+Adams, Learning Ordered Representations with Nested Dropout, ICML 2014).
 """
 
 from dataclasses import dataclass
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 
 REVISION = 1
 
+#: Of Adam.
+LEARNING_RATE = 1e-3
 #: Units of the layers between the pixels and the code, and back in the other order.
 _HIDDEN = (1024, 512)
 _FEWEST, _MOST, _MOST_SHORT = 8, 512, 32
@@ -69,7 +73,9 @@ def learn(
     """Train a deep autoencoder of the examples' shape to restore noisy pictures from binary codes."""
     progress("train", 0, None, "loading Keras")  # seconds in which nothing else is told
     network, twin = binary_autoencoder(examples.shape, recipe)
-    twin.compile(optimizer=keras().optimizers.Adam(1e-3), loss=keras().losses.BinaryCrossentropy(from_logits=True))
+    twin.compile(
+        optimizer=keras().optimizers.Adam(LEARNING_RATE), loss=keras().losses.BinaryCrossentropy(from_logits=True)
+    )
     history = run_epochs(
         twin,
         lambda epoch: noisy_batches(examples.images, recipe, epoch),
