@@ -90,7 +90,7 @@ def ingest(
         Where `mnist` and `fashion-mnist` lie.
     progress : callable
     **options
-        The encoder's own, such as `epochs`, `batch_size`, `noise` (a standard deviation) and `seed`.
+        The encoder's own, such as `epochs`, `batch_size`, `noise` (a standard deviation), `seed` and `bits`.
 
     Returns
     -------

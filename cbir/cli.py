@@ -69,6 +69,8 @@ def ingest(
         float | None, typer.Option(min=0.0, help="Standard deviation of the noise, pixels in [0, 1].")
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of the training.")] = None,
+    bits: Annotated[int | None, typer.Option(min=1, help="Length of a binary code.")] = None,
+    short_bits: Annotated[int | None, typer.Option(min=1, help="Leading bits of it that prune a search.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="The most images to take.")] = None,
     index: Indexed = None,
     qdrant_url: Url = None,
@@ -82,7 +84,14 @@ def ingest(
     """Train or load an encoder, encode every image, store the features in Qdrant."""
     from cbir.console import bars
 
-    options = {"epochs": epochs, "batch_size": batch_size, "noise": noise, "seed": seed}
+    options = {
+        "epochs": epochs,
+        "batch_size": batch_size,
+        "noise": noise,
+        "seed": seed,
+        "bits": bits,
+        "short_bits": short_bits,
+    }
     with bars() as progress:
         done = api.ingest(
             source,
@@ -128,6 +137,9 @@ def search(
     label: Annotated[list[str] | None, typer.Option(help="Only hits with this label; repeatable.")] = None,
     exact: Annotated[bool, typer.Option("--exact", help="Compare with every point, not by the HNSW index.")] = False,
     save: Annotated[Path | None, typer.Option(help="Write queries and hits side by side as a picture.")] = None,
+    prune: Annotated[
+        int | None, typer.Option(min=0, help="Rank only images whose short code differs in at most so many bits.")
+    ] = None,
     invert: Invert = False,
     qdrant_url: Url = None,
     data_dir: DataDir = None,
@@ -135,7 +147,7 @@ def search(
 ) -> None:
     """Find the stored images that look most like each query image."""
     with api.open(_named(collection, qdrant_url), qdrant_url=qdrant_url, data_dir=data_dir) as searcher:
-        found = searcher.search_many(images, k, labels=_labels(label), exact=exact, invert=invert)
+        found = searcher.search_many(images, k, labels=_labels(label), exact=exact, invert=invert, prune=prune)
     name = searcher.name
     if save is not None:
         from search.strip import strip
@@ -145,6 +157,8 @@ def search(
         if missing:
             note(f"not every hit can be shown: {missing}")
         note(f"picture: {api.save_picture(drawn, save)}")
+    if prune is not None and min(map(len, found)) < k:
+        note(f"fewer than {k} images are within {prune} bits; a larger --prune finds more")
     if label and not any(found):
         note(f"no image in '{name}' has the label {' or '.join(label)}")
     if json_:

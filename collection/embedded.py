@@ -39,6 +39,7 @@ from collection.interface import (
     checked_points,
     checked_values,
     checked_vectors,
+    first_values,
     missing,
     silent,
 )
@@ -224,16 +225,15 @@ class EmbeddedCollection:
         points = [edge.Point(id=i, vector=v, payload=p) for i, v, p in zip(ids, vectors, payloads, strict=True)]
         with _edge_errors(self.name):
             self._shard.update(edge.UpdateOperation.upsert_points(points))
-            self._index_labels(payloads)
+            self._index_fields(payloads)
 
-    def _index_labels(self, payloads: Sequence[Payload]) -> None:
-        """Index `label` for filtering and counting, by the type of the first label seen."""
-        if "label" in self._shard.info().payload_schema:
-            return
-        label = next((p["label"] for p in payloads if p.get("label") is not None), None)
-        if label is not None:
-            kind = edge.PayloadSchemaType.Integer if isinstance(label, int) else edge.PayloadSchemaType.Keyword
-            self._shard.update(edge.UpdateOperation.create_field_index("label", kind))
+    def _index_fields(self, payloads: Sequence[Payload]) -> None:
+        """Index what is filtered by and counted, by the type of the first value seen."""
+        indexed = self._shard.info().payload_schema
+        for field, value in first_values(payloads).items():
+            if field not in indexed:
+                kind = edge.PayloadSchemaType.Integer if isinstance(value, int) else edge.PayloadSchemaType.Keyword
+                self._shard.update(edge.UpdateOperation.create_field_index(field, kind))
 
     def payloads(self, ids: Sequence[str]) -> dict[str, Payload]:
         """Return the payloads of those of `ids` that are stored."""

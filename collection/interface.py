@@ -25,6 +25,9 @@ _NAME_BYTES = 200
 #: Payload field to the values allowed in it; all fields must match.
 Where = Mapping[str, Sequence[Label]]
 
+#: Payload fields that searches filter by, indexed once a point has them: what it shows, and its short binary code.
+FILTERED = ("label", "code")
+
 #: Told how many of how many steps are done.
 Report = Callable[[int, int], None]
 
@@ -285,6 +288,12 @@ def holds(stored: Payload | None, wanted: Payload) -> bool:
     if stored is None or ("label" in stored) != ("label" in wanted):
         return False
     return all(field in stored and stored[field] == value for field, value in wanted.items())
+
+
+def first_values(payloads: Sequence[Payload]) -> dict[str, Label]:
+    """Return the first value of each field of `FILTERED` that some payload has."""
+    found = ((field, next((p[field] for p in payloads if p.get(field) is not None), None)) for field in FILTERED)
+    return {field: value for field, value in found if value is not None}
 
 
 def missing(name: str, location: str, names: Sequence[str]) -> CollectionError:

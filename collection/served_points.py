@@ -28,6 +28,7 @@ from collection.interface import (
     checked_points,
     checked_values,
     checked_vectors,
+    first_values,
     silent,
 )
 from collection.server import RefusedError, Server
@@ -67,7 +68,7 @@ class ServedCollection:
         self._metadata = metadata
         self._hold = False
         self._closed = False
-        self._label_indexed = False
+        self._indexed: set[str] = set()
 
     @property
     def metadata(self) -> Metadata:
@@ -89,7 +90,7 @@ class ServedCollection:
                 self._thresholds[self._physical] = before
             self._set_threshold(0)
             self._hold = False
-        self._index_labels(payloads)
+        self._index_fields(payloads)
         with self._gone():
             upsert(self._server, self._physical, ids, vectors, payloads, sharded=self._sharded)
 
@@ -97,15 +98,15 @@ class ServedCollection:
     def _sharded(self) -> bool:
         return (self._described().config.params.shard_number or 1) > 1
 
-    def _index_labels(self, payloads: Sequence[Payload]) -> None:
-        """Index `label` for filtering and counting, by the type of the first label seen."""
-        label = next((p["label"] for p in payloads if p.get("label") is not None), None)
-        if self._label_indexed or label is None:
-            return
-        if "label" not in self._described().payload_schema:
-            kind = models.PayloadSchemaType.INTEGER if isinstance(label, int) else models.PayloadSchemaType.KEYWORD
-            self._call(self._server.client.create_payload_index, self._physical, "label", kind, wait=True)
-        self._label_indexed = True
+    def _index_fields(self, payloads: Sequence[Payload]) -> None:
+        """Index what is filtered by and counted, by the type of the first value seen."""
+        for field, value in first_values(payloads).items():
+            if field in self._indexed:
+                continue
+            if field not in self._described().payload_schema:
+                kind = models.PayloadSchemaType.INTEGER if isinstance(value, int) else models.PayloadSchemaType.KEYWORD
+                self._call(self._server.client.create_payload_index, self._physical, field, kind, wait=True)
+            self._indexed.add(field)
 
     def payloads(self, ids: Sequence[str]) -> dict[str, Payload]:
         """Return the payloads of those of `ids` that are stored."""

@@ -15,6 +15,7 @@ import numpy as np
 from collection.interface import Collection, Payload, holds
 from ingest.read import BATCH, read
 from ingest.source import Item
+from model.codes import codes
 from model.encoder import Encoder
 from model.image import background
 from model.progress import Progress, silent
@@ -77,7 +78,11 @@ def store(
             vectors = encoder.encode(batch.pixels)
             done.encode_seconds += time.perf_counter() - clock
             clock = time.perf_counter()
-            collection.upsert([i.id for i in batch.items], vectors, [_payload(i, source) for i in batch.items])
+            payloads = [_payload(item, source) for item in batch.items]
+            if encoder.code_bits is not None:
+                for payload, code in zip(payloads, codes(vectors, encoder.code_bits), strict=True):
+                    payload["code"] = code
+            collection.upsert([item.id for item in batch.items], vectors, payloads)
             done.upsert_seconds += time.perf_counter() - clock
             clock = time.perf_counter()
             done.ingested += len(batch.items)

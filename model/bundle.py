@@ -73,7 +73,8 @@ class Bundle:
         if not file.is_file() or _sha256(file) != self.card.get("encoder_sha256"):
             raise ModelError(f"{file} is missing or was changed; restore the bundle or train again with --retrain")
         run = graph(file, threads=threads) if file.suffix == ".onnx" else self._classical(file)
-        return Encoder(run, self.preprocessing, self.fingerprint, self.dimension)
+        code_bits = self.card.get("code_bits")
+        return Encoder(run, self.preprocessing, self.fingerprint, self.dimension, code_bits)
 
     def autoencoder(self) -> "Model":
         """Load the Keras model (imports Keras and its backend).
@@ -162,6 +163,7 @@ def write_bundle(
             "format": 1,
             **described,
             **written,
+            "code_bits": learned.code_bits,
             "fingerprint": _fingerprint(learned, preprocessing, described),
             "input_shape": list(preprocessing.shape),
             "preprocessing": preprocessing.describe(),

@@ -32,15 +32,23 @@ class Encoder:
         Identifies weights and preprocessing; kept by every collection filled from here.
     dimension : int
         Values in a feature, d.
+    code_bits : int or None
+        So many leading values of a feature are the bits of its short code; None if it has none.
     """
 
     def __init__(
-        self, run: Callable[[np.ndarray], np.ndarray], preprocessing: Preprocessing, fingerprint: str, dimension: int
+        self,
+        run: Callable[[np.ndarray], np.ndarray],
+        preprocessing: Preprocessing,
+        fingerprint: str,
+        dimension: int,
+        code_bits: int | None = None,
     ) -> None:
         self._run = run
         self.preprocessing = preprocessing
         self.fingerprint = fingerprint
         self.dimension = dimension
+        self.code_bits = code_bits
 
     def encode(self, images: np.ndarray) -> np.ndarray:
         """Turn pixels into features.

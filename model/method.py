@@ -58,11 +58,14 @@ class Learned:
     arrays : dict of str to ndarray, or None
         What `run` needs.
     history : History or None
+    code_bits : int or None
+        So many leading values of the feature are 0.0 or 1.0: a short binary code, which prunes a search.
     """
 
     network: "Model | None" = None
     arrays: Mapping[str, np.ndarray] | None = None
     history: History | None = None
+    code_bits: int | None = None
 
 
 class Method(Protocol):

@@ -72,6 +72,17 @@ ENCODERS = {
             "Denoising encoder that learns what stays the same: views, neighbours, diffusion; no labels.",
             "model.networks.contrastive",
         ),
+        Kind(
+            "deep-autoencoder",
+            "Deep autoencoder with binary codes (Krizhevsky and Hinton 2011): the short prunes, the long ranks.",
+            "model.networks.binary",
+        ),
+        Kind(
+            "neural-codes",
+            "CNN trained to tell classes apart, its penultimate layer (Babenko et al. 2014): needs labels.",
+            "model.networks.classifier",
+            learns_from="labels",
+        ),
         Kind("pixels", "The picture itself, flattened: the floor.", "model.classical.pixels", learns_from="nothing"),
         Kind("pca", "Principal components of the pixels: the floor, in fewer values.", "model.classical.pca"),
         Kind(

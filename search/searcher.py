@@ -16,6 +16,7 @@ from PIL import Image
 from cbir.errors import CbirWarning
 from collection.interface import Collection, CollectionError, Engine, Hit, Info, Label, check_encoder
 from model.bundle import Bundle
+from model.codes import ball, codes
 from model.encoder import Encoder
 from model.image import ImageError, background, invert, upright
 
@@ -94,6 +95,7 @@ class Searcher:
         labels: Sequence[Label] | None = None,
         exact: bool = False,
         invert: bool = False,
+        prune: int | None = None,
     ) -> list[Hit]:
         """Find the stored images closest to a picture.
 
@@ -108,6 +110,9 @@ class Searcher:
             Compare with every point instead of following the HNSW index.
         invert : bool
             Swap dark and light first.
+        prune : int, optional
+            Rank only points whose short code differs from the picture's in at most so many bits; fewer than k
+            may be left. For an encoder that has short codes.
 
         Returns
         -------
@@ -118,9 +123,11 @@ class Searcher:
         ImageError
             The picture cannot be read.
         CollectionError
-            k below 1.
+            k below 1, or no short codes to prune by.
+        ModelError
+            A number of bits that cannot be looked up.
         """
-        return self.search_many([picture], k, labels=labels, exact=exact, invert=invert)[0]
+        return self.search_many([picture], k, labels=labels, exact=exact, invert=invert, prune=prune)[0]
 
     def search_many(
         self,
@@ -130,11 +137,27 @@ class Searcher:
         labels: Sequence[Label] | None = None,
         exact: bool = False,
         invert: bool = False,
+        prune: int | None = None,
     ) -> list[list[Hit]]:
         """Search several pictures as one batch; see `search`."""
         features = self.embed_many(pictures, invert=invert)
-        where = None if labels is None else {"label": labels}
-        return self.collection.search_batch(features, k, where=where, exact=exact)
+        where = {} if labels is None else {"label": labels}
+        if prune is None:
+            return self.collection.search_batch(features, k, where=where, exact=exact)
+        return [
+            self.collection.search(feature, k, where={**where, "code": near}, exact=exact)
+            for feature, near in zip(features, self._balls(features, prune), strict=True)
+        ]
+
+    def _balls(self, features: np.ndarray, radius: int) -> list[list[int]]:
+        """Return, for each feature, the short codes within `radius` bits of its own."""
+        bits = self.encoder.code_bits
+        if bits is None:
+            raise CollectionError(
+                f"collection '{self.name}' has no short codes to prune by; fill one that has: "
+                "cbir ingest SOURCE --encoder deep-autoencoder --collection NAME"
+            )
+        return [ball(code, bits, radius) for code in codes(features, bits)]
 
     def embed(self, picture: Picture, *, invert: bool = False) -> np.ndarray:
         """Return a picture's feature, (d,) float32."""

@@ -48,11 +48,18 @@ def fast_twin(autoencoder: "Model", towers: int | None = None) -> "Model":
     k = keras()
     upsampling, last = autoencoder.layers[-2:]
     phases = _PhaseConv2D(last)(upsampling.input)
-    tower = k.Model(autoencoder.input, phases)
+    return side_by_side(k.Model(autoencoder.input, phases), towers)
+
+
+def side_by_side(tower: "Model", towers: int | None = None) -> "Model":
+    """Build a twin that shares the network's weights and gives a slice of each batch to each core.
+
+    Only for a network that treats each image by itself (no batch normalisation).
+    """
     count = min(towers or cores(), MOST_TOWERS)
     if count == 1:
         return tower
-    return k.Model(autoencoder.input, _Towers(tower, count)(autoencoder.input))
+    return keras().Model(tower.input, _Towers(tower, count)(tower.input))
 
 
 def to_phases(images: np.ndarray) -> np.ndarray:
@@ -100,10 +107,10 @@ def _Towers(tower: "Model", count: int) -> Any:  # noqa: N802
             size = ops.shape(images)[0]
             edges = [size * i // count for i in range(count + 1)]
 
-            def side_by_side() -> Any:
+            def sliced() -> Any:
                 return ops.concatenate([self.tower(images[a:b]) for a, b in itertools.pairwise(edges)])
 
             # The last batch of an epoch may have fewer images than there are towers.
-            return ops.cond(size >= count, side_by_side, lambda: self.tower(images))
+            return ops.cond(size >= count, sliced, lambda: self.tower(images))
 
     return Towers()
