@@ -43,6 +43,10 @@ Indexed = Annotated[
     bool | None, typer.Option("--index/--no-index", help="Build the HNSW index; by default when it pays.")
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Seed.")]
+Expand = Annotated[
+    int, typer.Option(min=0, help="Average the query with so many nearest and search again; 0: search once.")
+]
+Rerank = Annotated[bool, typer.Option("--rerank", help="Re-rank the first hits by their k-reciprocal neighbours.")]
 Invert = Annotated[bool, typer.Option("--invert", help="Swap dark and light in the query.")]
 
 
@@ -70,6 +74,10 @@ def ingest(
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of the training.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="The most images to take.")] = None,
+    smooth: Annotated[
+        int | None,
+        typer.Option(min=0, help="Store features averaged with so many nearest; the collection keeps to it."),
+    ] = None,
     index: Indexed = None,
     qdrant_url: Url = None,
     quantization: Quantized = None,
@@ -92,6 +100,7 @@ def ingest(
             encoder=encoder,
             size=size,
             limit=limit,
+            smooth=smooth,
             index=index,
             qdrant_url=qdrant_url,
             quantization=quantization,
@@ -127,6 +136,8 @@ def search(
     collection: Name = None,
     label: Annotated[list[str] | None, typer.Option(help="Only hits with this label; repeatable.")] = None,
     exact: Annotated[bool, typer.Option("--exact", help="Compare with every point, not by the HNSW index.")] = False,
+    expand: Expand = 0,
+    rerank: Rerank = False,
     save: Annotated[Path | None, typer.Option(help="Write queries and hits side by side as a picture.")] = None,
     invert: Invert = False,
     qdrant_url: Url = None,
@@ -135,7 +146,9 @@ def search(
 ) -> None:
     """Find the stored images that look most like each query image."""
     with api.open(_named(collection, qdrant_url), qdrant_url=qdrant_url, data_dir=data_dir) as searcher:
-        found = searcher.search_many(images, k, labels=_labels(label), exact=exact, invert=invert)
+        found = searcher.search_many(
+            images, k, labels=_labels(label), exact=exact, invert=invert, expand=expand, rerank=rerank
+        )
     name = searcher.name
     if save is not None:
         from search.strip import strip
@@ -162,6 +175,8 @@ def evaluate(
         list[int] | None, typer.Option(min=1, help="Number of results to assess; repeatable; the article's by default.")
     ] = None,
     seed: Seed = 0,
+    expand: Expand = 0,
+    rerank: Rerank = False,
     from_run: Annotated[Path | None, typer.Option(help="Score this stored run again, without searching.")] = None,
     qdrant_url: Url = None,
     data_dir: DataDir = None,
@@ -176,6 +191,8 @@ def evaluate(
             queries=queries,
             depths=depth,
             seed=seed,
+            expand=expand,
+            rerank=rerank,
             from_run=from_run,
             qdrant_url=qdrant_url,
             data_dir=data_dir,

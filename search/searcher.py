@@ -14,10 +14,12 @@ import numpy as np
 from PIL import Image
 
 from cbir.errors import CbirWarning
-from collection.interface import Collection, CollectionError, Engine, Hit, Info, Label, check_encoder
+from collection.interface import Collection, CollectionError, Engine, Hit, Info, Label, check_encoder, checked_k
 from model.bundle import Bundle
 from model.encoder import Encoder
 from model.image import ImageError, background, invert, upright
+from search.expansion import expand as expand_queries
+from search.rerank import DEPTH, rerank_hits
 
 #: Pictures that a query may be: a path, a dataset's uri such as `mnist:test/7`, or a Pillow image.
 Picture = str | Path | Image.Image
@@ -94,6 +96,8 @@ class Searcher:
         labels: Sequence[Label] | None = None,
         exact: bool = False,
         invert: bool = False,
+        expand: int = 0,
+        rerank: bool = False,
     ) -> list[Hit]:
         """Find the stored images closest to a picture.
 
@@ -108,19 +112,26 @@ class Searcher:
             Compare with every point instead of following the HNSW index.
         invert : bool
             Swap dark and light first.
+        expand : int
+            Average the picture's feature with those of so many nearest and search again (see
+            `search.expansion`); distances are then to that average. 0: search once.
+        rerank : bool
+            Put the first hits into a better order by their k-reciprocal neighbours (see `search.rerank`).
 
         Returns
         -------
-        list of Hit, closest first
+        list of Hit, closest first; re-ranked ones keep their distances, which then do not ascend
 
         Raises
         ------
         ImageError
             The picture cannot be read.
         CollectionError
-            k below 1.
+            k below 1, or expand below 0.
         """
-        return self.search_many([picture], k, labels=labels, exact=exact, invert=invert)[0]
+        return self.search_many([picture], k, labels=labels, exact=exact, invert=invert, expand=expand, rerank=rerank)[
+            0
+        ]
 
     def search_many(
         self,
@@ -130,11 +141,18 @@ class Searcher:
         labels: Sequence[Label] | None = None,
         exact: bool = False,
         invert: bool = False,
+        expand: int = 0,
+        rerank: bool = False,
     ) -> list[list[Hit]]:
         """Search several pictures as one batch; see `search`."""
         features = self.embed_many(pictures, invert=invert)
         where = None if labels is None else {"label": labels}
-        return self.collection.search_batch(features, k, where=where, exact=exact)
+        if expand:
+            features = expand_queries(self.collection, features, expand, where=where, exact=exact)
+        if not rerank:
+            return self.collection.search_batch(features, k, where=where, exact=exact)
+        found = self.collection.search_batch(features, max(checked_k(k), DEPTH), where=where, exact=exact)
+        return [hits[:k] for hits in rerank_hits(self.collection, features, found)]
 
     def embed(self, picture: Picture, *, invert: bool = False) -> np.ndarray:
         """Return a picture's feature, (d,) float32."""
