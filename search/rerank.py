@@ -54,7 +54,8 @@ def distances(query: np.ndarray, hits: np.ndarray) -> np.ndarray:
     common = np.minimum(described[0], described[1:]).sum(axis=1)
     # Both sum to 1: what either has is 2 less what both have.
     jaccard = 1 - common / (2 - common)
-    return (1 - _LAMBDA) * jaccard + _LAMBDA * scaled[0, 1:]
+    # Rounded, so that features that are the same tie, and tied hits stay in their order.
+    return np.round((1 - _LAMBDA) * jaccard + _LAMBDA * scaled[0, 1:], 5)
 
 
 def rerank_hits(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import cbir
@@ -40,6 +40,7 @@ def as_in_the_paper(features: np.ndarray) -> np.ndarray:
     return (0.7 * (1 - both.sum(axis=1) / either.sum(axis=1)) + 0.3 * scaled[0])[1:]
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), n=st.integers(6, 60), spread=st.floats(0, 5))
 def test_distances_are_the_papers(seed: int, n: int, spread: float):
     generator = np.random.default_rng(seed)
@@ -49,15 +50,17 @@ def test_distances_are_the_papers(seed: int, n: int, spread: float):
 
 
 def test_company_counts_more_than_closeness():
-    """A stranger closer than most of the query's own kind goes behind them."""
+    """Strangers that are nearer than much of the query's own kind go behind it."""
     generator = np.random.default_rng(0)
-    own = generator.normal(size=(31, 8)).astype(np.float32)
-    others = generator.normal([8, 0, 0, 0, 0, 0, 0, 0], size=(30, 8))
-    stranger = own[0] + np.float32(0.45) * (others.mean(axis=0) - own[0])
-    hits = np.concatenate([own[1:], stranger[None], others]).astype(np.float32)
-    places = [np.argsort(np.argsort(d))[30] for d in (np.linalg.norm(hits - own[0], axis=1), distances(own[0], hits))]
-    assert places[0] < 20
-    assert places[1] == 30
+    query = np.array([1.6, 0, 0, 0])
+    own = generator.normal(size=(30, 4))
+    strangers = generator.normal([3.5, 0, 0, 0], 0.3, size=(30, 4))
+    hits = np.concatenate([strangers, own]).astype(np.float32)
+    places = [
+        np.argsort(np.argsort(d))[:30].mean()
+        for d in (np.linalg.norm(hits - query, axis=1), distances(query.astype(np.float32), hits))
+    ]
+    assert places[1] > places[0] + 10
 
 
 @pytest.mark.parametrize("n", [1, 2, 30])
