@@ -46,6 +46,7 @@ def ingest(
     encoder: str | None = None,
     size: int | None = None,
     limit: int | None = None,
+    smooth: int | None = None,
     index: bool | None = None,
     qdrant_url: str | None = None,
     quantization: str | None = None,
@@ -75,6 +76,9 @@ def ingest(
         Height and width of the encoder's input; by default what suits the pictures.
     limit : int, optional
         The most images to take.
+    smooth : int, optional
+        Store each feature averaged with those of so many nearest images (see `ingest.smooth`); by default
+        as the collection has it, and not at all in a new one.
     index : bool, optional
         Build the HNSW index or do not; by default when it pays.
     qdrant_url : str, optional
@@ -109,6 +113,8 @@ def ingest(
 
     if limit is not None and limit < 1:
         raise CbirError(f"limit must be at least 1, not {limit}")
+    if smooth is not None and smooth < 0:
+        raise CbirError(f"smooth must be at least 0, not {smooth}")
     if model is not None and retrain:
         raise CbirError("a model to use and training again exclude each other; name one of --model and --retrain")
     where = settings(data_dir, qdrant_url)
@@ -132,6 +138,7 @@ def ingest(
             retrain=retrain,
             insist=encoder is not None or size is not None,
             limit=limit,
+            smooth=smooth,
             index=index,
             progress=progress,
         )
@@ -218,6 +225,9 @@ class Evaluation:
             "queries": queries,
             **table,
             "leave_one_out": bool(self.run.about.get("leave_one_out")),
+            "expand": self.run.about.get("expand", 0),
+            "rerank": self.run.about.get("rerank", False),
+            "smooth": self.run.about.get("smooth", 0),
             "seed": self.run.about.get("seed"),
             "fingerprint": self.run.about.get("fingerprint"),
             "run": str(self.run_file),
@@ -231,6 +241,8 @@ def evaluate(
     queries: int = 1000,
     depths: Sequence[int] | None = None,
     seed: int = 0,
+    expand: int = 0,
+    rerank: bool = False,
     from_run: str | Path | None = None,
     qdrant_url: str | None = None,
     data_dir: str | Path | None = None,
@@ -248,6 +260,8 @@ def evaluate(
         Numbers of results to assess; the article's by default.
     seed : int
         Draws the queries.
+    expand, rerank
+        Search as `search.searcher.Searcher.search` does with these.
     from_run : str or Path, optional
         Score this stored run (or its folder) again, into a new folder; nothing is searched.
     qdrant_url : str, optional
@@ -278,7 +292,7 @@ def evaluate(
         run = load_run(path)
     else:
         with open(collection, qdrant_url=qdrant_url, data_dir=data_dir) as searcher:
-            run = _searched(searcher, where, queries, seed, progress)
+            run = _searched(searcher, where, queries, seed, expand, rerank, progress)
     folder = where.runs / f"{run.collection}-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"
     with disk_errors(folder):
         if from_run is None:
@@ -459,14 +473,18 @@ def _readable_pixels(items: Iterable[Item], preprocessing: Preprocessing, count:
     return found
 
 
-def _searched(searcher: Searcher, where: Settings, queries: int, seed: int, progress: Progress) -> Run:
+def _searched(
+    searcher: Searcher, where: Settings, queries: int, seed: int, expand: int, rerank: bool, progress: Progress
+) -> Run:
     from ingest.catalogue import NAMES, open_source
     from search.evaluate import evaluate as search_queries
 
     # A folder holds nothing back, and may be gone by now.
     datasets = [source for source in searcher.metadata.sources if source in NAMES]
     held_out = [q for name in datasets for q in open_source(name, where.data, where.cache).queries()]
-    return search_queries(searcher, held_out, queries=queries, seed=seed, progress=progress)
+    return search_queries(
+        searcher, held_out, queries=queries, seed=seed, expand=expand, rerank=rerank, progress=progress
+    )
 
 
 def _string_keys(value: Any) -> Any:

@@ -43,6 +43,10 @@ Indexed = Annotated[
     bool | None, typer.Option("--index/--no-index", help="Build the HNSW index; by default when it pays.")
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Seed.")]
+Expand = Annotated[
+    int, typer.Option(min=0, help="Average the query with so many nearest and search again; 0: search once.")
+]
+Rerank = Annotated[bool, typer.Option("--rerank", help="Re-rank the first hits by their k-reciprocal neighbours.")]
 Invert = Annotated[bool, typer.Option("--invert", help="Swap dark and light in the query.")]
 
 
@@ -72,6 +76,10 @@ def ingest(
     bits: Annotated[int | None, typer.Option(min=1, help="Length of a binary code.")] = None,
     short_bits: Annotated[int | None, typer.Option(min=1, help="Leading bits of it that prune a search.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="The most images to take.")] = None,
+    smooth: Annotated[
+        int | None,
+        typer.Option(min=0, help="Store features averaged with so many nearest; the collection keeps to it."),
+    ] = None,
     index: Indexed = None,
     qdrant_url: Url = None,
     quantization: Quantized = None,
@@ -101,6 +109,7 @@ def ingest(
             encoder=encoder,
             size=size,
             limit=limit,
+            smooth=smooth,
             index=index,
             qdrant_url=qdrant_url,
             quantization=quantization,
@@ -136,6 +145,8 @@ def search(
     collection: Name = None,
     label: Annotated[list[str] | None, typer.Option(help="Only hits with this label; repeatable.")] = None,
     exact: Annotated[bool, typer.Option("--exact", help="Compare with every point, not by the HNSW index.")] = False,
+    expand: Expand = 0,
+    rerank: Rerank = False,
     save: Annotated[Path | None, typer.Option(help="Write queries and hits side by side as a picture.")] = None,
     prune: Annotated[
         int | None, typer.Option(min=0, help="Rank only images whose short code differs in at most so many bits.")
@@ -147,7 +158,9 @@ def search(
 ) -> None:
     """Find the stored images that look most like each query image."""
     with api.open(_named(collection, qdrant_url), qdrant_url=qdrant_url, data_dir=data_dir) as searcher:
-        found = searcher.search_many(images, k, labels=_labels(label), exact=exact, invert=invert, prune=prune)
+        found = searcher.search_many(
+            images, k, labels=_labels(label), exact=exact, invert=invert, prune=prune, expand=expand, rerank=rerank
+        )
     name = searcher.name
     if save is not None:
         from search.strip import strip
@@ -176,6 +189,8 @@ def evaluate(
         list[int] | None, typer.Option(min=1, help="Number of results to assess; repeatable; the article's by default.")
     ] = None,
     seed: Seed = 0,
+    expand: Expand = 0,
+    rerank: Rerank = False,
     from_run: Annotated[Path | None, typer.Option(help="Score this stored run again, without searching.")] = None,
     qdrant_url: Url = None,
     data_dir: DataDir = None,
@@ -190,6 +205,8 @@ def evaluate(
             queries=queries,
             depths=depth,
             seed=seed,
+            expand=expand,
+            rerank=rerank,
             from_run=from_run,
             qdrant_url=qdrant_url,
             data_dir=data_dir,

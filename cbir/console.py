@@ -26,6 +26,7 @@ _STAGES = {
     "train": "training",
     "export": "exporting the encoder",
     "encode": "encoding and storing",
+    "smooth": "averaging with neighbours",
     "index": "indexing",
     "load": "loading features",
     "queries": "encoding queries",

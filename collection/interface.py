@@ -4,6 +4,7 @@
 points. Embedded (embedded.py) and served Qdrant answer to the same verbs.
 """
 
+import operator
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -92,6 +93,8 @@ class Metadata:
         (height, width, channels) of the encoder's input.
     background : tuple (mean, standard deviation, count) or None
         Border brightness of the stored images, in [0, 1].
+    smooth : int
+        Each feature is stored as its average with so many nearest; 0: as the encoder made it.
     version : str
         The cbir that wrote it.
     created, updated : str
@@ -107,6 +110,7 @@ class Metadata:
     created: str
     updated: str
     background: tuple[float, float, int] | None = None
+    smooth: int = 0
 
     @classmethod
     def from_json(cls, card: Mapping[str, Any]) -> "Metadata":
@@ -121,6 +125,7 @@ class Metadata:
                 "sources": tuple(card["sources"]),
                 "input_shape": (height, width, channels),
                 "background": (mean, deviation, count) if count else None,
+                "smooth": operator.index(card.get("smooth", 0)),  # cards before smoothing have none
             }
         )
 
@@ -280,6 +285,21 @@ def check_encoder(name: str, metadata: Metadata, fingerprint: str, model: object
         raise CollectionError(
             f"collection '{name}' was filled by encoder {metadata.fingerprint} (model '{metadata.model}'), "
             f"but {model} is encoder {fingerprint}; use that model, or ingest into another --collection"
+        )
+
+
+def check_smooth(name: str, metadata: Metadata, smooth: int) -> None:
+    """Refuse features that are averaged with more or fewer nearest than the collection's.
+
+    Raises
+    ------
+    CollectionError
+        Naming both numbers.
+    """
+    if smooth != metadata.smooth:
+        raise CollectionError(
+            f"the features of collection '{name}' are stored with --smooth {metadata.smooth}, not {smooth}; "
+            "use that, name another --collection, or build this one anew with cbir ingest --retrain"
         )
 
 

@@ -11,7 +11,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from collection.interface import Collection, CollectionError, Engine, Metadata, Report, check_encoder, holds, silent
+from collection.interface import (
+    Collection,
+    CollectionError,
+    Engine,
+    Metadata,
+    Report,
+    check_encoder,
+    check_smooth,
+    holds,
+    silent,
+)
 
 #: Vectors compared value by value afterwards.
 _SAMPLE = 100
@@ -65,7 +75,7 @@ def transfer(source: Engine, target: Engine, name: str, report: Report = silent)
     Raises
     ------
     CollectionError
-        Another encoder filled the one in the target, or what arrived is not what was sent.
+        Another encoder or smoothing filled the one in the target, or what arrived is not what was sent.
     """
     with (
         closing(source.open(name)) as here,
@@ -100,7 +110,9 @@ def transfer(source: Engine, target: Engine, name: str, report: Report = silent)
 def _place(target: Engine, name: str, metadata: Metadata) -> Collection:
     if name not in target.names():
         return target.create(name, metadata)
-    check_encoder(name, target.metadata(name), metadata.fingerprint, "the collection to copy")
+    there = target.metadata(name)
+    check_encoder(name, there, metadata.fingerprint, "the collection to copy")
+    check_smooth(name, there, metadata.smooth)
     return target.open(name)
 
 

@@ -19,7 +19,15 @@ from pathlib import Path
 import numpy as np
 
 from collection.indexing import build_index
-from collection.interface import Collection, CollectionError, Engine, Metadata, check_encoder, checked_name
+from collection.interface import (
+    Collection,
+    CollectionError,
+    Engine,
+    Metadata,
+    check_encoder,
+    check_smooth,
+    checked_name,
+)
 from ingest.learn import Plan, adopt_bundle, train_bundle
 from ingest.source import Source, SourceError
 from ingest.store import Stored, store
@@ -71,6 +79,7 @@ def run(
     retrain: bool = False,
     insist: bool = False,
     limit: int | None = None,
+    smooth: int | None = None,
     index: bool | None = None,
     progress: Progress = silent,
 ) -> Report:
@@ -94,28 +103,31 @@ def run(
         Refuse a collection that was filled by another kind of encoder than the plan's.
     limit : int, optional
         The most items to take from the source.
+    smooth : int, optional
+        Store each feature averaged with so many nearest; by default as the collection has it,
+        and as it is in a new one.
     index : bool, optional
         Build the HNSW index, or do not; by default when it pays.
     progress : Progress
-        Stages `read`, `train`, `export`, `encode`, `index`.
+        Stages `read`, `train`, `export`, `encode`, `smooth`, `index`.
 
     Raises
     ------
     CollectionError
-        The collection was filled by another encoder, is in use or being filled,
+        The collection was filled by another encoder or with another `smooth`, is in use or being filled,
         or `retrain` would drop another source's points.
     SourceError, ModelError
         The source or the model cannot be used.
     """
     with engine.writing(checked_name(name)):
-        target = _target(engine, name, source, retrain)
+        target = _target(engine, name, source, retrain, smooth)
         clock = time.perf_counter()
         bundle, trained = _bundle(engine, target, source, models, plan, model, insist, limit, progress)
         train_seconds = time.perf_counter() - clock if trained else 0.0
         encoder = bundle.encoder()
         count = min(len(source), limit or len(source))
         stored = Stored()
-        with _collection(engine, target, _metadata(bundle, source)) as collection:
+        with _collection(engine, target, _metadata(bundle, source, target.smooth)) as collection:
             collection.hold_index()
             try:
                 items = itertools.islice(source.items(), count)
@@ -157,22 +169,28 @@ class _Target:
     existing: Metadata | None
     retrain: bool
     replaces: bool
+    smooth: int
 
 
-def _target(engine: Engine, name: str, source: Source, retrain: bool) -> _Target:
-    exists = name in engine.names()
-    if not exists or not retrain:
-        return _Target(name, engine.metadata(name) if exists else None, retrain, replaces=False)
-    try:
-        others = [other for other in engine.metadata(name).sources if other != source.name]
-    except CollectionError:
-        others = []  # damaged: that is what building anew is for
+def _target(engine: Engine, name: str, source: Source, retrain: bool, smooth: int | None) -> _Target:
+    if name not in engine.names():
+        return _Target(name, None, retrain, replaces=False, smooth=smooth or 0)
+    if not retrain:
+        existing = engine.metadata(name)
+        if smooth is not None:
+            check_smooth(name, existing, smooth)
+        return _Target(name, existing, retrain, replaces=False, smooth=existing.smooth)
+    others: list[str] = []
+    with suppress(CollectionError):  # damaged: that is what building anew is for
+        replaced = engine.metadata(name)
+        others = [other for other in replaced.sources if other != source.name]
+        smooth = replaced.smooth if smooth is None else smooth
     if others:
         raise CollectionError(
             f"collection '{name}' holds {', '.join(others)}, which training anew on {source.name} would drop; "
             f"name that source, or another --collection"
         )
-    return _Target(name, None, retrain, replaces=True)
+    return _Target(name, None, retrain, replaces=True, smooth=smooth or 0)
 
 
 def _bundle(
@@ -256,7 +274,7 @@ def _let_go(engine: Engine, target: _Target, collection: Collection) -> None:
         engine.delete(target.name)
 
 
-def _metadata(bundle: Bundle, source: Source) -> Metadata:
+def _metadata(bundle: Bundle, source: Source, smooth: int) -> Metadata:
     now = _now()
     return Metadata(
         fingerprint=bundle.fingerprint,
@@ -267,6 +285,7 @@ def _metadata(bundle: Bundle, source: Source) -> Metadata:
         version=version("cbir"),
         created=now,
         updated=now,
+        smooth=smooth,
     )
 
 

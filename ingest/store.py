@@ -1,4 +1,4 @@
-"""The loop of an ingest: read, encode, upsert.
+"""The loop of an ingest: read, encode, smooth where that is asked for, upsert.
 
 In: items, an encoder, an open collection. Out: what was stored, what was there
 already, what could not be read. Stopped at any moment, what has been stored
@@ -13,7 +13,9 @@ from itertools import islice
 import numpy as np
 
 from collection.interface import Collection, Payload, holds
+from ingest.encoded import Encoded
 from ingest.read import BATCH, read
+from ingest.smooth import smooth
 from ingest.source import Item
 from model.codes import codes
 from model.encoder import Encoder
@@ -33,7 +35,7 @@ class Stored:
     brightness : list of ndarray
         Median border brightness of the ingested images, in [0, 1].
     encode_seconds, upsert_seconds : float
-        Time waited for pixels and features, and for Qdrant.
+        Time waited for pixels and features (averaged ones, if they are smoothed), and for Qdrant.
     """
 
     ingested: int = 0
@@ -62,6 +64,7 @@ def store(
     encoder : Encoder
         The one the collection was made for (the caller has checked).
     collection : Collection
+        Its metadata tell with how many nearest a feature is averaged.
     source : str
         Goes into each payload.
     done : Stored
@@ -69,26 +72,45 @@ def store(
     total : int, optional
         Number of items, for the progress.
     progress : Progress
-        Stage `encode`.
+        Stages `encode`, `smooth`.
     """
+    batches = _encoded(items, encoder, collection, source, done, total, progress)
+    if collection.metadata.smooth:
+        batches = smooth(batches, collection, collection.metadata.smooth, progress=progress)
     clock = time.perf_counter()
+    for batch in batches:
+        done.encode_seconds += time.perf_counter() - clock
+        clock = time.perf_counter()
+        collection.upsert(batch.ids, batch.features, batch.payloads)
+        done.upsert_seconds += time.perf_counter() - clock
+        clock = time.perf_counter()
+        done.ingested += len(batch.ids)
+        done.brightness.append(batch.brightness)
+
+
+def _encoded(
+    items: Iterable[Item],
+    encoder: Encoder,
+    collection: Collection,
+    source: str,
+    done: Stored,
+    total: int | None,
+    progress: Progress,
+) -> Iterator[Encoded]:
+    """Read and encode, and tell how far that is."""
+    count = 0
     for batch in read(_changed(items, collection, source, done), encoder.preprocessing):
         done.unreadable += [(item.uri, reason) for item, reason in batch.unreadable]
         if batch.items:
-            vectors = encoder.encode(batch.pixels)
-            done.encode_seconds += time.perf_counter() - clock
-            clock = time.perf_counter()
+            features = encoder.encode(batch.pixels)
             payloads = [_payload(item, source) for item in batch.items]
             if encoder.code_bits is not None:
-                for payload, code in zip(payloads, codes(vectors, encoder.code_bits), strict=True):
+                for payload, code in zip(payloads, codes(features, encoder.code_bits), strict=True):
                     payload["code"] = code
-            collection.upsert([item.id for item in batch.items], vectors, payloads)
-            done.upsert_seconds += time.perf_counter() - clock
-            clock = time.perf_counter()
-            done.ingested += len(batch.items)
-            done.brightness.append(background(batch.pixels))
-        progress("encode", done.ingested + done.unchanged + len(done.unreadable), total)
-    progress("encode", done.ingested + done.unchanged + len(done.unreadable), total)
+            yield Encoded([item.id for item in batch.items], features, payloads, background(batch.pixels))
+        count += len(batch.items)
+        progress("encode", count + done.unchanged + len(done.unreadable), total)
+    progress("encode", count + done.unchanged + len(done.unreadable), total)
 
 
 def _changed(items: Iterable[Item], collection: Collection, source: str, done: Stored) -> Iterator[Item]:

@@ -6,17 +6,19 @@ of its own ranking.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
 import numpy as np
 from PIL import Image
 
-from collection.interface import Label
+from collection.interface import Label, checked_k
 from model.image import ImageError
 from model.progress import Progress, silent
+from search.expansion import expand_among
 from search.ranking import rank
+from search.rerank import rerank_block
 from search.run import Run, RunError, pack
 from search.searcher import Searcher
 
@@ -58,6 +60,8 @@ def evaluate(
     *,
     queries: int = 1000,
     seed: int = 0,
+    expand: int = 0,
+    rerank: bool = False,
     progress: Progress = silent,
 ) -> Run:
     """Search random queries and rank the whole database for each.
@@ -71,6 +75,10 @@ def evaluate(
         The most queries; drawn without replacement.
     seed : int
         Draws the queries.
+    expand : int
+        Average each query with so many nearest first, as a search does; 0: do not.
+    rerank : bool
+        Re-rank each query's first hits, as a search does.
     progress : Progress
         Stages `load`, `queries`, `rank`.
 
@@ -105,7 +113,10 @@ def evaluate(
         uris = [database.uris[row] for row in own_rows]
         labels = [database.labels[row] for row in own_rows]
         features = database.features[own_rows]
-    return _search(searcher, database, uris, labels, features, own_rows, seed, progress)
+    if expand:
+        features = expand_among(database.features, features, checked_k(expand), own_rows)
+    run = _search(searcher, database, uris, labels, features, own_rows, rerank, seed, progress)
+    return replace(run, about={**run.about, "expand": expand, "rerank": rerank, "smooth": searcher.metadata.smooth})
 
 
 def _load(searcher: Searcher, progress: Progress) -> _Database:
@@ -155,6 +166,7 @@ def _search(
     labels: list[Label | None],
     features: np.ndarray,
     own_rows: np.ndarray | None,
+    rerank: bool,
     seed: int,
     progress: Progress,
 ) -> Run:
@@ -169,12 +181,15 @@ def _search(
     relevant, tied, exact_ids, exact_distances = [], [], [], []
     for block in rank(features, database.features, own_rows):
         stop = block.start + len(block.order)
+        # What is compared with what Qdrant serves is the ranking before it is re-ranked.
+        exact_ids.append(database.ids[block.order[:, :kept]])
+        exact_distances.append(block.distances[:, :kept])
+        if rerank:
+            block = rerank_block(block, features, database.features)
         relevant.append(pack(stored[block.order] == wanted[block.start : stop, None]))
         same = np.zeros(block.distances.shape, bool)
         same[:, 1:] = block.distances[:, 1:] == block.distances[:, :-1]
         tied.append(pack(same))
-        exact_ids.append(database.ids[block.order[:, :kept]])
-        exact_distances.append(block.distances[:, :kept])
         progress("rank", stop, len(features))
 
     own_ids = None if own_rows is None else database.ids[own_rows]

@@ -14,11 +14,13 @@ import numpy as np
 from PIL import Image
 
 from cbir.errors import CbirWarning
-from collection.interface import Collection, CollectionError, Engine, Hit, Info, Label, check_encoder
+from collection.interface import Collection, CollectionError, Engine, Hit, Info, Label, check_encoder, checked_k
 from model.bundle import Bundle
 from model.codes import ball, codes
 from model.encoder import Encoder
 from model.image import ImageError, background, invert, upright
+from search.expansion import expand as expand_queries
+from search.rerank import DEPTH, rerank_hits
 
 #: Pictures that a query may be: a path, a dataset's uri such as `mnist:test/7`, or a Pillow image.
 Picture = str | Path | Image.Image
@@ -96,6 +98,8 @@ class Searcher:
         exact: bool = False,
         invert: bool = False,
         prune: int | None = None,
+        expand: int = 0,
+        rerank: bool = False,
     ) -> list[Hit]:
         """Find the stored images closest to a picture.
 
@@ -113,21 +117,28 @@ class Searcher:
         prune : int, optional
             Rank only points whose short code differs from the picture's in at most so many bits; fewer than k
             may be left. For an encoder that has short codes.
+        expand : int
+            Average the picture's feature with those of so many nearest and search again (see
+            `search.expansion`); distances are then to that average. 0: search once.
+        rerank : bool
+            Put the first hits into a better order by their k-reciprocal neighbours (see `search.rerank`).
 
         Returns
         -------
-        list of Hit, closest first
+        list of Hit, closest first; re-ranked ones keep their distances, which then do not ascend
 
         Raises
         ------
         ImageError
             The picture cannot be read.
         CollectionError
-            k below 1, or no short codes to prune by.
+            k below 1, expand below 0, or no short codes to prune by.
         ModelError
             A number of bits that cannot be looked up.
         """
-        return self.search_many([picture], k, labels=labels, exact=exact, invert=invert, prune=prune)[0]
+        return self.search_many(
+            [picture], k, labels=labels, exact=exact, invert=invert, prune=prune, expand=expand, rerank=rerank
+        )[0]
 
     def search_many(
         self,
@@ -138,16 +149,25 @@ class Searcher:
         exact: bool = False,
         invert: bool = False,
         prune: int | None = None,
+        expand: int = 0,
+        rerank: bool = False,
     ) -> list[list[Hit]]:
         """Search several pictures as one batch; see `search`."""
         features = self.embed_many(pictures, invert=invert)
         where = {} if labels is None else {"label": labels}
-        if prune is None:
-            return self.collection.search_batch(features, k, where=where, exact=exact)
-        return [
-            self.collection.search(feature, k, where={**where, "code": near}, exact=exact)
-            for feature, near in zip(features, self._balls(features, prune), strict=True)
-        ]
+        balls = None if prune is None else self._balls(features, prune)
+        if expand:
+            features = expand_queries(self.collection, features, expand, where=where, exact=exact)
+        depth = max(checked_k(k), DEPTH) if rerank else k
+        if balls is None:
+            found = self.collection.search_batch(features, depth, where=where, exact=exact)
+        else:
+            # Each query has a filter of its own.
+            found = [
+                self.collection.search(feature, depth, where={**where, "code": near}, exact=exact)
+                for feature, near in zip(features, balls, strict=True)
+            ]
+        return [hits[:k] for hits in rerank_hits(self.collection, features, found)] if rerank else found
 
     def _balls(self, features: np.ndarray, radius: int) -> list[list[int]]:
         """Return, for each feature, the short codes within `radius` bits of its own."""

@@ -234,3 +234,17 @@ def test_the_picture_of_a_changed_home_is_not_needed_to_search(home: Path, pictu
     done = run("search", query, "--save", pictures.parent / "strip.png", "--json")
     assert len(json.loads(done.stdout)["queries"][0]["hits"]) == 6
     assert json.loads(run("evaluate", "--json").stdout)["queries"] == 6
+
+
+def test_gains_are_options(digits: Path, home: Path, pictures: Path):
+    gains = ("--expand", "5", "--rerank", "--json")
+    found = [
+        run("search", "digits:queries/4", *options, CBIR_HOME=str(digits)).stdout for options in (gains, gains[3:])
+    ]
+    assert len(json.loads(found[0])["queries"][0]["hits"]) == 10
+    assert found[0] != found[1]
+    document = json.loads(run("evaluate", "--queries", "20", *gains, CBIR_HOME=str(digits)).stdout)
+    assert (document["expand"], document["rerank"], document["smooth"]) == (5, True, 0)
+    run("ingest", pictures, "--encoder", "pixels", "--smooth", "2")
+    assert "stored with --smooth 2, not 3" in failure("ingest", pictures, "--smooth", "3")
+    assert json.loads(run("info", "--json").stdout)["collections"][0]["smooth"] == 2
