@@ -50,6 +50,8 @@ class Robustness:
 
     def as_json(self) -> dict[str, Any]:
         """Return the scores as JSON values."""
+        from search.robustness import kept, mean_precision
+
         collections = [
             {
                 **about,
@@ -58,7 +60,8 @@ class Robustness:
                     {
                         "distortion": distortion.kind.name,
                         "strength": distortion.strength,
-                        "kept": line.kept(distortion),
+                        "kept": kept(line, distortion),
+                        "kept_map": kept(line, distortion, mean_precision),
                         **self._point(about, scores, distortion),
                     }
                     for distortion, scores in line.distorted.items()

@@ -6,7 +6,7 @@ encoder.
 """
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -37,19 +37,21 @@ class Line:
     undistorted: Scores
     distorted: Mapping[Distortion, Scores]
 
-    def kept(self, distortion: Distortion) -> float:
-        """Return LRAP@10 of distorted queries, divided by that of the same queries undistorted."""
-        return lrap(self.distorted[distortion]) / lrap(self.undistorted)
-
 
 def lrap(scores: Scores) -> float:
-    """Return LRAP@10; never 0, as a ranking without a relevant image counts as 1."""
+    """Return LRAP@10: a query with no relevant image among the ten counts as 1, so it can grow as all is lost."""
     return scores.lrap[max(scores.lrap)]
 
 
 def mean_precision(scores: Scores) -> float:
-    """Return mAP@10, where such a ranking counts as 0."""
+    """Return mAP@10, where such a query counts as 0."""
     return scores.map_at[max(scores.map_at)]
+
+
+def kept(line: Line, distortion: Distortion, measure: Callable[[Scores], float] = lrap) -> float:
+    """Return the score of distorted queries divided by that of the same queries undistorted; 0 if there is none."""
+    whole = measure(line.undistorted)
+    return measure(line.distorted[distortion]) / whole if whole else 0.0
 
 
 def figure(lines: Sequence[Line], title: str) -> bytes:
