@@ -17,6 +17,7 @@ from cbir.errors import CbirError, CbirWarning
 if TYPE_CHECKING:
     from cbir.api import Evaluation, Overview, denoise, evaluate, ingest, open, overview
     from cbir.copies import Snapshot, pull, push, restore, snapshot
+    from cbir.robustness import Robustness, evaluate_distorted
     from collection.interface import Hit
     from collection.transfer import Transferred
     from ingest.job import Report
@@ -30,11 +31,13 @@ __all__ = [
     "Overview",
     "QueryWarning",
     "Report",
+    "Robustness",
     "Searcher",
     "Snapshot",
     "Transferred",
     "denoise",
     "evaluate",
+    "evaluate_distorted",
     "ingest",
     "open",
     "overview",
@@ -48,9 +51,11 @@ _HOMES = {
     "Hit": "collection.interface",
     "QueryWarning": "search.searcher",
     "Report": "ingest.job",
+    "Robustness": "cbir.robustness",
     "Searcher": "search.searcher",
     "Snapshot": "cbir.copies",
     "Transferred": "collection.transfer",
+    "evaluate_distorted": "cbir.robustness",
     "pull": "cbir.copies",
     "push": "cbir.copies",
     "restore": "cbir.copies",

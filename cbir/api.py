@@ -230,6 +230,7 @@ class Evaluation:
             "smooth": self.run.about.get("smooth", 0),
             "seed": self.run.about.get("seed"),
             "fingerprint": self.run.about.get("fingerprint"),
+            "distortion": self.run.about.get("distortion"),
             "run": str(self.run_file),
             "curve": str(self.curve),
         }
@@ -280,6 +281,7 @@ def evaluate(
         No labels, no queries, no such run.
     """
     from search.curve import curve
+    from search.evaluate import evaluate as search_queries
     from search.run import load_run, save_run
     from search.scores import check_depths, score
 
@@ -292,8 +294,16 @@ def evaluate(
         run = load_run(path)
     else:
         with open(collection, qdrant_url=qdrant_url, data_dir=data_dir) as searcher:
-            run = _searched(searcher, where, queries, seed, expand, rerank, progress)
-    folder = where.runs / f"{run.collection}-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"
+            run = search_queries(
+                searcher,
+                held_out(searcher, where),
+                queries=queries,
+                seed=seed,
+                expand=expand,
+                rerank=rerank,
+                progress=progress,
+            )
+    folder = run_folder(where, run.collection)
     with disk_errors(folder):
         if from_run is None:
             path = folder / "run.npz"
@@ -473,18 +483,18 @@ def _readable_pixels(items: Iterable[Item], preprocessing: Preprocessing, count:
     return found
 
 
-def _searched(
-    searcher: Searcher, where: Settings, queries: int, seed: int, expand: int, rerank: bool, progress: Progress
-) -> Run:
+def held_out(searcher: Searcher, where: Settings) -> list[Item]:
+    """Return the images that the sources of a collection hold back; none if they are folders."""
     from ingest.catalogue import NAMES, open_source
-    from search.evaluate import evaluate as search_queries
 
     # A folder holds nothing back, and may be gone by now.
     datasets = [source for source in searcher.metadata.sources if source in NAMES]
-    held_out = [q for name in datasets for q in open_source(name, where.data, where.cache).queries()]
-    return search_queries(
-        searcher, held_out, queries=queries, seed=seed, expand=expand, rerank=rerank, progress=progress
-    )
+    return [query for name in datasets for query in open_source(name, where.data, where.cache).queries()]
+
+
+def run_folder(where: Settings, name: str) -> Path:
+    """Name a folder for runs made now."""
+    return where.runs / f"{name}-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"
 
 
 def _string_keys(value: Any) -> Any:

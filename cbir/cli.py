@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from cbir import api, report
+from cbir.errors import CbirError
 from cbir.guard import guarded, note, show_tracebacks
 
 if TYPE_CHECKING:
@@ -183,7 +184,12 @@ def search(
 @app.command()
 @guarded
 def evaluate(
-    collection: Name = None,
+    collection: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--collection", "-c", help="Collection; by default the one ingested last. Repeatable with --distort."
+        ),
+    ] = None,
     queries: Annotated[int, typer.Option(min=1, help="The most held-out queries.")] = 1000,
     depth: Annotated[
         list[int] | None, typer.Option(min=1, help="Number of results to assess; repeatable; the article's by default.")
@@ -191,17 +197,46 @@ def evaluate(
     seed: Seed = 0,
     expand: Expand = 0,
     rerank: Rerank = False,
+    distort: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME[=A,B,...]", help="Distort the queries, such as rotate=15,30 or blur; repeatable."),
+    ] = None,
     from_run: Annotated[Path | None, typer.Option(help="Score this stored run again, without searching.")] = None,
     qdrant_url: Url = None,
     data_dir: DataDir = None,
     json_: Json = False,
 ) -> None:
-    """Score the collection by the article's protocol: LRAP and its peers against depth."""
+    """Score a collection by the article's protocol: LRAP and its peers against depth, or what distortions leave."""
     from cbir.console import bars
 
+    if distort:
+        from cbir import robustness
+
+        if depth or from_run:
+            raise CbirError("--distort scores at depth 10 and asks anew: leave --depth and --from-run out")
+        with bars() as progress:
+            made = robustness.evaluate_distorted(
+                collection or [_named(None, qdrant_url)],
+                distort,
+                queries=queries,
+                seed=seed,
+                expand=expand,
+                rerank=rerank,
+                qdrant_url=qdrant_url,
+                data_dir=data_dir,
+                progress=progress,
+            )
+        if json_:
+            _print_json(made.as_json())
+        else:
+            report.print_robustness(made)
+        return
+    if collection and len(collection) > 1:
+        raise CbirError("one collection is evaluated at a time; cbir compare compares, and --distort takes several")
+    name = collection[0] if collection else None
     with bars() as progress:
         done = api.evaluate(
-            collection if from_run else _named(collection, qdrant_url),
+            name if from_run else _named(name, qdrant_url),
             queries=queries,
             depths=depth,
             seed=seed,

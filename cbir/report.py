@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from cbir.api import Evaluation, Overview
     from cbir.copies import Snapshot
+    from cbir.robustness import Robustness
     from collection.interface import Hit
     from collection.transfer import Transferred
     from ingest.job import Report
@@ -99,6 +100,36 @@ def print_scores(evaluation: Evaluation) -> None:
     line(f"scored is the exact ranking; of its first ten, a search finds (recall@10) {scores.ann_recall_at_10:.3f}")
     line(f"curve  {evaluation.curve}")
     line(f"run    {evaluation.run_file}")
+
+
+def print_robustness(made: Robustness) -> None:
+    """Print a table for each collection, and where the figure and the runs are."""
+    from cbir.console import line, table
+
+    columns = [("LRAP@10", True), ("kept", True), ("mAP@10", True), ("kept", True), ("mAP", True)]
+    for facts in made.as_json()["collections"]:
+        how = ", each left out of its own ranking" if facts["leave_one_out"] else ""
+        points = [("none", facts["undistorted"])]
+        points += [(f"{p['distortion']}={p['strength']:g}", p) for p in facts["distorted"]]
+        table(
+            f"{facts['collection']} ({facts['encoder']}): {facts['database']:,} images, "
+            f"{facts['queries']:,} queries{how}",
+            [("distortion", False), *columns],
+            [
+                (
+                    name,
+                    f"{point['lrap_at_10']:.3f}",
+                    _percent(point.get("kept")),
+                    f"{point['map_at_10']:.3f}",
+                    _percent(point.get("kept_map")),
+                    f"{point['map']:.3f}",
+                )
+                for name, point in points
+            ],
+        )
+    line("LRAP gives 1 to a query with no relevant image among the ten, mAP@10 gives 0: where they part, read mAP@10")
+    line(f"figure  {made.figure}")
+    line(f"runs    {made.folder}")
 
 
 def transfer_document(done: Transferred) -> dict[str, Any]:
@@ -203,3 +234,7 @@ def print_overview(seen: Overview) -> None:
             ],
             [(*facts, recipe.get("epochs", "")) for *facts, recipe in models],
         )
+
+
+def _percent(share: float | None) -> str:
+    return "" if share is None else f"{share:.0%}"

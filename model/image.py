@@ -142,9 +142,7 @@ class Preprocessing:
         small = image.resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0)
         if size == (self.width, self.height):
             return small
-        ring = border(np.asarray(small).reshape(size[1], size[0], self.channels))
-        background = tuple(int(v) for v in np.median(ring, axis=0))
-        canvas = Image.new(small.mode, (self.width, self.height), background if self.channels == 3 else background[0])
+        canvas = Image.new(small.mode, (self.width, self.height), ground(small))
         canvas.paste(small, ((self.width - size[0]) // 2, (self.height - size[1]) // 2))
         return canvas
 
@@ -203,6 +201,12 @@ def border(pixels: np.ndarray) -> np.ndarray:
     return np.concatenate([top_bottom, left_right])
 
 
+def ground(image: Image.Image) -> tuple[int, ...]:
+    """Return the median colour of the border of a grey or RGB picture."""
+    pixels = np.asarray(image)
+    return tuple(int(v) for v in np.median(border(pixels.reshape(*pixels.shape[:2], -1)), axis=0))
+
+
 def background(pixels: np.ndarray) -> np.ndarray:
     """Median border brightness of each picture.
 
@@ -221,7 +225,12 @@ def background(pixels: np.ndarray) -> np.ndarray:
 
 def invert(image: Image.Image) -> Image.Image:
     """Swap dark and light, keeping colour pictures in colour."""
-    return ImageOps.invert(_in_mode(image, "L" if image.mode in _GREY_MODES else "RGB"))
+    return ImageOps.invert(eight_bit(image))
+
+
+def eight_bit(image: Image.Image) -> Image.Image:
+    """Return a picture of any mode as 8-bit grey or RGB."""
+    return _in_mode(image, "L" if image.mode in _GREY_MODES else "RGB")
 
 
 _GREY_MODES = ("1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B", "I;16N")

@@ -105,6 +105,26 @@ def test_evaluate_document_and_scoring_again(digits: Path):
     assert "LRAP" in run("evaluate", "--from-run", document["run"]).stdout
 
 
+def test_evaluate_distorted_queries_of_several_collections(home: Path):
+    for name in ("a", "b"):
+        run("ingest", "--encoder", "pixels", "--limit", "100", "-c", name)
+    both = ["-c", "a", "-c", "b", "--queries", "10"]
+    document = json.loads(run("evaluate", *both, "--distort", "rotate=0,90", "--distort", "blur", "--json").stdout)
+    assert [c["collection"] for c in document["collections"]] == ["a", "b"]
+    first = document["collections"][0]
+    assert first["distorted"][0].keys() == {
+        *("distortion", "strength", "kept", "kept_map", "lrap_at_10", "map_at_10", "map", "run"),
+    }
+    assert [(p["distortion"], p["strength"]) for p in first["distorted"][:2]] == [("rotate", 0), ("rotate", 90)]
+    assert Path(first["distorted"][1]["run"]).parent.parent == Path(document["figure"]).parent
+    table = run("evaluate", "-c", "a", "--queries", "10", "--distort", "rotate=90").stdout
+    assert "rotate=90" in table
+    assert "robustness.png" in table
+    assert "cbir compare" in failure("evaluate", *both)
+    assert "there are rotate, scale" in failure("evaluate", *both, "--distort", "turn")
+    assert "--depth" in failure("evaluate", *both, "--distort", "blur", "--depth", "5")
+
+
 def test_embed_is_the_vector_that_is_searched_with(digits: Path):
     document = json.loads(run("embed", "digits:database/17").stdout)
     assert document.keys() == {"image", "collection", "fingerprint", "vector"}
