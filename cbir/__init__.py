@@ -16,6 +16,7 @@ from cbir.errors import CbirError, CbirWarning
 
 if TYPE_CHECKING:
     from cbir.api import Evaluation, Overview, denoise, evaluate, ingest, open, overview
+    from cbir.comparison import Comparison, compare
     from cbir.copies import Snapshot, pull, push, restore, snapshot
     from collection.interface import Hit
     from collection.transfer import Transferred
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CbirError",
     "CbirWarning",
+    "Comparison",
     "Evaluation",
     "Hit",
     "Overview",
@@ -33,6 +35,7 @@ __all__ = [
     "Searcher",
     "Snapshot",
     "Transferred",
+    "compare",
     "denoise",
     "evaluate",
     "ingest",
@@ -45,12 +48,14 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Comparison": "cbir.comparison",
     "Hit": "collection.interface",
     "QueryWarning": "search.searcher",
     "Report": "ingest.job",
     "Searcher": "search.searcher",
     "Snapshot": "cbir.copies",
     "Transferred": "collection.transfer",
+    "compare": "cbir.comparison",
     "pull": "cbir.copies",
     "push": "cbir.copies",
     "restore": "cbir.copies",
