@@ -53,15 +53,14 @@ def sheet(rows: Sequence[Sequence[Cell]], headings: Sequence[Heading] = ()) -> I
     PIL.Image.Image
         RGB.
     """
-    lines = max((bool(c.title) + bool(c.note) for row in rows for c in row), default=0)
-    height = CELL + (lines * _LINE + 4 if lines else 0)
+    heights = [_height(row) for row in rows]
     columns = max(len(row) for row in rows)
     margin = _widest(text for heading in headings for text in (heading.title, heading.note))
     left = _GAP + (margin + _GAP if headings else 0)
-    canvas = Image.new("RGB", (left + columns * (CELL + _GAP), _GAP + len(rows) * (height + _GAP)), _PAPER)
+    canvas = Image.new("RGB", (left + columns * (CELL + _GAP), _GAP + sum(heights)), _PAPER)
     draw = ImageDraw.Draw(canvas)
     for y, row in enumerate(rows):
-        top = _GAP + y * (height + _GAP)
+        top = _GAP + sum(heights[:y])
         if headings:
             draw.text((_GAP, top + CELL / 2), headings[y].title, _INK, _font(), anchor="ls")
             draw.text((_GAP, top + CELL / 2 + _LINE), headings[y].note, _FAINT, _font(), anchor="ls")
@@ -97,6 +96,11 @@ def tiles(pictures: Sequence[tuple[Image.Image | None, bool]], across: int) -> I
             colour = _WRONG if wrong else _FAINT
             draw.rectangle((left, top, left + step - 1, top + step - 1), outline=colour, width=_EDGE if wrong else 1)
     return canvas
+
+
+def _height(row: Sequence[Cell]) -> int:
+    lines = max((bool(cell.title) + bool(cell.note) for cell in row), default=0)
+    return CELL + (lines * _LINE + 4 if lines else 0) + _GAP
 
 
 def _draw(canvas: Image.Image, draw: ImageDraw.ImageDraw, cell: Cell, left: int, top: int) -> None:
