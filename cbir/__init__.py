@@ -16,6 +16,7 @@ from cbir.errors import CbirError, CbirWarning
 
 if TYPE_CHECKING:
     from cbir.api import Evaluation, Overview, denoise, evaluate, ingest, open, overview
+    from cbir.comparison import Comparison, compare
     from cbir.copies import Snapshot, pull, push, restore, snapshot
     from cbir.robustness import Robustness, evaluate_distorted
     from collection.interface import Hit
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CbirError",
     "CbirWarning",
+    "Comparison",
     "Evaluation",
     "Hit",
     "Overview",
@@ -35,6 +37,7 @@ __all__ = [
     "Searcher",
     "Snapshot",
     "Transferred",
+    "compare",
     "denoise",
     "evaluate",
     "evaluate_distorted",
@@ -48,6 +51,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Comparison": "cbir.comparison",
     "Hit": "collection.interface",
     "QueryWarning": "search.searcher",
     "Report": "ingest.job",
@@ -55,6 +59,7 @@ _HOMES = {
     "Searcher": "search.searcher",
     "Snapshot": "cbir.copies",
     "Transferred": "collection.transfer",
+    "compare": "cbir.comparison",
     "evaluate_distorted": "cbir.robustness",
     "pull": "cbir.copies",
     "push": "cbir.copies",

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from collection.interface import Info, Metadata
     from ingest.job import Report
-    from ingest.source import Item
+    from ingest.source import Item, Source
     from model.bundle import Bundle
     from model.image import Preprocessing
     from search.run import Run
@@ -280,14 +280,14 @@ def evaluate(
     CbirError
         No labels, no queries, no such run.
     """
-    from search.curve import curve
     from search.evaluate import evaluate as search_queries
-    from search.run import load_run, save_run
-    from search.scores import check_depths, score
+    from search.run import load_run
+    from search.scores import check_depths
 
     where = settings(data_dir, qdrant_url)
     wanted = None if depths is None else [operator.index(depth) for depth in depths]
     check_depths(wanted or ())
+    path = None
     if from_run is not None:
         path = Path(from_run).expanduser().absolute()
         path = path / "run.npz" if path.is_dir() else path
@@ -303,12 +303,31 @@ def evaluate(
                 rerank=rerank,
                 progress=progress,
             )
-    folder = run_folder(where, run.collection)
+    return keep(run, run_folder(where, run.collection), wanted, path)
+
+
+def keep(run: Run, folder: Path, depths: Sequence[int] | None = None, path: Path | None = None) -> Evaluation:
+    """Score a run and write run, scores and curve.
+
+    Parameters
+    ----------
+    run : Run
+    folder : Path
+        Made if it is not there.
+    depths : sequence of int, optional
+        The article's by default.
+    path : Path, optional
+        Where the run is stored already.
+    """
+    from search.curve import curve
+    from search.run import save_run
+    from search.scores import score
+
     with disk_errors(folder):
-        if from_run is None:
+        if path is None:
             path = folder / "run.npz"
             save_run(run, path)
-        scores = score(run, wanted)
+        scores = score(run, depths)
         evaluation = Evaluation(run, scores, path, folder)
         document = json.dumps(evaluation.as_json(), indent=2, ensure_ascii=False) + "\n"
         write_whole(folder / "scores.json", document.encode())
@@ -484,17 +503,32 @@ def _readable_pixels(items: Iterable[Item], preprocessing: Preprocessing, count:
 
 
 def held_out(searcher: Searcher, where: Settings) -> list[Item]:
-    """Return the images that the sources of a collection hold back; none if they are folders."""
-    from ingest.catalogue import NAMES, open_source
+    """Return the images that the sources of a collection hold back, without those that it holds too."""
+    from ingest.disjoint import disjoint
 
-    # A folder holds nothing back, and may be gone by now.
-    datasets = [source for source in searcher.metadata.sources if source in NAMES]
-    return [query for name in datasets for query in open_source(name, where.data, where.cache).queries()]
+    sources = _sources(searcher.metadata.sources, where)
+    stored = (item for source in sources for item in source.items())
+    return disjoint([query for source in sources for query in source.queries()], stored)
 
 
 def run_folder(where: Settings, name: str) -> Path:
     """Name a folder for runs made now."""
     return where.runs / f"{name}-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"
+
+
+def _sources(names: Iterable[str], where: Settings) -> list[Source]:
+    """Open a collection's sources; a folder that is gone by now holds nothing back."""
+    from ingest.catalogue import NAMES, open_source
+    from ingest.source import SourceError
+
+    opened = []
+    for name in names:
+        try:
+            opened.append(open_source(name, where.data, where.cache))
+        except SourceError:
+            if name in NAMES:
+                raise
+    return opened
 
 
 def _string_keys(value: Any) -> Any:

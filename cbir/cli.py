@@ -255,6 +255,47 @@ def evaluate(
 
 @app.command()
 @guarded
+def compare(
+    source: Annotated[
+        str, typer.Option(help="digits, mnist, fashion-mnist, or a folder of pictures with labels.")
+    ] = "digits",
+    encoder: Annotated[
+        list[str] | None, typer.Option(help="Encoder to compare; repeatable; by default all that the source allows.")
+    ] = None,
+    queries: Annotated[int, typer.Option(min=1, help="The most queries, the same for all.")] = 1000,
+    seed: Seed = 0,
+    training_seed: Annotated[int | None, typer.Option(min=0, help="Seed of the encoders that have one.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="The most images to take.")] = None,
+    save: Annotated[Path | None, typer.Option(help="Folder to copy table, curves and line-up to.")] = None,
+    qdrant_url: Url = None,
+    data_dir: DataDir = None,
+    json_: Json = False,
+) -> None:
+    """Put encoders side by side: train and evaluate what has not been yet, print one table, draw two pictures."""
+    from cbir.comparison import compare as compared
+    from cbir.console import bars
+
+    with bars() as progress:
+        done = compared(
+            source,
+            encoder or (),
+            queries=queries,
+            seed=seed,
+            training_seed=training_seed,
+            limit=limit,
+            save=save,
+            qdrant_url=qdrant_url,
+            data_dir=data_dir,
+            progress=progress,
+        )
+    if json_:
+        _print_json(report.comparison_document(done))
+    else:
+        report.print_comparison(done)
+
+
+@app.command()
+@guarded
 def denoise(
     collection: Name = None,
     save: Annotated[Path, typer.Option(help="The PNG to write.")] = Path("denoised.png"),

@@ -55,6 +55,8 @@ def bars() -> Iterator[Report]:
             progress.start()  # not before: nothing to show would show as an empty line
         if stage not in tasks:
             tasks[stage] = progress.add_task(_STAGES.get(stage, stage), total=total, note=note)
+        elif done < progress.tasks[tasks[stage]].completed:
+            progress.reset(tasks[stage])  # another encoder's turn
         progress.update(tasks[stage], completed=done, total=total, note=note)
 
     try:
@@ -71,7 +73,10 @@ def table(title: str, columns: Sequence[tuple[str, bool]], rows: Iterable[Sequen
         drawn.add_column(heading, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
         drawn.add_row(*(escape(str(cell)) for cell in row))
-    Console().print(drawn)
+    console = Console()
+    if not console.is_terminal:
+        console.width = 10_000  # a file or a pipe is as wide as it takes
+    console.print(drawn)
 
 
 def line(text: str) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cbir.api import Evaluation, Overview
+    from cbir.comparison import Comparison
     from cbir.copies import Snapshot
     from cbir.robustness import Robustness
     from collection.interface import Hit
@@ -130,6 +131,61 @@ def print_robustness(made: Robustness) -> None:
     line("LRAP gives 1 to a query with no relevant image among the ten, mAP@10 gives 0: where they part, read mAP@10")
     line(f"figure  {made.figure}")
     line(f"runs    {made.folder}")
+
+
+#: Depths of a comparison's table, and all.
+_COMPARED = (10, 100, 1_000, 10_000)
+
+
+def comparison_document(done: Comparison) -> dict[str, Any]:
+    """Return a comparison as JSON values; keys of depths are strings."""
+    return {
+        "source": done.source,
+        "rows": [{**asdict(row), "bytes_a_point": row.bytes_a_point, "folder": str(row.folder)} for row in done.rows],
+        "failed": done.failed,
+        "table": str(done.table),
+        "curves": str(done.curves),
+        "lineup": str(done.lineup),
+    }
+
+
+def comparison_markdown(done: Comparison) -> str:
+    """Return a comparison as a Markdown table."""
+    headings, rows = _comparison(done)
+    lines = [[heading.replace("\n@", "@").replace("\n", " ") for heading in headings], ["---"] * len(headings), *rows]
+    table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return table + "".join(f"\n`{name}` failed: {reason}\n" for name, reason in done.failed.items())
+
+
+def print_comparison(done: Comparison) -> None:
+    """Print a comparison's table, and where its pictures are."""
+    from cbir.console import line, table
+
+    headings, rows = _comparison(done)
+    first = done.rows[0]
+    title = f"{done.source}: {first.points:,} images, {first.scores.queries:,} queries"
+    table(title, [(heading, n > 0) for n, heading in enumerate(headings)], rows)
+    for name, reason in done.failed.items():
+        line(f"{name} failed: {reason}")
+    line(f"curves  {done.curves}")
+    line(f"lineup  {done.lineup}")
+
+
+def _comparison(done: Comparison) -> tuple[list[str], list[list[str]]]:
+    """Return headings and rows of cells; an encoder that failed has empty ones."""
+    depths = [n for n in _COMPARED if all(n < max(row.scores.lrap) for row in done.rows)]
+    headings = ["encoder", *(f"LRAP\n@{n:,}" for n in depths), "LRAP\n@all", "mAP", "precision\n@1", "precision\n@10"]
+    headings += ["values", "bytes\na point", "train\nseconds", "images/s\nencoded"]
+    rows = []
+    for row in done.rows:
+        scores = row.scores
+        precision = scores.precision_at
+        measures = [*(scores.lrap[n] for n in depths), scores.lrap[max(scores.lrap)], scores.map]
+        measures += [precision[1], precision[min(10, max(precision))]]
+        trained = "" if row.train_seconds is None else f"{row.train_seconds:,.1f}"
+        costs = [f"{row.values:,}", f"{row.bytes_a_point:,}", trained, f"{row.images_per_second:,.0f}"]
+        rows.append([row.encoder, *(f"{measure:.3f}" for measure in measures), *costs])
+    return headings, rows + [[name, *[""] * (len(headings) - 1)] for name in done.failed]
 
 
 def transfer_document(done: Transferred) -> dict[str, Any]:

@@ -1,11 +1,12 @@
 """Contact sheets: pictures side by side with a caption under each.
 
-In: rows of pictures and captions. Out: one Pillow image. Search strips and the
-denoising figure are both sheets.
+In: rows of pictures and captions. Out: one Pillow image. Search strips, the
+denoising figure and the line-up of encoders are sheets.
 """
 
 import importlib.util
-from collections.abc import Sequence
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -14,9 +15,10 @@ from PIL import Image, ImageDraw, ImageFont
 
 CELL = 120
 _GAP = 12
+_EDGE = 3
 _TEXT = 13
 _LINE = 17
-_PAPER, _INK, _FAINT, _FRAME = "#ffffff", "#1c1c1c", "#6b6b6b", "#2f6fde"
+_PAPER, _INK, _FAINT, _FRAME, _WRONG = "#ffffff", "#1c1c1c", "#6b6b6b", "#2f6fde", "#e02020"
 
 
 @dataclass(frozen=True)
@@ -29,28 +31,76 @@ class Cell:
     marked: bool = False
 
 
-def sheet(rows: Sequence[Sequence[Cell]]) -> Image.Image:
+@dataclass(frozen=True)
+class Heading:
+    """What stands to the left of a row: a name, and a line under it."""
+
+    title: str
+    note: str = ""
+
+
+def sheet(rows: Sequence[Sequence[Cell]], headings: Sequence[Heading] = ()) -> Image.Image:
     """Draw rows of cells.
 
     Parameters
     ----------
     rows : sequence of sequences of Cell
+    headings : sequence of Heading
+        One for each row, or none.
 
     Returns
     -------
     PIL.Image.Image
         RGB.
     """
-    lines = max((bool(c.title) + bool(c.note) for row in rows for c in row), default=0)
-    height = CELL + (lines * _LINE + 4 if lines else 0)
+    heights = [_height(row) for row in rows]
     columns = max(len(row) for row in rows)
-    size = (_GAP + columns * (CELL + _GAP), _GAP + len(rows) * (height + _GAP))
-    canvas = Image.new("RGB", size, _PAPER)
+    margin = _widest(text for heading in headings for text in (heading.title, heading.note))
+    left = _GAP + (margin + _GAP if headings else 0)
+    canvas = Image.new("RGB", (left + columns * (CELL + _GAP), _GAP + sum(heights)), _PAPER)
     draw = ImageDraw.Draw(canvas)
     for y, row in enumerate(rows):
+        top = _GAP + sum(heights[:y])
+        if headings:
+            draw.text((_GAP, top + CELL / 2), headings[y].title, _INK, _font(), anchor="ls")
+            draw.text((_GAP, top + CELL / 2 + _LINE), headings[y].note, _FAINT, _font(), anchor="ls")
         for x, cell in enumerate(row):
-            _draw(canvas, draw, cell, _GAP + x * (CELL + _GAP), _GAP + y * (height + _GAP))
+            _draw(canvas, draw, cell, left + x * (CELL + _GAP), top)
     return canvas
+
+
+def tiles(pictures: Sequence[tuple[Image.Image | None, bool]], across: int) -> Image.Image:
+    """Put several small pictures into one, to be a cell's.
+
+    Parameters
+    ----------
+    pictures : sequence of (PIL.Image.Image or None, bool)
+        Row by row, at most `across` times as many; a true one is framed as wrong.
+    across : int
+
+    Returns
+    -------
+    PIL.Image.Image
+        RGB, CELL x CELL.
+    """
+    canvas = Image.new("RGB", (CELL, CELL), _PAPER)
+    draw = ImageDraw.Draw(canvas)
+    step = CELL // across
+    side = step - 2 * _EDGE
+    for place, (picture, wrong) in enumerate(pictures):
+        left, top = place % across * step, place // across * step
+        if picture is not None:
+            fitted = _fitted(picture, side)
+            canvas.paste(fitted, (left + (step - fitted.width) // 2, top + (step - fitted.height) // 2))
+        if wrong or picture is None:
+            colour = _WRONG if wrong else _FAINT
+            draw.rectangle((left, top, left + step - 1, top + step - 1), outline=colour, width=_EDGE if wrong else 1)
+    return canvas
+
+
+def _height(row: Sequence[Cell]) -> int:
+    lines = max((bool(cell.title) + bool(cell.note) for cell in row), default=0)
+    return CELL + (lines * _LINE + 4 if lines else 0) + _GAP
 
 
 def _draw(canvas: Image.Image, draw: ImageDraw.ImageDraw, cell: Cell, left: int, top: int) -> None:
@@ -61,7 +111,8 @@ def _draw(canvas: Image.Image, draw: ImageDraw.ImageDraw, cell: Cell, left: int,
         picture = _fitted(cell.picture)
         canvas.paste(picture, (left + (CELL - picture.width) // 2, top + (CELL - picture.height) // 2))
     if cell.marked:
-        draw.rectangle((left - 3, top - 3, left + CELL + 2, top + CELL + 2), outline=_FRAME, width=3)
+        box = (left - _EDGE, top - _EDGE, left + CELL + _EDGE - 1, top + CELL + _EDGE - 1)
+        draw.rectangle(box, outline=_FRAME, width=_EDGE)
     y = top + CELL + 4
     for text, colour in ((cell.title, _INK), (cell.note, _FAINT)):
         if text:
@@ -69,12 +120,16 @@ def _draw(canvas: Image.Image, draw: ImageDraw.ImageDraw, cell: Cell, left: int,
             y += _LINE
 
 
-def _fitted(picture: Image.Image) -> Image.Image:
-    scale = CELL / max(picture.size)
+def _fitted(picture: Image.Image, side: int = CELL) -> Image.Image:
+    scale = side / max(picture.size)
     # Small pictures keep their pixels visible; large ones are averaged.
     resample = Image.Resampling.NEAREST if scale >= 2 else Image.Resampling.LANCZOS
     size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
     return picture.convert("RGB").resize(size, resample)
+
+
+def _widest(texts: Iterable[str]) -> int:
+    return math.ceil(max((_font().getlength(text) for text in texts), default=0))
 
 
 def _shortened(draw: ImageDraw.ImageDraw, text: str) -> str:

@@ -59,6 +59,32 @@ def test_a_changed_file_has_another_stamp(pictures: Path):
     assert [uri for uri in before if before[uri] != after[uri]] == [str(changed)]
 
 
+def test_queries_beside_a_database_are_held_out(pictures: Path):
+    for part in ("database", "queries"):
+        shutil.copytree(pictures, pictures.parent / "both" / part)
+    both = pictures.parent / "both"
+    (both / "README.txt").write_text("no picture")
+    (both / "queries" / "b" / "x.webp").write_bytes(b"")
+    source = FolderSource(both)
+    assert (len(source), source.passed_over, source.name) == (6, 1, str(both))
+    assert [item.label for item in source.items()] == ["b", "münchen käse"] * 3
+    assert {Path(item.uri).parents[1] for item in source.items()} == {both / "database"}
+    assert {(Path(query.uri).parents[1], query.label) for query in source.queries()} == {
+        (both / "queries", "b"),
+        (both / "queries", "münchen käse"),
+    }
+
+
+def test_a_database_and_queries_beside_anything_else_are_classes(pictures: Path):
+    (pictures / "b").rename(pictures / "database")
+    (pictures / "münchen käse").rename(pictures / "queries")
+    assert len(FolderSource(pictures)) == 3
+    picture(9).save(pictures / "9.png")
+    source = FolderSource(pictures)
+    assert (len(source), source.queries()) == (7, [])
+    assert {item.label for item in source.items()} == {"database", "queries", None}
+
+
 def test_an_empty_folder_is_refused(tmp_path: Path):
     with pytest.raises(SourceError, match="holds no PNG or JPEG pictures"):
         FolderSource(tmp_path)

@@ -9,6 +9,11 @@ from PIL import Image
 import cbir
 from cbir.api import save_picture
 from collection.interface import Hit
+from ingest.source import Item
+from search.curve import curves
+from search.lineup import lineup
+from search.run import Run, pack
+from search.scores import score
 from search.sheet import CELL, Cell, sheet
 from search.strip import strip
 from tests.conftest import picture
@@ -16,6 +21,43 @@ from tests.conftest import picture
 
 def hits(*uris: str) -> list[Hit]:
     return [Hit("id", 1.25, "münchen käse und noch viel mehr dazu", uri, {}) for uri in uris]
+
+
+def ranking(relevant: list[bool]) -> Run:
+    """One query `q` over so many images, `0` closest."""
+    ids = np.array([[str(n) for n in range(len(relevant))]])[:, :10]
+    distances = np.arange(ids.size, dtype=np.float32)[None]
+    bits = np.array([relevant])
+    facts = {"collection": "c", "database": len(relevant), "ranks": len(relevant), "about": {}}
+    packed = {"relevant": pack(bits), "tied": pack(np.zeros_like(bits)), "query_uris": np.array(["q"])}
+    return Run(
+        **facts,
+        **packed,
+        exact_ids=ids,
+        exact_distances=distances,
+        served_ids=ids,
+        served_distances=distances,
+    )
+
+
+def test_a_lineup_frames_the_hits_of_another_label():
+    shown = {key: Item(key, 7, lambda: Image.new("L", (28, 28))) for key in ["q", *map(str, range(12))]}
+    runs = {"good": ranking([True] * 12), "bad": ranking([True, False] * 6), "none": ranking([False] * 3)}
+    drawn = np.asarray(lineup(runs, shown)).astype(int)
+    red = (drawn[..., 0] > 200) & (drawn[..., 1] < 60)
+    tops = 12 + CELL + 21 + 12 + np.arange(3) * (CELL + 12)
+    framed = [int(red[top : top + CELL].sum()) for top in tops]
+    assert framed[0] == 0
+    # Of nine, 2, 4, 6 and 8 are wrong; of three, all: a frame takes the same everywhere.
+    assert framed[1] / 4 == framed[2] / 3 > 300
+
+
+def test_curves_of_eleven_encoders_differ_and_are_named(tmp_path: Path):
+    scores = {f"encoder-{n}": score(ranking([True] * (20 - n) + [False] * n)) for n in range(11)}
+    (tmp_path / "curves.png").write_bytes(curves(scores, "title"))
+    with Image.open(tmp_path / "curves.png") as drawn:
+        assert drawn.size == (1200, 600)
+        assert len(drawn.convert("RGB").getcolors(1 << 20)) > 11
 
 
 def test_a_strip_shows_query_and_hits_in_order(tmp_path: Path):

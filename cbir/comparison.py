@@ -1,0 +1,423 @@
+"""Several encoders on one source: the same queries, one table, one plot, one line-up.
+
+In: a source and names of encoders. Out: a `Comparison`. Each encoder fills a
+collection of its own, SOURCE-ENCODER, which is searched like any other. What
+is measured once is stored beside the run and not measured again.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, fields
+from itertools import chain, islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cbir import homes
+from cbir.api import keep, save_picture
+from cbir.disk import disk_errors
+from cbir.errors import CbirError
+from cbir.settings import Settings, settings
+from model.progress import Progress, silent
+from model.whole import write_whole
+
+if TYPE_CHECKING:
+    from collection.interface import Engine
+    from ingest.source import Item, Source
+    from model.bundle import Bundle
+    from model.registry import Kind
+    from search.scores import Scores
+
+#: Images that are encoded to measure the speed.
+_TIMED = 2_000
+_ROW = "row.json"
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one encoder gave.
+
+    Attributes
+    ----------
+    encoder, collection, fingerprint : str
+    recipe : Mapping
+        What it was learned by, seed included.
+    points : int
+        Images in the collection.
+    values : int
+        In a feature.
+    train_seconds : float or None
+        None for a model whose card does not tell.
+    images_per_second : float
+        Encoded, pixels at hand, on every core.
+    scores : Scores
+    folder : Path
+        Run, scores and curve as `evaluate` stores them.
+    """
+
+    encoder: str
+    collection: str
+    fingerprint: str
+    recipe: Mapping[str, Any]
+    points: int
+    values: int
+    train_seconds: float | None
+    images_per_second: float
+    scores: Scores
+    folder: Path
+
+    @property
+    def bytes_a_point(self) -> int:
+        """Size of the vector as it is stored, float32."""
+        return 4 * self.values
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Encoders side by side.
+
+    Attributes
+    ----------
+    source : str
+    rows : list of Row
+        In the order the encoders were named.
+    failed : dict of str to str
+        Encoders that gave no row, and why.
+    folder : Path
+        Holds `table.md`, `curves.png` and `lineup.png`.
+    """
+
+    source: str
+    rows: list[Row]
+    failed: dict[str, str]
+    folder: Path
+
+    @property
+    def curves(self) -> Path:
+        """LRAP against depth, a line an encoder, a PNG."""
+        return self.folder / "curves.png"
+
+    @property
+    def lineup(self) -> Path:
+        """The same queries and what each encoder finds, a PNG."""
+        return self.folder / "lineup.png"
+
+    @property
+    def table(self) -> Path:
+        """The table, Markdown."""
+        return self.folder / "table.md"
+
+
+def compare(
+    source: str | Path = "digits",
+    encoders: Sequence[str] = (),
+    *,
+    queries: int = 1000,
+    seed: int = 0,
+    training_seed: int | None = None,
+    limit: int | None = None,
+    save: str | Path | None = None,
+    qdrant_url: str | None = None,
+    data_dir: str | Path | None = None,
+    progress: Progress = silent,
+    **options: Any,
+) -> Comparison:
+    """Train, ingest and evaluate what has not been yet, and put all side by side.
+
+    Parameters
+    ----------
+    source : str or Path
+        `digits`, `mnist`, `fashion-mnist`, or a folder of pictures with labels.
+    encoders : sequence of str
+        Names of the registry; by default all that the source allows.
+    queries : int
+        The most queries.
+    seed : int
+        Draws the queries.
+    training_seed : int, optional
+        Seeds those encoders that have a seed; their own default if it is not given.
+    limit : int, optional
+        The most images to take.
+    save : str or Path, optional
+        A folder to copy table and pictures to.
+    qdrant_url : str, optional
+        Fill collections on this server; by default `QDRANT_URL`, and embedded if that is not set.
+    data_dir : str or Path, optional
+        Where `mnist` and `fashion-mnist` lie.
+    progress : callable
+    **options
+        Of the encoders, such as `epochs`, each for those that have it.
+
+    Returns
+    -------
+    Comparison
+        An encoder that fails is in `failed` and does not stop the others.
+
+    Raises
+    ------
+    CbirError
+        No such source or encoder, no labels, or not one encoder gave a row.
+    """
+    from ingest.catalogue import open_source
+
+    if limit is not None and limit < 1:
+        raise CbirError(f"limit must be at least 1, not {limit}")
+    where = settings(data_dir, qdrant_url)
+    opened = open_source(str(source), where.data, where.cache)
+    kinds = _kinds(opened, encoders)
+    _check_options(kinds, options)
+    given = {name: value for name, value in {**options, "seed": training_seed}.items() if value is not None}
+    rows: list[Row] = []
+    failed: dict[str, str] = {}
+    with closing(homes.engine(where)) as engine, disk_errors(where.home):
+        task = _Task(where, engine, opened, queries, seed, limit)
+        for kind in kinds:
+            try:
+                rows.append(task.row(kind, given, _named(kind.name, progress)))
+            except CbirError as error:
+                failed[kind.name] = str(error)
+        if not rows:
+            reasons = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
+            raise CbirError(f"not one encoder could be compared: {reasons}")
+        comparison = _drawn(where, opened, rows, failed)
+    if save is not None:
+        _copied(comparison, Path(save).expanduser().absolute())
+    return comparison
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What all rows have in common."""
+
+    where: Settings
+    engine: Engine
+    source: Source
+    queries: int
+    seed: int
+    limit: int | None
+
+    def row(self, kind: Kind, given: Mapping[str, Any], progress: Progress) -> Row:
+        """Find an encoder's row, or make it.
+
+        Raises
+        ------
+        CbirError
+            The encoder cannot be had, or its collection is something else's.
+        """
+        from ingest.job import run
+        from ingest.learn import Plan
+
+        recipe = kind.recipe(**{name: value for name, value in given.items() if name in _options(kind)})
+        filled = _Filled(kind, recipe, _collection(self.source, kind, recipe, self.limit))
+        if filled.name in self.engine.names():
+            known = _read_row(self._folder(filled), self._size)
+            if known is not None:
+                return known
+        held_out = self._held_out  # what is wrong with them is to be told before hours of training
+        plan = Plan(kind, recipe)
+        run(
+            self.source,
+            filled.name,
+            self.engine,
+            self.where.models,
+            plan,
+            insist=True,
+            limit=self.limit,
+            progress=progress,
+        )
+        return self._measured(filled, held_out, progress)
+
+    def _measured(self, filled: _Filled, held_out: Sequence[Item], progress: Progress) -> Row:
+        from ingest.catalogue import picture_opener
+        from search.evaluate import evaluate
+        from search.searcher import Searcher
+
+        folder = self._folder(filled)
+        bundle = filled.bundle(self.where, self.engine, self.source)
+        speed = self._speed(bundle)
+        with Searcher(self.engine, filled.name, bundle, picture_opener(self.where.data, self.where.cache)) as searcher:
+            ranked = evaluate(searcher, held_out, queries=self.queries, seed=self.seed, progress=progress)
+        row = Row(
+            encoder=filled.kind.name,
+            collection=filled.name,
+            fingerprint=bundle.fingerprint,
+            recipe=bundle.card["recipe"],
+            points=ranked.database,
+            values=bundle.dimension,
+            train_seconds=bundle.card.get("seconds"),
+            images_per_second=speed,
+            scores=keep(ranked, folder).scores,
+            folder=folder,
+        )
+        _write_row(row, self._size)
+        return row
+
+    @property
+    def _items(self) -> Iterator[Item]:
+        return islice(self.source.items(), self.limit)
+
+    @functools.cached_property
+    def _held_out(self) -> list[Item]:
+        from ingest.disjoint import disjoint
+
+        return disjoint(self.source.queries(), self._items)
+
+    @functools.cached_property
+    def _size(self) -> list[int]:
+        """Images to store, and images held out: a row of other numbers is another's."""
+        return [min(len(self.source), self.limit or len(self.source)), len(self.source.queries())]
+
+    def _folder(self, filled: _Filled) -> Path:
+        """Where the row is, if the collection has not changed."""
+        fingerprint = filled.bundle(self.where, self.engine, self.source).fingerprint
+        with closing(self.engine.open(filled.name)) as collection:
+            points = collection.count()
+        return self.where.runs / f"{filled.name}-{fingerprint}-{points}-{self.queries}-{self.seed}"
+
+    def _speed(self, bundle: Bundle) -> float:
+        """Return the images encoded a second."""
+        from ingest.read import read
+
+        encoder = bundle.encoder()
+        batches = [batch.pixels for batch in read(islice(self._items, _TIMED), bundle.preprocessing)]
+        encoder.encode(batches[0])  # the first time, memory is got
+        clock = time.perf_counter()
+        for pixels in batches:
+            encoder.encode(pixels)
+        return sum(map(len, batches)) / (time.perf_counter() - clock)
+
+
+@dataclass(frozen=True)
+class _Filled:
+    """A collection that one encoder, learned by one recipe, fills from one source."""
+
+    kind: Kind
+    recipe: Any
+    name: str
+
+    def bundle(self, where: Settings, engine: Engine, source: Source) -> Bundle:
+        """Return the collection's model.
+
+        Raises
+        ------
+        CbirError
+            It is not on this machine, or not this encoder learned by this recipe, or not this source's alone.
+        """
+        metadata = engine.metadata(self.name)
+        bundle = homes.model(where, self.name, metadata)
+        described = json.loads(json.dumps(self.kind.describe(self.recipe)))
+        if any(bundle.card.get(fact) != value for fact, value in described.items()):
+            command = f"cbir ingest {source.name} --collection {self.name} --encoder {self.kind.name} --retrain"
+            options = "".join(f" --{n.replace('_', '-')} {v}" for n, v in _chosen(self.kind, self.recipe).items())
+            raise CbirError(
+                f"collection '{self.name}' was filled by another encoder or recipe; build it anew: {command}{options}"
+            )
+        if set(metadata.sources) != {source.name}:
+            raise CbirError(
+                f"collection '{self.name}' holds {', '.join(metadata.sources)}, not {source.name} alone; "
+                "rename the folder of pictures, or remove that collection"
+            )
+        return bundle
+
+
+def _kinds(source: Source, names: Sequence[str]) -> list[Kind]:
+    """Return the encoders that were named, or all that the source allows."""
+    from model.registry import ENCODERS, kind_of
+
+    labels = {item.label for item in source.items()}
+    if labels == {None}:
+        raise CbirError(
+            f"{source.name} has no labels to compare encoders by; put the pictures into one folder per class"
+        )
+    if names:
+        return [kind_of(name) for name in dict.fromkeys(names)]
+    return [kind for kind in ENCODERS.values() if kind.learns_from != "labels" or None not in labels]
+
+
+def _check_options(kinds: Sequence[Kind], options: Mapping[str, Any]) -> None:
+    known = {option for kind in kinds for option in _options(kind)}
+    for option in options:
+        if option not in known:
+            raise CbirError(f"not one of these encoders has an option '{option}'")
+
+
+def _options(kind: Kind) -> list[str]:
+    return [field.name for field in fields(kind.method.Recipe)]
+
+
+def _chosen(kind: Kind, recipe: Any) -> dict[str, Any]:
+    """Return the options that are not at their defaults."""
+    usual = asdict(kind.method.Recipe())
+    return {name: value for name, value in asdict(recipe).items() if value != usual[name]}
+
+
+def _collection(source: Source, kind: Kind, recipe: Any, limit: int | None) -> str:
+    """Name the collection: SOURCE-ENCODER, and what is not as usual, such as `mnist-autoencoder-seed-1`."""
+    from ingest.catalogue import collection_name
+
+    unusual = {**({} if limit is None else {"limit": limit}), **_chosen(kind, recipe)}
+    words = [f"{option}-{value}".replace("_", "-") for option, value in unusual.items()]
+    return "-".join([collection_name(source.name), kind.name, *words])
+
+
+def _named(encoder: str, progress: Progress) -> Progress:
+    """Say beside each stage whose it is."""
+    return lambda stage, done, total, note="": progress(stage, done, total, ", ".join(filter(None, (encoder, note))))
+
+
+def _write_row(row: Row, size: list[int]) -> None:
+    """Write the row, last: where it is, the rest of its folder is whole."""
+    document = {**asdict(row), "size": size}
+    del document["folder"]
+    write_whole(row.folder / _ROW, (json.dumps(document, indent=2) + "\n").encode())
+
+
+def _read_row(folder: Path, size: list[int]) -> Row | None:
+    """Read a row; None if there is none, or one of a source that had other numbers of images."""
+    from search.scores import Scores
+
+    try:
+        stored = json.loads((folder / _ROW).read_text(encoding="utf-8"))
+        if stored.pop("size") != size:
+            return None
+        measures = stored.pop("scores")
+        # JSON's keys are texts, depths are numbers.
+        depths = {name: {int(n): x for n, x in at.items()} for name, at in measures.items() if isinstance(at, dict)}
+        return Row(**stored, scores=Scores(**{**measures, **depths}), folder=folder)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _drawn(where: Settings, source: Source, rows: list[Row], failed: dict[str, str]) -> Comparison:
+    """Write table and pictures, where these rows have none yet."""
+    from cbir.report import comparison_markdown
+    from ingest.catalogue import collection_name
+    from search.curve import curves
+    from search.lineup import lineup
+    from search.run import load_run
+
+    identity = hashlib.sha256(" ".join(row.folder.name for row in rows).encode()).hexdigest()[:12]
+    name = collection_name(source.name)
+    comparison = Comparison(source.name, rows, failed, where.runs / f"compare-{name}-{identity}")
+    if not comparison.curves.exists():
+        title = f"{name}: {rows[0].points:,} images, {rows[0].scores.queries:,} queries"
+        write_whole(comparison.curves, curves({row.encoder: row.scores for row in rows}, title))
+    if not comparison.lineup.exists():
+        shown = {key: item for item in chain(source.items(), source.queries()) for key in (item.id, item.uri)}
+        runs = {row.encoder: load_run(row.folder / "run.npz") for row in rows}
+        save_picture(lineup(runs, shown), comparison.lineup)
+    write_whole(comparison.table, comparison_markdown(comparison).encode())
+    return comparison
+
+
+def _copied(comparison: Comparison, folder: Path) -> None:
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in (comparison.table, comparison.curves, comparison.lineup):
+            shutil.copyfile(path, folder / path.name)

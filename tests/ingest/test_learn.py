@@ -1,0 +1,75 @@
+"""Labels must not reach an encoder that does not learn from them."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ingest.learn import Plan, train_bundle
+from model.registry import ENCODERS
+
+#: As little of each recipe as there can be, for those encoders that have such options.
+SMALL = {"epochs": 1, "batch_size": 32}
+_IMAGES = 96
+
+
+@dataclass(frozen=True)
+class Secretive:
+    """An item whose label nobody may ask for."""
+
+    uri: str
+    open: Callable[[], Image.Image]
+
+    @property
+    def label(self) -> str:
+        raise AssertionError("a label was read")
+
+
+class SecretiveSource:
+    """Noisy discs and bars in colour, labelled in vain."""
+
+    name = "secretive"
+    passed_over = 0
+
+    def __len__(self) -> int:
+        return _IMAGES
+
+    def items(self) -> Iterator[Any]:
+        return (Secretive(f"secretive:{n}", lambda n=n: drawn(n)) for n in range(_IMAGES))
+
+    def queries(self) -> list[Any]:
+        return [Secretive(f"secretive:{n}", lambda n=n: drawn(n)) for n in range(_IMAGES, _IMAGES + 8)]
+
+
+def drawn(seed: int) -> Image.Image:
+    generator = np.random.default_rng(seed)
+    y, x = np.mgrid[:32, :32]
+    centre = generator.uniform(8, 24, 2)
+    shape = np.hypot(x - centre[0], y - centre[1]) < 8 if seed % 2 else np.abs(x - centre[0]) < 4
+    colours = generator.uniform(0, 220, (2, 3))
+    pixels = np.where(shape[..., None], *colours) + generator.uniform(0, 35, (32, 32, 3))
+    return Image.fromarray(pixels.astype(np.uint8))
+
+
+@pytest.mark.parametrize("name", [kind.name for kind in ENCODERS.values() if kind.learns_from != "labels"])
+def test_no_label_is_read(name: str, tmp_path: Path):
+    kind = ENCODERS[name]
+    known = {field.name for field in fields(kind.method.Recipe)}
+    recipe = kind.recipe(**{option: value for option, value in SMALL.items() if option in known})
+    bundle, trained = train_bundle(tmp_path, name, SecretiveSource(), Plan(kind, recipe))
+    assert trained
+    assert bundle.kind == name
+
+
+def test_where_labels_are_learned_from_they_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """What the test above relies on: a source that gives its labels away only to be caught."""
+    from model.registry import Kind
+
+    kind = Kind("labelled", "", "model.classical.pixels", learns_from="labels")
+    monkeypatch.setitem(ENCODERS, kind.name, kind)
+    with pytest.raises(AssertionError, match="a label was read"):
+        train_bundle(tmp_path, kind.name, SecretiveSource(), Plan(kind, kind.recipe()))
