@@ -9,8 +9,8 @@ the same than the one before:
 2. So do views of a picture and of one of its nearest neighbours, found anew
    with the encoder as it is by then (NNCLR: D. Dwibedi et al., ICCV 2021;
    TLDR: Y. Kalantidis et al., TMLR 2022).
-3. Beside that, the feature learns how near any two pictures of a batch are by
-   diffusion on the graph of neighbours (`diffusion.py`), which joins the islands
+3. Beside that, the feature learns, from any view of a picture, where diffusion
+   on the graph of neighbours puts it (`diffusion.py`), which joins the islands
    that one kind of picture falls into. The graph is made anew from the feature
    that has learned from the last one.
 
@@ -35,7 +35,7 @@ from model.image import to_unit
 from model.method import Examples, Learned
 from model.networks.backend import keras
 from model.networks.checkpoint import identity
-from model.networks.diffusion import NEIGHBOURS, diffusion, nearest
+from model.networks.diffusion import NEIGHBOURS, aligned, diffusion, nearest
 from model.networks.epochs import run_epochs
 from model.networks.views import Ranges, views
 from model.progress import Progress, silent
@@ -61,11 +61,11 @@ _HEAD = 128
 #: Values of the map that tells how a picture is drawn, for each of 4x4 places.
 _MANNER = 8
 #: Where the second and the third stage begin, as shares of the epochs.
-_STAGES = (0.25, 0.5)
+_STAGES = (0.25, 0.4)
 #: Slices that a batch is worked on in, side by side where there are cores; each is normalised by itself.
 _SLICES = 4
-#: What the diffusion of the third stage counts for, beside InfoNCE.
-_REACH = 20.0
+#: What the third stage's lesson counts for, beside InfoNCE.
+_PLACE = 10.0
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Recipe:
     Parameters
     ----------
     epochs : int, optional
-        By default 20, and more for fewer than 60,000 images, up to 200.
+        By default 16, and more for fewer than 60,000 images, up to 200.
     batch_size : int
         Pictures a step, each seen twice; fewer if there are fewer.
     noise : float
@@ -174,7 +174,7 @@ def contrastive_network(shape: tuple[int, int, int], seed: int) -> "Model":
 
 def _epochs(count: int) -> int:
     """Fewer images are seen more often, but not as often as would make up for it."""
-    return min(200, round(20 * max(1.0, (60_000 / count) ** 0.5)))
+    return min(200, round(16 * max(1.0, (60_000 / count) ** 0.5)))
 
 
 class _Lessons:
@@ -198,7 +198,7 @@ class _Lessons:
         self._head = keras().Model(network.input, head(network.get_layer("trunk").output))
         self._feature = keras().Model(network.input, network.get_layer("encoder").output)
         self._friends: np.ndarray | None = None
-        self._reached = np.zeros((len(images), 1), np.float32)
+        self._places = np.zeros((len(images), _VALUES), np.float32)
 
     def batches(self, epoch: int) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
         """Yield (views, what is to be made of them): first views and second views one above the other."""
@@ -214,20 +214,23 @@ class _Lessons:
         yield from _ahead(partial(self._batch, rows, generator) for rows in chosen)
 
     def _look(self, encoder: "Model", *, joined: bool) -> None:
-        """Find neighbours by an encoder, and how far one gets along them."""
-        blocks = (self.images[start : start + 1024] for start in range(0, len(self.images), 1024))
-        features = np.concatenate([np.asarray(encoder.predict_on_batch(to_unit(block))) for block in blocks])
-        neighbours = nearest(features, NEIGHBOURS)
+        """Find neighbours by an encoder, and where diffusion along them puts each picture."""
+        neighbours = nearest(self._encoded(encoder), NEIGHBOURS)
         self._friends = neighbours[:, :_FRIENDS]
         if joined:
-            self._reached = diffusion(neighbours, _VALUES, seed=self.seed)
+            # An embedding may be turned as one likes: the less is to be learned anew, the better.
+            self._places = aligned(diffusion(neighbours, _VALUES, seed=self.seed), self._encoded(self._feature))
+
+    def _encoded(self, encoder: "Model") -> np.ndarray:
+        blocks = (self.images[start : start + 1024] for start in range(0, len(self.images), 1024))
+        return np.concatenate([np.asarray(encoder.predict_on_batch(to_unit(block))) for block in blocks])
 
     def _batch(self, rows: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         others = rows
         if self._friends is not None:
             others = self._friends[rows, generator.integers(0, self._friends.shape[1], len(rows))]
         noisy, clean = views(self.images[np.concatenate([rows, others])], self.ranges, generator)
-        return noisy, {"clean": clean[:_RESTORED], "reached": self._reached[np.concatenate([rows, others])]}
+        return noisy, {"clean": clean[:_RESTORED], "place": self._places[np.concatenate([rows, others])]}
 
 
 def _ahead(jobs: Iterable[Any], count: int = 3) -> Iterator[Any]:
@@ -273,7 +276,7 @@ def _twin(network: "Model", head: "Model") -> "Model":
         def compute_loss(self, x: Any, y: Any, y_pred: Any, *_: Any, **__: Any) -> Any:  # noqa: ARG002
             same, features, restored = y_pred
             restoring = ops.mean(k.losses.binary_crossentropy(y["clean"], restored))
-            return _info_nce(same) + _REACH * _unlike(features, y["reached"]) + restoring
+            return _info_nce(same) + _PLACE * _misplaced(features, y["place"]) + restoring
 
     return Twin()
 
@@ -289,12 +292,7 @@ def _info_nce(features: Any) -> Any:
     return (ops.mean(ways[0]) + ops.mean(ways[1])) / 2
 
 
-def _unlike(features: Any, wanted: Any) -> Any:
-    """Mean squared difference of the cosines among features and among embeddings; zero embeddings do not count.
-
-    Cosines, not the values: embeddings of two graphs differ by a rotation that means nothing.
-    """
+def _misplaced(features: Any, places: Any) -> Any:
+    """Mean of 1 - cosine; places of zeros, where there is no lesson yet, count for nothing."""
     ops = keras().ops
-    known = ops.sum(ops.square(wanted), axis=1, keepdims=True)
-    difference = features @ ops.transpose(features) - wanted @ ops.transpose(wanted)
-    return ops.mean(ops.square(difference) * (known @ ops.transpose(known)))
+    return ops.mean(ops.sum(ops.square(places), axis=1) - ops.sum(features * places, axis=1))

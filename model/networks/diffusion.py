@@ -6,7 +6,7 @@ lie. A group that falls into islands is joined where the graph has bridges; how
 many groups there are is not asked for.
 
 A. Iscen, Y. Avrithis, G. Tolias, T. Furon, O. Chum, *Fast Spectral Ranking for
-Similarity Search*, CVPR 2018, eq. 8 and 12: diffusion (I - aW)^-1 in the
+Similarity Search*, CVPR 2018: diffusion (I - aW)^-1 in the
 leading eigenvectors of W. Edges are weighted by shared neighbours (R. Jarvis,
 E. Patrick, 1973), rows normalised (A. Ng, M. Jordan, Y. Weiss, 2001).
 """
@@ -75,12 +75,33 @@ def diffusion(neighbours: np.ndarray, values: int, *, reach: float = REACH, seed
         eigenvalues, vectors = np.linalg.eigh(transition.toarray())
     else:
         start = np.random.default_rng(seed).uniform(0.5, 1, len(neighbours))
-        eigenvalues, vectors = eigsh(transition, k=count, which="LA", tol=1e-4, v0=start)
+        # To full precision: a graph in pieces has equal eigenvalues, of which fewer digits miss some.
+        eigenvalues, vectors = eigsh(transition, k=count, which="LA", v0=start)
     leading = np.argsort(-eigenvalues)[:count]
     weights = (1 - reach) / (1 - reach * np.minimum(eigenvalues[leading], 1))
     embedded = np.zeros((len(neighbours), values), np.float32)
-    embedded[:, :count] = vectors[:, leading] * weights / np.sqrt(degree)[:, None]
+    embedded[:, :count] = vectors[:, leading] * weights
     return embedded / np.maximum(np.linalg.norm(embedded, axis=1, keepdims=True), 1e-12)
+
+
+def aligned(embedding: np.ndarray, features: np.ndarray) -> np.ndarray:
+    """Turn an embedding, as a whole, as near as it gets to features of the same points.
+
+    P. Schönemann, *A generalized solution of the orthogonal Procrustes problem*, 1966.
+
+    Parameters
+    ----------
+    embedding, features : ndarray of float32, each (n, d)
+
+    Returns
+    -------
+    ndarray of float32, shape (n, d)
+        Distances among the rows are those of the embedding.
+    """
+    from scipy.linalg import orthogonal_procrustes
+
+    turn, _ = orthogonal_procrustes(embedding, features)
+    return np.asarray(embedding @ turn, dtype=np.float32)
 
 
 def _shared(neighbours: np.ndarray) -> "csr_array":

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.networks.diffusion import diffusion, nearest
+from model.networks.diffusion import aligned, diffusion, nearest
 
 
 def two_arcs(count: int) -> np.ndarray:
@@ -46,3 +46,12 @@ def test_any_points_can_be_embedded(count: int, seed: int, copies: bool):
     embedded = diffusion(nearest(points, 15), 16)
     assert embedded.shape == (count, 16)
     assert np.isfinite(embedded).all()
+
+
+def test_aligning_turns_and_nothing_else():
+    generator = np.random.default_rng(0)
+    points = generator.normal(size=(50, 6)).astype(np.float32)
+    turned = points @ np.linalg.qr(generator.normal(size=(6, 6)))[0].astype(np.float32)
+    np.testing.assert_allclose(aligned(turned, points), points, atol=1e-4)
+    other = aligned(turned, generator.normal(size=(50, 6)).astype(np.float32))
+    np.testing.assert_allclose(other @ other.T, points @ points.T, atol=1e-3)
