@@ -82,7 +82,6 @@ def test_every_image_comes_once_an_epoch_with_its_label_and_grey_is_never_flippe
         batches = list(labelled_batches(images, labels, RECIPE, 0))
         assert sorted(np.concatenate([wanted for _, wanted in batches])) == sorted(labels)
         pixels = np.concatenate([given for given, _ in batches])
-        np.testing.assert_array_equal(
-            (pixels.max((1, 2, 3)) * 255).round() // 20 - 1, np.concatenate([w for _, w in batches])
-        )
+        middle = (pixels[:, 16, 16, 0] * 255).round() // 20  # what no shift by two pixels changes
+        np.testing.assert_array_equal(middle, np.concatenate([wanted for _, wanted in batches]))
         assert (pixels[:, 0, 0, 0] > pixels[:, 0, -1, 0]).any() == flips

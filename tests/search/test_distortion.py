@@ -74,7 +74,7 @@ def test_nothing_changes_nothing_and_more_changes_more(kind, plain):
     order = sorted(kind.strengths, key=lambda strength: abs(strength - kind.nothing))
     beyond = [s for s in order if s >= kind.nothing] if kind.name == "scale" else order
     changes = [difference(plain, Distortion(kind, s)(plain, drawn(1))) for s in (kind.nothing, *beyond)]
-    assert changes[0] < 2
+    assert changes[0] < 4  # JPEG at its best still halves the resolution of colour
     if kind.name != "rotate":  # a blob turned by 90 degrees may be itself again
         assert changes == sorted(changes)
     assert max(changes) > 2
