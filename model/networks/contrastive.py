@@ -1,20 +1,21 @@
 """A denoising encoder that learns, without labels, what stays the same.
 
 In: pictures. Out: a network whose layer `encoder` gives features of norm 1, and
-whose output is the picture without its noise. Three stages, each taking more for
-the same than the one before:
+whose output is the picture without its noise. Four stages, each adding a lesson
+to those before, and taking more for the same:
 
 1. Two random views of a picture belong together, against the rest of the batch
    (InfoNCE: A. van den Oord et al. 2018; SimCLR: T. Chen et al., ICML 2020).
 2. So do views of a picture and of one of its nearest neighbours, found anew
    with the encoder as it is by then (NNCLR: D. Dwibedi et al., ICCV 2021;
    TLDR: Y. Kalantidis et al., TMLR 2022).
-3. Beside that, the feature learns, from any view of a picture, where diffusion
-   on the graph of neighbours puts it (`diffusion.py`), which joins the islands
-   that one kind of picture falls into. The graph is made anew from the feature
-   that has learned from the last one.
+3. How alike any two pictures of a batch are is learned from diffusion on the
+   graph of neighbours (`diffusion.py`), which joins the islands that one kind of
+   picture falls into. The graph is then made anew from what was learned.
+4. So is the very place where diffusion puts a picture.
 
-The first two teach a head that is dropped afterwards, the third the feature.
+The first two teach a head that is dropped afterwards, the others a half of the
+feature each: likeness keeps the closest in order, places the whole database.
 
 The decoder sees the feature (what is shown) and a small map (how it is drawn):
 what views change cannot be in the feature, but is needed to restore a picture.
@@ -54,18 +55,18 @@ _FRIENDS = 10
 _FRESH = 2
 #: Pictures of each batch that the decoder restores.
 _RESTORED = 64
-#: Values of the feature, and of the diffusion embedding that it learns from.
-_VALUES = 64
+#: Values of each half of the feature, and of the diffusion embedding that it learns from.
+_HALF = 64
 #: Values of the head that InfoNCE teaches.
 _HEAD = 128
 #: Values of the map that tells how a picture is drawn, for each of 4x4 places.
 _MANNER = 8
-#: Where the second and the third stage begin, as shares of the epochs.
-_STAGES = (0.25, 0.4)
+#: Where the second, third and fourth stage begin, as shares of the epochs.
+_STAGES = (0.2, 0.35, 0.7)
 #: Slices that a batch is worked on in, side by side where there are cores; each is normalised by itself.
 _SLICES = 4
-#: What the third stage's lesson counts for, beside InfoNCE.
-_PLACE = 10.0
+#: What the lessons of the third and fourth stage count for, beside InfoNCE.
+_LIKENESS, _PLACE = 20.0, 10.0
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class Recipe:
     Parameters
     ----------
     epochs : int, optional
-        By default 16, and more for fewer than 60,000 images, up to 200.
+        By default 20, and more for fewer than 60,000 images, up to 200.
     batch_size : int
         Pictures a step, each seen twice; fewer if there are fewer.
     noise : float
@@ -136,8 +137,9 @@ def contrastive_network(shape: tuple[int, int, int], seed: int) -> "Model":
     Returns
     -------
     keras.Model
-        (n, h, w, c) in [0, 1] to the same; of its layers, `encoder` is the
-        feature, and `trunk` what both it and the head are made from.
+        (n, h, w, c) in [0, 1] to the same; of its layers, `likeness` and
+        `place` are the halves of `encoder`, and `trunk` is what they and the head
+        are made from.
     """
     layers = keras().layers
     seeds = iter(range(seed * 100, seed * 100 + 100))
@@ -147,9 +149,8 @@ def contrastive_network(shape: tuple[int, int, int], seed: int) -> "Model":
         return layers.Conv2D(filters, size, strides=strides, padding="same", kernel_initializer=weights, **options)(x)
 
     def dense(x: Any, values: int, **options: Any) -> Any:
-        return layers.Dense(values, kernel_initializer=keras().initializers.GlorotUniform(seed=next(seeds)), **options)(
-            x
-        )
+        weights = keras().initializers.GlorotUniform(seed=next(seeds))
+        return layers.Dense(values, kernel_initializer=weights, **options)(x)
 
     pixels = x = keras().Input(shape)
     side, widths = shape[0], iter((32, 64, 128, 128, 256, 256))
@@ -160,7 +161,9 @@ def contrastive_network(shape: tuple[int, int, int], seed: int) -> "Model":
         x = layers.ReLU()(layers.BatchNormalization(momentum=0.9)(x))
         side = -(-side // 2)
     trunk = layers.Activation("linear", name="trunk")(x)  # 4 x 4 x 128
-    feature = layers.UnitNormalization(name="encoder")(dense(layers.Flatten()(trunk), _VALUES))
+    flat = layers.Flatten()(trunk)
+    halves = [layers.UnitNormalization(name=name)(dense(flat, _HALF)) for name in ("likeness", "place")]
+    feature = layers.Concatenate(name="encoder")([layers.Rescaling(0.5**0.5)(half) for half in halves])
 
     shown = layers.Reshape((side, side, 32))(dense(feature, side * side * 32, activation="relu"))
     x = layers.Concatenate()([shown, conv(trunk, _MANNER, size=1, activation="relu")])
@@ -174,7 +177,7 @@ def contrastive_network(shape: tuple[int, int, int], seed: int) -> "Model":
 
 def _epochs(count: int) -> int:
     """Fewer images are seen more often, but not as often as would make up for it."""
-    return min(200, round(16 * max(1.0, (60_000 / count) ** 0.5)))
+    return min(200, round(20 * max(1.0, (60_000 / count) ** 0.5)))
 
 
 class _Lessons:
@@ -196,30 +199,34 @@ class _Lessons:
             mirror=colour,
         )
         self._head = keras().Model(network.input, head(network.get_layer("trunk").output))
-        self._feature = keras().Model(network.input, network.get_layer("encoder").output)
+        self._likeness, self._place = (
+            keras().Model(network.input, network.get_layer(name).output) for name in ("likeness", "place")
+        )
         self._friends: np.ndarray | None = None
-        self._places = np.zeros((len(images), _VALUES), np.float32)
+        self._lessons = dict.fromkeys(("likeness", "place"), np.zeros((len(images), _HALF), np.float32))
 
     def batches(self, epoch: int) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
         """Yield (views, what is to be made of them): first views and second views one above the other."""
         starts = [round(share * self.epochs) for share in _STAGES]
-        stage = sum(epoch >= start for start in starts)
-        if stage and (self._friends is None or (epoch - starts[stage - 1]) % _FRESH == 0):
-            # The feature has learned nothing before the first graph of the third stage.
-            self._look(self._feature if epoch > starts[1] else self._head, joined=stage == 2)
+        stage = 1 + sum(epoch >= start for start in starts)
+        if stage > 1 and (self._friends is None or (epoch - starts[stage - 2]) % _FRESH == 0):
+            # The likeness has learned nothing before the first graph of the third stage.
+            self._look(self._likeness if epoch > starts[1] else self._head, stage)
         generator = np.random.default_rng([self.seed, epoch])
         order = generator.permutation(len(self.images))
         steps = max(1, len(order) // self.size)
         chosen = (order[step * self.size : (step + 1) * self.size] for step in range(steps))
         yield from _ahead(partial(self._batch, rows, generator) for rows in chosen)
 
-    def _look(self, encoder: "Model", *, joined: bool) -> None:
+    def _look(self, encoder: "Model", stage: int) -> None:
         """Find neighbours by an encoder, and where diffusion along them puts each picture."""
         neighbours = nearest(self._encoded(encoder), NEIGHBOURS)
         self._friends = neighbours[:, :_FRIENDS]
-        if joined:
+        if stage >= 3:
+            self._lessons["likeness"] = diffusion(neighbours, _HALF, seed=self.seed)
+        if stage >= 4:
             # An embedding may be turned as one likes: the less is to be learned anew, the better.
-            self._places = aligned(diffusion(neighbours, _VALUES, seed=self.seed), self._encoded(self._feature))
+            self._lessons["place"] = aligned(self._lessons["likeness"], self._encoded(self._place))
 
     def _encoded(self, encoder: "Model") -> np.ndarray:
         blocks = (self.images[start : start + 1024] for start in range(0, len(self.images), 1024))
@@ -229,8 +236,10 @@ class _Lessons:
         others = rows
         if self._friends is not None:
             others = self._friends[rows, generator.integers(0, self._friends.shape[1], len(rows))]
-        noisy, clean = views(self.images[np.concatenate([rows, others])], self.ranges, generator)
-        return noisy, {"clean": clean[:_RESTORED], "place": self._places[np.concatenate([rows, others])]}
+        pictures = np.concatenate([rows, others])
+        noisy, clean = views(self.images[pictures], self.ranges, generator)
+        lessons = {name: lesson[pictures] for name, lesson in self._lessons.items()}
+        return noisy, {"clean": clean[:_RESTORED], **lessons}
 
 
 def _ahead(jobs: Iterable[Any], count: int = 3) -> Iterator[Any]:
@@ -257,8 +266,10 @@ def _head(network: "Model", seed: int) -> "Model":
 def _twin(network: "Model", head: "Model") -> "Model":
     """Build what is trained: the same layers, from two stacks of views to the loss."""
     k, ops = keras(), keras().ops
-    feature, trunk = (network.get_layer(name).output for name in ("encoder", "trunk"))
-    tower = k.Model(network.input, [head(trunk), feature, trunk])
+    likeness, place, feature, trunk = (
+        network.get_layer(name).output for name in ("likeness", "place", "encoder", "trunk")
+    )
+    tower = k.Model(network.input, [head(trunk), likeness, place, feature, trunk])
     decoder = k.Model([feature, trunk], network.output)
 
     class Twin(k.Model):  # type: ignore[misc, name-defined]
@@ -270,13 +281,14 @@ def _twin(network: "Model", head: "Model") -> "Model":
             size = ops.shape(images)[0]
             edges = [size * i // _SLICES for i in range(_SLICES + 1)]
             slices = [self.tower(images[a:b], training=training) for a, b in itertools.pairwise(edges)]
-            same, features, drawn = (ops.concatenate(parts) for parts in zip(*slices, strict=True))
-            return [same, features, self.decoder([features[:_RESTORED], drawn[:_RESTORED]])]
+            same, likeness, place, feature, drawn = (ops.concatenate(parts) for parts in zip(*slices, strict=True))
+            return [same, likeness, place, self.decoder([feature[:_RESTORED], drawn[:_RESTORED]])]
 
         def compute_loss(self, x: Any, y: Any, y_pred: Any, *_: Any, **__: Any) -> Any:  # noqa: ARG002
-            same, features, restored = y_pred
+            same, likeness, place, restored = y_pred
             restoring = ops.mean(k.losses.binary_crossentropy(y["clean"], restored))
-            return _info_nce(same) + _PLACE * _misplaced(features, y["place"]) + restoring
+            lessons = _LIKENESS * _unlike(likeness, y["likeness"]) + _PLACE * _misplaced(place, y["place"])
+            return _info_nce(same) + lessons + restoring
 
     return Twin()
 
@@ -292,7 +304,15 @@ def _info_nce(features: Any) -> Any:
     return (ops.mean(ways[0]) + ops.mean(ways[1])) / 2
 
 
-def _misplaced(features: Any, places: Any) -> Any:
-    """Mean of 1 - cosine; places of zeros, where there is no lesson yet, count for nothing."""
+def _unlike(features: Any, wanted: Any) -> Any:
+    """Mean squared difference of the cosines among features and among an embedding; rows of zeros do not count."""
     ops = keras().ops
-    return ops.mean(ops.sum(ops.square(places), axis=1) - ops.sum(features * places, axis=1))
+    known = ops.sum(ops.square(wanted), axis=1, keepdims=True)
+    difference = features @ ops.transpose(features) - wanted @ ops.transpose(wanted)
+    return ops.mean(ops.square(difference) * (known @ ops.transpose(known)))
+
+
+def _misplaced(features: Any, wanted: Any) -> Any:
+    """Mean of 1 - cosine between features and an embedding; rows of zeros do not count."""
+    ops = keras().ops
+    return ops.mean(ops.sum(ops.square(wanted), axis=1) - ops.sum(features * wanted, axis=1))

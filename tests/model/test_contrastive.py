@@ -7,7 +7,7 @@ import pytest
 from model.encoder import ModelError
 from model.image import to_unit
 from model.method import Examples, Learned
-from model.networks.contrastive import Recipe, _info_nce, _misplaced, contrastive_network, learn
+from model.networks.contrastive import Recipe, _info_nce, _misplaced, _unlike, contrastive_network, learn
 from tests.conftest import picture
 
 RECIPE = Recipe(epochs=4, batch_size=16, seed=3)
@@ -66,6 +66,16 @@ def test_info_nce_is_least_when_each_finds_its_other():
     right = float(_info_nce(np.concatenate([views, views])))
     wrong = float(_info_nce(np.concatenate([views, views[::-1]])))
     assert right < 0.1 < wrong
+
+
+def test_a_turned_embedding_is_as_alike_and_zeros_are_no_lesson():
+    generator = np.random.default_rng(0)
+    wanted = generator.normal(size=(9, 4)).astype(np.float32)
+    wanted /= np.linalg.norm(wanted, axis=1, keepdims=True)
+    turned = wanted @ np.linalg.qr(generator.normal(size=(4, 4)))[0].astype(np.float32)
+    assert float(_unlike(turned, wanted)) == pytest.approx(0, abs=1e-9)
+    assert float(_unlike(turned[::-1].copy(), wanted)) > 0.01
+    assert float(_unlike(turned, np.zeros_like(wanted))) == 0
 
 
 def test_a_feature_in_its_place_has_no_loss_and_without_a_place_there_is_none():
