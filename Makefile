@@ -7,7 +7,7 @@ DEMO := demo
 
 export CBIR_DATA
 
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test lint bench figures clean
 
 help: ## Show this list
 	@awk -F ': .*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ lint: $(READY) ## Lint, format and type checks
 
 bench: $(READY) ## Measure, side by side (MNIST through CBIR_DATA; PyTorch if installed)
 	@$(BIN)/python -m benchmarks
+
+figures: $(READY) ## Train and compare all encoders, and write docs/figures (hours; CBIR_DATA names the data)
+	@$(BIN)/python -m benchmarks figures
 
 clean: ## Remove the environment and everything made by demo and bench
 	rm -rf .venv $(DEMO) bench-results

@@ -1,8 +1,8 @@
-"""`python -m benchmarks [NAME ...]`: all, or those named."""
+"""`python -m benchmarks [NAME ...]`: all, or those named; `python -m benchmarks figures [PART ...]` apart from them."""
 
 import sys
 
-from benchmarks import article, ingest, search, served, training
+from benchmarks import article, figures, ingest, search, served, training
 
 ALL = {
     "training": training.main,
@@ -15,6 +15,9 @@ ALL = {
 
 def main() -> None:
     names = sys.argv[1:] or list(ALL)
+    if names[0] == "figures":
+        figures.main(names[1:])
+        return
     unknown = [name for name in names if name not in ALL]
     if unknown:
         sys.exit(f"no benchmark {', '.join(unknown)}; there are {', '.join(ALL)}")

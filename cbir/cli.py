@@ -74,8 +74,15 @@ def ingest(
         float | None, typer.Option(min=0.0, help="Standard deviation of the noise, pixels in [0, 1].")
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Seed of the training.")] = None,
-    bits: Annotated[int | None, typer.Option(min=1, help="Length of a binary code.")] = None,
-    short_bits: Annotated[int | None, typer.Option(min=1, help="Leading bits of it that prune a search.")] = None,
+    rotation: Annotated[
+        float | None, typer.Option(min=0.0, help="contrastive: degrees either way that are to make no difference.")
+    ] = None,
+    bits: Annotated[int | None, typer.Option(min=1, help="deep-autoencoder: length of the code.")] = None,
+    short_bits: Annotated[
+        int | None, typer.Option(min=1, help="deep-autoencoder: leading bits of it that prune a search.")
+    ] = None,
+    values: Annotated[int | None, typer.Option(min=1, help="pca, sift: values in a feature.")] = None,
+    words: Annotated[int | None, typer.Option(min=1, help="sift: size of the vocabulary.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="The most images to take.")] = None,
     smooth: Annotated[
         int | None,
@@ -98,8 +105,11 @@ def ingest(
         "batch_size": batch_size,
         "noise": noise,
         "seed": seed,
+        "rotation": rotation,
         "bits": bits,
         "short_bits": short_bits,
+        "values": values,
+        "words": words,
     }
     with bars() as progress:
         done = api.ingest(
@@ -260,7 +270,7 @@ def compare(
         str, typer.Option(help="digits, mnist, fashion-mnist, or a folder of pictures with labels.")
     ] = "digits",
     encoder: Annotated[
-        list[str] | None, typer.Option(help="Encoder to compare; repeatable; by default all that the source allows.")
+        list[str] | None, typer.Option(help="Encoder, or NAME:epochs=5,seed=1; repeatable; by default all that fit.")
     ] = None,
     queries: Annotated[int, typer.Option(min=1, help="The most queries, the same for all.")] = 1000,
     seed: Seed = 0,

@@ -14,7 +14,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,7 +45,9 @@ class Row:
 
     Attributes
     ----------
-    encoder, collection, fingerprint : str
+    encoder : str
+        As it was named, options and all.
+    collection, fingerprint : str
     recipe : Mapping
         What it was learned by, seed included.
     points : int
@@ -135,7 +137,8 @@ def compare(
     source : str or Path
         `digits`, `mnist`, `fashion-mnist`, or a folder of pictures with labels.
     encoders : sequence of str
-        Names of the registry; by default all that the source allows.
+        Names of the registry, each with options of its own if you like, such as `autoencoder:epochs=5,seed=1`;
+        by default all that the source allows.
     queries : int
         The most queries.
     seed : int
@@ -170,18 +173,16 @@ def compare(
         raise CbirError(f"limit must be at least 1, not {limit}")
     where = settings(data_dir, qdrant_url)
     opened = open_source(str(source), where.data, where.cache)
-    kinds = _kinds(opened, encoders)
-    _check_options(kinds, options)
-    given = {name: value for name, value in {**options, "seed": training_seed}.items() if value is not None}
+    entrants = _entrants(opened, encoders, {**options, "seed": training_seed})
     rows: list[Row] = []
     failed: dict[str, str] = {}
     with closing(homes.engine(where)) as engine, disk_errors(where.home):
         task = _Task(where, engine, opened, queries, seed, limit)
-        for kind in kinds:
+        for entrant in entrants:
             try:
-                rows.append(task.row(kind, given, _named(kind.name, progress)))
+                rows.append(task.row(entrant, _named(entrant.label, progress)))
             except CbirError as error:
-                failed[kind.name] = str(error)
+                failed[entrant.label] = str(error)
         if not rows:
             reasons = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
             raise CbirError(f"not one encoder could be compared: {reasons}")
@@ -202,7 +203,7 @@ class _Task:
     seed: int
     limit: int | None
 
-    def row(self, kind: Kind, given: Mapping[str, Any], progress: Progress) -> Row:
+    def row(self, entrant: _Entrant, progress: Progress) -> Row:
         """Find an encoder's row, or make it.
 
         Raises
@@ -213,14 +214,13 @@ class _Task:
         from ingest.job import run
         from ingest.learn import Plan
 
-        recipe = kind.recipe(**{name: value for name, value in given.items() if name in _options(kind)})
-        filled = _Filled(kind, recipe, _collection(self.source, kind, recipe, self.limit))
+        filled = _Filled(entrant, _collection(self.source, entrant, self.limit))
         if filled.name in self.engine.names():
             known = _read_row(self._folder(filled), self._size)
             if known is not None:
-                return known
+                return replace(known, encoder=entrant.label)
         held_out = self._held_out  # what is wrong with them is to be told before hours of training
-        plan = Plan(kind, recipe)
+        plan = Plan(entrant.kind, entrant.recipe)
         run(
             self.source,
             filled.name,
@@ -244,7 +244,7 @@ class _Task:
         with Searcher(self.engine, filled.name, bundle, picture_opener(self.where.data, self.where.cache)) as searcher:
             ranked = evaluate(searcher, held_out, queries=self.queries, seed=self.seed, progress=progress)
         row = Row(
-            encoder=filled.kind.name,
+            encoder=filled.entrant.label,
             collection=filled.name,
             fingerprint=bundle.fingerprint,
             recipe=bundle.card["recipe"],
@@ -295,10 +295,9 @@ class _Task:
 
 @dataclass(frozen=True)
 class _Filled:
-    """A collection that one encoder, learned by one recipe, fills from one source."""
+    """A collection that one entrant fills from one source."""
 
-    kind: Kind
-    recipe: Any
+    entrant: _Entrant
     name: str
 
     def bundle(self, where: Settings, engine: Engine, source: Source) -> Bundle:
@@ -311,10 +310,11 @@ class _Filled:
         """
         metadata = engine.metadata(self.name)
         bundle = homes.model(where, self.name, metadata)
-        described = json.loads(json.dumps(self.kind.describe(self.recipe)))
+        kind, recipe = self.entrant.kind, self.entrant.recipe
+        described = json.loads(json.dumps(kind.describe(recipe)))
         if any(bundle.card.get(fact) != value for fact, value in described.items()):
-            command = f"cbir ingest {source.name} --collection {self.name} --encoder {self.kind.name} --retrain"
-            options = "".join(f" --{n.replace('_', '-')} {v}" for n, v in _chosen(self.kind, self.recipe).items())
+            command = f"cbir ingest {source.name} --collection {self.name} --encoder {kind.name} --retrain"
+            options = "".join(f" --{n.replace('_', '-')} {v}" for n, v in _chosen(self.entrant).items())
             raise CbirError(
                 f"collection '{self.name}' was filled by another encoder or recipe; build it anew: {command}{options}"
             )
@@ -326,8 +326,17 @@ class _Filled:
         return bundle
 
 
-def _kinds(source: Source, names: Sequence[str]) -> list[Kind]:
-    """Return the encoders that were named, or all that the source allows."""
+@dataclass(frozen=True)
+class _Entrant:
+    """An encoder and how it is to be learned; `label` is how it was named."""
+
+    label: str
+    kind: Kind
+    recipe: Any
+
+
+def _entrants(source: Source, named: Sequence[str], options: Mapping[str, Any]) -> list[_Entrant]:
+    """Return the encoders that were named, or all that the source allows, each with those options that it has."""
     from model.registry import ENCODERS, kind_of
 
     labels = {item.label for item in source.items()}
@@ -335,35 +344,51 @@ def _kinds(source: Source, names: Sequence[str]) -> list[Kind]:
         raise CbirError(
             f"{source.name} has no labels to compare encoders by; put the pictures into one folder per class"
         )
-    if names:
-        return [kind_of(name) for name in dict.fromkeys(names)]
-    return [kind for kind in ENCODERS.values() if kind.learns_from != "labels" or None not in labels]
-
-
-def _check_options(kinds: Sequence[Kind], options: Mapping[str, Any]) -> None:
-    known = {option for kind in kinds for option in _options(kind)}
-    for option in options:
-        if option not in known:
+    if not named:
+        named = [kind.name for kind in ENCODERS.values() if kind.learns_from != "labels" or None not in labels]
+    given = {option: value for option, value in options.items() if value is not None}
+    entrants, used = [], {"seed"}
+    for label in dict.fromkeys(named):
+        name, _, own = label.partition(":")
+        kind = kind_of(name)
+        shared = {option: value for option, value in given.items() if option in _options(kind)}
+        used |= shared.keys()
+        entrants.append(_Entrant(label, kind, kind.recipe(**{**shared, **_own_options(label, own)})))
+    for option in given:
+        if option not in used:
             raise CbirError(f"not one of these encoders has an option '{option}'")
+    return entrants
+
+
+def _own_options(label: str, text: str) -> dict[str, int | float]:
+    """Read `epochs=5,seed=1`."""
+    options: dict[str, int | float] = {}
+    for part in filter(None, text.split(",")):
+        name, _, value = part.partition("=")
+        try:
+            options[name.strip().replace("-", "_")] = float(value) if "." in value else int(value)
+        except ValueError:
+            raise CbirError(f"encoder '{label}': options are written NAME:epochs=5,seed=1, in numbers") from None
+    return options
 
 
 def _options(kind: Kind) -> list[str]:
     return [field.name for field in fields(kind.method.Recipe)]
 
 
-def _chosen(kind: Kind, recipe: Any) -> dict[str, Any]:
+def _chosen(entrant: _Entrant) -> dict[str, Any]:
     """Return the options that are not at their defaults."""
-    usual = asdict(kind.method.Recipe())
-    return {name: value for name, value in asdict(recipe).items() if value != usual[name]}
+    usual = asdict(entrant.kind.method.Recipe())
+    return {name: value for name, value in asdict(entrant.recipe).items() if value != usual[name]}
 
 
-def _collection(source: Source, kind: Kind, recipe: Any, limit: int | None) -> str:
+def _collection(source: Source, entrant: _Entrant, limit: int | None) -> str:
     """Name the collection: SOURCE-ENCODER, and what is not as usual, such as `mnist-autoencoder-seed-1`."""
     from ingest.catalogue import collection_name
 
-    unusual = {**({} if limit is None else {"limit": limit}), **_chosen(kind, recipe)}
+    unusual = {**({} if limit is None else {"limit": limit}), **_chosen(entrant)}
     words = [f"{option}-{value}".replace("_", "-") for option, value in unusual.items()]
-    return "-".join([collection_name(source.name), kind.name, *words])
+    return "-".join([collection_name(source.name), entrant.kind.name, *words])
 
 
 def _named(encoder: str, progress: Progress) -> Progress:

@@ -64,42 +64,38 @@ ENCODERS = {
     for kind in (
         Kind(
             "autoencoder",
-            "Convolutional denoising autoencoder: the article's on 28x28 grey, its like on other sizes and colour.",
+            "The article's convolutional denoising autoencoder; its like in colour.",
             "model.networks.autoencoder",
         ),
-        Kind(
-            "contrastive",
-            "Denoising encoder that learns what stays the same: views, neighbours, diffusion; no labels.",
-            "model.networks.contrastive",
-        ),
+        Kind("contrastive", "Ours: learns what stays the same, and denoises too.", "model.networks.contrastive"),
         Kind(
             "deep-autoencoder",
-            "Deep autoencoder with binary codes (Krizhevsky and Hinton 2011): the short prunes, the long ranks.",
+            "Binary codes, a short one that prunes (Krizhevsky and Hinton 2011).",
             "model.networks.binary",
         ),
         Kind(
             "neural-codes",
-            "CNN trained to tell classes apart, its penultimate layer (Babenko et al. 2014): needs labels.",
+            "A classifier's last layer but one (Babenko et al. 2014).",
             "model.networks.classifier",
             learns_from="labels",
         ),
-        Kind("pixels", "The picture itself, flattened: the floor.", "model.classical.pixels", learns_from="nothing"),
-        Kind("pca", "Principal components of the pixels: the floor, in fewer values.", "model.classical.pca"),
+        Kind("pixels", "The picture itself: the floor.", "model.classical.pixels", learns_from="nothing"),
+        Kind("pca", "Principal components of the pixels.", "model.classical.pca"),
         Kind(
             "color-histogram",
-            "How much of which colour (hue, saturation, value) or grey, wherever it is.",
+            "How much of which colour, or grey, wherever it is.",
             "model.classical.histogram",
             learns_from="nothing",
         ),
         Kind(
             "hog",
-            "Histograms of oriented gradients: which way the edges run in each part.",
+            "Which way the edges run in each part (Dalal and Triggs 2005).",
             "model.classical.hog",
             learns_from="nothing",
         ),
         Kind(
             "sift",
-            "SIFT descriptors on a grid, as VLAD; in the place of SURF, which is patented and not in OpenCV's builds.",
+            "SIFT on a grid, as VLAD; replaces SURF, which is patented.",
             "model.classical.sift",
         ),
     )

@@ -46,6 +46,19 @@ def stamps(folder: Path) -> dict[Path, int]:
     return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file() and path.name != "table.md"}
 
 
+def test_an_encoder_can_be_compared_with_itself_by_other_options(home: Path):
+    done = cbir.compare("digits", ["pca:values=4", "pca:values=32,seed=1", "pixels"], limit=100, queries=10)
+    assert [row.encoder for row in done.rows] == ["pca:values=4", "pca:values=32,seed=1", "pixels"]
+    assert [row.values for row in done.rows] == [4, 32, 784]
+    assert done.rows[1].recipe["seed"] == 1
+
+
+@pytest.mark.parametrize("wrong", ["pca:values", "pca:values=many", "pca:epochs=3", "nothing:values=3"])
+def test_options_that_an_encoder_has_not_are_refused(home: Path, wrong: str):
+    with pytest.raises(cbir.CbirError):
+        cbir.compare("digits", [wrong], limit=100, queries=10)
+
+
 def test_what_exists_is_not_done_again_and_one_more_encoder_is_all_that_is_added(
     home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):

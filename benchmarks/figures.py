@@ -1,0 +1,163 @@
+"""The README's tables and figures of encoders, made by one command.
+
+`make figures`, or `python -m benchmarks figures [PART ...]`. What was measured
+before is kept in bench-results/figures and not measured again, so that it can
+be interrupted; all of it takes some hours on two cores. Writes docs/figures/:
+a Markdown table for each part, and the pictures.
+"""
+
+import sys
+import time
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+import cbir
+from benchmarks.setting import RESULTS, home
+from cbir.comparison import Row
+from cbir.settings import settings
+from model.registry import ENCODERS
+from search.scores import Scores
+
+OUT = Path("docs/figures")
+SEEDS = (0, 1, 2)
+#: Those whose seeds are compared: the article's, and ours.
+HEADLINE = ("autoencoder", "contrastive")
+#: Beside the registry: the paper's shorter code.
+ALL = (*ENCODERS, "deep-autoencoder:bits=28")
+DISTORTIONS = (
+    "rotate=15,30,45,90",
+    "scale=0.5,0.75,1.5",
+    "shift",
+    "blur",
+    "noise",
+    "colour",
+    "jpeg",
+)
+DEPTHS = (10, 100, 1_000, 10_000, 60_000)
+
+
+def main(parts: Sequence[str] = ()) -> None:
+    """Make all parts, or those named."""
+    known: dict[str, Callable[[], None]] = {
+        "digits": lambda: compared("digits"),
+        "cifar10-mini": lambda: compared(cifar()),
+        "mnist": lambda: compared("mnist"),
+        "seeds": seeds,
+        "distortions": distortions,
+        "gains": gains,
+    }
+    if unknown := [part for part in parts if part not in known]:
+        sys.exit(f"no figure {', '.join(unknown)}; there are {', '.join(known)}")
+    with home("figures"):
+        for part in parts or known:
+            print(part, file=sys.stderr, flush=True)
+            known[part]()
+
+
+def compared(source: str | Path) -> None:
+    """Compare encoders and keep table, curves and line-up."""
+    made = cbir.compare(source, ALL)
+    place = OUT / Path(source).name
+    place.mkdir(parents=True, exist_ok=True)
+    for path in (made.table, made.curves, made.lineup):
+        (place / path.name).write_bytes(path.read_bytes())
+
+
+def cifar() -> Path:
+    """Unpack the small CIFAR-10 that lies in a data folder."""
+    for folder in settings().data:
+        if (archive := folder / "cifar10-mini.zip").is_file():
+            place = RESULTS.absolute() / "cifar10-mini"
+            if not place.is_dir():
+                with zipfile.ZipFile(archive) as packed:
+                    packed.extractall(place)
+            return place
+    sys.exit("cifar10-mini.zip was not found; name the folder that holds it with CBIR_DATA")
+
+
+def seeds() -> None:
+    """Mean and spread over the training's seeds, on MNIST."""
+    lines = []
+    for encoder in HEADLINE:
+        labels = [encoder if seed == 0 else f"{encoder}:seed={seed}" for seed in SEEDS]
+        rows = cbir.compare("mnist", labels).rows
+        measured = np.array([measures(row) for row in rows])
+        lines.append([encoder, *(f"{m:.3f} ± {s:.3f}" for m, s in zip(measured.mean(0), measured.std(0), strict=True))])
+    headings = [*(f"LRAP@{depth:,}" for depth in DEPTHS), "mAP@5,000", "precision@1"]
+    write("seeds", ["encoder, three seeds", *headings], lines)
+
+
+def measures(row: Row) -> list[float]:
+    scores = row.scores
+    return [*(scores.lrap[depth] for depth in DEPTHS), scores.map_at[5_000], scores.precision_at[1]]
+
+
+def distortions() -> None:
+    """What distorted queries keep of LRAP@10 and mAP@10, on MNIST."""
+    rows = cbir.compare("mnist", ["contrastive", "autoencoder", "pixels", "hog"]).rows
+    made = cbir.evaluate_distorted([row.collection for row in rows], DISTORTIONS)
+    place = OUT / "distortions"
+    place.mkdir(parents=True, exist_ok=True)
+    (place / "robustness.png").write_bytes(made.figure.read_bytes())
+    document = made.as_json()["collections"]
+    lines = [
+        [f"{one['distortion']}={one['strength']:g}", *(kept(facts["distorted"][n]) for facts in document)]
+        for n, one in enumerate(document[0]["distorted"])
+    ]
+    plain = ["none", *(kept(facts["undistorted"]) for facts in document)]
+    write("distortions", ["LRAP@10 (kept), mAP@10", *(facts["encoder"] for facts in document)], [plain, *lines])
+
+
+def kept(point: dict[str, float]) -> str:
+    share = f" ({point['kept']:.0%})" if "kept" in point else ""
+    return f"{point['lrap_at_10']:.3f}{share}, {point['map_at_10']:.3f}"
+
+
+def gains() -> None:
+    """What query expansion, re-ranking and smoothing give, and what they cost, on MNIST."""
+    ways: dict[str, dict[str, object]] = {
+        "as they are": {},
+        "`--expand 20`": {"expand": 20},
+        "`--rerank`": {"rerank": True},
+        "`--expand 20 --rerank`": {"expand": 20, "rerank": True},
+    }
+    lines = []
+    for row in cbir.compare("mnist", HEADLINE).rows:
+        smoothed = f"{row.collection}-smooth"
+        model = Path(settings().models) / row.collection
+        cbir.ingest("mnist", collection=smoothed, model=model, smooth=10)
+        for way, options in ways.items():
+            lines.append([row.encoder, way, *scored(row.collection, options), *searched(row.collection, options)])
+        lines.append([row.encoder, "`--smooth 10`", *scored(smoothed, {}), *searched(smoothed, {})])
+    headings = ["LRAP@10", "LRAP@1,000", "mAP", "precision@1", "ms a search"]
+    write("gains", ["encoder", "", *headings], lines)
+
+
+def scored(collection: str, options: dict[str, object]) -> list[str]:
+    scores: Scores = cbir.evaluate(collection, depths=[1, 10, 1_000], **options).scores  # type: ignore[arg-type]
+    return [f"{x:.3f}" for x in (scores.lrap[10], scores.lrap[1_000], scores.map, scores.precision_at[1])]
+
+
+def searched(collection: str, options: dict[str, object], count: int = 100) -> list[str]:
+    """Return the median milliseconds of a search."""
+    with cbir.open(collection) as searcher:
+        times = []
+        for number in range(count):
+            start = time.perf_counter()
+            searcher.search(f"mnist:test/{number}", **options)  # type: ignore[arg-type]
+            times.append(time.perf_counter() - start)
+    return [f"{np.median(times) * 1000:.1f}"]
+
+
+def write(name: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Write a Markdown table."""
+    lines = [headings, ["---"] * len(headings), *rows]
+    (OUT / name).mkdir(parents=True, exist_ok=True)
+    (OUT / name / "table.md").write_text("".join(f"| {' | '.join(line)} |\n" for line in lines))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
