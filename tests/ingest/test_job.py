@@ -340,3 +340,26 @@ def test_a_model_trained_before_on_the_same_images_serves_another_collection(hom
     again = cbir.ingest(pictures, collection="again", epochs=1)
     assert (again.trained, again.model.name) == (False, "pictures")
     assert cbir.ingest(pictures, collection="other", epochs=1, seed=1).trained
+
+
+def test_a_collection_keeps_its_encoder_and_refuses_another_kind(home: Path, pictures: Path):
+    assert cbir.ingest(pictures, encoder="pixels").model.kind == "pixels"
+    picture(7).save(pictures / "b" / "new.png")
+    assert cbir.ingest(pictures).ingested == 1
+    with pytest.raises(cbir.CbirError, match=r"filled by encoder 'pixels' at 28x28, not color-histogram.*--retrain"):
+        cbir.ingest(pictures, encoder="color-histogram")
+    with pytest.raises(cbir.CbirError, match="not pixels at 64x64"):
+        cbir.ingest(pictures, encoder="pixels", size=64)
+    again = cbir.ingest(pictures, retrain=True)
+    assert (again.model.kind, again.points) == ("pixels", 7)
+    assert cbir.ingest(pictures, encoder="color-histogram", retrain=True).model.kind == "color-histogram"
+
+
+def test_colour_pictures_are_seen_in_colour_at_the_size_asked_for(home: Path, tmp_path: Path):
+    (tmp_path / "colours").mkdir()
+    for seed in range(3):
+        colours = Image.merge("RGB", [picture(seed + channel) for channel in range(3)])
+        colours.save(tmp_path / "colours" / f"{seed}.png")
+    assert cbir.ingest(tmp_path / "colours", encoder="pixels").model.preprocessing.shape == (32, 32, 3)
+    larger = cbir.ingest(tmp_path / "colours", encoder="pixels", size=48, collection="larger")
+    assert larger.model.dimension == 48 * 48 * 3

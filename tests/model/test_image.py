@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from model.image import ImageError, Preprocessing, background, invert, open_image, upright
+from model.image import ImageError, Preprocessing, background, invert, open_image, suited, upright
+from tests.conftest import picture
 
 GREY = Preprocessing(28, 28, 1)
 COLOUR = Preprocessing(32, 32, 3)
@@ -150,3 +151,35 @@ def test_missing_files_and_folders_are_refused(tmp_path: Path):
         open_image(tmp_path)
     with pytest.raises(ImageError, match="File name too long"):
         open_image("x" * 5000)
+
+
+@pytest.mark.parametrize(
+    ("mode", "size", "shape"),
+    [
+        ("L", (28, 28), (28, 28, 1)),
+        ("L", (8, 8), (28, 28, 1)),
+        ("L", (300, 200), (64, 64, 1)),
+        ("RGB", (32, 32), (32, 32, 3)),
+        ("RGB", (40, 300), (64, 64, 3)),
+        ("RGBA", (20, 20), (32, 32, 3)),
+    ],
+)
+def test_the_input_suits_the_pictures(mode: str, size: tuple[int, int], shape: tuple[int, int, int]):
+    colours = Image.merge("RGB", [picture(seed, size) for seed in range(3)])
+    assert suited([colours.convert(mode)]).shape == shape
+
+
+def test_one_colour_picture_makes_it_colour_and_grey_in_three_channels_does_not():
+    grey = Image.merge("RGB", [picture(0)] * 3)
+    colourful = Image.merge("RGB", [picture(seed) for seed in range(3)])
+    assert suited([grey, grey]).channels == 1
+    assert suited([grey, colourful]).channels == 3
+    content = io.BytesIO()
+    grey.save(content, "JPEG", quality=60)
+    assert suited([Image.open(content)]).channels == 1
+
+
+@pytest.mark.parametrize("side", [0, 27, 30, 512, -16])
+def test_a_side_that_cannot_be_is_refused(side: int):
+    with pytest.raises(ImageError, match="size must be"):
+        suited([picture()], side)

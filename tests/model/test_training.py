@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from model.image import to_unit
-from model.networks.autoencoder import article_autoencoder
+from model.networks.autoencoder import article_autoencoder, picture_autoencoder
 from model.networks.export import CODE_LAYER
 from model.networks.faster import fast_twin, to_phases
 from model.networks.training import noisy_batches, train
@@ -124,3 +124,15 @@ def test_noise_is_drawn_anew_each_epoch_and_clipped():
 def test_held_out_loss_is_watched():
     history = train(article_autoencoder(0), images(40), RECIPE, held_out=images(8))
     assert len(history.validation) == len(history.loss) == RECIPE.epochs
+
+
+@pytest.mark.parametrize(
+    ("shape", "values"), [((32, 32, 3), 256), ((64, 64, 3), 256), ((64, 64, 1), 256), ((48, 48, 3), 396)]
+)
+def test_other_shapes_have_an_autoencoder_of_the_same_idea(shape: tuple[int, int, int], values: int):
+    autoencoder = picture_autoencoder(shape, 0)
+    assert autoencoder.output_shape == (None, *shape)
+    assert np.prod(autoencoder.get_layer(CODE_LAYER).output.shape[1:]) == values
+    pictures = np.random.default_rng(0).random((3, *shape), np.float32)
+    logits = np.asarray(fast_twin(autoencoder, 2)(pictures))
+    np.testing.assert_allclose(1 / (1 + np.exp(-logits)), to_phases(np.asarray(autoencoder(pictures))), atol=2e-6)
