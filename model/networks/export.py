@@ -71,7 +71,7 @@ def encoder_of(model: "Model", name: str = "the model") -> "Model":
     shape = model.input_shape
     if not isinstance(shape, tuple) or len(shape) != 4 or None in shape[1:] or shape[3] not in (1, 3):
         raise ModelError(f"{name} takes {shape}; cbir needs (None, height, width, 1 or 3)")
-    return keras().Model(model.input, keras().layers.Flatten()(code), name="encoder")
+    return keras().Model(model.input, keras().layers.Flatten(name="feature")(code), name="encoder")
 
 
 def preprocessing_of(model: "Model") -> Preprocessing:

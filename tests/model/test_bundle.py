@@ -107,6 +107,14 @@ def test_images_of_another_shape_or_with_nan_are_refused(bundle: Path):
         encoder.encode(np.full((1, 28, 28, 1), np.nan, np.float32))
 
 
+def test_layers_of_a_model_may_have_any_names(tmp_path: Path):
+    pixels = keras.Input((28, 28, 1))
+    code = keras.layers.Dense(4, name="encoder")(keras.layers.Flatten(name="flatten")(pixels))
+    keras.Model(pixels, code).save(tmp_path / "model.keras")
+    keras.utils.clear_session()  # as in a new process, where names are counted from the beginning
+    assert encoder_of(load_keras(tmp_path / "model.keras")).output_shape == (None, 4)
+
+
 @pytest.mark.parametrize("suffix", [".keras", ".h5"])
 def test_a_model_without_an_encoder_layer_is_refused(tmp_path: Path, suffix: str):
     model = keras.Sequential([keras.Input((28, 28, 1)), keras.layers.Flatten(name="flat")])
