@@ -1,11 +1,11 @@
 """Random views of pictures: what an encoder is to see as the same.
 
 In: pixels and the ranges to draw from. Out: the same pictures turned, scaled,
-sheared, shifted, bent, and noisy; colour pictures also mirrored and in other
-light. Nothing here knows what a picture shows.
+sheared, shifted, bent, blurred and noisy; photographs also cropped, mirrored and
+in other light. Nothing here knows what a picture shows.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -27,8 +27,12 @@ class Ranges:
         To either side, as the tangent.
     shift : float
         To either side, as a share of the picture's side.
+    crop : bool
+        A view that is enlarged may show any part of the picture, not only what is near its middle.
     elastic : float
         Standard deviation of the bending, as a share of the side.
+    blur : float
+        Largest standard deviation of the Gaussian blur, as a share of the side; half of the views have none.
     noise : float
         Largest standard deviation of the Gaussian noise, pixels in [0, 1]; half of the views have none.
     light : float
@@ -43,8 +47,19 @@ class Ranges:
     shift: float
     elastic: float
     noise: float
+    blur: float = 0.0
+    crop: bool = False
     light: float = 0.0
     mirror: bool = False
+
+
+def halved(ranges: Ranges) -> Ranges:
+    """Return ranges that go half as far from the picture as it is; crops, light and mirroring stay."""
+    return replace(
+        ranges,
+        scale=ranges.scale if ranges.crop else (ranges.scale[0] ** 0.5, ranges.scale[1] ** 0.5),
+        **{name: getattr(ranges, name) / 2 for name in ("rotation", "shear", "shift", "elastic", "noise", "blur")},
+    )
 
 
 def views(images: np.ndarray, ranges: Ranges, generator: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -71,6 +86,8 @@ def views(images: np.ndarray, ranges: Ranges, generator: np.random.Generator) ->
     for image, view, map_x, map_y in zip(images, clean, x, y, strict=True):
         view[:] = cv2.remap(image, map_x, map_y, cv2.INTER_LINEAR, borderMode=border).reshape(view.shape)
     clean /= 255
+    if ranges.blur:
+        _blurred(clean, ranges.blur, generator)
     if ranges.light:
         clean = _lit(clean, ranges.light, generator)
     deviation = generator.uniform(0, ranges.noise, (count, 1, 1, 1)) * (generator.random((count, 1, 1, 1)) < 0.5)
@@ -99,7 +116,8 @@ def _maps(
     rows, columns = np.mgrid[:height, :width].astype(np.float32)
     grid = np.stack([columns.ravel() - (width - 1) / 2, rows.ravel() - (height - 1) / 2])
     maps = ((turn @ stretched).astype(np.float32) @ grid).reshape(count, 2, height, width)
-    moved = generator.uniform(-ranges.shift, ranges.shift, (count, 2, 1, 1)) * side
+    free = np.maximum(0, 1 - np.abs(stretched[:, [0, 1], [0, 1]])) / 2 * (side - 1) if ranges.crop else 0.0
+    moved = (generator.uniform(-1, 1, (count, 2)) * (ranges.shift * side + free)).reshape(count, 2, 1, 1)
     maps += np.array([(width - 1) / 2, (height - 1) / 2]).reshape(1, 2, 1, 1) + moved
     if ranges.elastic:
         bends = generator.normal(0, ranges.elastic * side, (count, 2, _GRID, _GRID)).astype(np.float32)
@@ -109,6 +127,18 @@ def _maps(
         maps += down @ bends @ across.T
     maps = maps.astype(np.float32, copy=False)
     return maps[:, 0], maps[:, 1]
+
+
+def _blurred(images: np.ndarray, blur: float, generator: np.random.Generator) -> None:
+    """Blur half of the pictures, in place."""
+    import cv2
+
+    deviations = (
+        generator.uniform(0, blur, len(images)) * (generator.random(len(images)) < 0.5) * max(images.shape[1:3])
+    )
+    for image, deviation in zip(images, deviations, strict=True):
+        if deviation > 0.1:  # less moves no pixel
+            image[:] = cv2.GaussianBlur(image, (0, 0), deviation).reshape(image.shape)
 
 
 def _lit(images: np.ndarray, light: float, generator: np.random.Generator) -> np.ndarray:

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -7,7 +9,18 @@ from model.networks.views import Ranges, views
 from tests.conftest import picture
 
 STILL = Ranges(rotation=0, scale=(1, 1), shear=0, shift=0, elastic=0, noise=0)
-WILD = Ranges(rotation=180, scale=(0.3, 3), shear=0.5, shift=0.5, elastic=0.1, noise=1, light=0.9, mirror=True)
+WILD = Ranges(
+    rotation=180,
+    scale=(0.3, 3),
+    shear=0.5,
+    shift=0.5,
+    elastic=0.1,
+    noise=1,
+    blur=0.2,
+    crop=True,
+    light=0.9,
+    mirror=True,
+)
 
 
 def generator() -> np.random.Generator:
@@ -54,6 +67,25 @@ def test_half_of_the_views_are_noisy():
     images = np.stack([np.asarray(picture(seed))[..., None] for seed in range(200)])
     noisy, clean = views(images, Ranges(0, (1, 1), 0, 0, 0, 0.5), generator())
     assert 60 < (noisy != clean).any(axis=(1, 2, 3)).sum() < 140
+
+
+def test_half_of_the_views_are_blurred():
+    images = np.random.default_rng(0).integers(0, 256, (200, 28, 28, 1), np.uint8)
+    sharp, _ = views(images, STILL, generator())
+    soft, clean = views(images, replace(STILL, blur=0.05), generator())
+    np.testing.assert_array_equal(soft, clean)
+    softer = soft.std(axis=(1, 2, 3)) < 0.9 * sharp.std(axis=(1, 2, 3))
+    assert 60 < softer.sum() < 140
+
+
+def test_a_crop_shows_any_part_and_nothing_from_outside():
+    ramp = np.tile(np.arange(0, 250, 5, dtype=np.uint8)[None, None, :, None], (100, 50, 1, 3))
+    near, _ = views(ramp, replace(STILL, scale=(2, 2)), generator())
+    far, _ = views(ramp, replace(STILL, scale=(2, 2), crop=True), generator())
+    middles = far[:, 25, 25, 0] * 255
+    assert np.ptp(near[:, 25, 25, 0] * 255) < 5
+    assert middles.min() < 75 < 175 < middles.max()
+    assert (np.diff(far[:, 25, :, 0], axis=1) > 0).all()  # mirrored at no border
 
 
 def test_views_repeat_by_generator():
