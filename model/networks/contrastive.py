@@ -11,21 +11,26 @@ to those before, and taking more for the same:
    TLDR: Y. Kalantidis et al., TMLR 2022).
 3. How alike any two pictures of a batch are is learned from diffusion on the
    graph of neighbours (`diffusion.py`), which joins the islands that one kind of
-   picture falls into. The graph is then made anew from what was learned.
+   picture falls into.
 4. So is the very place where diffusion puts a picture.
 
 The first two teach a head that is dropped afterwards, the others a half of the
 feature each: likeness keeps the closest in order, places the whole database.
+The graph is made anew every few epochs, by the head. At the end views go half
+as far, for what is searched for is hardly ever so distorted.
+
+That is for drawings, in grey. Photographs, in colour, stay in the first stage:
+of a photograph's nearest neighbours two in three show something else, and
+neither they nor diffusion among them helped (docs/encoders.md has the figures).
 
 The decoder sees the feature (what is shown) and a small map (how it is drawn):
 what views change cannot be in the feature, but is needed to restore a picture.
 """
 
-import itertools
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,37 +41,54 @@ from model.image import to_unit
 from model.method import Examples, Learned
 from model.networks.backend import keras
 from model.networks.checkpoint import identity
-from model.networks.diffusion import NEIGHBOURS, aligned, diffusion, nearest
+from model.networks.contrastive_loss import RESTORED, contrastive_twin
+from model.networks.contrastive_network import HALF, contrastive_network, head_of, photographs
+from model.networks.diffusion import aligned, diffusion, nearest, neighbours_of
 from model.networks.epochs import run_epochs
-from model.networks.views import Ranges, views
+from model.networks.faster import side_by_side
+from model.networks.views import Ranges, halved, views
 from model.progress import Progress, silent
 from model.recipe import at_least
 
 if TYPE_CHECKING:
     from keras import Model
 
-REVISION = 1
+REVISION = 2
 
-#: Softness of InfoNCE: the smaller, the more the hardest others count.
-_TEMPERATURE = 0.2
-#: Nearest neighbours that a second view is taken from.
+#: Epochs, unless few images need more.
+_EPOCHS = 20
+#: Nearest neighbours that a second view is taken from, at the most.
 _FRIENDS = 10
+#: Pictures of a batch at the least: what is normalised by slices needs some in each.
+_LEAST = 8
 #: Epochs for which a set of neighbours is used.
-_FRESH = 2
-#: Pictures of each batch that the decoder restores.
-_RESTORED = 64
-#: Values of each half of the feature, and of the diffusion embedding that it learns from.
-_HALF = 64
-#: Values of the head that InfoNCE teaches.
-_HEAD = 128
-#: Values of the map that tells how a picture is drawn, for each of 4x4 places.
-_MANNER = 8
-#: Where the second, third and fourth stage begin, as shares of the epochs.
-_STAGES = (0.2, 0.35, 0.7)
-#: Slices that a batch is worked on in, side by side where there are cores; each is normalised by itself.
-_SLICES = 4
-#: What the lessons of the third and fourth stage count for, beside InfoNCE.
-_LIKENESS, _PLACE = 20.0, 10.0
+_FRESH = 3
+#: Where views begin to go half as far, as a share of the epochs: what is searched for is hardly ever so distorted.
+_CALM = 0.8
+#: Largest blur of a view, as a share of the side.
+_BLUR = 0.05
+
+
+@dataclass(frozen=True)
+class Course:
+    """What pictures of one kind are taught.
+
+    Attributes
+    ----------
+    ranges : Ranges
+        Of their views.
+    steps : int
+        Batches in all, at the least: few images are seen more often.
+    stages : tuple of float
+        Where the stages after the first begin, as shares of the epochs; none for those who stay in the first.
+    lessons : Mapping of str to float
+        Halves of the feature that are taught by diffusion, and what each counts for beside InfoNCE.
+    """
+
+    ranges: Ranges
+    steps: int
+    stages: tuple[float, ...] = ()
+    lessons: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -76,7 +98,7 @@ class Recipe:
     Parameters
     ----------
     epochs : int, optional
-        By default 20, and more for fewer than 60,000 images, up to 200.
+        By default 20, and more for few images: until there were 360 steps, 600 for photographs.
     batch_size : int
         Pictures a step, each seen twice; fewer if there are fewer.
     noise : float
@@ -105,17 +127,19 @@ def learn(
     progress("train", 0, None, "loading Keras")  # seconds in which nothing else is told
     network = contrastive_network(examples.shape, recipe.seed)
     images = examples.images
-    size = max(2, min(recipe.batch_size, len(images) // 12))
-    epochs, steps = recipe.epochs or _epochs(len(images)), max(1, len(images) // size)
-    head = _head(network, recipe.seed)
-    twin = _twin(network, head)
+    size = max(_LEAST, min(recipe.batch_size, max(len(images) // 12, min(len(images), 64))))
+    steps = max(1, len(images) // size)
+    course = course_for(examples.shape, recipe)
+    epochs = recipe.epochs or max(_EPOCHS, -(-course.steps // steps))
+    head = head_of(network, recipe.seed)
+    twin = contrastive_twin(network, head, course.lessons)
     schedule = keras().optimizers.schedules.CosineDecay(
         1e-4, epochs * steps, warmup_target=2e-3, warmup_steps=min(100, epochs * steps // 4)
     )
     twin.compile(optimizer=keras().optimizers.AdamW(schedule, weight_decay=1e-4))
     history = run_epochs(
         twin,
-        _Lessons(network, head, images, recipe, epochs=epochs, size=size).batches,
+        _Lessons(network, head, images, course, recipe.seed, epochs=epochs, size=size).batches,
         epochs,
         steps,
         identity=identity(network, recipe, images),
@@ -125,121 +149,94 @@ def learn(
     return Learned(network=network, history=history)
 
 
-def contrastive_network(shape: tuple[int, int, int], seed: int) -> "Model":
-    """Build the untrained network.
-
-    Parameters
-    ----------
-    shape : (height, width, channels)
-        Height and width are equal, and even.
-    seed : int
-
-    Returns
-    -------
-    keras.Model
-        (n, h, w, c) in [0, 1] to the same; of its layers, `likeness` and
-        `place` are the halves of `encoder`, and `trunk` is what they and the head
-        are made from.
-    """
-    layers = keras().layers
-    seeds = iter(range(seed * 100, seed * 100 + 100))
-
-    def conv(x: Any, filters: int, size: int = 3, strides: int = 1, **options: Any) -> Any:
-        weights = keras().initializers.GlorotUniform(seed=next(seeds))
-        return layers.Conv2D(filters, size, strides=strides, padding="same", kernel_initializer=weights, **options)(x)
-
-    def dense(x: Any, values: int, **options: Any) -> Any:
-        weights = keras().initializers.GlorotUniform(seed=next(seeds))
-        return layers.Dense(values, kernel_initializer=weights, **options)(x)
-
-    pixels = x = keras().Input(shape)
-    side, widths = shape[0], iter((32, 64, 128, 128, 256, 256))
-    sides = []
-    while side > 4:
-        sides.append(side)
-        x = conv(x, next(widths), size=3 if sides[1:] else 5, strides=2, use_bias=False)
-        x = layers.ReLU()(layers.BatchNormalization(momentum=0.9)(x))
-        side = -(-side // 2)
-    trunk = layers.Activation("linear", name="trunk")(x)  # 4 x 4 x 128
-    flat = layers.Flatten()(trunk)
-    halves = [layers.UnitNormalization(name=name)(dense(flat, _HALF)) for name in ("likeness", "place")]
-    feature = layers.Concatenate(name="encoder")([layers.Rescaling(0.5**0.5)(half) for half in halves])
-
-    shown = layers.Reshape((side, side, 32))(dense(feature, side * side * 32, activation="relu"))
-    x = layers.Concatenate()([shown, conv(trunk, _MANNER, size=1, activation="relu")])
-    for width in (32, *([16] * (len(sides) - 1))):
-        x = layers.UpSampling2D(2)(conv(x, width, activation="relu"))
-    spare = (side * 2 ** len(sides) - shape[0]) // 2
-    x = layers.Cropping2D(spare)(x)
-    restored = conv(x, shape[2], activation="sigmoid")
-    return keras().Model(pixels, restored, name="contrastive")
-
-
-def _epochs(count: int) -> int:
-    """Fewer images are seen more often, but not as often as would make up for it."""
-    return min(200, round(20 * max(1.0, (60_000 / count) ** 0.5)))
+def course_for(shape: tuple[int, int, int], recipe: Recipe) -> Course:
+    """Choose what pictures of this shape are taught: photographs stay in the first stage."""
+    if photographs(shape):
+        rotation = 15.0 if recipe.rotation is None else recipe.rotation
+        return Course(
+            Ranges(
+                rotation=rotation,
+                scale=(1.0, 2.2),
+                shear=0.1,
+                shift=0.0,
+                elastic=0.01,
+                noise=recipe.noise,
+                blur=_BLUR,
+                crop=True,
+                light=0.4,
+                mirror=True,
+            ),
+            steps=600,
+        )
+    rotation = 40.0 if recipe.rotation is None else recipe.rotation
+    return Course(
+        Ranges(rotation=rotation, scale=(0.7, 1.3), shear=0.3, shift=0.1, elastic=0.03, noise=recipe.noise, blur=_BLUR),
+        steps=360,
+        stages=(0.2, 0.35, 0.7),
+        lessons={"likeness": 20.0, "place": 10.0},
+    )
 
 
 class _Lessons:
     """Draws each epoch's batches, by the network as it is by then."""
 
     def __init__(
-        self, network: "Model", head: "Model", images: np.ndarray, recipe: Recipe, epochs: int, size: int
+        self, network: "Model", head: "Model", images: np.ndarray, course: Course, seed: int, epochs: int, size: int
     ) -> None:
-        colour = images.shape[3] == 3
-        self.images, self.seed, self.epochs, self.size = images, recipe.seed, epochs, size
-        self.ranges = Ranges(
-            rotation=recipe.rotation if recipe.rotation is not None else 15.0 if colour else 40.0,
-            scale=(1.0, 2.2) if colour else (0.7, 1.3),
-            shear=0.1 if colour else 0.3,
-            shift=0.15 if colour else 0.1,
-            elastic=0.01 if colour else 0.03,
-            noise=recipe.noise,
-            light=0.4 if colour else 0.0,
-            mirror=colour,
-        )
-        self._head = keras().Model(network.input, head(network.get_layer("trunk").output))
-        self._likeness, self._place = (
-            keras().Model(network.input, network.get_layer(name).output) for name in ("likeness", "place")
-        )
+        self.images, self.course, self.seed, self.size = images, course, seed, size
+        self.starts = [round(share * epochs) for share in course.stages]
+        self.calm = round(_CALM * epochs)
+        given = {"head": head(network.get_layer("seen").output)}
+        given |= {name: network.get_layer(name).output for name in course.lessons}
+        self._encoders = {name: side_by_side(keras().Model(network.input, output)) for name, output in given.items()}
         self._friends: np.ndarray | None = None
-        self._lessons = dict.fromkeys(("likeness", "place"), np.zeros((len(images), _HALF), np.float32))
+        self._lessons = {name: np.zeros((len(images), HALF), np.float32) for name in course.lessons}
 
     def batches(self, epoch: int) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
         """Yield (views, what is to be made of them): first views and second views one above the other."""
-        starts = [round(share * self.epochs) for share in _STAGES]
-        stage = 1 + sum(epoch >= start for start in starts)
-        if stage > 1 and (self._friends is None or (epoch - starts[stage - 2]) % _FRESH == 0):
-            # The likeness has learned nothing before the first graph of the third stage.
-            self._look(self._likeness if epoch > starts[1] else self._head, stage)
+        stage = 1 + sum(epoch >= start for start in self.starts)
+        if stage > 1 and (self._friends is None or (epoch - self.starts[stage - 2]) % _FRESH == 0):
+            self._look(stage)
+        ranges = self.course.ranges if epoch < self.calm else halved(self.course.ranges)
         generator = np.random.default_rng([self.seed, epoch])
         order = generator.permutation(len(self.images))
         steps = max(1, len(order) // self.size)
+        # Too few for a batch are seen several times in it.
+        order = np.resize(order, max(len(order), self.size))
         chosen = (order[step * self.size : (step + 1) * self.size] for step in range(steps))
-        yield from _ahead(partial(self._batch, rows, generator) for rows in chosen)
+        yield from _ahead(partial(self._batch, rows, ranges, generator) for rows in chosen)
 
-    def _look(self, encoder: "Model", stage: int) -> None:
-        """Find neighbours by an encoder, and where diffusion along them puts each picture."""
-        neighbours = nearest(self._encoded(encoder), NEIGHBOURS)
+    def _look(self, stage: int) -> None:
+        """Find neighbours, and where diffusion along them puts each picture.
+
+        By the head, and in the end by the likeness too: it joins more, but has learned too little before.
+        """
+        if len(self.images) < 2:
+            return
+        seen = [self._encoded(name) for name in (("head", "likeness") if stage >= 4 else ("head",))]
+        neighbours = nearest(np.concatenate(seen, axis=1), neighbours_of(len(self.images)))
         self._friends = neighbours[:, :_FRIENDS]
         if stage >= 3:
-            self._lessons["likeness"] = diffusion(neighbours, _HALF, seed=self.seed)
+            self._lessons["likeness"] = diffusion(neighbours, HALF, seed=self.seed)
         if stage >= 4:
             # An embedding may be turned as one likes: the less is to be learned anew, the better.
-            self._lessons["place"] = aligned(self._lessons["likeness"], self._encoded(self._place))
+            self._lessons["place"] = aligned(self._lessons["likeness"], self._encoded("place"))
 
-    def _encoded(self, encoder: "Model") -> np.ndarray:
-        blocks = (self.images[start : start + 1024] for start in range(0, len(self.images), 1024))
-        return np.concatenate([np.asarray(encoder.predict_on_batch(to_unit(block))) for block in blocks])
+    def _encoded(self, encoder: str) -> np.ndarray:
+        network = self._encoders[encoder]
+        blocks = (self.images[start : start + 2048] for start in range(0, len(self.images), 2048))
+        return np.concatenate([np.asarray(network.predict_on_batch(to_unit(block))) for block in blocks])
 
-    def _batch(self, rows: np.ndarray, generator: np.random.Generator) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    def _batch(
+        self, rows: np.ndarray, ranges: Ranges, generator: np.random.Generator
+    ) -> tuple[np.ndarray, dict[str, np.ndarray]]:
         others = rows
         if self._friends is not None:
             others = self._friends[rows, generator.integers(0, self._friends.shape[1], len(rows))]
         pictures = np.concatenate([rows, others])
-        noisy, clean = views(self.images[pictures], self.ranges, generator)
+        noisy, clean = views(self.images[pictures], ranges, generator)
         lessons = {name: lesson[pictures] for name, lesson in self._lessons.items()}
-        return noisy, {"clean": clean[:_RESTORED], **lessons}
+        return noisy, {"clean": clean[:RESTORED], **lessons}
 
 
 def _ahead(jobs: Iterable[Any], count: int = 3) -> Iterator[Any]:
@@ -252,67 +249,3 @@ def _ahead(jobs: Iterable[Any], count: int = 3) -> Iterator[Any]:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
-
-
-def _head(network: "Model", seed: int) -> "Model":
-    """Build the head that InfoNCE teaches: from the trunk to values of norm 1."""
-    layers = keras().layers
-    trunk = keras().Input(network.get_layer("trunk").output.shape[1:])
-    weights = keras().initializers.GlorotUniform(seed=seed)
-    values = layers.Dense(_HEAD, kernel_initializer=weights)(layers.Flatten()(trunk))
-    return keras().Model(trunk, layers.UnitNormalization()(values))
-
-
-def _twin(network: "Model", head: "Model") -> "Model":
-    """Build what is trained: the same layers, from two stacks of views to the loss."""
-    k, ops = keras(), keras().ops
-    likeness, place, feature, trunk = (
-        network.get_layer(name).output for name in ("likeness", "place", "encoder", "trunk")
-    )
-    tower = k.Model(network.input, [head(trunk), likeness, place, feature, trunk])
-    decoder = k.Model([feature, trunk], network.output)
-
-    class Twin(k.Model):  # type: ignore[misc, name-defined]
-        def __init__(self) -> None:
-            super().__init__()
-            self.tower, self.decoder = tower, decoder
-
-        def call(self, images: Any, training: bool = True) -> list[Any]:
-            size = ops.shape(images)[0]
-            edges = [size * i // _SLICES for i in range(_SLICES + 1)]
-            slices = [self.tower(images[a:b], training=training) for a, b in itertools.pairwise(edges)]
-            same, likeness, place, feature, drawn = (ops.concatenate(parts) for parts in zip(*slices, strict=True))
-            return [same, likeness, place, self.decoder([feature[:_RESTORED], drawn[:_RESTORED]])]
-
-        def compute_loss(self, x: Any, y: Any, y_pred: Any, *_: Any, **__: Any) -> Any:  # noqa: ARG002
-            same, likeness, place, restored = y_pred
-            restoring = ops.mean(k.losses.binary_crossentropy(y["clean"], restored))
-            lessons = _LIKENESS * _unlike(likeness, y["likeness"]) + _PLACE * _misplaced(place, y["place"])
-            return _info_nce(same) + lessons + restoring
-
-    return Twin()
-
-
-def _info_nce(features: Any) -> Any:
-    """Loss of two stacks of views of norm 1, (2n, d): each is to find its other among n."""
-    ops = keras().ops
-    first, second = ops.split(features, 2)
-    scores = first @ ops.transpose(second) / _TEMPERATURE
-    rows = ops.arange(ops.shape(scores)[0])
-    losses = keras().losses.sparse_categorical_crossentropy
-    ways = [losses(rows, way, from_logits=True) for way in (scores, ops.transpose(scores))]
-    return (ops.mean(ways[0]) + ops.mean(ways[1])) / 2
-
-
-def _unlike(features: Any, wanted: Any) -> Any:
-    """Mean squared difference of the cosines among features and among an embedding; rows of zeros do not count."""
-    ops = keras().ops
-    known = ops.sum(ops.square(wanted), axis=1, keepdims=True)
-    difference = features @ ops.transpose(features) - wanted @ ops.transpose(wanted)
-    return ops.mean(ops.square(difference) * (known @ ops.transpose(known)))
-
-
-def _misplaced(features: Any, wanted: Any) -> Any:
-    """Mean of 1 - cosine between features and an embedding; rows of zeros do not count."""
-    ops = keras().ops
-    return ops.mean(ops.sum(ops.square(wanted), axis=1) - ops.sum(features * wanted, axis=1))

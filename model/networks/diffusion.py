@@ -18,12 +18,18 @@ import numpy as np
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-#: Neighbours of a point in the graph.
-NEIGHBOURS = 15
 #: Share of a random walk that goes on at each step: 0.999 is a thousand steps.
 REACH = 0.999
 #: Weight of an edge between neighbours that share none: the graph falls apart into fewer pieces.
 _FAINT = 1e-3
+
+
+def neighbours_of(count: int) -> int:
+    """Choose how many neighbours each of so many points has in the graph: 3 to 15, a third of the root.
+
+    As many neighbours among few points would link all with all.
+    """
+    return max(3, min(15, round(count**0.5 / 3)))
 
 
 def nearest(features: np.ndarray, k: int) -> np.ndarray:

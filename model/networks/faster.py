@@ -54,7 +54,7 @@ def fast_twin(autoencoder: "Model", towers: int | None = None) -> "Model":
 def side_by_side(tower: "Model", towers: int | None = None) -> "Model":
     """Build a twin that shares the network's weights and gives a slice of each batch to each core.
 
-    Only for a network that treats each image by itself (no batch normalisation).
+    Only where each image is treated by itself: not to train a network with batch normalisation.
     """
     count = min(towers or cores(), MOST_TOWERS)
     if count == 1:

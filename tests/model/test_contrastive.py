@@ -7,7 +7,9 @@ import pytest
 from model.encoder import ModelError
 from model.image import to_unit
 from model.method import Examples, Learned
-from model.networks.contrastive import Recipe, _info_nce, _misplaced, _unlike, contrastive_network, learn
+from model.networks.contrastive import Recipe, course_for, learn
+from model.networks.contrastive_loss import info_nce, misplaced, unlike
+from model.networks.contrastive_network import contrastive_network
 from tests.conftest import picture
 
 RECIPE = Recipe(epochs=4, batch_size=16, seed=3)
@@ -44,6 +46,34 @@ def test_features_have_norm_one(learned: Learned):
     np.testing.assert_allclose(np.linalg.norm(features(learned.network, images(20)), axis=1), 1, atol=1e-5)
 
 
+def test_photographs_are_learned_from_their_views_alone():
+    photographs = np.stack(
+        [np.stack([picture(3 * seed + n, (32, 32)) for n in range(3)], axis=-1) for seed in range(100)]
+    )
+    learned = learn(Examples(photographs), RECIPE)
+    assert learned.history.loss[-1] < learned.history.loss[0]
+    names = {layer.name for layer in learned.network.layers}
+    assert "encoder" in names
+    assert not {"likeness", "place"} & names
+    np.testing.assert_allclose(np.linalg.norm(features(learned.network, photographs), axis=1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize(("shape", "usual"), [((28, 28, 1), 40), ((32, 32, 3), 15)])
+def test_how_far_a_picture_may_be_turned_can_be_chosen(shape: tuple[int, int, int], usual: float):
+    assert course_for(shape, Recipe()).ranges.rotation == usual
+    assert course_for(shape, Recipe(rotation=0)).ranges.rotation == 0
+    assert course_for(shape, Recipe(rotation=180)).ranges.rotation == 180
+
+
+@pytest.mark.parametrize(("count", "channels"), [(1, 1), (3, 1), (1, 3)])
+def test_the_fewest_pictures_give_features(count: int, channels: int):
+    pictures = np.repeat(images(count), channels, axis=3)
+    learned = learn(Examples(pictures), RECIPE)
+    found = features(learned.network, pictures)
+    assert np.isfinite(learned.history.loss).all()
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-5)
+
+
 def test_an_interrupted_training_goes_on_as_it_began(tmp_path: Path, learned: Learned):
     def interrupt(stage: str, done: int, total: int | None, note: str = "") -> None:
         if note.startswith("epoch 3"):
@@ -61,10 +91,10 @@ def test_an_interrupted_training_goes_on_as_it_began(tmp_path: Path, learned: Le
     assert len(resumed.history.loss) == RECIPE.epochs
 
 
-def test_info_nce_is_least_when_each_finds_its_other():
+def testinfo_nce_is_least_when_each_finds_its_other():
     views = np.eye(8, dtype=np.float32)
-    right = float(_info_nce(np.concatenate([views, views])))
-    wrong = float(_info_nce(np.concatenate([views, views[::-1]])))
+    right = float(info_nce(np.concatenate([views, views])))
+    wrong = float(info_nce(np.concatenate([views, views[::-1]])))
     assert right < 0.1 < wrong
 
 
@@ -73,16 +103,16 @@ def test_a_turned_embedding_is_as_alike_and_zeros_are_no_lesson():
     wanted = generator.normal(size=(9, 4)).astype(np.float32)
     wanted /= np.linalg.norm(wanted, axis=1, keepdims=True)
     turned = wanted @ np.linalg.qr(generator.normal(size=(4, 4)))[0].astype(np.float32)
-    assert float(_unlike(turned, wanted)) == pytest.approx(0, abs=1e-9)
-    assert float(_unlike(turned[::-1].copy(), wanted)) > 0.01
-    assert float(_unlike(turned, np.zeros_like(wanted))) == 0
+    assert float(unlike(turned, wanted)) == pytest.approx(0, abs=1e-9)
+    assert float(unlike(turned[::-1].copy(), wanted)) > 0.01
+    assert float(unlike(turned, np.zeros_like(wanted))) == 0
 
 
 def test_a_feature_in_its_place_has_no_loss_and_without_a_place_there_is_none():
     places = np.eye(5, dtype=np.float32)
-    assert float(_misplaced(places, places)) == 0
-    assert float(_misplaced(places[::-1].copy(), places)) == pytest.approx(0.8)
-    assert float(_misplaced(places, np.zeros_like(places))) == 0
+    assert float(misplaced(places, places)) == 0
+    assert float(misplaced(places[::-1].copy(), places)) == pytest.approx(0.8)
+    assert float(misplaced(places, np.zeros_like(places))) == 0
 
 
 @pytest.mark.parametrize("wrong", [{"epochs": -1}, {"batch_size": 0}, {"noise": -1.0}, {"rotation": float("nan")}])
