@@ -71,7 +71,7 @@ def ingest(
         Train again and build the collection anew; the old one serves until then.
     encoder : str, optional
         Which encoder to learn, a name of `cbir.encoders()`; by default the one that filled the collection,
-        and `autoencoder` for a new one.
+        and `contrastive` for a new one.
     size : int, optional
         Height and width of the encoder's input; by default what suits the pictures.
     limit : int, optional

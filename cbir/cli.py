@@ -63,7 +63,7 @@ def ingest(
     ] = None,
     retrain: Annotated[bool, typer.Option("--retrain", help="Train again and build the collection anew.")] = False,
     encoder: Annotated[
-        str | None, typer.Option(help="Encoder to learn (see: cbir encoders); autoencoder for a new collection.")
+        str | None, typer.Option(help="Encoder to learn (see: cbir encoders); contrastive for a new collection.")
     ] = None,
     size: Annotated[
         int | None, typer.Option(help="Height and width of the encoder's input; by default what suits the pictures.")

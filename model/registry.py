@@ -101,7 +101,7 @@ ENCODERS = {
     )
 }
 #: Used where none is named.
-DEFAULT = "autoencoder"
+DEFAULT = "contrastive"
 
 
 def kind_of(name: str) -> Kind:

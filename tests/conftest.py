@@ -44,7 +44,7 @@ def _trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("digits") / "home"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CBIR_HOME", str(place))
-        report = cbir.ingest("digits", epochs=EPOCHS)
+        report = cbir.ingest("digits", encoder="autoencoder", epochs=EPOCHS)
     assert report.trained
     assert report.points == 1500
     return place

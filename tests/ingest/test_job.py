@@ -234,7 +234,19 @@ def test_a_damaged_collection_is_built_anew_and_does_not_stand_in_the_way(
 
 
 def test_ctrl_c_in_training_leaves_no_half_model_and_training_goes_on(home: Path):
-    arguments = [sys.executable, "-m", "cbir", "ingest", "digits", "--limit", "64", "--epochs", "4000"]
+    arguments = [
+        sys.executable,
+        "-m",
+        "cbir",
+        "ingest",
+        "digits",
+        "--encoder",
+        "autoencoder",
+        "--limit",
+        "64",
+        "--epochs",
+        "4000",
+    ]
     process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     checkpoint = home / "models" / ".digits.training.npz"
     deadline = time.monotonic() + 90
@@ -323,7 +335,7 @@ def test_a_lost_model_is_given_back_with_model(home: Path, pictures: Path, bundl
 def test_another_collection_s_model_is_not_taken_for_its_name(home: Path, pictures: Path, bundle: Path):
     cbir.ingest(pictures, model=bundle)
     assert cbir.ingest(pictures, retrain=True, epochs=1).model.name == "pictures-2"
-    assert cbir.ingest("digits", collection="pictures-2", epochs=1, limit=20).trained
+    assert cbir.ingest("digits", collection="pictures-2", encoder="autoencoder", epochs=1, limit=20).trained
 
 
 def test_stopping_at_the_index_keeps_the_new_collection(home: Path, pictures: Path, bundle: Path):
@@ -336,10 +348,10 @@ def test_stopping_at_the_index_keeps_the_new_collection(home: Path, pictures: Pa
 
 
 def test_a_model_trained_before_on_the_same_images_serves_another_collection(home: Path, pictures: Path):
-    assert cbir.ingest(pictures, epochs=1).trained
-    again = cbir.ingest(pictures, collection="again", epochs=1)
+    assert cbir.ingest(pictures, encoder="autoencoder", epochs=1).trained
+    again = cbir.ingest(pictures, collection="again", encoder="autoencoder", epochs=1)
     assert (again.trained, again.model.name) == (False, "pictures")
-    assert cbir.ingest(pictures, collection="other", epochs=1, seed=1).trained
+    assert cbir.ingest(pictures, collection="other", encoder="autoencoder", epochs=1, seed=1).trained
 
 
 def test_a_collection_keeps_its_encoder_and_refuses_another_kind(home: Path, pictures: Path):
