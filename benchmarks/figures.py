@@ -15,9 +15,10 @@ from pathlib import Path
 import numpy as np
 
 import cbir
-from benchmarks.setting import RESULTS, home
+from benchmarks.setting import RESULTS, home, mnist
 from cbir.comparison import Row
 from cbir.settings import settings
+from collection.interface import Hit
 from model.registry import ENCODERS
 from search.scores import Scores
 
@@ -48,6 +49,7 @@ def main(parts: Sequence[str] = ()) -> None:
         "seeds": seeds,
         "distortions": distortions,
         "gains": gains,
+        "pruning": pruning,
     }
     if unknown := [part for part in parts if part not in known]:
         sys.exit(f"no figure {', '.join(unknown)}; there are {', '.join(known)}")
@@ -97,7 +99,7 @@ def measures(row: Row) -> list[float]:
 
 def distortions() -> None:
     """What distorted queries keep of LRAP@10 and mAP@10, on MNIST."""
-    rows = cbir.compare("mnist", ["contrastive", "autoencoder", "pixels", "hog"]).rows
+    rows = cbir.compare("mnist", ["contrastive", "autoencoder", "pixels"]).rows
     made = cbir.evaluate_distorted([row.collection for row in rows], DISTORTIONS)
     place = OUT / "distortions"
     place.mkdir(parents=True, exist_ok=True)
@@ -143,13 +145,41 @@ def scored(collection: str, options: dict[str, object]) -> list[str]:
 
 def searched(collection: str, options: dict[str, object], count: int = 100) -> list[str]:
     """Return the median milliseconds of a search."""
+    return [f"{np.median(searches(collection, options, count)[0]) * 1000:.1f}"]
+
+
+def searches(collection: str, options: dict[str, object], count: int) -> tuple[list[float], list[list[Hit]]]:
+    """Search the first test images one by one; return seconds and hits."""
+    times, found = [], []
     with cbir.open(collection) as searcher:
-        times = []
         for number in range(count):
             start = time.perf_counter()
-            searcher.search(f"mnist:test/{number}", **options)  # type: ignore[arg-type]
+            found.append(searcher.search(f"mnist:test/{number}", **options))  # type: ignore[arg-type]
             times.append(time.perf_counter() - start)
-    return [f"{np.median(times) * 1000:.1f}"]
+    return times, found
+
+
+def pruning() -> None:
+    """What is left when the short code prunes and the long code ranks, and how long that takes, on MNIST."""
+    collection = cbir.compare("mnist", ["deep-autoencoder"]).rows[0].collection
+    whole = [{hit.id for hit in hits} for hits in searches(collection, {}, 1_000)[1]]
+    labels = [item.label for item in mnist().queries()[:1_000]]
+    lines = []
+    for way, options in ("", {}), *((f"`--prune {radius}`", {"prune": radius}) for radius in (1, 2, 3)):
+        times, found = searches(collection, options, 1_000)
+        same = sum(hit.id in ids for hits, ids in zip(found, whole, strict=True) for hit in hits)
+        right = [hit.label == label for hits, label in zip(found, labels, strict=True) for hit in hits]
+        lines.append(
+            [
+                way or "the long code alone",
+                f"{sum(map(len, found)) / len(found):.1f}",
+                f"{same / sum(map(len, whole)):.3f}",
+                f"{np.mean(right):.3f}",
+                f"{np.median(times) * 1000:.1f}",
+            ]
+        )
+    headings = ["search", "hits of 10", "of the long code's ten", "of them of the query's label", "ms a search"]
+    write("pruning", headings, lines)
 
 
 def write(name: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
