@@ -2,10 +2,12 @@
 
 `make figures`, or `python -m benchmarks figures [PART ...]`. What was measured
 before is kept in bench-results/figures and not measured again, so that it can
-be interrupted; all of it takes some hours on two cores. Writes docs/figures/:
-a Markdown table for each part, and the pictures.
+be interrupted; all of it takes some hours on two cores. Writes docs/figures/: a
+Markdown table for each part, and the pictures; then puts the tables into the
+pages that show them.
 """
 
+import re
 import sys
 import time
 import zipfile
@@ -23,6 +25,8 @@ from model.registry import ENCODERS
 from search.scores import Scores
 
 OUT = Path("docs/figures")
+#: Where the tables are shown.
+PAGES = (Path("README.md"), Path("docs/encoders.md"))
 SEEDS = (0, 1, 2)
 #: Those whose seeds are compared: the article's, and ours.
 HEADLINE = ("autoencoder", "contrastive")
@@ -57,6 +61,20 @@ def main(parts: Sequence[str] = ()) -> None:
         for part in parts or known:
             print(part, file=sys.stderr, flush=True)
             known[part]()
+    for page in PAGES:
+        page.write_text(filled(page.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def filled(page: str) -> str:
+    """Put the tables into a page, each between `<!-- table: NAME -->` and `<!-- end -->`."""
+
+    def shown(match: re.Match[str]) -> str:
+        table = OUT / match["name"] / "table.md"
+        return match["start"] + (table.read_text(encoding="utf-8") if table.exists() else match["old"]) + match["end"]
+
+    return re.sub(
+        r"(?P<start><!-- table: (?P<name>\S+) -->\n)(?P<old>.*?)(?P<end><!-- end -->)", shown, page, flags=re.DOTALL
+    )
 
 
 def compared(source: str | Path) -> None:

@@ -46,7 +46,7 @@ from model.networks.contrastive_network import HALF, contrastive_network, head_o
 from model.networks.diffusion import aligned, diffusion, nearest, neighbours_of
 from model.networks.epochs import run_epochs
 from model.networks.faster import side_by_side
-from model.networks.views import Ranges, halved, views
+from model.networks.views import Ranges, halved, noised, views
 from model.progress import Progress, silent
 from model.recipe import at_least
 
@@ -65,8 +65,8 @@ _LEAST = 8
 _FRESH = 3
 #: Where views begin to go half as far, as a share of the epochs: what is searched for is hardly ever so distorted.
 _CALM = 0.8
-#: Largest blur of a view, as a share of the side.
-_BLUR = 0.05
+#: Largest noise of a photograph's views: more hides what is finer than a digit's strokes.
+_FAINT = 0.1
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,8 @@ class Course:
         Of their views.
     steps : int
         Batches in all, at the least: few images are seen more often.
+    restored_noise : float, optional
+        Largest noise of the views that the decoder restores, if not that of all.
     stages : tuple of float
         Where the stages after the first begin, as shares of the epochs; none for those who stay in the first.
     lessons : Mapping of str to float
@@ -87,6 +89,7 @@ class Course:
 
     ranges: Ranges
     steps: int
+    restored_noise: float | None = None
     stages: tuple[float, ...] = ()
     lessons: Mapping[str, float] = field(default_factory=dict)
 
@@ -160,17 +163,18 @@ def course_for(shape: tuple[int, int, int], recipe: Recipe) -> Course:
                 shear=0.1,
                 shift=0.0,
                 elastic=0.01,
-                noise=recipe.noise,
-                blur=_BLUR,
+                noise=min(_FAINT, recipe.noise),
+                blur=0.02,
                 crop=True,
                 light=0.4,
                 mirror=True,
             ),
             steps=600,
+            restored_noise=recipe.noise,
         )
     rotation = 40.0 if recipe.rotation is None else recipe.rotation
     return Course(
-        Ranges(rotation=rotation, scale=(0.7, 1.3), shear=0.3, shift=0.1, elastic=0.03, noise=recipe.noise, blur=_BLUR),
+        Ranges(rotation=rotation, scale=(0.7, 1.3), shear=0.3, shift=0.1, elastic=0.03, noise=recipe.noise, blur=0.05),
         steps=360,
         stages=(0.2, 0.35, 0.7),
         lessons={"likeness": 20.0, "place": 10.0},
@@ -235,6 +239,8 @@ class _Lessons:
             others = self._friends[rows, generator.integers(0, self._friends.shape[1], len(rows))]
         pictures = np.concatenate([rows, others])
         noisy, clean = views(self.images[pictures], ranges, generator)
+        if self.course.restored_noise is not None:
+            noisy[:RESTORED] = noised(clean[:RESTORED], self.course.restored_noise, generator)
         lessons = {name: lesson[pictures] for name, lesson in self._lessons.items()}
         return noisy, {"clean": clean[:RESTORED], **lessons}
 

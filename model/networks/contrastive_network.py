@@ -60,10 +60,11 @@ def contrastive_network(shape: tuple[int, int, int], seed: int) -> "Model":
     sides = []
     while side > 4:
         sides.append(side)
-        if sides[1:]:
-            x = normal(conv(x, next(widths), strides=2, use_bias=False))
+        size = 3 if sides[1:] else 5
+        if sides[1:] or photographs(shape):
+            x = normal(conv(x, next(widths), size=size, strides=2, use_bias=False))
         else:  # the largest map: normalising it costs as much as making it
-            x = conv(x, next(widths), size=5, strides=2, activation="relu")
+            x = conv(x, next(widths), size=size, strides=2, activation="relu")
         side = -(-side // 2)
     trunk = layers.Activation("linear", name="trunk")(x)  # 4 x 4 x 128
     if photographs(shape):

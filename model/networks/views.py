@@ -11,6 +11,8 @@ import numpy as np
 
 #: Control points along each side of the elastic distortion's grid.
 _GRID = 5
+#: From red, green and blue to brightness and two coordinates of colour, which hue turns and saturation scales.
+_YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.321], [0.211, -0.523, 0.311]], np.float32)
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Ranges:
     noise : float
         Largest standard deviation of the Gaussian noise, pixels in [0, 1]; half of the views have none.
     light : float
-        Largest change of brightness, contrast and colour, as a share; 0 for none.
+        Largest change of brightness, contrast and saturation, as a share, and of hue, in right angles; 0 for none.
     mirror : bool
         Mirror half of the views, left to right.
     """
@@ -90,9 +92,15 @@ def views(images: np.ndarray, ranges: Ranges, generator: np.random.Generator) ->
         _blurred(clean, ranges.blur, generator)
     if ranges.light:
         clean = _lit(clean, ranges.light, generator)
-    deviation = generator.uniform(0, ranges.noise, (count, 1, 1, 1)) * (generator.random((count, 1, 1, 1)) < 0.5)
-    noisy = clean + deviation.astype(np.float32) * generator.standard_normal(clean.shape, dtype=np.float32)
-    return np.clip(noisy, 0, 1, out=noisy), clean
+    return noised(clean, ranges.noise, generator), clean
+
+
+def noised(images: np.ndarray, noise: float, generator: np.random.Generator) -> np.ndarray:
+    """Add Gaussian noise of up to a standard deviation to half of (n, h, w, c) pictures, and clip to [0, 1]."""
+    each = (len(images), 1, 1, 1)
+    deviation = generator.uniform(0, noise, each) * (generator.random(each) < 0.5)
+    noisy = images + deviation.astype(np.float32) * generator.standard_normal(images.shape, dtype=np.float32)
+    return np.clip(noisy, 0, 1, out=noisy)
 
 
 def _maps(
@@ -142,14 +150,20 @@ def _blurred(images: np.ndarray, blur: float, generator: np.random.Generator) ->
 
 
 def _lit(images: np.ndarray, light: float, generator: np.random.Generator) -> np.ndarray:
-    """Change brightness, contrast, saturation and the balance of colours; one view in five loses its colour."""
+    """Change brightness, contrast, saturation and hue; one view in five loses its colour."""
 
-    def factor(*shape: int) -> np.ndarray:
-        return generator.uniform(1 - light, 1 + light, (len(images), *shape)).astype(np.float32)
+    def factor() -> np.ndarray:
+        return generator.uniform(1 - light, 1 + light, (len(images), 1, 1, 1)).astype(np.float32)
 
-    grey = images.mean(axis=3, keepdims=True)
-    saturation = factor(1, 1, 1) * (generator.random((len(images), 1, 1, 1)) >= 0.2)
-    lit = (grey + (images - grey) * saturation.astype(np.float32)) * factor(1, 1, 1)
+    lit = images * factor()
     mean = lit.mean(axis=(1, 2, 3), keepdims=True)
-    lit = (mean + (lit - mean) * factor(1, 1, 1)) * (1 + (factor(1, 1, images.shape[3]) - 1) / 2)
+    lit = mean + (lit - mean) * factor()
+    if lit.shape[3] == 3:
+        saturation = factor() * (generator.random((len(images), 1, 1, 1)) >= 0.2)
+        angle = generator.uniform(-light, light, len(images)) * (np.pi / 2)
+        cosine, sine = np.cos(angle), np.sin(angle)
+        turn = np.array([[cosine, -sine], [sine, cosine]], np.float32).transpose(2, 1, 0)
+        lit = lit @ _YIQ.T
+        lit[..., 1:] = (lit[..., 1:].reshape(len(images), -1, 2) @ turn).reshape(lit[..., 1:].shape) * saturation
+        lit = lit @ np.linalg.inv(_YIQ).T
     return np.clip(lit, 0, 1, out=lit)

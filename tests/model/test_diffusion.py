@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.networks.diffusion import aligned, diffusion, nearest
+from model.networks.diffusion import aligned, diffusion, nearest, neighbours_of
 
 
 def two_arcs(count: int) -> np.ndarray:
@@ -18,6 +18,10 @@ def test_nearest_leaves_out_the_point_itself():
     points = np.array([[0], [1], [3], [7]], np.float32)
     assert nearest(points, 2).tolist() == [[1, 2], [0, 2], [1, 0], [2, 1]]
     assert nearest(points, 9).shape == (4, 3)
+
+
+def test_few_points_have_few_neighbours():
+    assert [neighbours_of(count) for count in (1, 150, 1_500, 60_000)] == [3, 4, 13, 15]
 
 
 @pytest.mark.parametrize("values", [8, 300])

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.networks.views import Ranges, views
+from model.networks.views import Ranges, halved, views
 from tests.conftest import picture
 
 STILL = Ranges(rotation=0, scale=(1, 1), shear=0, shift=0, elastic=0, noise=0)
@@ -88,7 +88,27 @@ def test_a_crop_shows_any_part_and_nothing_from_outside():
     assert (np.diff(far[:, 25, :, 0], axis=1) > 0).all()  # mirrored at no border
 
 
+def test_halved_ranges_go_half_as_far_and_still_crop():
+    drawing = halved(Ranges(rotation=40, scale=(0.25, 4), shear=0.2, shift=0.1, elastic=0.02, noise=0.5, blur=0.04))
+    assert drawing == Ranges(rotation=20, scale=(0.5, 2), shear=0.1, shift=0.05, elastic=0.01, noise=0.25, blur=0.02)
+    assert halved(WILD).scale == WILD.scale
+    assert (halved(WILD).light, halved(WILD).mirror) == (WILD.light, WILD.mirror)
+
+
 def test_views_repeat_by_generator():
     images = np.stack([np.asarray(picture(seed))[..., None] for seed in range(3)])
     one, other = (views(images, WILD, generator())[0] for _ in range(2))
     np.testing.assert_array_equal(one, other)
+
+
+def test_another_light_changes_colour_and_leaves_shape():
+    images = np.zeros((200, 8, 8, 3), np.uint8)
+    images[:, :, 4:] = (150, 100, 60)
+    lit, _ = views(images, replace(STILL, light=0.4), generator())
+    dark, bright = lit[:, :, :3], lit[:, :, 5:]
+    assert np.ptp(bright, axis=(1, 2)).max() < 1e-5  # what was of one colour still is
+    assert (bright.mean(axis=(1, 2, 3)) > dark.mean(axis=(1, 2, 3))).all()
+    grey = np.ptp(bright.mean(axis=(1, 2)), axis=1) < 0.01
+    assert 20 < grey.sum() < 60
+    strongest = bright.mean(axis=(1, 2))[~grey].argmax(axis=1)
+    assert np.bincount(strongest, minlength=3)[0] > 80
