@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 import cbir
 from benchmarks.setting import RESULTS, home, mnist
@@ -82,8 +83,10 @@ def compared(source: str | Path) -> None:
     made = cbir.compare(source, ALL)
     place = OUT / Path(source).name
     place.mkdir(parents=True, exist_ok=True)
-    for path in (made.table, made.curves, made.lineup):
+    for path in (made.table, made.curves):
         (place / path.name).write_bytes(path.read_bytes())
+    with Image.open(made.lineup) as lineup:  # photographs as a PNG would be megabytes
+        lineup.convert("RGB").save(place / "lineup.webp", quality=80)
 
 
 def cifar() -> Path:
