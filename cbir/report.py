@@ -6,7 +6,7 @@ lines and tables on standard output.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -275,7 +275,7 @@ def print_overview(seen: Overview) -> None:
                 line(f"{c.name}: {c.problem}")
     if seen.models:
         models = [
-            (b.name, b.kind, b.fingerprint, b.dimension, b.card.get("trained_on") or "", (b.card.get("recipe") or {}))
+            (b.name, b.kind, b.fingerprint, b.dimension, b.card.get("trained_on") or "", _epochs(b.card) or "")
             for b in seen.models
         ]
         table(
@@ -288,8 +288,13 @@ def print_overview(seen: Overview) -> None:
                 ("trained on", False),
                 ("epochs", True),
             ],
-            [(*facts, recipe.get("epochs", "")) for *facts, recipe in models],
+            models,
         )
+
+
+def _epochs(card: Mapping[str, Any]) -> int:
+    """Count the epochs a model was trained for; 0 for one that was not trained, or elsewhere."""
+    return len((card.get("history") or {}).get("loss", ()))
 
 
 def _percent(share: float | None) -> str:
