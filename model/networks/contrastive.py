@@ -119,7 +119,7 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        at_least(1, epochs=self.epochs or 1, batch_size=self.batch_size)
+        at_least(1, epochs=1 if self.epochs is None else self.epochs, batch_size=self.batch_size)
         at_least(0, noise=self.noise, rotation=self.rotation or 0, seed=self.seed)
 
 

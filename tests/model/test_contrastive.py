@@ -115,7 +115,7 @@ def test_a_feature_in_its_place_has_no_loss_and_without_a_place_there_is_none():
     assert float(misplaced(places, np.zeros_like(places))) == 0
 
 
-@pytest.mark.parametrize("wrong", [{"epochs": -1}, {"batch_size": 0}, {"noise": -1.0}, {"rotation": float("nan")}])
+@pytest.mark.parametrize("wrong", [{"epochs": 0}, {"batch_size": 0}, {"noise": -1.0}, {"rotation": float("nan")}])
 def test_recipes_that_make_no_sense_are_refused(wrong: dict[str, float]):
     with pytest.raises(ModelError):
         Recipe(**wrong)  # type: ignore[arg-type]
