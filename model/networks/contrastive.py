@@ -16,8 +16,9 @@ to those before, and taking more for the same:
 
 The first two teach a head that is dropped afterwards, the others a half of the
 feature each: likeness keeps the closest in order, places the whole database.
-The graph is made anew every few epochs, by the head. At the end views go half
-as far, for what is searched for is hardly ever so distorted.
+The graph is made anew every few epochs, by the head, and in the last stage by
+head and likeness together. At the end views go half as far, for what is searched
+for is hardly ever so distorted.
 
 That is for drawings, in grey. Photographs, in colour, stay in the first stage:
 of a photograph's nearest neighbours two in three show something else, and
