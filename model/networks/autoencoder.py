@@ -5,6 +5,7 @@ pictures, whose layer named `encoder` holds the code. For 28x28 grey it is the
 article's, as is; for other sizes and for colour one of the same idea.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from model.image import Preprocessing
 from model.method import Examples, Learned
 from model.networks.backend import keras
 from model.networks.training import train
+from model.networks.weights import seeded
 from model.progress import Progress, silent
 from model.recipe import Recipe
 
@@ -52,13 +54,7 @@ def article_autoencoder(seed: int) -> "Model":
         (n, 28, 28, 1) in [0, 1] to (n, 28, 28, 1) in [0, 1]; its layer
         `encoder` gives (n, 4, 4, 8).
     """
-    layers = keras().layers
-    seeds = iter(range(seed * 100, seed * 100 + 100))
-
-    def conv(filters: int, activation: str = "relu", padding: str = "same") -> "Layer":
-        weights = keras().initializers.GlorotUniform(seed=next(seeds))
-        return layers.Conv2D(filters, 3, activation=activation, padding=padding, kernel_initializer=weights)
-
+    layers, conv = keras().layers, _convolutions(seed)
     pixels = keras().Input(INPUT.shape)  # 28 x 28 x 1
     x = conv(16)(pixels)
     x = layers.MaxPooling2D(2, padding="same")(x)  # 14 x 14 x 16
@@ -93,13 +89,7 @@ def picture_autoencoder(shape: tuple[int, int, int], seed: int) -> "Model":
     keras.Model
         (n, h, w, c) in [0, 1] to the same.
     """
-    layers = keras().layers
-    seeds = iter(range(seed * 100, seed * 100 + 100))
-
-    def conv(filters: int, activation: str = "relu") -> "Layer":
-        weights = keras().initializers.GlorotUniform(seed=next(seeds))
-        return layers.Conv2D(filters, 3, activation=activation, padding="same", kernel_initializer=weights)
-
+    layers, conv = keras().layers, _convolutions(seed)
     halvings, side = 0, min(shape[:2])
     while side % 2 == 0 and side >= 8:
         halvings, side = halvings + 1, side // 2
@@ -112,3 +102,15 @@ def picture_autoencoder(shape: tuple[int, int, int], seed: int) -> "Model":
         x = layers.UpSampling2D(2)(conv(32)(x))
     restored = conv(shape[2], activation="sigmoid")(x)
     return keras().Model(pixels, restored, name="picture_autoencoder")
+
+
+def _convolutions(seed: int) -> "Callable[..., Layer]":
+    """Return what makes the next 3x3 convolution."""
+    weights = seeded(seed)
+
+    def conv(filters: int, activation: str = "relu", padding: str = "same") -> "Layer":
+        return keras().layers.Conv2D(
+            filters, 3, activation=activation, padding=padding, kernel_initializer=next(weights)
+        )
+
+    return conv

@@ -26,6 +26,7 @@ from model.networks.backend import keras
 from model.networks.checkpoint import identity
 from model.networks.epochs import run_epochs
 from model.networks.training import noisy_batches
+from model.networks.weights import seeded
 from model.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -101,11 +102,10 @@ def binary_autoencoder(shape: tuple[int, int, int], recipe: Recipe) -> tuple["Mo
     """
     k = keras()
     layers, ops = k.layers, k.ops
-    seeds = iter(range(recipe.seed * 100, recipe.seed * 100 + 100))
+    weights = seeded(recipe.seed)
 
     def dense(units: int, activation: str | None = "relu") -> Any:
-        weights = k.initializers.GlorotUniform(seed=next(seeds))
-        return layers.Dense(units, activation=activation, kernel_initializer=weights)
+        return layers.Dense(units, activation=activation, kernel_initializer=next(weights))
 
     values = shape[0] * shape[1] * shape[2]
     down = [layers.Flatten(), *(dense(units) for units in _HIDDEN), dense(recipe.bits, None)]

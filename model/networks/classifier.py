@@ -22,6 +22,7 @@ from model.networks.backend import keras
 from model.networks.checkpoint import identity
 from model.networks.epochs import run_epochs
 from model.networks.faster import side_by_side
+from model.networks.weights import seeded
 from model.progress import Progress, silent
 from model.recipe import at_least
 
@@ -102,13 +103,12 @@ def neural_coder(shape: tuple[int, int, int], classes: int, seed: int) -> tuple[
     """
     k = keras()
     layers = k.layers
-    seeds = iter(range(seed * 100, seed * 100 + 100))
-
-    def weights() -> Any:
-        return k.initializers.HeNormal(seed=next(seeds))
+    weights = seeded(seed, "HeNormal")
 
     def halved(x: Any, filters: int, width: int = 3) -> Any:
-        made = layers.Conv2D(filters, width, strides=2, padding="same", activation="relu", kernel_initializer=weights())
+        made = layers.Conv2D(
+            filters, width, strides=2, padding="same", activation="relu", kernel_initializer=next(weights)
+        )
         return made(x)
 
     pixels = k.Input(shape)  # 28 x 28 x 1
@@ -118,8 +118,8 @@ def neural_coder(shape: tuple[int, int, int], classes: int, seed: int) -> tuple[
     side = -(-max(shape[:2]) // 8)
     while side > 4:
         x, side = halved(x, 128), -(-side // 2)
-    feature = layers.Dense(DIMENSION, activation="relu", kernel_initializer=weights())(layers.Flatten()(x))
-    classifier = k.Model(pixels, layers.Dense(classes, kernel_initializer=weights())(feature), name="classifier")
+    feature = layers.Dense(DIMENSION, activation="relu", kernel_initializer=next(weights))(layers.Flatten()(x))
+    classifier = k.Model(pixels, layers.Dense(classes, kernel_initializer=next(weights))(feature), name="classifier")
     code = layers.UnitNormalization(name="encoder")(feature)
     return k.Model(pixels, code, name="neural_codes"), classifier
 

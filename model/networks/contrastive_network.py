@@ -9,6 +9,7 @@ may be anywhere, so its map is averaged over all places.
 from typing import TYPE_CHECKING, Any
 
 from model.networks.backend import keras
+from model.networks.weights import seeded
 
 if TYPE_CHECKING:
     from keras import Model
@@ -42,15 +43,15 @@ def contrastive_network(shape: tuple[int, int, int], seed: int) -> "Model":
         is made from the layer `seen`, the decoder from `encoder` and `trunk`.
     """
     layers = keras().layers
-    seeds = iter(range(seed * 100, seed * 100 + 100))
+    weights = seeded(seed)
 
     def conv(x: Any, filters: int, size: int = 3, strides: int = 1, **options: Any) -> Any:
-        weights = keras().initializers.GlorotUniform(seed=next(seeds))
-        return layers.Conv2D(filters, size, strides=strides, padding="same", kernel_initializer=weights, **options)(x)
+        return layers.Conv2D(
+            filters, size, strides=strides, padding="same", kernel_initializer=next(weights), **options
+        )(x)
 
     def dense(x: Any, values: int, **options: Any) -> Any:
-        weights = keras().initializers.GlorotUniform(seed=next(seeds))
-        return layers.Dense(values, kernel_initializer=weights, **options)(x)
+        return layers.Dense(values, kernel_initializer=next(weights), **options)(x)
 
     def normal(x: Any) -> Any:
         return layers.ReLU()(layers.BatchNormalization(momentum=0.9)(x))

@@ -91,7 +91,7 @@ def test_an_interrupted_training_goes_on_as_it_began(tmp_path: Path, learned: Le
     assert len(resumed.history.loss) == RECIPE.epochs
 
 
-def testinfo_nce_is_least_when_each_finds_its_other():
+def test_info_nce_is_least_when_each_finds_its_other():
     views = np.eye(8, dtype=np.float32)
     right = float(info_nce(np.concatenate([views, views])))
     wrong = float(info_nce(np.concatenate([views, views[::-1]])))

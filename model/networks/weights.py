@@ -1,0 +1,19 @@
+"""First weights of a network's layers, decided by a seed.
+
+In: a seed. Out: an initializer for each layer in turn. Keras's global seed is
+left alone.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from model.networks.backend import keras
+
+#: Layers of a network at the most, so that two seeds have no weights in common.
+_LAYERS = 100
+
+
+def seeded(seed: int, kind: str = "GlorotUniform") -> Iterator[Any]:
+    """Yield initializers of that kind: the same for the same seed, and another for each layer."""
+    for number in range(seed * _LAYERS, (seed + 1) * _LAYERS):
+        yield getattr(keras().initializers, kind)(seed=number)
