@@ -114,7 +114,7 @@ def train_bundle(
     learned = plan.kind.method.learn(
         Examples(images, labels, held_out), plan.recipe, checkpoint=checkpoint, progress=progress
     )
-    seconds = time.perf_counter() - clock
+    seconds = time.perf_counter() - clock + (learned.history.resumed if learned.history else 0)
     progress("export", 0, None)
     bundle = write_bundle(
         free_place(models, name),

@@ -1,7 +1,7 @@
 """What decides a training run, and what it left behind: plain values for the model's card."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from model.encoder import ModelError
 
@@ -31,10 +31,21 @@ class Recipe:
 
 @dataclass(frozen=True)
 class History:
-    """Binary cross-entropy after each epoch; `validation` on images not trained on."""
+    """How a training went.
+
+    Attributes
+    ----------
+    loss : tuple of float
+        Mean of each epoch.
+    validation : tuple of float
+        The same on images not trained on, where they were watched.
+    resumed : float
+        Seconds that interrupted calls spent on the epochs that the last one took over.
+    """
 
     loss: tuple[float, ...] = ()
     validation: tuple[float, ...] = ()
+    resumed: float = field(default=0.0, compare=False)
 
 
 def at_least(smallest: float, **options: float) -> None:

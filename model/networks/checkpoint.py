@@ -40,13 +40,20 @@ class Checkpoint:
     identity: str
     variables: Sequence[Any]
 
-    def save(self, history: History) -> None:
-        """Write the variables and the losses so far, whole or not at all."""
+    def save(self, history: History, seconds: float) -> None:
+        """Write the variables, the losses so far and the seconds spent on them, whole or not at all."""
         if self.path is None:
             return
         state: dict[str, Any] = {f"variable_{i}": np.asarray(variable) for i, variable in enumerate(self.variables)}
         content = io.BytesIO()
-        np.savez(content, identity=self.identity, loss=history.loss, validation=history.validation, **state)
+        np.savez(
+            content,
+            identity=self.identity,
+            loss=history.loss,
+            validation=history.validation,
+            seconds=seconds,
+            **state,
+        )
         write_whole(self.path, content.getbuffer())
 
     def restore(self) -> History:
@@ -59,7 +66,8 @@ class Checkpoint:
                     return History()
                 # All is read before anything is assigned: half a checkpoint must change nothing.
                 values = [state[f"variable_{i}"] for i in range(len(self.variables))]
-                history = History(tuple(state["loss"].tolist()), tuple(state["validation"].tolist()))
+                losses, validation = (tuple(state[name].tolist()) for name in ("loss", "validation"))
+                history = History(losses, validation, resumed=float(state["seconds"]))
         except Exception:  # noqa: BLE001 - a damaged archive can raise nearly anything
             return History()  # a checkpoint is only a convenience: start over
         for variable, value in zip(self.variables, values, strict=True):

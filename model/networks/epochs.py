@@ -4,7 +4,9 @@ In: a compiled network, batches by epoch. Out: the network, trained, and its
 loss history.
 """
 
+import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +57,7 @@ def run_epochs(
     -------
     History
     """
+    clock = time.perf_counter()
     network.optimizer.build(network.trainable_variables)
     kept = Checkpoint(checkpoint, identity, [*network.weights, *network.optimizer.variables])
     history = kept.restore()
@@ -66,6 +69,6 @@ def run_epochs(
             note = f"epoch {epoch + 1}/{epochs}, loss {loss:.4f}"
             progress("train", epoch * steps + step + 1, epochs * steps, note)
         validation = history.validation if watch is None else (*history.validation, watch())
-        history = History((*history.loss, loss), validation)
-        kept.save(history)
+        history = replace(history, loss=(*history.loss, loss), validation=validation)
+        kept.save(history, history.resumed + time.perf_counter() - clock)
     return history

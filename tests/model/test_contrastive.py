@@ -89,6 +89,7 @@ def test_an_interrupted_training_goes_on_as_it_began(tmp_path: Path, learned: Le
     assert next(note for note in notes if note.startswith("epoch")).startswith("epoch 3")
     assert resumed.history.loss[:2] == learned.history.loss[:2]
     assert len(resumed.history.loss) == RECIPE.epochs
+    assert resumed.history.resumed > learned.history.resumed == 0
 
 
 def test_info_nce_is_least_when_each_finds_its_other():
