@@ -77,6 +77,9 @@ def ingest(
     rotation: Annotated[
         float | None, typer.Option(min=0.0, help="contrastive: degrees either way that are to make no difference.")
     ] = None,
+    preset: Annotated[
+        str | None, typer.Option(help="contrastive: default, or quality, which trains three times as long.")
+    ] = None,
     bits: Annotated[int | None, typer.Option(min=1, help="deep-autoencoder: length of the code.")] = None,
     short_bits: Annotated[
         int | None, typer.Option(min=1, help="deep-autoencoder: leading bits of it that prune a search.")
@@ -106,6 +109,7 @@ def ingest(
         "noise": noise,
         "seed": seed,
         "rotation": rotation,
+        "preset": preset,
         "bits": bits,
         "short_bits": short_bits,
         "values": values,

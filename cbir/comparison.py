@@ -353,20 +353,22 @@ def _entrants(source: Source, named: Sequence[str], options: Mapping[str, Any]) 
         kind = kind_of(name)
         shared = {option: value for option, value in given.items() if option in _options(kind)}
         used |= shared.keys()
-        entrants.append(_Entrant(label, kind, kind.recipe(**{**shared, **_own_options(label, own)})))
+        entrants.append(_Entrant(label, kind, kind.recipe(**{**shared, **_own_options(kind, label, own)})))
     for option in given:
         if option not in used:
             raise CbirError(f"not one of these encoders has an option '{option}'")
     return entrants
 
 
-def _own_options(label: str, text: str) -> dict[str, int | float]:
-    """Read `epochs=5,seed=1`."""
-    options: dict[str, int | float] = {}
+def _own_options(kind: Kind, label: str, text: str) -> dict[str, int | float | str]:
+    """Read `epochs=5,preset=quality`: numbers, but where the recipe has a word."""
+    options: dict[str, int | float | str] = {}
+    words = {name for name, usual in asdict(kind.method.Recipe()).items() if isinstance(usual, str)}
     for part in filter(None, text.split(",")):
         name, _, value = part.partition("=")
+        name = name.strip().replace("-", "_")
         try:
-            options[name.strip().replace("-", "_")] = float(value) if "." in value else int(value)
+            options[name] = value.strip() if name in words else float(value) if "." in value else int(value)
         except ValueError:
             raise CbirError(f"encoder '{label}': options are written NAME:epochs=5,seed=1, in numbers") from None
     return options

@@ -20,17 +20,28 @@ The graph is made anew every few epochs, by the head, and in the last stage by
 head and likeness together. At the end views go half as far, for what is searched
 for is hardly ever so distorted.
 
+`--preset quality` trains the teachers first, as above but for their seeds, then
+one network that has no stages: its neighbours and places are those of the graph
+that all teachers make together (an ensemble, distilled: G. Hinton, O. Vinyals,
+J. Dean 2015; a network taught by its like, and better than that: T. Furlanello
+et al., *Born-Again Neural Networks*, ICML 2018).
+
 That is for drawings, in grey. Photographs, in colour, stay in the first stage:
 of a photograph's nearest neighbours two in three show something else, and
 neither they nor diffusion among them helped (docs/encoders.md has the figures).
+So there `quality` is a larger network that is trained for longer.
 
 The decoder sees the feature (what is shown) and a small map (how it is drawn):
 what views change cannot be in the feature, but is needed to restore a picture.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
+
+from model.encoder import ModelError
 from model.method import Examples, Learned
 from model.networks.backend import keras
 from model.networks.checkpoint import identity
@@ -40,10 +51,17 @@ from model.networks.contrastive_network import contrastive_network, head_of, pho
 from model.networks.epochs import run_epochs
 from model.networks.views import Ranges
 from model.progress import Progress, silent
-from model.recipe import at_least
+from model.recipe import History, at_least
+
+if TYPE_CHECKING:
+    from keras import Model
 
 REVISION = 2
 
+#: Ready-made choices of how much work goes into the training.
+PRESETS = USUAL, QUALITY = "default", "quality"
+#: Networks whose graph teaches the one of `quality`.
+_TEACHERS = 2
 #: Epochs, unless few images need more.
 _EPOCHS = 20
 #: Pictures of a batch at the least: what is normalised by slices needs some in each.
@@ -67,6 +85,8 @@ class Recipe:
     rotation : float, optional
         Degrees to either side that a view is turned by: what is to be found however it is turned.
         40 by default, 15 for colour pictures. At 180 a 6 is a 9.
+    preset : str
+        `default`, or `quality`, which trains three times as long.
     seed : int
     """
 
@@ -74,11 +94,14 @@ class Recipe:
     batch_size: int = 512
     noise: float = 0.5
     rotation: float | None = None
+    preset: str = USUAL
     seed: int = 0
 
     def __post_init__(self) -> None:
         at_least(1, epochs=1 if self.epochs is None else self.epochs, batch_size=self.batch_size)
         at_least(0, noise=self.noise, rotation=self.rotation or 0, seed=self.seed)
+        if self.preset not in PRESETS:
+            raise ModelError(f"preset must be {' or '.join(PRESETS)}, not '{self.preset}'")
 
 
 def learn(
@@ -86,32 +109,73 @@ def learn(
 ) -> Learned:
     """Train the encoder and its decoder; see the module for how."""
     progress("train", 0, None, "loading Keras")  # seconds in which nothing else is told
-    network = contrastive_network(examples.shape, recipe.seed)
-    images = examples.images
+    images, course = examples.images, course_for(examples.shape, recipe)
+    teachers = [replace(recipe, preset=USUAL, seed=recipe.seed + number) for number in range(course.teachers)]
+    kept = [checkpoint and checkpoint.with_stem(f"{checkpoint.stem}-teacher-{n}") for n, _ in enumerate(teachers, 1)]
+    seen, resumed = [], 0.0
+    for number, (teacher, place) in enumerate(zip(teachers, kept, strict=True)):
+        told = _share(progress, number, len(teachers) + 1, f"teacher {number + 1}")
+        _, history, lessons = _trained(images, course, teacher, None, place, told)
+        seen.append(lessons.seen())
+        resumed += history.resumed
+    if teachers:
+        progress = _share(progress, len(teachers), len(teachers) + 1)
+    network, history, _ = _trained(
+        images, course, recipe, np.concatenate(seen, axis=1) if seen else None, checkpoint, progress
+    )
+    for place in kept:
+        if place is not None:
+            place.unlink(missing_ok=True)
+    return Learned(network=network, history=replace(history, resumed=history.resumed + resumed))
+
+
+def _trained(
+    images: np.ndarray,
+    course: Course,
+    recipe: Recipe,
+    told: np.ndarray | None,
+    checkpoint: Path | None,
+    progress: Progress,
+) -> tuple["Model", History, Lessons]:
+    """Train one network, by the graph of what teachers see if there is any."""
+    height, width, channels = images.shape[1:]
+    network = contrastive_network((height, width, channels), recipe.seed, wide=course.wide)
+    head = head_of(network, recipe.seed)
     size = max(_LEAST, min(recipe.batch_size, max(len(images) // 12, min(len(images), 64))))
     steps = max(1, len(images) // size)
-    course = course_for(examples.shape, recipe)
     epochs = recipe.epochs or max(_EPOCHS, -(-course.steps // steps))
-    head = head_of(network, recipe.seed)
     twin = contrastive_twin(network, head, course.lessons)
     schedule = keras().optimizers.schedules.CosineDecay(
         1e-4, epochs * steps, warmup_target=2e-3, warmup_steps=min(100, epochs * steps // 4)
     )
     twin.compile(optimizer=keras().optimizers.AdamW(schedule, weight_decay=1e-4))
+    lessons = Lessons(network, head, images, course, recipe.seed, epochs=epochs, size=size, told=told)
     history = run_epochs(
         twin,
-        Lessons(network, head, images, course, recipe.seed, epochs=epochs, size=size).batches,
+        lessons.batches,
         epochs,
         steps,
         identity=identity(network, recipe, images),
         checkpoint=checkpoint,
         progress=progress,
     )
-    return Learned(network=network, history=history)
+    return network, history, lessons
+
+
+def _share(progress: Progress, number: int, count: int, who: str = "") -> Progress:
+    """Tell of the first, second, ... of several trainings of one length as of parts of one."""
+
+    def told(stage: str, done: int, total: int | None, note: str = "") -> None:
+        whole = None if total is None else total * count
+        before = 0 if total is None else total * number
+        progress(stage, before + done, whole, ", ".join(filter(None, (who, note))))
+
+    return told
 
 
 def course_for(shape: tuple[int, int, int], recipe: Recipe) -> Course:
     """Choose what pictures of this shape are taught: photographs stay in the first stage."""
+    quality = recipe.preset == QUALITY
     if photographs(shape):
         rotation = 15.0 if recipe.rotation is None else recipe.rotation
         return Course(
@@ -127,8 +191,9 @@ def course_for(shape: tuple[int, int, int], recipe: Recipe) -> Course:
                 light=0.4,
                 mirror=True,
             ),
-            steps=600,
+            steps=1200 if quality else 600,
             restored_noise=recipe.noise,
+            wide=quality,
         )
     rotation = 40.0 if recipe.rotation is None else recipe.rotation
     return Course(
@@ -136,4 +201,5 @@ def course_for(shape: tuple[int, int, int], recipe: Recipe) -> Course:
         steps=360,
         stages=(0.2, 0.35, 0.7),
         lessons={"likeness": 20.0, "place": 10.0},
+        teachers=_TEACHERS if quality else 0,
     )

@@ -49,6 +49,10 @@ class Course:
         Where the stages after the first begin, as shares of the epochs; none for those who stay in the first.
     lessons : Mapping of str to float
         Halves of the feature that are taught by diffusion, and what each counts for beside InfoNCE.
+    teachers : int
+        Networks that are trained first, by whose graph this one is taught from the start.
+    wide : bool
+        For a larger network.
     """
 
     ranges: Ranges
@@ -56,16 +60,27 @@ class Course:
     restored_noise: float | None = None
     stages: tuple[float, ...] = ()
     lessons: Mapping[str, float] = field(default_factory=dict)
+    teachers: int = 0
+    wide: bool = False
 
 
 class Lessons:
-    """Draws each epoch's batches, by the network as it is by then."""
+    """Draws each epoch's batches, by the network as it is by then; or by what teachers see, (n, d), from the start."""
 
     def __init__(
-        self, network: "Model", head: "Model", images: np.ndarray, course: Course, seed: int, epochs: int, size: int
+        self,
+        network: "Model",
+        head: "Model",
+        images: np.ndarray,
+        course: Course,
+        seed: int,
+        *,
+        epochs: int,
+        size: int,
+        told: np.ndarray | None = None,
     ) -> None:
-        self.images, self.course, self.seed, self.size = images, course, seed, size
-        self.starts = [round(share * epochs) for share in course.stages]
+        self.images, self.course, self.seed, self.size, self.told = images, course, seed, size, told
+        self.starts = [round(share * epochs) if told is None else 0 for share in course.stages]
         self.calm = round(_CALM * epochs)
         given = {"head": head(network.get_layer("seen").output)}
         given |= {name: network.get_layer(name).output for name in course.lessons}
@@ -76,7 +91,8 @@ class Lessons:
     def batches(self, epoch: int) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
         """Yield (views, what is to be made of them): first views and second views one above the other."""
         stage = 1 + sum(epoch >= start for start in self.starts)
-        if stage > 1 and (self._friends is None or (epoch - self.starts[stage - 2]) % _FRESH == 0):
+        stale = self.told is None and stage > 1 and (epoch - self.starts[stage - 2]) % _FRESH == 0
+        if stage > 1 and (self._friends is None or stale):
             self._look(stage)
         ranges = self.course.ranges if epoch < self.calm else halved(self.course.ranges)
         generator = np.random.default_rng([self.seed, epoch])
@@ -87,6 +103,10 @@ class Lessons:
         chosen = (order[step * self.size : (step + 1) * self.size] for step in range(steps))
         yield from _ahead(partial(self._batch, rows, ranges, generator) for rows in chosen)
 
+    def seen(self) -> np.ndarray:
+        """Return what the network makes of the pictures by now, (n, d): head and likeness."""
+        return np.concatenate([self._encoded(name) for name in ("head", "likeness")], axis=1)
+
     def _look(self, stage: int) -> None:
         """Find neighbours, and where diffusion along them puts each picture.
 
@@ -94,8 +114,10 @@ class Lessons:
         """
         if len(self.images) < 2:
             return
-        seen = [self._encoded(name) for name in (("head", "likeness") if stage >= 4 else ("head",))]
-        neighbours = nearest(np.concatenate(seen, axis=1), neighbours_of(len(self.images)))
+        seen = self.told
+        if seen is None:
+            seen = self.seen() if stage >= 4 else self._encoded("head")
+        neighbours = nearest(seen, neighbours_of(len(self.images)))
         self._friends = neighbours[:, :_FRIENDS]
         if stage >= 3:
             self._lessons["likeness"] = diffusion(neighbours, HALF, seed=self.seed)

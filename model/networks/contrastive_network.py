@@ -26,7 +26,7 @@ _HEAD, _HIDDEN = 128, 256
 _MANNER = 8
 
 
-def contrastive_network(shape: tuple[int, int, int], seed: int) -> "Model":
+def contrastive_network(shape: tuple[int, int, int], seed: int, *, wide: bool = False) -> "Model":
     """Build the untrained network.
 
     Parameters
@@ -34,6 +34,8 @@ def contrastive_network(shape: tuple[int, int, int], seed: int) -> "Model":
     shape : (height, width, channels)
         Height and width are equal, and even.
     seed : int
+    wide : bool
+        With twice the filters, up to the feature.
 
     Returns
     -------
@@ -57,7 +59,7 @@ def contrastive_network(shape: tuple[int, int, int], seed: int) -> "Model":
         return layers.ReLU()(layers.BatchNormalization(momentum=0.9)(x))
 
     pixels = x = keras().Input(shape)
-    side, widths = shape[0], iter((32, 64, 128, 128, 256, 256))
+    side, widths = shape[0], iter(width * (1 + wide) for width in (32, 64, 128, 128, 256, 256))
     sides = []
     while side > 4:
         sides.append(side)

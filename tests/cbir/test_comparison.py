@@ -59,6 +59,11 @@ def test_options_that_an_encoder_has_not_are_refused(home: Path, wrong: str):
         cbir.compare("digits", [wrong], limit=100, queries=10)
 
 
+def test_an_option_may_be_a_word_where_the_recipe_has_one(home: Path):
+    with pytest.raises(cbir.CbirError, match="preset must be default or quality, not 'best'"):
+        cbir.compare("digits", ["contrastive:preset=best"], limit=100, queries=10)
+
+
 def test_what_exists_is_not_done_again_and_one_more_encoder_is_all_that_is_added(
     home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import keras
@@ -29,9 +30,10 @@ def learned() -> Learned:
     return learn(Examples(images(200)), RECIPE)
 
 
+@pytest.mark.parametrize("wide", [False, True])
 @pytest.mark.parametrize("shape", [(28, 28, 1), (32, 32, 3), (48, 48, 1), (64, 64, 3), (112, 112, 3)])
-def test_pictures_of_any_size_come_out_as_they_went_in(shape: tuple[int, int, int]):
-    network = contrastive_network(shape, 0)
+def test_pictures_of_any_size_come_out_as_they_went_in(shape: tuple[int, int, int], wide: bool):
+    network = contrastive_network(shape, 0, wide=wide)
     assert network.output_shape == (None, *shape)
     assert network.get_layer("encoder").output.shape[1] <= 128
 
@@ -92,6 +94,31 @@ def test_an_interrupted_training_goes_on_as_it_began(tmp_path: Path, learned: Le
     assert resumed.history.resumed > learned.history.resumed == 0
 
 
+def test_quality_is_taught_by_teachers_and_goes_on_after_them(tmp_path: Path):
+    recipe = replace(RECIPE, preset="quality", epochs=2)
+    checkpoint = tmp_path / "checkpoint.npz"
+    told: list[tuple[int, int | None, str]] = []
+
+    def watch(stage: str, done: int, total: int | None, note: str = "") -> None:
+        told.append((done, total, note))
+        if note.startswith("epoch 2") and not resumed:
+            raise KeyboardInterrupt
+
+    resumed = False
+    with pytest.raises(KeyboardInterrupt):
+        learn(Examples(images(60)), recipe, checkpoint=checkpoint, progress=watch)
+    trained = [note.partition(", epoch")[0] for _, total, note in told if total]
+    assert list(dict.fromkeys(trained))[:2] == ["teacher 1", "teacher 2"]
+    assert [done for done, total, _ in told if total] == list(range(1, len(trained) + 1))
+    assert len({total for _, total, _ in told if total}) == 1
+    resumed, before = True, len(told)
+    learned = learn(Examples(images(60)), recipe, checkpoint=checkpoint, progress=watch)
+    assert next(note for _, total, note in told[before:] if total).startswith("epoch 2")
+    assert learned.history is not None
+    assert len(learned.history.loss) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.npz"]
+
+
 def test_info_nce_is_least_when_each_finds_its_other():
     views = np.eye(8, dtype=np.float32)
     right = float(info_nce(np.concatenate([views, views])))
@@ -116,7 +143,9 @@ def test_a_feature_in_its_place_has_no_loss_and_without_a_place_there_is_none():
     assert float(misplaced(places, np.zeros_like(places))) == 0
 
 
-@pytest.mark.parametrize("wrong", [{"epochs": 0}, {"batch_size": 0}, {"noise": -1.0}, {"rotation": float("nan")}])
-def test_recipes_that_make_no_sense_are_refused(wrong: dict[str, float]):
+@pytest.mark.parametrize(
+    "wrong", [{"epochs": 0}, {"batch_size": 0}, {"noise": -1.0}, {"rotation": float("nan")}, {"preset": "best"}]
+)
+def test_recipes_that_make_no_sense_are_refused(wrong: dict[str, float | str]):
     with pytest.raises(ModelError):
         Recipe(**wrong)  # type: ignore[arg-type]
