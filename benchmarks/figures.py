@@ -19,7 +19,7 @@ from PIL import Image
 
 import cbir
 from benchmarks.setting import RESULTS, home, mnist
-from cbir.comparison import Row
+from cbir.comparison import Comparison, Row
 from cbir.settings import settings
 from collection.interface import Hit
 from model.registry import ENCODERS
@@ -81,13 +81,20 @@ def filled(page: str) -> str:
 
 def compared(source: str | Path) -> None:
     """Compare encoders and keep table, curves and line-up."""
-    made = cbir.compare(source, ALL)
+    made = complete(cbir.compare(source, ALL))
     place = OUT / Path(source).name
     place.mkdir(parents=True, exist_ok=True)
     for path in (made.table, made.curves):
         (place / path.name).write_bytes(path.read_bytes())
     with Image.open(made.lineup) as lineup:  # photographs as a PNG would be megabytes
         lineup.convert("RGB").save(place / "lineup.webp", quality=80)
+
+
+def complete(made: Comparison) -> Comparison:
+    """Refuse a comparison that lacks a row: no table is to be published without it."""
+    if made.failed:
+        sys.exit("; ".join(f"{encoder}: {reason}" for encoder, reason in made.failed.items()))
+    return made
 
 
 def cifar() -> Path:
@@ -107,9 +114,9 @@ def seeds() -> None:
     lines = []
     for encoder in HEADLINE:
         labels = [encoder if seed == 0 else f"{encoder}:seed={seed}" for seed in SEEDS]
-        rows = cbir.compare("mnist", labels).rows
-        measured = np.array([measures(row) for row in rows])
-        lines.append([encoder, *(f"{m:.3f} ± {s:.3f}" for m, s in zip(measured.mean(0), measured.std(0), strict=True))])
+        measured = np.array([measures(row) for row in complete(cbir.compare("mnist", labels)).rows])
+        spread = measured.std(axis=0, ddof=1)  # three are a sample
+        lines.append([encoder, *(f"{m:.3f} ± {s:.3f}" for m, s in zip(measured.mean(axis=0), spread, strict=True))])
     headings = [*(f"LRAP@{depth:,}" for depth in DEPTHS), "mAP@5,000", "precision@1"]
     write("seeds", ["encoder, three seeds", *headings], lines)
 
@@ -121,7 +128,7 @@ def measures(row: Row) -> list[float]:
 
 def distortions(source: str | Path, name: str, *more: str) -> None:
     """What distorted queries keep of LRAP@10 and mAP@10."""
-    rows = cbir.compare(source, ["contrastive", "autoencoder", "pixels", *more]).rows
+    rows = complete(cbir.compare(source, ["contrastive", "autoencoder", "pixels", *more])).rows
     made = cbir.evaluate_distorted([row.collection for row in rows], DISTORTIONS)
     place = OUT / name
     place.mkdir(parents=True, exist_ok=True)
@@ -149,9 +156,10 @@ def gains() -> None:
         "`--expand 20 --rerank`": {"expand": 20, "rerank": True},
     }
     lines = []
-    for row in cbir.compare("mnist", HEADLINE).rows:
+    for row in complete(cbir.compare("mnist", HEADLINE)).rows:
         smoothed = f"{row.collection}-smooth"
-        model = Path(settings().models) / row.collection
+        with cbir.open(row.collection) as searcher:
+            model = searcher.bundle.path
         cbir.ingest("mnist", collection=smoothed, model=model, smooth=10)
         for way, options in ways.items():
             lines.append([row.encoder, way, *scored(row.collection, options), *searched(row.collection, options)])
@@ -183,7 +191,7 @@ def searches(collection: str, options: dict[str, object], count: int) -> tuple[l
 
 def pruning() -> None:
     """What is left when the short code prunes and the long code ranks, and how long that takes, on MNIST."""
-    collection = cbir.compare("mnist", ["deep-autoencoder"]).rows[0].collection
+    collection = complete(cbir.compare("mnist", ["deep-autoencoder"])).rows[0].collection
     whole = [{hit.id for hit in hits} for hits in searches(collection, {}, 1_000)[1]]
     labels = [item.label for item in mnist().queries()[:1_000]]
     lines = []

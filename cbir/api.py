@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import json
 import operator
+import warnings
 from collections.abc import Iterable, Sequence
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from cbir import homes
 from cbir.disk import disk_errors
-from cbir.errors import CbirError, reason
+from cbir.errors import CbirError, CbirWarning, reason
 from cbir.settings import Settings, settings
 from model.progress import Progress, silent
 from model.whole import write_whole
@@ -504,11 +505,18 @@ def _readable_pixels(items: Iterable[Item], preprocessing: Preprocessing, count:
 
 def held_out(searcher: Searcher, where: Settings) -> list[Item]:
     """Return the images that the sources of a collection hold back, without those that it holds too."""
-    from ingest.disjoint import disjoint
+    from ingest.disjoint import disjoint, left_behind
 
     sources = _sources(searcher.metadata.sources, where)
-    stored = (item for source in sources for item in source.items())
-    return disjoint([query for source in sources for query in source.queries()], stored)
+    stored = [item for source in sources for item in source.items()]
+    queries = disjoint([query for source in sources for query in source.queries()], stored)
+    if queries and (gone := left_behind(searcher.collection, stored)):
+        message = (
+            f"collection '{searcher.name}' holds {gone:,} picture(s) that its sources no longer have; those that are "
+            "queries now find themselves: build it anew with cbir ingest SOURCE --retrain"
+        )
+        warnings.warn(message, CbirWarning, stacklevel=2)
+    return queries
 
 
 def run_folder(where: Settings, name: str) -> Path:

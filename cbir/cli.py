@@ -78,7 +78,7 @@ def ingest(
         float | None, typer.Option(min=0.0, help="contrastive: degrees either way that are to make no difference.")
     ] = None,
     preset: Annotated[
-        str | None, typer.Option(help="contrastive: default, or quality, which trains three times as long.")
+        str | None, typer.Option(help="contrastive: default, or quality, which takes three times as long or more.")
     ] = None,
     bits: Annotated[int | None, typer.Option(min=1, help="deep-autoencoder: length of the code.")] = None,
     short_bits: Annotated[
@@ -136,9 +136,10 @@ def ingest(
             **options,
         )
     if not done.trained and not retrain:
-        given = [name for name, value in options.items() if value is not None]
-        if given:
-            note(f"{', '.join(given)} not used: there is a model; train again with --retrain")
+        learned_by = done.model.card.get("recipe") or {}
+        unused = [name for name, value in options.items() if value not in (None, learned_by.get(name))]
+        if unused:
+            note(f"{', '.join(unused)} not used: there is a model; train again with --retrain")
     for _, reason in done.unreadable:
         note(f"skipped: {reason}")
     if done.passed_over:

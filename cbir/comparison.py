@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import shlex
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,7 +29,7 @@ from model.progress import Progress, silent
 from model.whole import write_whole
 
 if TYPE_CHECKING:
-    from collection.interface import Engine
+    from collection.interface import Engine, Metadata
     from ingest.source import Item, Source
     from model.bundle import Bundle
     from model.registry import Kind
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 #: Images that are encoded to measure the speed.
 _TIMED = 2_000
 _ROW = "row.json"
+#: Share of a source that an encoder is to have learned from: some pictures cannot be read, some were added since.
+_MOST = 0.9
 
 
 @dataclass(frozen=True)
@@ -93,12 +96,21 @@ class Comparison:
         Encoders that gave no row, and why.
     folder : Path
         Holds `table.md`, `curves.png` and `lineup.png`.
+    leave_one_out : bool
+        Nothing is held out: stored images are the queries, each left out of its own ranking.
     """
 
     source: str
     rows: list[Row]
     failed: dict[str, str]
     folder: Path
+    leave_one_out: bool
+
+    @property
+    def title(self) -> str:
+        """What was asked of what."""
+        row, how = self.rows[0], ", each left out of its own ranking" if self.leave_one_out else ""
+        return f"{Path(self.source).name}: {row.points:,} images, {row.scores.queries:,} queries{how}"
 
     @property
     def curves(self) -> Path:
@@ -214,12 +226,16 @@ class _Task:
         from ingest.job import run
         from ingest.learn import Plan
 
-        filled = _Filled(entrant, _collection(self.source, entrant, self.limit))
+        filled = _Filled(entrant, _collection(self.source, entrant, self.limit), self.limit)
         if filled.name in self.engine.names():
             known = _read_row(self._folder(filled), self._size)
             if known is not None:
                 return replace(known, encoder=entrant.label)
         held_out = self._held_out  # what is wrong with them is to be told before hours of training
+        if entrant.kind.learns_from == "labels" and not held_out:
+            raise CbirError(
+                f"it learns the labels of the very images it would be asked about: {self.source.name} holds none out"
+            )
         plan = Plan(entrant.kind, entrant.recipe)
         run(
             self.source,
@@ -235,6 +251,7 @@ class _Task:
 
     def _measured(self, filled: _Filled, held_out: Sequence[Item], progress: Progress) -> Row:
         from ingest.catalogue import picture_opener
+        from ingest.disjoint import left_behind
         from search.evaluate import evaluate
         from search.searcher import Searcher
 
@@ -242,6 +259,11 @@ class _Task:
         bundle = filled.bundle(self.where, self.engine, self.source)
         speed = self._speed(bundle)
         with Searcher(self.engine, filled.name, bundle, picture_opener(self.where.data, self.where.cache)) as searcher:
+            if held_out and (gone := left_behind(searcher.collection, self.source.items())):
+                raise CbirError(
+                    f"collection '{filled.name}' holds {gone:,} picture(s) that {self.source.name} no longer has, "
+                    f"which may be among the queries; build it anew: {filled.command(self.source)}"
+                )
             ranked = evaluate(searcher, held_out, queries=self.queries, seed=self.seed, progress=progress)
         row = Row(
             encoder=filled.entrant.label,
@@ -299,6 +321,7 @@ class _Filled:
 
     entrant: _Entrant
     name: str
+    limit: int | None
 
     def bundle(self, where: Settings, engine: Engine, source: Source) -> Bundle:
         """Return the collection's model.
@@ -306,24 +329,44 @@ class _Filled:
         Raises
         ------
         CbirError
-            It is not on this machine, or not this encoder learned by this recipe, or not this source's alone.
+            It is not on this machine, or not this encoder learned by this recipe from most of this source, or the
+            collection is smoothed, or not this source's alone.
         """
         metadata = engine.metadata(self.name)
-        bundle = homes.model(where, self.name, metadata)
-        kind, recipe = self.entrant.kind, self.entrant.recipe
-        described = json.loads(json.dumps(kind.describe(recipe)))
-        if any(bundle.card.get(fact) != value for fact, value in described.items()):
-            command = f"cbir ingest {source.name} --collection {self.name} --encoder {kind.name} --retrain"
-            options = "".join(f" --{n.replace('_', '-')} {v}" for n, v in _chosen(self.entrant).items())
-            raise CbirError(
-                f"collection '{self.name}' was filled by another encoder or recipe; build it anew: {command}{options}"
-            )
         if set(metadata.sources) != {source.name}:
             raise CbirError(
                 f"collection '{self.name}' holds {', '.join(metadata.sources)}, not {source.name} alone; "
                 "rename the folder of pictures, or remove that collection"
             )
+        bundle = homes.model(where, self.name, metadata)
+        if reason := self._otherwise(bundle, metadata, source):
+            raise CbirError(f"collection '{self.name}' {reason}; build it anew: {self.command(source)}")
         return bundle
+
+    def _otherwise(self, bundle: Bundle, metadata: Metadata, source: Source) -> str | None:
+        """Tell what makes the collection another than `compare` would fill; None if nothing does."""
+        from ingest.learn import TRAIN_AT_MOST
+
+        kind, card = self.entrant.kind, bundle.card
+        described = json.loads(json.dumps(kind.describe(self.entrant.recipe)))
+        same = all(card.get(fact) == described[fact] for fact in ("encoder", "revision"))
+        if not same or kind.unusual(card.get("recipe") or {}) != kind.unusual(described["recipe"]):
+            return "was filled by another encoder or recipe"
+        if metadata.smooth:
+            return f"was filled with --smooth {metadata.smooth}"
+        images = min(len(source), self.limit or len(source), TRAIN_AT_MOST)
+        if kind.learns_from != "nothing" and card.get("images", images) < _MOST * images:
+            return f"has an encoder that learned from {card['images']:,} images, where there are {images:,} now"
+        return None
+
+    def command(self, source: Source) -> str:
+        """What builds the collection anew, as one types it."""
+        options = {"limit": self.limit, **self.entrant.unusual, "smooth": 0}
+        words = ["cbir", "ingest", source.name, "--collection", self.name, "--encoder", self.entrant.kind.name]
+        for name, value in options.items():
+            if value is not None:
+                words += [f"--{name.replace('_', '-')}", str(value)]
+        return shlex.join([*words, "--retrain"])
 
 
 @dataclass(frozen=True)
@@ -333,6 +376,11 @@ class _Entrant:
     label: str
     kind: Kind
     recipe: Any
+
+    @property
+    def unusual(self) -> dict[str, Any]:
+        """The options that are not at their defaults."""
+        return self.kind.unusual(asdict(self.recipe))
 
 
 def _entrants(source: Source, named: Sequence[str], options: Mapping[str, Any]) -> list[_Entrant]:
@@ -345,7 +393,8 @@ def _entrants(source: Source, named: Sequence[str], options: Mapping[str, Any]) 
             f"{source.name} has no labels to compare encoders by; put the pictures into one folder per class"
         )
     if not named:
-        named = [kind.name for kind in ENCODERS.values() if kind.learns_from != "labels" or None not in labels]
+        learnable = None not in labels and bool(source.queries())
+        named = [kind.name for kind in ENCODERS.values() if kind.learns_from != "labels" or learnable]
     given = {option: value for option, value in options.items() if value is not None}
     entrants, used = [], {"seed"}
     for label in dict.fromkeys(named):
@@ -370,7 +419,7 @@ def _own_options(kind: Kind, label: str, text: str) -> dict[str, int | float | s
         try:
             options[name] = value.strip() if name in words else float(value) if "." in value else int(value)
         except ValueError:
-            raise CbirError(f"encoder '{label}': options are written NAME:epochs=5,seed=1, in numbers") from None
+            raise CbirError(f"encoder '{label}': options are written NAME:epochs=5,seed=1, not {part!r}") from None
     return options
 
 
@@ -378,17 +427,11 @@ def _options(kind: Kind) -> list[str]:
     return [field.name for field in fields(kind.method.Recipe)]
 
 
-def _chosen(entrant: _Entrant) -> dict[str, Any]:
-    """Return the options that are not at their defaults."""
-    usual = asdict(entrant.kind.method.Recipe())
-    return {name: value for name, value in asdict(entrant.recipe).items() if value != usual[name]}
-
-
 def _collection(source: Source, entrant: _Entrant, limit: int | None) -> str:
     """Name the collection: SOURCE-ENCODER, and what is not as usual, such as `mnist-autoencoder-seed-1`."""
     from ingest.catalogue import collection_name
 
-    unusual = {**({} if limit is None else {"limit": limit}), **_chosen(entrant)}
+    unusual = {**({} if limit is None else {"limit": limit}), **entrant.unusual}
     words = [f"{option}-{value}".replace("_", "-") for option, value in unusual.items()]
     return "-".join([collection_name(source.name), entrant.kind.name, *words])
 
@@ -429,12 +472,13 @@ def _drawn(where: Settings, source: Source, rows: list[Row], failed: dict[str, s
     from search.lineup import lineup
     from search.run import load_run
 
-    identity = hashlib.sha256(" ".join(row.folder.name for row in rows).encode()).hexdigest()[:12]
     name = collection_name(source.name)
-    comparison = Comparison(source.name, rows, failed, where.runs / f"compare-{name}-{identity}")
+    facts = [[row.encoder, row.folder.name, row.points, row.scores.queries] for row in rows]
+    identity = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
+    held_out = any(query.label is not None for query in source.queries())
+    comparison = Comparison(source.name, rows, failed, where.runs / f"compare-{name}-{identity}", not held_out)
     if not comparison.curves.exists():
-        title = f"{name}: {rows[0].points:,} images, {rows[0].scores.queries:,} queries"
-        write_whole(comparison.curves, curves({row.encoder: row.scores for row in rows}, title))
+        write_whole(comparison.curves, curves({row.encoder: row.scores for row in rows}, comparison.title))
     if not comparison.lineup.exists():
         shown = {key: item for item in chain(source.items(), source.queries()) for key in (item.id, item.uri)}
         runs = {row.encoder: load_run(row.folder / "run.npz") for row in rows}

@@ -141,6 +141,7 @@ def comparison_document(done: Comparison) -> dict[str, Any]:
     """Return a comparison as JSON values; keys of depths are strings."""
     return {
         "source": done.source,
+        "leave_one_out": done.leave_one_out,
         "rows": [{**asdict(row), "bytes_a_point": row.bytes_a_point, "folder": str(row.folder)} for row in done.rows],
         "failed": done.failed,
         "table": str(done.table),
@@ -162,9 +163,7 @@ def print_comparison(done: Comparison) -> None:
     from cbir.console import line, table
 
     headings, rows = _comparison(done)
-    first = done.rows[0]
-    title = f"{done.source}: {first.points:,} images, {first.scores.queries:,} queries"
-    table(title, [(heading, n > 0) for n, heading in enumerate(headings)], rows)
+    table(done.title, [(heading, n > 0) for n, heading in enumerate(headings)], rows)
     for name, reason in done.failed.items():
         line(f"{name} failed: {reason}")
     line(f"curves  {done.curves}")

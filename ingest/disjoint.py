@@ -13,11 +13,14 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, islice
 
 from cbir.errors import CbirWarning
+from collection.interface import Collection
 from ingest.source import Item, SourceError
 from model.image import ImageError
 
 #: Items a thread takes at once: a dataset's hash takes less time than handing it over.
 _BATCH = 256
+#: Modes of more than eight bits a value, which RGBA would clip.
+_DEEP = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 
 
 def disjoint(queries: Sequence[Item], database: Iterable[Item]) -> list[Item]:
@@ -53,6 +56,12 @@ def disjoint(queries: Sequence[Item], database: Iterable[Item]) -> list[Item]:
     return kept
 
 
+def left_behind(collection: Collection, items: Iterable[Item]) -> int:
+    """Count the points whose picture the sources no longer have: `disjoint` cannot look at those."""
+    here = {item.id for item in items}
+    return sum(point not in here for page in collection.scroll(vectors=False) for point in page.ids)
+
+
 def _batches(items: Iterable[Item]) -> Iterator[list[Item]]:
     upcoming = iter(items)
     while batch := list(islice(upcoming, _BATCH)):
@@ -64,9 +73,11 @@ def _digests(items: Iterable[Item]) -> list[bytes | None]:
 
 
 def _digest(item: Item) -> bytes | None:
-    """Hash mode, size and pixels; None for a picture that cannot be read."""
+    """Hash size and pixels, however they are stored; None for a picture that cannot be read."""
     try:
         picture = item.open()
     except ImageError:
         return None
+    if picture.mode not in _DEEP:
+        picture = picture.convert("RGBA")
     return hashlib.sha256(f"{picture.mode} {picture.size} ".encode() + picture.tobytes()).digest()

@@ -8,7 +8,6 @@ old ones stay in use until the new ones are whole.
 import functools
 import itertools
 import math
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -121,9 +120,7 @@ def run(
     """
     with engine.writing(checked_name(name)):
         target = _target(engine, name, source, retrain, smooth)
-        clock = time.perf_counter()
         bundle, trained = _bundle(engine, target, source, models, plan, model, insist, limit, progress)
-        train_seconds = time.perf_counter() - clock if trained else 0.0
         encoder = bundle.encoder()
         count = min(len(source), limit or len(source))
         stored = Stored()
@@ -153,7 +150,7 @@ def run(
         model=bundle,
         trained=trained,
         seconds={
-            "train": train_seconds,
+            "train": bundle.card["seconds"] if trained else 0.0,
             "encode": stored.encode_seconds,
             "upsert": stored.upsert_seconds,
             "index": index_seconds,
@@ -218,7 +215,7 @@ def _bundle(
     # A model of this name that no collection uses: trained for this one before it was made.
     if not target.retrain and (models / name).is_dir() and name not in in_use:
         left = read_bundle(models / name)
-        if not insist or left.kind == plan.kind.name:
+        if plan.size in (None, left.preprocessing.height) and (not insist or left.kind == plan.kind.name):
             return left, False
     return train_bundle(models, name, source, plan, in_use=in_use, anew=target.retrain, limit=limit, progress=progress)
 

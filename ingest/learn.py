@@ -102,7 +102,8 @@ def train_bundle(
         raise SourceError(f"not one of the {count} pictures of {source.name} can be read")
     labels = _classes(items, source.name, plan.kind) if plan.kind.learns_from == "labels" else None
     described = plan.kind.describe(plan.recipe)
-    identity = _identity(described, preprocessing, images, labels)
+    decided = {**described, "recipe": plan.kind.unusual(described["recipe"])}
+    identity = _identity(decided, preprocessing, images, labels)
     for left in bundles(models):
         ours = (left.name == name or left.name.rpartition("-")[0] == name) and left.name not in in_use
         if (ours or not anew) and left.card.get("training") == identity and _runs(left):
@@ -126,7 +127,8 @@ def train_bundle(
         images=len(images),
         seconds=seconds,
     )
-    checkpoint.unlink(missing_ok=True)
+    for left_over in models.glob(f"{checkpoint.stem}*{checkpoint.suffix}"):
+        left_over.unlink()
     progress("export", 1, 1)
     return bundle, True
 
@@ -235,10 +237,10 @@ def _classes(items: Sequence[Item], source: str, kind: Kind) -> np.ndarray:
 
 
 def _identity(
-    described: Mapping[str, Any], preprocessing: Preprocessing, images: np.ndarray, labels: np.ndarray | None
+    decided: Mapping[str, Any], preprocessing: Preprocessing, images: np.ndarray, labels: np.ndarray | None
 ) -> str:
     """Hash encoder, recipe, images and labels: what was learned is the same if these are; 64 hexadecimal digits."""
-    facts = [described, preprocessing.describe(), images.shape]
+    facts = [decided, preprocessing.describe(), images.shape]
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
     digest.update(np.ascontiguousarray(images).data)
     if labels is not None:

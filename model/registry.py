@@ -5,8 +5,10 @@ take a while to load.
 """
 
 import importlib
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, cast
+from numbers import Integral, Real
+from typing import Any, cast, get_args, get_type_hints
 
 from model.encoder import ModelError
 from model.method import Method
@@ -48,15 +50,36 @@ class Kind:
         made = self.method.Recipe
         known = [field.name for field in fields(made)]
         given = {name: value for name, value in options.items() if value is not None}
-        for name in given:
+        hints = get_type_hints(made)
+        for name, value in given.items():
             if name not in known:
                 has = ", ".join(f"--{option.replace('_', '-')}" for option in known) or "none"
                 raise ModelError(f"encoder '{self.name}' has no option --{name.replace('_', '-')} (its options: {has})")
+            _checked(name, value, hints[name])
         return made(**given)
+
+    def unusual(self, recipe: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what a recipe, as it is described, has otherwise than by default.
+
+        Options that came later are at their defaults in what was learned before.
+        """
+        usual = asdict(self.method.Recipe())
+        return {name: value for name, value in recipe.items() if name not in usual or value != usual[name]}
 
     def describe(self, recipe: Any) -> dict[str, Any]:
         """What decides the encoder besides the images, as JSON values."""
         return {"encoder": self.name, "revision": self.method.REVISION, "recipe": asdict(recipe)}
+
+
+def _checked(name: str, value: Any, wanted: Any) -> None:
+    """Refuse a value of another type than the option's."""
+    for kind, called, fits in (
+        (int, "a whole number", Integral),
+        (float, "a number", Real),
+        (str, "a word", str),
+    ):
+        if kind in (get_args(wanted) or (wanted,)) and not isinstance(value, fits):
+            raise ModelError(f"{name} must be {called}, not {value!r}")
 
 
 ENCODERS = {

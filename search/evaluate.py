@@ -121,7 +121,7 @@ def evaluate(
         Nothing stored, no labels, or too few images.
     """
     database, asked = _prepared(searcher, held_out, queries, seed, progress)
-    if asked.own_rows is None:
+    if asked.own_rows is None or searcher.metadata.smooth:  # stored, averaged with neighbours; a query is not
         asked, (features,) = _embed(searcher, asked, [None], seed, progress)
     else:
         features = database.features[asked.own_rows]

@@ -52,7 +52,9 @@ class Course:
     teachers : int
         Networks that are trained first, by whose graph this one is taught from the start.
     wide : bool
-        For a larger network.
+        For a network of twice the filters.
+    longer : int
+        Times as many epochs as usual.
     """
 
     ranges: Ranges
@@ -62,6 +64,7 @@ class Course:
     lessons: Mapping[str, float] = field(default_factory=dict)
     teachers: int = 0
     wide: bool = False
+    longer: int = 1
 
 
 class Lessons:

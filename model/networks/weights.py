@@ -9,7 +9,7 @@ from typing import Any
 
 from model.networks.backend import keras
 
-#: Layers of a network at the most, so that two seeds have no weights in common.
+#: Layers of a network at the most, so that the same network of two seeds has no weights in common.
 _LAYERS = 100
 
 

@@ -180,6 +180,8 @@ def test_training_options_that_are_not_used_are_said(digits: Path, home: Path, p
     done = run("ingest", pictures, "--model", bundle, "--epochs", "3", "--noise", "0.1")
     assert "epochs, noise not used" in done.stderr
     assert "not used" not in run("ingest", pictures).stderr
+    recipe = json.loads((bundle / "model.json").read_text())["recipe"]
+    assert "not used" not in run("ingest", pictures, "--epochs", str(recipe["epochs"])).stderr
 
 
 def test_info_while_another_process_holds_the_collection(digits: Path):

@@ -118,27 +118,33 @@ def test_other_queries_limits_and_seeds_are_other_rows(home: Path):
     assert first.scores != other.scores
 
 
-def test_a_failing_encoder_stands_in_its_row_and_does_not_stop_the_others(home: Path, pictures: Path, labelled: Kind):
-    picture(99).save(pictures / "unlabelled.png")
-    done = cbir.compare(pictures, ["labelled", "pixels"], queries=3)
+def test_a_failing_encoder_stands_in_its_row_and_does_not_stop_the_others(
+    home: Path, pictures: Path, held_out: Path, labelled: Kind
+):
+    picture(99).save(held_out / "database" / "unlabelled.png")
+    with pytest.warns(cbir.CbirWarning, match="1 of 21 queries"):
+        done = cbir.compare(held_out, ["labelled", "pixels"], queries=3)
     assert [row.encoder for row in done.rows] == ["pixels"]
     assert "learns from labels" in done.failed["labelled"]
     table = comparison_markdown(done)
     assert "| labelled |  |" in table
     assert "`labelled` failed: encoder 'labelled' learns from labels" in table
     assert done.table.read_text() == table
-    with pytest.raises(cbir.CbirError, match="not one encoder could be compared: labelled: encoder"):
+    with pytest.raises(cbir.CbirError, match="not one encoder could be compared: labelled: it learns the labels of"):
         cbir.compare(pictures, ["labelled"])
 
 
 def test_without_names_all_that_the_source_allows(
-    home: Path, pictures: Path, labelled: Kind, monkeypatch: pytest.MonkeyPatch
+    home: Path, pictures: Path, held_out: Path, labelled: Kind, monkeypatch: pytest.MonkeyPatch
 ):
+    """An encoder that learns from labels is asked about images that it did not learn from, or not at all."""
     for name in set(ENCODERS) - {"pixels", "labelled"}:
         monkeypatch.delitem(ENCODERS, name)
-    assert [row.encoder for row in cbir.compare(pictures).rows] == ["pixels", "labelled"]
-    picture(99).save(pictures / "unlabelled.png")
-    assert [row.encoder for row in cbir.compare(pictures).rows] == ["pixels"]
+    with pytest.warns(cbir.CbirWarning, match="1 of 21 queries"):
+        assert [row.encoder for row in cbir.compare(held_out).rows] == ["pixels", "labelled"]
+    alone = cbir.compare(pictures)
+    assert [row.encoder for row in alone.rows] == ["pixels"]
+    assert alone.title == "pictures: 6 images, 6 queries, each left out of its own ranking"
 
 
 def test_a_collection_filled_otherwise_is_refused_with_the_way_out(home: Path, pictures: Path, bundle: Path):
@@ -148,9 +154,43 @@ def test_a_collection_filled_otherwise_is_refused_with_the_way_out(home: Path, p
 
 
 def test_a_source_that_grew_is_compared_anew(home: Path, pictures: Path):
-    assert cbir.compare(pictures, ["pixels"]).rows[0].points == 6
+    assert cbir.compare(pictures, ["pixels", "pca:values=2"]).rows[0].points == 6
     picture(99).save(pictures / "b" / "99.png")
-    assert cbir.compare(pictures, ["pixels"]).rows[0].points == 7
+    grown = cbir.compare(pictures, ["pixels", "pca:values=2"])
+    assert grown.rows[0].points == 7
+    again = r"learned from 6 images, where there are 7 now.*--collection pictures-pca-values-2 .*--values 2 .*--retrain"
+    with pytest.raises(cbir.CbirError, match=again):
+        cbir.compare(pictures, ["pca:values=2"])
+
+
+def test_a_smoothed_collection_is_no_row(home: Path, pictures: Path):
+    cbir.ingest(pictures, collection="pictures-pixels", encoder="pixels", smooth=2)
+    with pytest.raises(cbir.CbirError, match="filled with --smooth 2"):
+        cbir.compare(pictures, ["pixels"])
+
+
+def test_an_option_that_came_later_is_at_its_default_in_what_was_learned_before(home: Path):
+    (first,) = cbir.compare("digits", ["pca:values=4"], limit=100, queries=10).rows
+    (card,) = (home / "models").glob("*/model.json")
+    document = json.loads(card.read_text())
+    del document["recipe"]["seed"]
+    card.write_text(json.dumps(document))
+    assert cbir.compare("digits", ["pca:values=4"], limit=100, queries=10).rows == [first]
+
+
+def test_pictures_that_became_queries_are_not_found_again(home: Path, held_out: Path):
+    with pytest.warns(cbir.CbirWarning, match="1 of 21 queries"):
+        (row,) = cbir.compare(held_out, ["pixels"]).rows
+    moved = next((held_out / "database" / "digit 2").iterdir())
+    moved.rename(held_out / "queries" / "digit 1" / "moved.png")
+    with pytest.warns(cbir.CbirWarning) as said:
+        cbir.evaluate(row.collection)
+    assert any("holds 1 picture(s) that its sources no longer have" in str(warning.message) for warning in said)
+    with (
+        pytest.warns(cbir.CbirWarning, match="1 of 22 queries"),
+        pytest.raises(cbir.CbirError, match=r"holds 1 picture\(s\) that .* no longer has.*--retrain"),
+    ):
+        cbir.compare(held_out, ["pixels"])
 
 
 def test_nonsense_is_refused_before_anything_is_done(home: Path, pictures: Path):

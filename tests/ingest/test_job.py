@@ -321,6 +321,12 @@ def test_retrain_trains_also_when_there_is_only_a_model(home: Path, pictures: Pa
     assert (report.trained, report.points) == (True, 6)
 
 
+def test_a_model_of_another_size_is_not_taken_for_the_one_asked_for(home: Path, pictures: Path):
+    cbir.ingest(pictures, encoder="pixels")
+    shutil.rmtree(home / "collections" / "pictures")
+    assert cbir.ingest(pictures, encoder="pixels", size=64).model.preprocessing.height == 64
+
+
 def test_a_lost_model_is_given_back_with_model(home: Path, pictures: Path, bundle: Path):
     cbir.ingest("digits", model=bundle, limit=3)
     cbir.ingest(pictures, model=bundle)  # the same encoder: one copy serves both

@@ -65,6 +65,14 @@ def test_no_label_is_read(name: str, tmp_path: Path):
     assert bundle.kind == name
 
 
+def test_what_trainings_kept_is_removed_when_the_model_is_whole(tmp_path: Path):
+    for name in (".ours.training.npz", ".ours.training-teacher-1.npz", ".ours-2.training.npz"):
+        (tmp_path / name).touch()
+    kind = ENCODERS["pixels"]
+    train_bundle(tmp_path, "ours", SecretiveSource(), Plan(kind, kind.recipe()))
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".ours-2.training.npz", "ours"]
+
+
 def test_where_labels_are_learned_from_they_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """What the test above relies on: a source that gives its labels away only to be caught."""
     from model.registry import Kind

@@ -110,6 +110,12 @@ def test_another_number_is_refused_naming_both(home: Path, pictures: Path):
         cbir.ingest(pictures, smooth=-1)
 
 
+def test_a_stored_image_that_is_a_query_is_not_averaged(home: Path, pictures: Path):
+    cbir.ingest(pictures, encoder="pixels", smooth=2)
+    distorted = cbir.evaluate_distorted("pictures", ["noise=0.1"]).lines[0]
+    assert cbir.evaluate("pictures", depths=[5]).scores.map == distorted.undistorted.map
+
+
 def test_built_anew_it_stays_smoothed_until_told_otherwise(home: Path, pictures: Path):
     remembered = []
     cbir.ingest(pictures, encoder="pixels", smooth=2)
