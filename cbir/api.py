@@ -304,6 +304,7 @@ def evaluate(
                 rerank=rerank,
                 progress=progress,
             )
+            warn_of_own(searcher, run)
     return keep(run, run_folder(where, run.collection), wanted, path)
 
 
@@ -517,6 +518,23 @@ def held_out(searcher: Searcher, where: Settings) -> list[Item]:
         )
         warnings.warn(message, CbirWarning, stacklevel=2)
     return queries
+
+
+def warn_of_own(searcher: Searcher, run: Run) -> None:
+    """Say what makes a run's scores better than a search would be, where stored images are its queries."""
+    from model.registry import ENCODERS
+
+    if not run.about.get("leave_one_out"):
+        return
+    kind = ENCODERS.get(searcher.bundle.kind)
+    if kind is not None and kind.learns_from == "labels":
+        told = f"encoder '{kind.name}' learned the labels of the very images that are the queries"
+    elif searcher.metadata.smooth:
+        told = "the stored features are averages with neighbours, the queries among them"
+    else:
+        return
+    message = f"{told}: scores are too good; hold some images out, in folders database and queries"
+    warnings.warn(message, CbirWarning, stacklevel=3)
 
 
 def run_folder(where: Settings, name: str) -> Path:

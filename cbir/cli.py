@@ -137,9 +137,13 @@ def ingest(
         )
     if not done.trained and not retrain:
         learned_by = done.model.card.get("recipe") or {}
-        unused = [name for name, value in options.items() if value not in (None, learned_by.get(name))]
+        unused = [
+            f"--{name.replace('_', '-')}"
+            for name, value in options.items()
+            if value not in (None, learned_by.get(name))
+        ]
         if unused:
-            note(f"{', '.join(unused)} not used: there is a model; train again with --retrain")
+            note(f"{', '.join(unused)} not used: there is a model; train again with --retrain, or name a --collection")
     for _, reason in done.unreadable:
         note(f"skipped: {reason}")
     if done.passed_over:
@@ -186,10 +190,11 @@ def search(
         if missing:
             note(f"not every hit can be shown: {missing}")
         note(f"picture: {api.save_picture(drawn, save)}")
-    if prune is not None and min(map(len, found)) < k:
-        note(f"fewer than {k} images are within {prune} bits; a larger --prune finds more")
     if label and not any(found):
-        note(f"no image in '{name}' has the label {' or '.join(label)}")
+        near = "" if prune is None else f" and is within {prune} bits"
+        note(f"no image in '{name}' has the label {' or '.join(label)}{near}")
+    elif prune is not None and min(map(len, found)) < k:
+        note(f"fewer than {k} images{' of that label' if label else ''} are within {prune} bits")
     if json_:
         _print_json(report.search_document(name, images, found))
     else:
@@ -307,6 +312,8 @@ def compare(
         _print_json(report.comparison_document(done))
     else:
         report.print_comparison(done)
+    if save is not None:
+        note(f"copied to {save}")
 
 
 @app.command()

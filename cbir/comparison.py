@@ -345,7 +345,7 @@ class _Filled:
 
     def _otherwise(self, bundle: Bundle, metadata: Metadata, source: Source) -> str | None:
         """Tell what makes the collection another than `compare` would fill; None if nothing does."""
-        from ingest.learn import TRAIN_AT_MOST
+        from ingest.learn import TRAIN_AT_MOST, preprocessing_for
 
         kind, card = self.entrant.kind, bundle.card
         described = json.loads(json.dumps(kind.describe(self.entrant.recipe)))
@@ -354,6 +354,8 @@ class _Filled:
             return "was filled by another encoder or recipe"
         if metadata.smooth:
             return f"was filled with --smooth {metadata.smooth}"
+        if (side := bundle.preprocessing.height) != (usual := preprocessing_for(source).height):
+            return f"sees pictures at {side}x{side}, where {usual}x{usual} suits them"
         images = min(len(source), self.limit or len(source), TRAIN_AT_MOST)
         if kind.learns_from != "nothing" and card.get("images", images) < _MOST * images:
             return f"has an encoder that learned from {card['images']:,} images, where there are {images:,} now"
@@ -417,10 +419,19 @@ def _own_options(kind: Kind, label: str, text: str) -> dict[str, int | float | s
         name, _, value = part.partition("=")
         name = name.strip().replace("-", "_")
         try:
-            options[name] = value.strip() if name in words else float(value) if "." in value else int(value)
+            options[name] = value.strip() if name in words else _number(value)
         except ValueError:
-            raise CbirError(f"encoder '{label}': options are written NAME:epochs=5,seed=1, not {part!r}") from None
+            raise CbirError(
+                f"encoder '{label}': {part!r} is no option with a number; they are written NAME:epochs=5,seed=1"
+            ) from None
     return options
+
+
+def _number(text: str) -> int | float:
+    try:
+        return int(text)
+    except ValueError:
+        return float(text)
 
 
 def _options(kind: Kind) -> list[str]:
@@ -488,6 +499,8 @@ def _drawn(where: Settings, source: Source, rows: list[Row], failed: dict[str, s
 
 
 def _copied(comparison: Comparison, folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise CbirError(f"{folder} is a file; name a folder to copy table and pictures to")
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for path in (comparison.table, comparison.curves, comparison.lineup):

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collection.interface import Hit
     from collection.transfer import Transferred
     from ingest.job import Report
+    from search.scores import Scores
 
 
 def ingest_document(report: Report) -> dict[str, Any]:
@@ -96,8 +97,7 @@ def print_scores(evaluation: Evaluation) -> None:
         [(f"{n:,}", *(f"{measure[n]:.3f}" for measure in measures)) for n in scores.lrap],
     )
     line(f"mAP {scores.map:.3f}, precision@1 {scores.precision_at[1]:.3f}")
-    if scores.without_relevant:
-        line(f"{scores.without_relevant:,} queries have no image of their label in the collection: read mAP, not LRAP")
+    _print_without_relevant(scores)
     line(f"scored is the exact ranking; of its first ten, a search finds (recall@10) {scores.ann_recall_at_10:.3f}")
     line(f"curve  {evaluation.curve}")
     line(f"run    {evaluation.run_file}")
@@ -133,6 +133,13 @@ def print_robustness(made: Robustness) -> None:
     line(f"runs    {made.folder}")
 
 
+def _print_without_relevant(scores: Scores) -> None:
+    from cbir.console import line
+
+    if scores.without_relevant:
+        line(f"{scores.without_relevant:,} queries have no image of their label in the collection: read mAP, not LRAP")
+
+
 #: Depths of a comparison's table, and all.
 _COMPARED = (10, 100, 1_000, 10_000)
 
@@ -166,6 +173,7 @@ def print_comparison(done: Comparison) -> None:
     table(done.title, [(heading, n > 0) for n, heading in enumerate(headings)], rows)
     for name, reason in done.failed.items():
         line(f"{name} failed: {reason}")
+    _print_without_relevant(done.rows[0].scores)
     line(f"curves  {done.curves}")
     line(f"lineup  {done.lineup}")
 

@@ -135,6 +135,8 @@ def evaluate_distorted(
     wanted = distortions([distort] if isinstance(distort, str) else distort)
     if not names or not wanted:
         raise CbirError("name at least one collection and one distortion, such as rotate=15,30")
+    for name in names:  # a mistyped one is to be told before the others are searched
+        api.open(name, qdrant_url=qdrant_url, data_dir=data_dir).close()
     folder = api.run_folder(where, "robustness")
     lines, about = [], []
     for name in names:
@@ -155,6 +157,7 @@ def evaluate_distorted(
                 with disk_errors(folder):
                     save_run(run, _run_file(folder, name, run.about["distortion"]))
                 scored.append(score(run, [DEPTH]))
+            api.warn_of_own(searcher, run)
             undistorted, *rest = scored
             encoder = searcher.bundle.kind
             lines.append(Line(f"{name} ({encoder})", undistorted, dict(zip(wanted, rest, strict=True))))

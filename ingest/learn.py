@@ -96,7 +96,7 @@ def train_bundle(
         After Ctrl-C; the same call goes on after the last whole epoch.
     """
     count = min(len(source), limit or len(source), TRAIN_AT_MOST)
-    preprocessing = suited(_sample(source), plan.size)
+    preprocessing = preprocessing_for(source, plan.size)
     items, images = _pixels(itertools.islice(source.items(), count), preprocessing, count, progress)
     if not len(images):
         raise SourceError(f"not one of the {count} pictures of {source.name} can be read")
@@ -131,6 +131,11 @@ def train_bundle(
         left_over.unlink()
     progress("export", 1, 1)
     return bundle, True
+
+
+def preprocessing_for(source: Source, size: int | None = None) -> Preprocessing:
+    """Choose what pictures of a source are brought to, by a sample of them, at that size if one is given."""
+    return suited(_sample(source), size)
 
 
 def adopt_bundle(models: Path, name: str, path: Path, check: Callable[[str], None]) -> Bundle:

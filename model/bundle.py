@@ -87,7 +87,7 @@ class Bundle:
         if not self.card.get("denoises", True):
             raise ModelError(
                 f"encoder '{self.kind}' cannot denoise: it has no decoder; "
-                "use a collection made with --encoder autoencoder"
+                "use a collection made with --encoder contrastive or autoencoder"
             )
         from model.networks.export import load_keras
 

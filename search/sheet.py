@@ -13,6 +13,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
+from model.image import eight_bit
+
 CELL = 120
 _GAP = 12
 _EDGE = 3
@@ -125,7 +127,7 @@ def _fitted(picture: Image.Image, side: int = CELL) -> Image.Image:
     # Small pictures keep their pixels visible; large ones are averaged.
     resample = Image.Resampling.NEAREST if scale >= 2 else Image.Resampling.LANCZOS
     size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-    return picture.convert("RGB").resize(size, resample)
+    return eight_bit(picture).convert("RGB").resize(size, resample)
 
 
 def _widest(texts: Iterable[str]) -> int:

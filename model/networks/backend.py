@@ -7,6 +7,7 @@ import, and a search must never pay for it.
 import contextlib
 import functools
 import importlib
+import logging
 import os
 import sys
 import types
@@ -30,6 +31,7 @@ def keras() -> types.ModuleType:
         with _muted_stderr():
             module = importlib.import_module("keras")
             if module.backend.backend() == "tensorflow":
+                logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of several networks in one process
                 _one_thread_an_operation()
             return module
     except ImportError as error:

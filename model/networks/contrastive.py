@@ -102,6 +102,8 @@ class Recipe:
     def __post_init__(self) -> None:
         at_least(1, epochs=1 if self.epochs is None else self.epochs, batch_size=self.batch_size)
         at_least(0, noise=self.noise, rotation=self.rotation or 0, seed=self.seed)
+        if (self.rotation or 0) > 180:
+            raise ModelError(f"rotation must be from 0 to 180 degrees, not {self.rotation:g}")
         if self.preset not in PRESETS:
             raise ModelError(f"preset must be {' or '.join(PRESETS)}, not '{self.preset}'")
 

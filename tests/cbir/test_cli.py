@@ -122,6 +122,9 @@ def test_evaluate_distorted_queries_of_several_collections(home: Path):
     assert "robustness.png" in table
     assert "cbir compare" in failure("evaluate", *both)
     assert "there are rotate, scale" in failure("evaluate", *both, "--distort", "turn")
+    runs = set((home / "runs").iterdir())
+    assert "no collection 'c'" in failure("evaluate", "-c", "a", "-c", "c", "--distort", "blur")
+    assert set((home / "runs").iterdir()) == runs
     assert "--depth" in failure("evaluate", *both, "--distort", "blur", "--depth", "5")
 
 
@@ -178,7 +181,7 @@ def test_denoise_passes_over_what_cannot_be_read(home: Path, pictures: Path, bun
 
 def test_training_options_that_are_not_used_are_said(digits: Path, home: Path, pictures: Path, bundle: Path):
     done = run("ingest", pictures, "--model", bundle, "--epochs", "3", "--noise", "0.1")
-    assert "epochs, noise not used" in done.stderr
+    assert "--epochs, --noise not used" in done.stderr
     assert "not used" not in run("ingest", pictures).stderr
     recipe = json.loads((bundle / "model.json").read_text())["recipe"]
     assert "not used" not in run("ingest", pictures, "--epochs", str(recipe["epochs"])).stderr

@@ -83,6 +83,8 @@ def test_what_exists_is_not_done_again_and_one_more_encoder_is_all_that_is_added
     assert again == both
     assert stamps(home / "runs") == before
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["curves.png", "lineup.png", "table.md"]
+    with pytest.raises(cbir.CbirError, match=r"table.md is a file; name a folder"):
+        cbir.compare("digits", ["pixels"], limit=300, queries=40, save=tmp_path / "out" / "table.md")
 
     pixels, autoencoder = again.rows
     assert (pixels.collection, autoencoder.collection) == (
@@ -163,10 +165,22 @@ def test_a_source_that_grew_is_compared_anew(home: Path, pictures: Path):
         cbir.compare(pictures, ["pca:values=2"])
 
 
-def test_a_smoothed_collection_is_no_row(home: Path, pictures: Path):
-    cbir.ingest(pictures, collection="pictures-pixels", encoder="pixels", smooth=2)
-    with pytest.raises(cbir.CbirError, match="filled with --smooth 2"):
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [({"smooth": 2}, "filled with --smooth 2"), ({"size": 48}, "at 48x48, where 28x28 suits them")],
+)
+def test_a_collection_filled_with_other_options_is_no_row(
+    home: Path, pictures: Path, options: dict[str, int], reason: str
+):
+    cbir.ingest(pictures, collection="pictures-pixels", encoder="pixels", **options)
+    with pytest.raises(cbir.CbirError, match=reason):
         cbir.compare(pictures, ["pixels"])
+
+
+def test_labels_that_were_learned_are_said_to_be(home: Path, pictures: Path, labelled: Kind):
+    cbir.ingest(pictures, encoder="labelled")
+    with pytest.warns(cbir.CbirWarning, match="'labelled' learned the labels of the very images"):
+        cbir.evaluate("pictures", depths=[5])
 
 
 def test_an_option_that_came_later_is_at_its_default_in_what_was_learned_before(home: Path):

@@ -145,7 +145,15 @@ def test_a_feature_in_its_place_has_no_loss_and_without_a_place_there_is_none():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"epochs": 0}, {"batch_size": 0}, {"noise": -1.0}, {"rotation": float("nan")}, {"preset": "best"}]
+    "wrong",
+    [
+        {"epochs": 0},
+        {"batch_size": 0},
+        {"noise": -1.0},
+        {"rotation": float("nan")},
+        {"preset": "best"},
+        {"rotation": 181.0},
+    ],
 )
 def test_recipes_that_make_no_sense_are_refused(wrong: dict[str, float | str]):
     with pytest.raises(ModelError):

@@ -102,3 +102,9 @@ def test_a_picture_without_a_known_suffix_is_refused_and_nothing_left(tmp_path: 
     with pytest.raises(cbir.CbirError, match=r"JPEG.*try wide\.png"):
         save_picture(Image.new("L", (70_000, 2)), tmp_path / "wide.jpg")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_pictures_of_more_than_eight_bits_are_drawn_as_they_are_seen():
+    deep = Image.fromarray(np.asarray(picture(3)).astype(np.uint16) * 257)
+    drawn, plain = (np.asarray(sheet([[Cell(shown)]]).convert("L"), int) for shown in (deep, picture(3)))
+    assert np.abs(drawn - plain).max() <= 1
