@@ -15,8 +15,7 @@ step() {
 
 # A fresh demo each time: training is part of what it shows.
 rm -rf "$CBIR_HOME"
-# Fewer epochs than by default: within the minute.
-step ingest digits --epochs 20
+step ingest digits
 step search digits:queries/7 -k 5 --save "$OUT/strip.png"
 step evaluate --collection digits
 step denoise --save "$OUT/denoised.png"
