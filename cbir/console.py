@@ -68,7 +68,7 @@ def bars() -> Iterator[Report]:
 
 def table(title: str, columns: Sequence[tuple[str, bool]], rows: Iterable[Sequence[object]]) -> None:
     """Print a table; each column is a heading and whether it holds numbers."""
-    drawn = Table(title=title or None, title_justify="left", title_style="bold", header_style="bold")
+    drawn = Table(header_style="bold")
     for heading, numeric in columns:
         drawn.add_column(heading, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
@@ -76,6 +76,8 @@ def table(title: str, columns: Sequence[tuple[str, bool]], rows: Iterable[Sequen
     console = Console()
     if not console.is_terminal:
         console.width = 10_000  # a file or a pipe is as wide as it takes
+    if title:  # not the table's own: that would be broken where the table ends
+        console.print(escape(title), style="bold", highlight=False, soft_wrap=True)
     console.print(drawn)
 
 
