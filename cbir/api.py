@@ -322,7 +322,7 @@ def keep(run: Run, folder: Path, depths: Sequence[int] | None = None, path: Path
         Where the run is stored already.
     """
     from search.curve import curve
-    from search.run import save_run
+    from search.run import headline, save_run
     from search.scores import score
 
     with disk_errors(folder):
@@ -333,7 +333,7 @@ def keep(run: Run, folder: Path, depths: Sequence[int] | None = None, path: Path
         evaluation = Evaluation(run, scores, path, folder)
         document = json.dumps(evaluation.as_json(), indent=2, ensure_ascii=False) + "\n"
         write_whole(folder / "scores.json", document.encode())
-        title = f"{run.collection}: {run.database:,} images, {len(run):,} queries"
+        title = headline(run.collection, run.database, len(run))
         write_whole(evaluation.curve, curve(scores, title))
     return evaluation
 

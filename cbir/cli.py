@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from cbir import api, report
-from cbir.errors import CbirError
+from cbir.errors import CbirError, flag
 from cbir.guard import guarded, note, show_tracebacks
 
 if TYPE_CHECKING:
@@ -137,11 +137,7 @@ def ingest(
         )
     if not done.trained and not retrain:
         learned_by = done.model.card.get("recipe") or {}
-        unused = [
-            f"--{name.replace('_', '-')}"
-            for name, value in options.items()
-            if value not in (None, learned_by.get(name))
-        ]
+        unused = [flag(name) for name, value in options.items() if value not in (None, learned_by.get(name))]
         if unused:
             note(f"{', '.join(unused)} not used: there is a model; train again with --retrain, or name a --collection")
     for _, reason in done.unreadable:

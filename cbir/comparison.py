@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from cbir import homes
 from cbir.api import keep, save_picture
 from cbir.disk import disk_errors
-from cbir.errors import CbirError
+from cbir.errors import CbirError, flag
 from cbir.settings import Settings, settings
 from model.progress import Progress, silent
 from model.whole import write_whole
@@ -109,8 +109,10 @@ class Comparison:
     @property
     def title(self) -> str:
         """What was asked of what."""
-        row, how = self.rows[0], ", each left out of its own ranking" if self.leave_one_out else ""
-        return f"{Path(self.source).name}: {row.points:,} images, {row.scores.queries:,} queries{how}"
+        from search.run import headline
+
+        row = self.rows[0]
+        return headline(Path(self.source).name, row.points, row.scores.queries, leave_one_out=self.leave_one_out)
 
     @property
     def curves(self) -> Path:
@@ -367,7 +369,7 @@ class _Filled:
         words = ["cbir", "ingest", source.name, "--collection", self.name, "--encoder", self.entrant.kind.name]
         for name, value in options.items():
             if value is not None:
-                words += [f"--{name.replace('_', '-')}", str(value)]
+                words += [flag(name), str(value)]
         return shlex.join([*words, "--retrain"])
 
 

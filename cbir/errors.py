@@ -1,7 +1,8 @@
 """The base classes of every error and warning that a user is meant to read.
 
 Each room raises its own subclass where the trouble is understood; the command
-line catches these in one place and prints them as one line.
+line catches these in one place and prints them as one line. Beside them what
+several such messages say alike.
 """
 
 
@@ -17,3 +18,8 @@ def reason(error: BaseException) -> str:
     """Return the first line of what another library says, or the kind of error if it says nothing."""
     lines = str(error).strip().splitlines()
     return lines[0][:300] if lines else type(error).__name__
+
+
+def flag(option: str) -> str:
+    """Spell an option as it is typed: `batch_size` is `--batch-size`."""
+    return f"--{option.replace('_', '-')}"

@@ -11,7 +11,7 @@ import warnings
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from cbir.errors import CbirError, CbirWarning
+from cbir.errors import CbirError, CbirWarning, flag
 
 if TYPE_CHECKING:
     from cbir.settings import Settings
@@ -33,7 +33,7 @@ def engine(where: Settings, layout: Layout | None = None) -> Engine:
     if where.qdrant_url is not None:
         return served(where, layout)
     if layout is not None and layout.chosen:
-        options = ", ".join(f"--{name.replace('_', '-')}" for name in layout.chosen)
+        options = ", ".join(flag(name) for name in layout.chosen)
         raise CbirError(f"{options}: only a server does that; name one with --qdrant-url or QDRANT_URL")
     return embedded(where)
 

@@ -87,12 +87,13 @@ def print_hits(collection: str, images: Sequence[str], found: Sequence[Sequence[
 def print_scores(evaluation: Evaluation) -> None:
     """Print scores against depth, and where curve and run are."""
     from cbir.console import line, table
+    from search.run import headline
 
     run, scores = evaluation.run, evaluation.scores
-    how = ", each left out of its own ranking" if run.about.get("leave_one_out") else ""
+    own = bool(run.about.get("leave_one_out"))
     measures = (scores.lrap, scores.map_at, scores.precision_at, scores.recall_at)
     table(
-        f"{run.collection}: {run.database:,} images, {scores.queries:,} queries{how}",
+        headline(run.collection, run.database, scores.queries, leave_one_out=own),
         [("n", True), ("LRAP", True), ("mAP@n", True), ("precision@n", True), ("recall@n", True)],
         [(f"{n:,}", *(f"{measure[n]:.3f}" for measure in measures)) for n in scores.lrap],
     )
@@ -106,15 +107,15 @@ def print_scores(evaluation: Evaluation) -> None:
 def print_robustness(made: Robustness) -> None:
     """Print a table for each collection, and where the figure and the runs are."""
     from cbir.console import line, table
+    from search.run import headline
 
     columns = [("LRAP@10", True), ("kept", True), ("mAP@10", True), ("kept", True), ("mAP", True)]
     for facts in made.as_json()["collections"]:
-        how = ", each left out of its own ranking" if facts["leave_one_out"] else ""
+        name = f"{facts['collection']} ({facts['encoder']})"
         points = [("none", facts["undistorted"])]
         points += [(f"{p['distortion']}={p['strength']:g}", p) for p in facts["distorted"]]
         table(
-            f"{facts['collection']} ({facts['encoder']}): {facts['database']:,} images, "
-            f"{facts['queries']:,} queries{how}",
+            headline(name, facts["database"], facts["queries"], leave_one_out=facts["leave_one_out"]),
             [("distortion", False), *columns],
             [
                 (

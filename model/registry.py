@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, fields
 from numbers import Integral, Real
 from typing import Any, cast, get_args, get_type_hints
 
+from cbir.errors import flag
 from model.encoder import ModelError
 from model.method import Method
 
@@ -53,8 +54,8 @@ class Kind:
         hints = get_type_hints(made)
         for name, value in given.items():
             if name not in known:
-                has = ", ".join(f"--{option.replace('_', '-')}" for option in known) or "none"
-                raise ModelError(f"encoder '{self.name}' has no option --{name.replace('_', '-')} (its options: {has})")
+                has = ", ".join(flag(option) for option in known) or "none"
+                raise ModelError(f"encoder '{self.name}' has no option {flag(name)} (its options: {has})")
             _checked(name, value, hints[name])
         return made(**given)
 

@@ -93,6 +93,12 @@ def load_run(path: Path) -> Run:
         raise RunError(f"{path} is no stored run of cbir, or is damaged") from error
 
 
+def headline(name: str, database: int, queries: int, *, leave_one_out: bool = False) -> str:
+    """Say in a line what was asked of what."""
+    how = ", each left out of its own ranking" if leave_one_out else ""
+    return f"{name}: {database:,} images, {queries:,} queries{how}"
+
+
 def pack(bits: np.ndarray) -> np.ndarray:
     """Pack (m, n) bool into (m, ceil(n / 8)) uint8."""
     return np.packbits(bits, axis=1)

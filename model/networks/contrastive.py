@@ -117,19 +117,18 @@ def learn(
     """
     progress("train", 0, None, "loading Keras")  # seconds in which nothing else is told
     images, course = examples.images, course_for(examples.shape, recipe)
-    teachers = [replace(recipe, preset=USUAL, seed=recipe.seed + number) for number in range(course.teachers)]
-    kept = [checkpoint and checkpoint.with_stem(f"{checkpoint.stem}-teacher-{n}") for n, _ in enumerate(teachers, 1)]
+    trainings = course.teachers + 1
     seen, resumed = [], 0.0
-    for number, (teacher, place) in enumerate(zip(teachers, kept, strict=True)):
-        told = _share(progress, number, len(teachers) + 1, f"teacher {number + 1}")
-        _, history, lessons = _trained(images, course, teacher, None, place, told)
+    for number in range(course.teachers):
+        teacher = replace(recipe, preset=USUAL, seed=recipe.seed + number)
+        place = checkpoint and checkpoint.with_stem(f"{checkpoint.stem}-teacher-{number + 1}")
+        share = _share(progress, number, trainings, f"teacher {number + 1}")
+        _, history, lessons = _trained(images, course, teacher, None, place, share)
         seen.append(lessons.seen())
         resumed += history.resumed
-    if teachers:
-        progress = _share(progress, len(teachers), len(teachers) + 1)
-    network, history, _ = _trained(
-        images, course, recipe, np.concatenate(seen, axis=1) if seen else None, checkpoint, progress
-    )
+    told = np.concatenate(seen, axis=1) if seen else None
+    share = _share(progress, course.teachers, trainings)
+    network, history, _ = _trained(images, course, recipe, told, checkpoint, share)
     return Learned(network=network, history=replace(history, resumed=history.resumed + resumed))
 
 
