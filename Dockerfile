@@ -5,8 +5,10 @@
 FROM python:3.11-slim AS build
 WORKDIR /src
 COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY core core
 COPY cbir cbir
 COPY collection collection
+COPY evaluate evaluate
 COPY ingest ingest
 COPY model model
 COPY search search

@@ -11,13 +11,13 @@ import numpy as np
 
 import cbir
 from benchmarks.setting import home, mnist, show, trained
-from model.image import to_unit
-from model.networks.autoencoder import article_autoencoder
-from model.networks.export import encoder_of
-from model.networks.training import add_noise, train
-from model.recipe import Recipe
-from search.ranking import rank
-from search.scores import ranking_scores
+from cbir.evaluate.ranking import rank
+from cbir.evaluate.scores import ranking_scores
+from cbir.model.networks.autoencoder import article_autoencoder
+from cbir.model.networks.export import encoder_of
+from cbir.model.networks.training import add_noise, train
+from cbir.model.picture import to_unit
+from cbir.model.recipe import Recipe
 
 DEPTHS = [10, 100, 1000, 10000, 60000]
 #: The design's own rebuild (seed 0 of another implementation), and its raw pixels.

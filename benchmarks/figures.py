@@ -19,11 +19,11 @@ from PIL import Image
 
 import cbir
 from benchmarks.setting import RESULTS, home, mnist
+from cbir.collection.interface import Hit
 from cbir.comparison import Comparison, Row
-from cbir.settings import settings
-from collection.interface import Hit
-from model.registry import ENCODERS
-from search.scores import Scores
+from cbir.core.settings import settings
+from cbir.evaluate.scores import Scores
+from cbir.model.registry import ENCODERS
 
 OUT = Path("docs/figures")
 #: Where the tables are shown.

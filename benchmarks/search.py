@@ -16,7 +16,7 @@ import numpy as np
 
 import cbir
 from benchmarks.setting import home, last_json, mnist, show, timed, trained
-from search.searcher import Searcher
+from cbir.search.searcher import Searcher
 
 COLD_ROUNDS, WARM_ROUNDS = 7, 200
 

@@ -22,14 +22,14 @@ import numpy as np
 from qdrant_client import QdrantClient, models
 
 from benchmarks.setting import mnist, show, trained
-from collection.address import address
-from collection.embedded import EmbeddedEngine
-from collection.interface import Metadata, Payload
-from collection.layout import QUANTIZATIONS, Layout
-from collection.served import INDEXED, ServedEngine
-from collection.server import Server
-from ingest.source import Source
-from model.bundle import read_bundle
+from cbir.collection.embedded.engine import EmbeddedEngine
+from cbir.collection.interface import Metadata, Payload
+from cbir.collection.served.address import address
+from cbir.collection.served.engine import INDEXED, ServedEngine
+from cbir.collection.served.layout import QUANTIZATIONS, Layout
+from cbir.collection.served.server import Server
+from cbir.ingest.sources.source import Source
+from cbir.model.bundle import read_bundle
 from tests.qdrant import BINARY, QdrantProcess
 
 ROUNDS, QUERIES, CLIENTS = 3, 500, 8
@@ -38,9 +38,9 @@ CLIENT = """
 import json, sys, time
 from pathlib import Path
 import numpy as np
-from collection.address import address
-from collection.served import ServedEngine
-from collection.server import Server
+from cbir.collection.served.address import address
+from cbir.collection.served.engine import ServedEngine
+from cbir.collection.served.server import Server
 url, queries = sys.argv[1:]
 collection = ServedEngine(Server(address(url)), Path()).open("points")
 vectors = np.load(queries)

@@ -17,9 +17,9 @@ from rich.console import Console
 from rich.table import Table
 
 import cbir
-from cbir.settings import settings
-from ingest.catalogue import open_source
-from ingest.source import Source
+from cbir.core.settings import settings
+from cbir.ingest.sources.catalogue import open_source
+from cbir.ingest.sources.source import Source
 
 #: Trained models and filled collections are kept from one call to the next.
 RESULTS = Path("bench-results")

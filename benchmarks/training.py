@@ -18,9 +18,9 @@ IMAGES, EPOCHS, ROUNDS = 20_000, 3, 3
 
 OURS = """
 import json, sys, time, numpy as np
-from model.networks.autoencoder import article_autoencoder
-from model.recipe import Recipe
-from model.networks.training import train
+from cbir.model.networks.autoencoder import article_autoencoder
+from cbir.model.recipe import Recipe
+from cbir.model.networks.training import train
 images = np.load(sys.argv[1])
 ends = []
 def progress(stage, done, total, note=""):
@@ -36,7 +36,7 @@ import json, os, sys, time, numpy as np
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 import keras
 keras.ops.zeros(1)  # TensorFlow keeps its own threads, not those that cbir would set
-from model.networks.autoencoder import article_autoencoder
+from cbir.model.networks.autoencoder import article_autoencoder
 images = np.load(sys.argv[1]).astype(np.float32) / 255
 noisy = np.clip(images + 0.5 * np.random.default_rng(0).standard_normal(images.shape, dtype=np.float32), 0, 1)
 model = article_autoencoder(0)

@@ -10,19 +10,21 @@ Everything heavy (TensorFlow, onnxruntime, Qdrant) is imported when first used.
 """
 
 import importlib
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING
 
-from cbir.errors import CbirError, CbirWarning
+from cbir.core.errors import CbirError, CbirWarning
 
 if TYPE_CHECKING:
     from cbir.api import Evaluation, Overview, denoise, evaluate, ingest, open, overview
+    from cbir.collection.interface import Hit
+    from cbir.collection.transfer import Transferred
     from cbir.comparison import Comparison, compare
     from cbir.copies import Snapshot, pull, push, restore, snapshot
+    from cbir.ingest.job import Report
     from cbir.robustness import Robustness, evaluate_distorted
-    from collection.interface import Hit
-    from collection.transfer import Transferred
-    from ingest.job import Report
-    from search.searcher import QueryWarning, Searcher
+    from cbir.search.searcher import QueryWarning, Searcher
 
 __all__ = [
     "CbirError",
@@ -52,13 +54,13 @@ __all__ = [
 
 _HOMES = {
     "Comparison": "cbir.comparison",
-    "Hit": "collection.interface",
-    "QueryWarning": "search.searcher",
-    "Report": "ingest.job",
+    "Hit": "cbir.collection.interface",
+    "QueryWarning": "cbir.search.searcher",
+    "Report": "cbir.ingest.job",
     "Robustness": "cbir.robustness",
-    "Searcher": "search.searcher",
+    "Searcher": "cbir.search.searcher",
     "Snapshot": "cbir.copies",
-    "Transferred": "collection.transfer",
+    "Transferred": "cbir.collection.transfer",
     "compare": "cbir.comparison",
     "evaluate_distorted": "cbir.robustness",
     "pull": "cbir.copies",
@@ -66,6 +68,21 @@ _HOMES = {
     "restore": "cbir.copies",
     "snapshot": "cbir.copies",
 }
+
+
+class _Package(ModuleType):
+    """The package itself: `cbir.ingest` is the function, although a subpackage of that name exists.
+
+    Importing `cbir.ingest.job` makes Python bind the subpackage as an attribute of this one; that is
+    ignored here. Imports of the form `from cbir.ingest.job import ...` do not use the attribute.
+    """
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if not (name in __all__ and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __getattr__(name: str) -> object:

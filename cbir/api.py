@@ -18,24 +18,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cbir import homes
-from cbir.disk import disk_errors
-from cbir.errors import CbirError, CbirWarning, reason
-from cbir.settings import Settings, settings
-from model.progress import Progress, silent
-from model.whole import write_whole
+from cbir.core.atomic import write_atomic
+from cbir.core.disk import disk_errors
+from cbir.core.errors import CbirError, CbirWarning, first_line
+from cbir.core.progress import Progress, silent
+from cbir.core.settings import Settings, settings
 
 if TYPE_CHECKING:
     import numpy as np
     from PIL import Image
 
-    from collection.interface import Info, Metadata
-    from ingest.job import Report
-    from ingest.source import Item, Source
-    from model.bundle import Bundle
-    from model.image import Preprocessing
-    from search.run import Run
-    from search.scores import Scores
-    from search.searcher import Searcher
+    from cbir.collection.interface import Info, Metadata
+    from cbir.evaluate.run import Run
+    from cbir.evaluate.scores import Scores
+    from cbir.ingest.job import Report
+    from cbir.ingest.sources.source import Item, Source
+    from cbir.model.bundle import Bundle
+    from cbir.model.picture import Preprocessing
+    from cbir.search.searcher import Searcher
 
 
 def ingest(
@@ -78,7 +78,7 @@ def ingest(
     limit : int, optional
         The most images to take.
     smooth : int, optional
-        Store each feature averaged with those of so many nearest images (see `ingest.smooth`); by default
+        Store each feature averaged with those of so many nearest images (see `cbir.ingest.smooth`); by default
         as the collection has it, and not at all in a new one.
     index : bool, optional
         Build the HNSW index or do not; by default when it pays.
@@ -99,18 +99,18 @@ def ingest(
 
     Returns
     -------
-    ingest.job.Report
+    cbir.ingest.job.Report
 
     Raises
     ------
     CbirError
         With a message for people.
     """
-    from collection.layout import Layout
-    from ingest.catalogue import collection_name, open_source
-    from ingest.job import run
-    from ingest.learn import Plan
-    from model.registry import DEFAULT, kind_of
+    from cbir.collection.served.layout import Layout
+    from cbir.ingest.job import run
+    from cbir.ingest.learn import Plan
+    from cbir.ingest.sources.catalogue import collection_name, open_source
+    from cbir.model.registry import DEFAULT, kind_of
 
     if limit is not None and limit < 1:
         raise CbirError(f"limit must be at least 1, not {limit}")
@@ -170,7 +170,7 @@ def open(  # noqa: A001
 
     Returns
     -------
-    search.searcher.Searcher
+    cbir.search.searcher.Searcher
         Close it, or use it in a `with`.
 
     Raises
@@ -178,8 +178,8 @@ def open(  # noqa: A001
     CbirError
         No such collection, or its model is missing.
     """
-    from ingest.catalogue import picture_opener
-    from search.searcher import Searcher
+    from cbir.ingest.sources.catalogue import picture_opener
+    from cbir.search.searcher import Searcher
 
     where = settings(data_dir, qdrant_url)
     engine = homes.engine(where)
@@ -263,7 +263,7 @@ def evaluate(
     seed : int
         Draws the queries.
     expand, rerank
-        Search as `search.searcher.Searcher.search` does with these.
+        Search as `cbir.search.searcher.Searcher.search` does with these.
     from_run : str or Path, optional
         Score this stored run (or its folder) again, into a new folder; nothing is searched.
     qdrant_url : str, optional
@@ -281,9 +281,9 @@ def evaluate(
     CbirError
         No labels, no queries, no such run.
     """
-    from search.evaluate import evaluate as search_queries
-    from search.run import load_run
-    from search.scores import check_depths
+    from cbir.evaluate.protocol import evaluate as search_queries
+    from cbir.evaluate.run import load_run
+    from cbir.evaluate.scores import check_depths
 
     where = settings(data_dir, qdrant_url)
     wanted = None if depths is None else [operator.index(depth) for depth in depths]
@@ -321,9 +321,9 @@ def keep(run: Run, folder: Path, depths: Sequence[int] | None = None, path: Path
     path : Path, optional
         Where the run is stored already.
     """
-    from search.curve import curve
-    from search.run import headline, save_run
-    from search.scores import score
+    from cbir.evaluate.draw.curve import curve
+    from cbir.evaluate.run import headline, save_run
+    from cbir.evaluate.scores import score
 
     with disk_errors(folder):
         if path is None:
@@ -332,9 +332,9 @@ def keep(run: Run, folder: Path, depths: Sequence[int] | None = None, path: Path
         scores = score(run, depths)
         evaluation = Evaluation(run, scores, path, folder)
         document = json.dumps(evaluation.as_json(), indent=2, ensure_ascii=False) + "\n"
-        write_whole(folder / "scores.json", document.encode())
+        write_atomic(folder / "scores.json", document.encode())
         title = headline(run.collection, run.database, len(run))
-        write_whole(evaluation.curve, curve(scores, title))
+        write_atomic(evaluation.curve, curve(scores, title))
     return evaluation
 
 
@@ -373,9 +373,9 @@ def denoise(
     import numpy as np
     from PIL import Image
 
-    from ingest.catalogue import open_source
-    from model.networks.denoising import denoise as denoise_pixels
-    from search.sheet import Cell, sheet
+    from cbir.ingest.sources.catalogue import open_source
+    from cbir.model.networks.denoising import denoise as denoise_pixels
+    from cbir.search.sheet import Cell, sheet
 
     if count < 1:
         raise CbirError(f"count must be at least 1, not {count}")
@@ -437,8 +437,8 @@ def overview(*, qdrant_url: str | None = None) -> Overview:
     qdrant_url : str, optional
         The server to ask; by default `QDRANT_URL`.
     """
-    from collection.interface import CollectionBusyError, CollectionError
-    from ingest.learn import bundles
+    from cbir.collection.interface import CollectionBusyError, CollectionError
+    from cbir.ingest.learn import bundles
 
     where = settings(qdrant_url=qdrant_url)
     summaries = []
@@ -485,15 +485,15 @@ def save_picture(picture: Image.Image, path: str | Path) -> Path:
     try:
         picture.save(content, format=kind)
     except (OSError, ValueError) as error:
-        raise CbirError(f"{path} cannot be written as {kind} ({reason(error)}); try {path.stem}.png") from None
+        raise CbirError(f"{path} cannot be written as {kind} ({first_line(error)}); try {path.stem}.png") from None
     with disk_errors(path.parent):
-        write_whole(path, content.getbuffer())
+        write_atomic(path, content.getbuffer())
     return path
 
 
 def _readable_pixels(items: Iterable[Item], preprocessing: Preprocessing, count: int) -> list[np.ndarray]:
     """Return the pixels of the first `count` items that can be read, each (h, w, c) uint8."""
-    from model.image import ImageError
+    from cbir.model.picture import ImageError
 
     found: list[np.ndarray] = []
     for item in items:
@@ -506,7 +506,7 @@ def _readable_pixels(items: Iterable[Item], preprocessing: Preprocessing, count:
 
 def held_out(searcher: Searcher, where: Settings) -> list[Item]:
     """Return the images that the sources of a collection hold back, without those that it holds too."""
-    from ingest.disjoint import disjoint, left_behind
+    from cbir.evaluate.heldout import disjoint, left_behind
 
     sources = _sources(searcher.metadata.sources, where)
     stored = [item for source in sources for item in source.items()]
@@ -522,7 +522,7 @@ def held_out(searcher: Searcher, where: Settings) -> list[Item]:
 
 def warn_of_own(searcher: Searcher, run: Run) -> None:
     """Say what makes a run's scores better than a search would be, where stored images are its queries."""
-    from model.registry import ENCODERS
+    from cbir.model.registry import ENCODERS
 
     if not run.about.get("leave_one_out"):
         return
@@ -544,8 +544,8 @@ def run_folder(where: Settings, name: str) -> Path:
 
 def _sources(names: Iterable[str], where: Settings) -> list[Source]:
     """Open a collection's sources; a folder that is gone by now holds nothing back."""
-    from ingest.catalogue import NAMES, open_source
-    from ingest.source import SourceError
+    from cbir.ingest.sources.catalogue import NAMES, open_source
+    from cbir.ingest.sources.source import SourceError
 
     opened = []
     for name in names:

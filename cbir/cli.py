@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from cbir import api, report
-from cbir.errors import CbirError, flag
+from cbir.core.errors import CbirError, flag
 from cbir.guard import guarded, note, show_tracebacks
 
 if TYPE_CHECKING:
-    from collection.transfer import Transferred
+    from cbir.collection.transfer import Transferred
 
 app = typer.Typer(
     name="cbir",
@@ -179,7 +179,7 @@ def search(
         )
     name = searcher.name
     if save is not None:
-        from search.strip import strip
+        from cbir.search.strip import strip
 
         queries = [(Path(i).name if Path(i).exists() else i, searcher.open_picture(i)) for i in images]
         drawn, missing = strip(queries, found, searcher.open_picture)

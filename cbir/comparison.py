@@ -22,18 +22,18 @@ from typing import TYPE_CHECKING, Any
 
 from cbir import homes
 from cbir.api import keep, save_picture
-from cbir.disk import disk_errors
-from cbir.errors import CbirError, flag
-from cbir.settings import Settings, settings
-from model.progress import Progress, silent
-from model.whole import write_whole
+from cbir.core.atomic import write_atomic
+from cbir.core.disk import disk_errors
+from cbir.core.errors import CbirError, flag
+from cbir.core.progress import Progress, silent
+from cbir.core.settings import Settings, settings
 
 if TYPE_CHECKING:
-    from collection.interface import Engine, Metadata
-    from ingest.source import Item, Source
-    from model.bundle import Bundle
-    from model.registry import Kind
-    from search.scores import Scores
+    from cbir.collection.interface import Engine, Metadata
+    from cbir.evaluate.scores import Scores
+    from cbir.ingest.sources.source import Item, Source
+    from cbir.model.bundle import Bundle
+    from cbir.model.registry import Kind
 
 #: Images that are encoded to measure the speed.
 _TIMED = 2_000
@@ -109,7 +109,7 @@ class Comparison:
     @property
     def title(self) -> str:
         """What was asked of what."""
-        from search.run import headline
+        from cbir.evaluate.run import headline
 
         row = self.rows[0]
         return headline(Path(self.source).name, row.points, row.scores.queries, leave_one_out=self.leave_one_out)
@@ -181,7 +181,7 @@ def compare(
     CbirError
         No such source or encoder, no labels, or not one encoder gave a row.
     """
-    from ingest.catalogue import open_source
+    from cbir.ingest.sources.catalogue import open_source
 
     if limit is not None and limit < 1:
         raise CbirError(f"limit must be at least 1, not {limit}")
@@ -225,8 +225,8 @@ class _Task:
         CbirError
             The encoder cannot be had, or its collection is something else's.
         """
-        from ingest.job import run
-        from ingest.learn import Plan
+        from cbir.ingest.job import run
+        from cbir.ingest.learn import Plan
 
         filled = _Filled(entrant, _collection(self.source, entrant, self.limit), self.limit)
         if filled.name in self.engine.names():
@@ -252,10 +252,10 @@ class _Task:
         return self._measured(filled, held_out, progress)
 
     def _measured(self, filled: _Filled, held_out: Sequence[Item], progress: Progress) -> Row:
-        from ingest.catalogue import picture_opener
-        from ingest.disjoint import left_behind
-        from search.evaluate import evaluate
-        from search.searcher import Searcher
+        from cbir.evaluate.heldout import left_behind
+        from cbir.evaluate.protocol import evaluate
+        from cbir.ingest.sources.catalogue import picture_opener
+        from cbir.search.searcher import Searcher
 
         folder = self._folder(filled)
         bundle = filled.bundle(self.where, self.engine, self.source)
@@ -288,7 +288,7 @@ class _Task:
 
     @functools.cached_property
     def _held_out(self) -> list[Item]:
-        from ingest.disjoint import disjoint
+        from cbir.evaluate.heldout import disjoint
 
         return disjoint(self.source.queries(), self._items)
 
@@ -306,7 +306,7 @@ class _Task:
 
     def _speed(self, bundle: Bundle) -> float:
         """Return the images encoded a second."""
-        from ingest.read import read
+        from cbir.ingest.read import read
 
         encoder = bundle.encoder()
         batches = [batch.pixels for batch in read(islice(self._items, _TIMED), bundle.preprocessing)]
@@ -347,7 +347,7 @@ class _Filled:
 
     def _otherwise(self, bundle: Bundle, metadata: Metadata, source: Source) -> str | None:
         """Tell what makes the collection another than `compare` would fill; None if nothing does."""
-        from ingest.learn import TRAIN_AT_MOST, preprocessing_for
+        from cbir.ingest.learn import TRAIN_AT_MOST, preprocessing_for
 
         kind, card = self.entrant.kind, bundle.card
         described = json.loads(json.dumps(kind.describe(self.entrant.recipe)))
@@ -389,7 +389,7 @@ class _Entrant:
 
 def _entrants(source: Source, named: Sequence[str], options: Mapping[str, Any]) -> list[_Entrant]:
     """Return the encoders that were named, or all that the source allows, each with those options that it has."""
-    from model.registry import ENCODERS, kind_of
+    from cbir.model.registry import ENCODERS, kind_of
 
     labels = {item.label for item in source.items()}
     if labels == {None}:
@@ -442,7 +442,7 @@ def _options(kind: Kind) -> list[str]:
 
 def _collection(source: Source, entrant: _Entrant, limit: int | None) -> str:
     """Name the collection: SOURCE-ENCODER, and what is not as usual, such as `mnist-autoencoder-seed-1`."""
-    from ingest.catalogue import collection_name
+    from cbir.ingest.sources.catalogue import collection_name
 
     unusual = {**({} if limit is None else {"limit": limit}), **entrant.unusual}
     words = [f"{option}-{value}".replace("_", "-") for option, value in unusual.items()]
@@ -458,12 +458,12 @@ def _write_row(row: Row, size: list[int]) -> None:
     """Write the row, last: where it is, the rest of its folder is whole."""
     document = {**asdict(row), "size": size}
     del document["folder"]
-    write_whole(row.folder / _ROW, (json.dumps(document, indent=2) + "\n").encode())
+    write_atomic(row.folder / _ROW, (json.dumps(document, indent=2) + "\n").encode())
 
 
 def _read_row(folder: Path, size: list[int]) -> Row | None:
     """Read a row; None if there is none, or one of a source that had other numbers of images."""
-    from search.scores import Scores
+    from cbir.evaluate.scores import Scores
 
     try:
         stored = json.loads((folder / _ROW).read_text(encoding="utf-8"))
@@ -479,11 +479,11 @@ def _read_row(folder: Path, size: list[int]) -> Row | None:
 
 def _drawn(where: Settings, source: Source, rows: list[Row], failed: dict[str, str]) -> Comparison:
     """Write table and pictures, where these rows have none yet."""
+    from cbir.evaluate.draw.curve import curves
+    from cbir.evaluate.draw.lineup import lineup
+    from cbir.evaluate.run import load_run
+    from cbir.ingest.sources.catalogue import collection_name
     from cbir.report import comparison_markdown
-    from ingest.catalogue import collection_name
-    from search.curve import curves
-    from search.lineup import lineup
-    from search.run import load_run
 
     name = collection_name(source.name)
     facts = [[row.encoder, row.folder.name, row.points, row.scores.queries] for row in rows]
@@ -491,12 +491,12 @@ def _drawn(where: Settings, source: Source, rows: list[Row], failed: dict[str, s
     held_out = any(query.label is not None for query in source.queries())
     comparison = Comparison(source.name, rows, failed, where.runs / f"compare-{name}-{identity}", not held_out)
     if not comparison.curves.exists():
-        write_whole(comparison.curves, curves({row.encoder: row.scores for row in rows}, comparison.title))
+        write_atomic(comparison.curves, curves({row.encoder: row.scores for row in rows}, comparison.title))
     if not comparison.lineup.exists():
         shown = {key: item for item in chain(source.items(), source.queries()) for key in (item.id, item.uri)}
         runs = {row.encoder: load_run(row.folder / "run.npz") for row in rows}
         save_picture(lineup(runs, shown), comparison.lineup)
-    write_whole(comparison.table, comparison_markdown(comparison).encode())
+    write_atomic(comparison.table, comparison_markdown(comparison).encode())
     return comparison
 
 

@@ -19,7 +19,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from model.progress import Progress as Report
+from cbir.core.progress import Progress as Report
 
 _STAGES = {
     "read": "reading pictures",

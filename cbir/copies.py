@@ -16,15 +16,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cbir import homes
-from cbir.disk import disk_errors
-from cbir.errors import CbirError, CbirWarning
-from cbir.settings import settings
-from model.progress import Progress, silent
-from model.whole import whole_file
+from cbir.core.atomic import atomic_file
+from cbir.core.disk import disk_errors
+from cbir.core.errors import CbirError, CbirWarning
+from cbir.core.progress import Progress, silent
+from cbir.core.settings import settings
 
 if TYPE_CHECKING:
-    from collection.interface import Engine
-    from collection.transfer import Transferred
+    from cbir.collection.interface import Engine
+    from cbir.collection.transfer import Transferred
 
 
 def push(
@@ -61,7 +61,7 @@ def push(
     CbirError
         With a message for people.
     """
-    from collection.layout import Layout
+    from cbir.collection.served.layout import Layout
 
     where = settings(qdrant_url=qdrant_url)
     layout = Layout(quantization, on_disk, shards, replicas)
@@ -144,7 +144,7 @@ def snapshot(
     -------
     Snapshot
     """
-    from collection.archive import attach, is_archive
+    from cbir.collection.archive import attach, is_archive
 
     where = settings(qdrant_url=qdrant_url)
     with closing(homes.engine(where)) as engine:
@@ -153,7 +153,7 @@ def snapshot(
         place = Path(f"{name}{suffix}" if path is None else path).expanduser().absolute()
         if place.is_dir():
             raise CbirError(f"{place} is a folder; name a file")
-        with disk_errors(place.parent), whole_file(place) as partial:
+        with disk_errors(place.parent), atomic_file(place) as partial:
             engine.snapshot(name, partial, functools.partial(progress, "snapshot"))
             model = where.models / engine.metadata(name).model
             with_model = is_archive(partial) and model.is_dir()
@@ -190,8 +190,8 @@ def restore(
     CbirError
         There is a collection of that name, or the file is damaged.
     """
-    from collection.archive import is_archive
-    from collection.indexing import build_index
+    from cbir.collection.archive import is_archive
+    from cbir.collection.indexing import build_index
 
     where = settings(qdrant_url=qdrant_url)
     file = Path(path).expanduser().absolute()
@@ -211,9 +211,9 @@ def restore(
 
 def _restore_model(archive: Path, models: Path) -> str | None:
     """Put the archive's model beside the others, unless it is there; return its name, or None if there is none."""
-    from collection.archive import archived, detach
-    from collection.interface import check_encoder
-    from ingest.learn import adopt_bundle
+    from cbir.collection.archive import archived, detach
+    from cbir.collection.interface import check_encoder
+    from cbir.ingest.learn import adopt_bundle
 
     metadata = archived(archive)
     models.mkdir(parents=True, exist_ok=True)
@@ -229,8 +229,8 @@ def _restore_model(archive: Path, models: Path) -> str | None:
 
 
 def _transfer(source: Engine, target: Engine, name: str, index: bool | None, progress: Progress) -> Transferred:
-    from collection.indexing import build_index
-    from collection.transfer import transfer
+    from cbir.collection.indexing import build_index
+    from cbir.collection.transfer import transfer
 
     with target.writing(name):
         done = transfer(source, target, name, functools.partial(progress, "copy"))

@@ -14,7 +14,7 @@ from typing import Any
 
 import typer
 
-from cbir.errors import CbirError, CbirWarning
+from cbir.core.errors import CbirError, CbirWarning
 
 _SWITCH = "CBIR_DEBUG"
 

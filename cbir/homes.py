@@ -11,15 +11,15 @@ import warnings
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from cbir.errors import CbirError, CbirWarning, flag
+from cbir.core.errors import CbirError, CbirWarning, flag
 
 if TYPE_CHECKING:
-    from cbir.settings import Settings
-    from collection.embedded import EmbeddedEngine
-    from collection.interface import Engine, Metadata
-    from collection.layout import Layout
-    from collection.served import ServedEngine
-    from model.bundle import Bundle
+    from cbir.collection.embedded.engine import EmbeddedEngine
+    from cbir.collection.interface import Engine, Metadata
+    from cbir.collection.served.engine import ServedEngine
+    from cbir.collection.served.layout import Layout
+    from cbir.core.settings import Settings
+    from cbir.model.bundle import Bundle
 
 
 def engine(where: Settings, layout: Layout | None = None) -> Engine:
@@ -40,7 +40,7 @@ def engine(where: Settings, layout: Layout | None = None) -> Engine:
 
 def embedded(where: Settings, *, patience: float = 10.0) -> EmbeddedEngine:
     """Return the embedded engine, whatever server is named."""
-    from collection.embedded import EmbeddedEngine
+    from cbir.collection.embedded.engine import EmbeddedEngine
 
     return EmbeddedEngine(where.collections, patience=patience)
 
@@ -55,9 +55,9 @@ def served(where: Settings, layout: Layout | None = None) -> ServedEngine:
     """
     if where.qdrant_url is None:
         raise CbirError("name the server with --qdrant-url or QDRANT_URL, such as http://localhost:6333")
-    from collection.address import address
-    from collection.served import ServedEngine
-    from collection.server import Server
+    from cbir.collection.served.address import address
+    from cbir.collection.served.engine import ServedEngine
+    from cbir.collection.served.server import Server
 
     server = Server(address(where.qdrant_url), os.environ.get("QDRANT_API_KEY"))
     return ServedEngine(server, where.locks, layout=layout)
@@ -76,7 +76,7 @@ def default(engine: Engine) -> str:
     CbirError
         If there is none.
     """
-    from collection.interface import CollectionError
+    from cbir.collection.interface import CollectionError
 
     updated = {}
     for name in engine.names():
@@ -107,7 +107,7 @@ def model(where: Settings, name: str, metadata: Metadata) -> Bundle:
     CbirError
         It is not on this machine, or damaged.
     """
-    from model.bundle import read_bundle
+    from cbir.model.bundle import read_bundle
 
     place = where.models / metadata.model
     if not place.is_dir():
@@ -121,7 +121,7 @@ def model(where: Settings, name: str, metadata: Metadata) -> Bundle:
 
 def kind(where: Settings, name: str, engine: Engine) -> str | None:
     """Name the kind of encoder that filled a collection; None if there is no such collection, or no telling."""
-    from model.bundle import read_bundle
+    from cbir.model.bundle import read_bundle
 
     if name not in engine.names():
         return None

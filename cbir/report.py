@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cbir.api import Evaluation, Overview
+    from cbir.collection.interface import Hit
+    from cbir.collection.transfer import Transferred
     from cbir.comparison import Comparison
     from cbir.copies import Snapshot
+    from cbir.evaluate.scores import Scores
+    from cbir.ingest.job import Report
     from cbir.robustness import Robustness
-    from collection.interface import Hit
-    from collection.transfer import Transferred
-    from ingest.job import Report
-    from search.scores import Scores
 
 
 def ingest_document(report: Report) -> dict[str, Any]:
@@ -87,7 +87,7 @@ def print_hits(collection: str, images: Sequence[str], found: Sequence[Sequence[
 def print_scores(evaluation: Evaluation) -> None:
     """Print scores against depth, and where curve and run are."""
     from cbir.console import line, table
-    from search.run import headline
+    from cbir.evaluate.run import headline
 
     run, scores = evaluation.run, evaluation.scores
     own = bool(run.about.get("leave_one_out"))
@@ -107,7 +107,7 @@ def print_scores(evaluation: Evaluation) -> None:
 def print_robustness(made: Robustness) -> None:
     """Print a table for each collection, and where the figure and the runs are."""
     from cbir.console import line, table
-    from search.run import headline
+    from cbir.evaluate.run import headline
 
     columns = [("LRAP@10", True), ("kept", True), ("mAP@10", True), ("kept", True), ("mAP", True)]
     for facts in made.as_json()["collections"]:
@@ -220,7 +220,7 @@ def snapshot_document(made: Snapshot) -> dict[str, Any]:
 
 def encoders_document() -> list[dict[str, Any]]:
     """Return the registry as JSON values."""
-    from model.registry import DEFAULT, ENCODERS
+    from cbir.model.registry import DEFAULT, ENCODERS
 
     return [
         {"name": k.name, "default": k.name == DEFAULT, "learns_from": k.learns_from, "line": k.line}

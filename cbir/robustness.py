@@ -13,16 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cbir import api
-from cbir.disk import disk_errors
-from cbir.errors import CbirError
-from cbir.settings import settings
-from model.progress import Progress, silent
-from model.whole import write_whole
+from cbir.core.atomic import write_atomic
+from cbir.core.disk import disk_errors
+from cbir.core.errors import CbirError
+from cbir.core.progress import Progress, silent
+from cbir.core.settings import settings
 
 if TYPE_CHECKING:
-    from search.distortion import Distortion
-    from search.robustness import Line
-    from search.scores import Scores
+    from cbir.evaluate.distortion import Distortion
+    from cbir.evaluate.draw.robustness import Line
+    from cbir.evaluate.scores import Scores
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Robustness:
 
     def as_json(self) -> dict[str, Any]:
         """Return the scores as JSON values."""
-        from search.robustness import kept, mean_precision
+        from cbir.evaluate.draw.robustness import kept, mean_precision
 
         collections = [
             {
@@ -72,7 +72,7 @@ class Robustness:
         return {"collections": collections, "figure": str(self.figure)}
 
     def _point(self, about: dict[str, Any], scores: Scores, distortion: Distortion | None) -> dict[str, Any]:
-        from search.robustness import lrap, mean_precision
+        from cbir.evaluate.draw.robustness import lrap, mean_precision
 
         return {
             "lrap_at_10": lrap(scores),
@@ -124,11 +124,11 @@ def evaluate_distorted(
     CbirError
         No such distortion or strength; no labels, no queries.
     """
-    from search.distortion import distortions
-    from search.evaluate import evaluate_distorted as search_distorted
-    from search.robustness import DEPTH, Line, figure
-    from search.run import save_run
-    from search.scores import score
+    from cbir.evaluate.distortion import distortions
+    from cbir.evaluate.draw.robustness import DEPTH, Line, figure
+    from cbir.evaluate.protocol import evaluate_distorted as search_distorted
+    from cbir.evaluate.run import save_run
+    from cbir.evaluate.scores import score
 
     where = settings(data_dir, qdrant_url)
     names = [collections] if isinstance(collections, str) else list(dict.fromkeys(collections))
@@ -173,9 +173,9 @@ def evaluate_distorted(
     made = Robustness(tuple(lines), tuple(about), folder)
     with disk_errors(folder):
         document = json.dumps(made.as_json(), indent=2, ensure_ascii=False) + "\n"
-        write_whole(folder / "scores.json", document.encode())
+        write_atomic(folder / "scores.json", document.encode())
         asked = " or ".join(f"{count:,}" for count in dict.fromkeys(facts["queries"] for facts in about))
-        write_whole(made.figure, figure(lines, f"{asked} queries, distorted"))
+        write_atomic(made.figure, figure(lines, f"{asked} queries, distorted"))
     return made
 
 

@@ -1,5 +1,5 @@
-"""Points are stored and found in Qdrant.
+"""Points are stored in Qdrant and found there.
 
-In: ids, feature vectors and payloads. Out: hits. Embedded today (Qdrant Edge),
-behind an interface that a served Qdrant fits as well.
+In: ids, feature vectors and payloads. Out: hits. Two engines answer to one interface:
+`embedded` (Qdrant Edge, in this process) and `served` (a Qdrant server).
 """

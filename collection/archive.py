@@ -18,8 +18,8 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from cbir.errors import reason
-from collection.interface import Collection, CollectionError, Engine, Metadata, Report, silent
+from cbir.collection.interface import Collection, CollectionError, Engine, Metadata, Report, silent
+from cbir.core.errors import first_line
 
 _CARD, _PAGES, _ATTACHED = "collection.json", "pages", "attached"
 _FORMAT = 1
@@ -112,4 +112,4 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
     except CollectionError:
         raise
     except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, TypeError, ValueError) as error:
-        raise CollectionError(f"{path} is no archive of cbir's, or is damaged ({reason(error)})") from None
+        raise CollectionError(f"{path} is no archive of cbir's, or is damaged ({first_line(error)})") from None

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 
-from collection.interface import CollectionError, Engine
+from cbir.collection.interface import CollectionError, Engine
 
 #: Told points in the index, points in all (None: not known), and the seconds it has taken, as text.
 Tell = Callable[[int, int | None, str], None]

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from cbir.errors import CbirError
+from cbir.core.errors import CbirError
 
 Payload = dict[str, Any]
 Label = int | str

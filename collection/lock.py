@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from collection.interface import CollectionBusyError
+from cbir.collection.interface import CollectionBusyError
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from collection.interface import (
+from cbir.collection.interface import (
     Collection,
     CollectionError,
     Engine,

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from collection.indexing import build_index
-from collection.interface import (
+from cbir.collection.indexing import build_index
+from cbir.collection.interface import (
     Collection,
     CollectionError,
     Engine,
@@ -27,11 +27,11 @@ from collection.interface import (
     check_smooth,
     checked_name,
 )
-from ingest.learn import Plan, adopt_bundle, train_bundle
-from ingest.source import Source, SourceError
-from ingest.store import Stored, store
-from model.bundle import Bundle, read_bundle
-from model.progress import Progress, silent
+from cbir.core.progress import Progress, silent
+from cbir.ingest.learn import Plan, adopt_bundle, train_bundle
+from cbir.ingest.sources.source import Source, SourceError
+from cbir.ingest.store import Stored, store
+from cbir.model.bundle import Bundle, read_bundle
 
 
 @dataclass(frozen=True)

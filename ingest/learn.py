@@ -18,14 +18,14 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from ingest.read import read
-from ingest.source import Item, Source, SourceError
-from model.bundle import Bundle, copy_bundle, read_bundle, write_bundle
-from model.encoder import ModelError
-from model.image import ImageError, Preprocessing, suited
-from model.method import Examples, Learned
-from model.progress import Progress, silent
-from model.registry import Kind
+from cbir.core.progress import Progress, silent
+from cbir.ingest.read import read
+from cbir.ingest.sources.source import Item, Source, SourceError
+from cbir.model.bundle import Bundle, copy_bundle, read_bundle, write_bundle
+from cbir.model.encoder import ModelError
+from cbir.model.method import Examples, Learned
+from cbir.model.picture import ImageError, Preprocessing, suited
+from cbir.model.registry import Kind
 
 #: More images teach this network nothing more, and all are held in memory (78 MB at 28x28).
 TRAIN_AT_MOST = 100_000
@@ -163,7 +163,7 @@ def adopt_bundle(models: Path, name: str, path: Path, check: Callable[[str], Non
         return _known(models, bundle.fingerprint) or copy_bundle(bundle, free_place(models, name))
     if path.suffix not in (".keras", ".h5", ".hdf5"):
         raise ModelError(f"{path} is no model: name a bundle folder, or a .keras or .h5 file")
-    from model.networks.export import encoder_of, fingerprint_of, load_keras, preprocessing_of
+    from cbir.model.networks.export import encoder_of, fingerprint_of, load_keras, preprocessing_of
 
     model = load_keras(path)
     fingerprint = fingerprint_of(encoder_of(model), preprocessing_of(model))

@@ -13,8 +13,8 @@ from itertools import islice
 
 import numpy as np
 
-from ingest.source import Item
-from model.image import ImageError, Preprocessing
+from cbir.ingest.sources.source import Item
+from cbir.model.picture import ImageError, Preprocessing
 
 #: Images a batch: Qdrant takes some hundred points at a time best.
 BATCH = 256

@@ -18,10 +18,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from collection.interface import Collection
-from ingest.encoded import Encoded
-from model.average import average
-from model.progress import Progress, silent
+from cbir.collection.interface import Collection
+from cbir.core.progress import Progress, silent
+from cbir.ingest.encoded import Encoded
+from cbir.model.average import average
 
 #: Images encoded before they are averaged and stored: what a run that is killed has to encode again.
 BLOCK = 100_000

@@ -12,15 +12,15 @@ from itertools import islice
 
 import numpy as np
 
-from collection.interface import Collection, Payload, holds
-from ingest.encoded import Encoded
-from ingest.read import BATCH, read
-from ingest.smooth import smooth
-from ingest.source import Item
-from model.codes import codes
-from model.encoder import Encoder
-from model.image import background
-from model.progress import Progress, silent
+from cbir.collection.interface import Collection, Payload, holds
+from cbir.core.progress import Progress, silent
+from cbir.ingest.encoded import Encoded
+from cbir.ingest.read import BATCH, read
+from cbir.ingest.smooth import smooth
+from cbir.ingest.sources.source import Item
+from cbir.model.codes import codes
+from cbir.model.encoder import Encoder
+from cbir.model.picture import background
 
 
 @dataclass

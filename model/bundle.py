@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from model.encoder import Encoder, ModelError
-from model.graph import graph
-from model.image import Preprocessing
-from model.method import Learned, Run
-from model.registry import kind_of
-from model.whole import whole_folder
+from cbir.core.atomic import atomic_folder
+from cbir.model.encoder import Encoder, ModelError
+from cbir.model.graph import graph
+from cbir.model.method import Learned, Run
+from cbir.model.picture import Preprocessing
+from cbir.model.registry import kind_of
 
 if TYPE_CHECKING:
     from keras import Model
@@ -89,7 +89,7 @@ class Bundle:
                 f"encoder '{self.kind}' cannot denoise: it has no decoder; "
                 "use a collection made with --encoder contrastive or autoencoder"
             )
-        from model.networks.export import load_keras
+        from cbir.model.networks.export import load_keras
 
         return load_keras(self.path / _KERAS)
 
@@ -154,7 +154,7 @@ def write_bundle(
     Bundle
     """
     described = described or {"encoder": _ADOPTED, "recipe": None}
-    with whole_folder(path) as folder:
+    with atomic_folder(path) as folder:
         if learned.network is not None:
             written = _network(folder, learned.network, preprocessing)
         else:
@@ -181,7 +181,7 @@ def write_bundle(
 
 def copy_bundle(bundle: Bundle, path: Path) -> Bundle:
     """Copy a bundle to a place that does not exist yet, all or nothing."""
-    with whole_folder(path) as folder:
+    with atomic_folder(path) as folder:
         for name in (_KERAS, _ONNX, _ARRAYS, _CARD):
             if (bundle.path / name).exists():
                 shutil.copyfile(bundle.path / name, folder / name)
@@ -189,7 +189,7 @@ def copy_bundle(bundle: Bundle, path: Path) -> Bundle:
 
 
 def _network(folder: Path, network: "Model", preprocessing: Preprocessing) -> dict[str, Any]:
-    from model.networks.export import encoder_of, write_onnx
+    from cbir.model.networks.export import encoder_of, write_onnx
 
     encoder = encoder_of(network)
     network.save(folder / _KERAS)
@@ -220,7 +220,7 @@ def _arrays(
 def _fingerprint(learned: Learned, preprocessing: Preprocessing, described: Mapping[str, Any]) -> str:
     """Hash what decides the features; 16 hexadecimal digits."""
     if learned.network is not None:
-        from model.networks.export import encoder_of, fingerprint_of
+        from cbir.model.networks.export import encoder_of, fingerprint_of
 
         return fingerprint_of(encoder_of(learned.network), preprocessing)
     facts = [described["encoder"], described["revision"], preprocessing.describe()]

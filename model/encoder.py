@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from cbir.errors import CbirError
-from model.image import Preprocessing, to_unit
+from cbir.core.errors import CbirError
+from cbir.model.picture import Preprocessing, to_unit
 
 #: Images a run: the activations of 256 small images stay in cache.
 _BLOCK = 256

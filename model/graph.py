@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from cbir.errors import reason
-from model.encoder import ModelError
-from model.method import Run
+from cbir.core.errors import first_line
+from cbir.model.encoder import ModelError
+from cbir.model.method import Run
 
 
 def graph(path: Path, *, threads: int = 0) -> Run:
@@ -34,7 +34,7 @@ def graph(path: Path, *, threads: int = 0) -> Run:
     try:
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # noqa: BLE001 - onnxruntime's exceptions share no base class
-        raise ModelError(f"{path} cannot be loaded: {reason(error)}") from None
+        raise ModelError(f"{path} cannot be loaded: {first_line(error)}") from None
     name = session.get_inputs()[0].name
 
     def run(images: np.ndarray) -> np.ndarray:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from model.progress import Progress, silent
-from model.recipe import History
+from cbir.core.progress import Progress, silent
+from cbir.model.recipe import History
 
 if TYPE_CHECKING:
     from keras import Model

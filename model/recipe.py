@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass, field
 
-from model.encoder import ModelError
+from cbir.model.encoder import ModelError
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass, fields
 from numbers import Integral, Real
 from typing import Any, cast, get_args, get_type_hints
 
-from cbir.errors import flag
-from model.encoder import ModelError
-from model.method import Method
+from cbir.core.errors import flag
+from cbir.model.encoder import ModelError
+from cbir.model.method import Method
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Kind:
     line : str
         What it is, in a line.
     module : str
-        Has the verbs of `model.method.Method`.
+        Has the verbs of `cbir.model.method.Method`.
     learns_from : str
         `nothing`, `images` or `labels`.
     """
@@ -89,38 +89,42 @@ ENCODERS = {
         Kind(
             "autoencoder",
             "The article's convolutional denoising autoencoder; its like in colour.",
-            "model.networks.autoencoder",
+            "cbir.model.networks.autoencoder",
         ),
-        Kind("contrastive", "Ours: learns what stays the same, and denoises too.", "model.networks.contrastive"),
+        Kind(
+            "contrastive",
+            "Ours: learns what stays the same, and denoises too.",
+            "cbir.model.networks.contrastive.encoder",
+        ),
         Kind(
             "deep-autoencoder",
             "Binary codes, a short one that prunes (Krizhevsky and Hinton 2011).",
-            "model.networks.binary",
+            "cbir.model.networks.deep_autoencoder",
         ),
         Kind(
             "neural-codes",
             "A classifier's last layer but one (Babenko et al. 2014).",
-            "model.networks.classifier",
+            "cbir.model.networks.neural_codes",
             learns_from="labels",
         ),
-        Kind("pixels", "The picture itself: the floor.", "model.classical.pixels", learns_from="nothing"),
-        Kind("pca", "Principal components of the pixels.", "model.classical.pca"),
+        Kind("pixels", "The picture itself: the floor.", "cbir.model.classical.pixels", learns_from="nothing"),
+        Kind("pca", "Principal components of the pixels.", "cbir.model.classical.pca"),
         Kind(
             "color-histogram",
             "How much of which colour, or grey, wherever it is.",
-            "model.classical.histogram",
+            "cbir.model.classical.color_histogram",
             learns_from="nothing",
         ),
         Kind(
             "hog",
             "Which way the edges run in each part (Dalal and Triggs 2005).",
-            "model.classical.hog",
+            "cbir.model.classical.hog",
             learns_from="nothing",
         ),
         Kind(
             "sift",
             "SIFT on a grid, as VLAD; replaces SURF, which is patented.",
-            "model.classical.sift",
+            "cbir.model.classical.sift",
         ),
     )
 }

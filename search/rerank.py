@@ -8,8 +8,7 @@ the far end of the hits that is rough, as their own neighbours may be no hits.
 
 import numpy as np
 
-from collection.interface import Collection, Hit
-from search.ranking import RankedBlock
+from cbir.collection.interface import Collection, Hit
 
 #: Hits re-ranked: 2 ms on one core for a query, and the cost grows with the cube.
 DEPTH = 200
@@ -88,31 +87,6 @@ def rerank_hits(
             first = [first[place] for place in order]
         reordered.append(first + hits[depth:])
     return reordered
-
-
-def rerank_block(block: RankedBlock, features: np.ndarray, database: np.ndarray, depth: int = DEPTH) -> RankedBlock:
-    """Do the same with exact rankings.
-
-    Parameters
-    ----------
-    block : RankedBlock
-    features : ndarray of float32, shape (m, d)
-        Of all queries.
-    database : ndarray of float32, shape (n, d)
-    depth : int
-
-    Returns
-    -------
-    RankedBlock
-        Its distances are what `distances` gives for the first `depth`, and Euclidean behind them.
-    """
-    order, far = block.order.copy(), block.distances.copy()
-    for row, feature in enumerate(features[block.start : block.start + len(order)]):
-        first = order[row, :depth]
-        near = distances(feature, database[first])
-        better = np.argsort(near, kind="stable")
-        order[row, :depth], far[row, :depth] = first[better], near[better]
-    return RankedBlock(block.start, order, far)
 
 
 def _squared_distances(features: np.ndarray) -> np.ndarray:

@@ -13,14 +13,14 @@ from typing import Self
 import numpy as np
 from PIL import Image
 
-from cbir.errors import CbirWarning
-from collection.interface import Collection, CollectionError, Engine, Hit, Info, Label, check_encoder, checked_k
-from model.bundle import Bundle
-from model.codes import ball, codes
-from model.encoder import Encoder
-from model.image import ImageError, background, invert, upright
-from search.expansion import expand as expand_queries
-from search.rerank import DEPTH, rerank_hits
+from cbir.collection.interface import Collection, CollectionError, Engine, Hit, Info, Label, check_encoder, checked_k
+from cbir.core.errors import CbirWarning
+from cbir.model.bundle import Bundle
+from cbir.model.codes import ball, codes
+from cbir.model.encoder import Encoder
+from cbir.model.picture import ImageError, background, invert, upright
+from cbir.search.expansion import expand as expand_queries
+from cbir.search.rerank import DEPTH, rerank_hits
 
 #: Pictures that a query may be: a path, a dataset's uri such as `mnist:test/7`, or a Pillow image.
 Picture = str | Path | Image.Image
@@ -119,9 +119,9 @@ class Searcher:
             may be left. For an encoder that has short codes.
         expand : int
             Average the picture's feature with those of so many nearest and search again (see
-            `search.expansion`); distances are then to that average. 0: search once.
+            `cbir.search.expansion`); distances are then to that average. 0: search once.
         rerank : bool
-            Put the first hits into a better order by their k-reciprocal neighbours (see `search.rerank`).
+            Put the first hits into a better order by their k-reciprocal neighbours (see `cbir.search.rerank`).
 
         Returns
         -------

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from model.image import eight_bit
+from cbir.model.picture import eight_bit
 
 CELL = 120
 _GAP = 12

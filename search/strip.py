@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 
 from PIL import Image
 
-from cbir.errors import CbirError
-from collection.interface import Hit
-from search.sheet import Cell, sheet
+from cbir.collection.interface import Hit
+from cbir.core.errors import CbirError
+from cbir.search.sheet import Cell, sheet
 
 
 def strip(

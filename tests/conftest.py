@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 import cbir
-from collection.address import address
-from collection.served import ServedEngine
-from collection.server import Server
+from cbir.collection.served.address import address
+from cbir.collection.served.engine import ServedEngine
+from cbir.collection.served.server import Server
 from tests.qdrant import BINARY, GIVEN_KEY, GIVEN_URL, NO_BINARY, NO_SERVER, QdrantProcess
 
 #: Enough to search with; the article's 20 are for benchmarks.

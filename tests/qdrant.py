@@ -14,9 +14,9 @@ from typing import Any, TypeVar
 
 from qdrant_client import QdrantClient
 
-from collection.address import address
-from collection.faults import Fault
-from collection.server import RefusedError, Server
+from cbir.collection.served.address import address
+from cbir.collection.served.faults import Fault
+from cbir.collection.served.server import RefusedError, Server
 
 T = TypeVar("T")
 

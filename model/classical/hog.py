@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from model.method import Examples, Learned, Run
-from model.progress import Progress, silent
+from cbir.core.progress import Progress, silent
+from cbir.model.method import Examples, Learned, Run
 
 REVISION = 1
 #: Cells a side: 7 pixels each at 28x28, 8 at 32x32, 16 at 64x64; the paper's are 8.

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from model.method import Examples, Learned, Run
-from model.progress import Progress, silent
+from cbir.core.progress import Progress, silent
+from cbir.model.method import Examples, Learned, Run
 
 REVISION = 1
 

@@ -28,11 +28,11 @@ from pathlib import Path
 
 import numpy as np
 
-from model.encoder import ModelError
-from model.image import to_bytes, to_unit
-from model.method import Examples, Learned, Run
-from model.progress import Progress, silent
-from model.recipe import at_least
+from cbir.core.progress import Progress, silent
+from cbir.model.encoder import ModelError
+from cbir.model.method import Examples, Learned, Run
+from cbir.model.picture import to_bytes, to_unit
+from cbir.model.recipe import at_least
 
 REVISION = 1
 #: The side that smaller pictures are enlarged to; patches in a row and in a column.

@@ -9,13 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from model.image import Preprocessing
-from model.method import Examples, Learned
-from model.networks.backend import keras
-from model.networks.training import train
-from model.networks.weights import seeded
-from model.progress import Progress, silent
-from model.recipe import Recipe
+from cbir.core.progress import Progress, silent
+from cbir.model.method import Examples, Learned
+from cbir.model.networks.backend import keras
+from cbir.model.networks.training import train
+from cbir.model.networks.weights import seeded
+from cbir.model.picture import Preprocessing
+from cbir.model.recipe import Recipe
 
 if TYPE_CHECKING:
     from keras import Model

@@ -13,7 +13,7 @@ import sys
 import types
 from collections.abc import Iterator
 
-from cbir.errors import CbirError
+from cbir.core.errors import CbirError
 
 
 @functools.cache
@@ -47,7 +47,7 @@ def cores() -> int:
 
 
 def _one_thread_an_operation() -> None:
-    """Let TensorFlow run operations side by side, one thread each, as `model.networks.faster` needs.
+    """Let TensorFlow run operations side by side, one thread each, as `cbir.model.networks.faster` needs.
 
     Possible only before its first operation; if somebody has used TensorFlow in
     this process already, their threads stay.

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from model.networks.structure import structure
-from model.recipe import History
-from model.whole import write_whole
+from cbir.core.atomic import write_atomic
+from cbir.model.networks.structure import structure
+from cbir.model.recipe import History
 
 if TYPE_CHECKING:
     from keras import Model
@@ -54,7 +54,7 @@ class Checkpoint:
             seconds=seconds,
             **state,
         )
-        write_whole(self.path, content.getbuffer())
+        write_atomic(self.path, content.getbuffer())
 
     def restore(self) -> History:
         """Set the variables to what was kept, and return its losses: none, if nothing was kept of this training."""

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from model.image import to_bytes, to_unit
-from model.networks.training import add_noise
+from cbir.model.networks.training import add_noise
+from cbir.model.picture import to_bytes, to_unit
 
 if TYPE_CHECKING:
     from keras import Model

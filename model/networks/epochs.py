@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from model.networks.checkpoint import Checkpoint
-from model.progress import Progress, silent
-from model.recipe import History
+from cbir.core.progress import Progress, silent
+from cbir.model.networks.checkpoint import Checkpoint
+from cbir.model.recipe import History
 
 if TYPE_CHECKING:
     from keras import Model
@@ -44,7 +44,7 @@ def run_epochs(
     epochs, steps : int
         Epochs in all, and batches in each.
     identity : str
-        From `model.networks.checkpoint.identity`.
+        From `cbir.model.networks.checkpoint.identity`.
     watch : callable, optional
         Gives the loss on images not trained on, after each epoch; it decides nothing.
     checkpoint : Path, optional

@@ -14,11 +14,11 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cbir.errors import reason
-from model.encoder import ModelError
-from model.image import Preprocessing
-from model.networks.backend import keras
-from model.networks.structure import structure
+from cbir.core.errors import first_line
+from cbir.model.encoder import ModelError
+from cbir.model.networks.backend import keras
+from cbir.model.networks.structure import structure
+from cbir.model.picture import Preprocessing
 
 if TYPE_CHECKING:
     from keras import Model
@@ -44,7 +44,7 @@ def load_keras(path: Path) -> "Model":
         if "safe_mode" in text or "Lambda" in text or "unsafe" in text.lower():
             cause = "it wants to run code of its own (a Lambda layer), which cbir refuses"
         else:
-            cause = reason(error)
+            cause = first_line(error)
         raise ModelError(f"{path} cannot be loaded: {cause}") from None
     encoder_of(model, str(path))
     return model

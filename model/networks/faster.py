@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from model.networks.backend import cores, keras
+from cbir.model.networks.backend import cores, keras
 
 if TYPE_CHECKING:
     from keras import Model

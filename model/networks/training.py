@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from model.image import to_unit
-from model.networks.backend import keras
-from model.networks.checkpoint import identity
-from model.networks.epochs import run_epochs
-from model.networks.faster import fast_twin, to_phases
-from model.progress import Progress, silent
-from model.recipe import History, Recipe
+from cbir.core.progress import Progress, silent
+from cbir.model.networks.backend import keras
+from cbir.model.networks.checkpoint import identity
+from cbir.model.networks.epochs import run_epochs
+from cbir.model.networks.faster import fast_twin, to_phases
+from cbir.model.picture import to_unit
+from cbir.model.recipe import History, Recipe
 
 if TYPE_CHECKING:
     from keras import Model

@@ -7,7 +7,7 @@ left alone.
 from collections.abc import Iterator
 from typing import Any
 
-from model.networks.backend import keras
+from cbir.model.networks.backend import keras
 
 #: Layers of a network at the most, so that the same network of two seeds has no weights in common.
 _LAYERS = 100

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from collection.embedded import EmbeddedEngine
+from cbir.collection.embedded.engine import EmbeddedEngine
 from tests.conftest import picture
 
 

@@ -16,7 +16,11 @@ def modules_after(code: str) -> set[str]:
 
 
 def test_importing_search_is_light():
-    names = [f"search.{path.stem}" for path in Path("search").glob("*.py") if path.stem != "__init__"]
+    names = [
+        f"cbir.search.{path.stem}"
+        for path in (Path(__file__).parents[2] / "search").glob("*.py")
+        if path.stem != "__init__"
+    ]
     assert not modules_after(f"import {', '.join(names)}") & HEAVY
 
 
@@ -27,7 +31,7 @@ def test_importing_cbir_imports_nothing_heavy():
 
 @pytest.mark.parametrize("as_json", [True, False])
 def test_a_search_imports_nothing_heavy(digits: Path, tmp_path: Path, as_json: bool):
-    from ingest.digits import digits as load_digits
+    from cbir.ingest.sources.digits import digits as load_digits
 
     load_digits().picture("digits:queries/4").save(tmp_path / "q.png")
     arguments = ["cbir", "search", str(tmp_path / "q.png"), *(["--json"] if as_json else [])]

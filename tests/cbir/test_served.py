@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import cbir
-from collection.embedded import EmbeddedEngine
-from collection.served import ServedEngine
+from cbir.collection.embedded.engine import EmbeddedEngine
+from cbir.collection.served.engine import ServedEngine
 from tests.cbir.test_cli import failure, run
 from tests.collection.test_contract import METADATA
 from tests.qdrant import GIVEN_KEY, free_ports

@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from collection.archive import archived, attach, detach
-from collection.embedded import EmbeddedEngine
-from collection.interface import CollectionError
+from cbir.collection.archive import archived, attach, detach
+from cbir.collection.embedded.engine import EmbeddedEngine
+from cbir.collection.interface import CollectionError
 from tests.collection.test_contract import METADATA, fill, ids
 
 PAYLOADS = st.dictionaries(

@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from collection.cards import Cards
-from collection.embedded import EmbeddedEngine
-from collection.interface import Collection, CollectionError, Engine, Metadata, check_encoder
-from collection.served import ServedEngine
+from cbir.collection.embedded.engine import EmbeddedEngine
+from cbir.collection.interface import Collection, CollectionError, Engine, Metadata, check_encoder
+from cbir.collection.served.cards import Cards
+from cbir.collection.served.engine import ServedEngine
 from tests.qdrant import MemoryServer
 
 METADATA = Metadata(

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from collection.embedded import DISK_RESERVE, INDEX_PAYS_ABOVE, EmbeddedEngine
-from collection.interface import CollectionBusyError, CollectionError
+from cbir.collection.embedded.engine import DISK_RESERVE, INDEX_PAYS_ABOVE, EmbeddedEngine
+from cbir.collection.interface import CollectionBusyError, CollectionError
 from tests.collection.test_contract import METADATA, fill, ids
 
 
@@ -24,7 +24,7 @@ def in_another_process(engine: EmbeddedEngine, code: str) -> subprocess.Popen[st
     head = f"""
         import sys, numpy as np
         from pathlib import Path
-        from collection.embedded import EmbeddedEngine
+        from cbir.collection.embedded.engine import EmbeddedEngine
         from tests.collection.test_contract import METADATA, fill, ids
         engine = EmbeddedEngine(Path({str(engine.folder)!r}))
     """

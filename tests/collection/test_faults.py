@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 from qdrant_client import QdrantClient
 
-from collection.address import Address
-from collection.indexing import build_index
-from collection.interface import Collection, Engine
-from collection.served import ServedEngine
-from collection.server import RefusedError, Server, ServerWarning
+from cbir.collection.indexing import build_index
+from cbir.collection.interface import Collection, Engine
+from cbir.collection.served.address import Address
+from cbir.collection.served.engine import ServedEngine
+from cbir.collection.served.server import RefusedError, Server, ServerWarning
 from tests.collection.test_contract import METADATA, ids
 from tests.proxy import Proxy, Weather
 from tests.qdrant import QdrantProcess
@@ -26,7 +26,7 @@ from tests.qdrant import QdrantProcess
 POINTS = 4_000
 BATCH = 500
 
-pytestmark = pytest.mark.filterwarnings("ignore::collection.server.ServerWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::cbir.collection.served.server.ServerWarning")
 
 
 @pytest.fixture

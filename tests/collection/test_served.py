@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from qdrant_client import QdrantClient, models
 
-from collection.cards import RESERVED, Cards
-from collection.interface import CollectionBusyError, CollectionError, Metadata
-from collection.layout import Layout
-from collection.served import ServedEngine
-from collection.served_points import INDEXING_THRESHOLD
-from collection.server import Server, ServerWarning
+from cbir.collection.interface import CollectionBusyError, CollectionError, Metadata
+from cbir.collection.served.cards import RESERVED, Cards
+from cbir.collection.served.engine import ServedEngine
+from cbir.collection.served.layout import Layout
+from cbir.collection.served.points import INDEXING_THRESHOLD
+from cbir.collection.served.server import Server, ServerWarning
 from tests.collection.test_contract import METADATA, fill
 from tests.qdrant import GIVEN_KEY
 

@@ -14,10 +14,10 @@ import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
-from collection.address import Address, address
-from collection.interface import CollectionError
-from collection.served import ServedEngine
-from collection.server import OLDEST, RefusedError, Server, ServerWarning
+from cbir.collection.interface import CollectionError
+from cbir.collection.served.address import Address, address
+from cbir.collection.served.engine import ServedEngine
+from cbir.collection.served.server import OLDEST, RefusedError, Server, ServerWarning
 from tests.collection.test_contract import METADATA
 from tests.qdrant import BINARY, NO_BINARY, QdrantProcess, free_ports
 

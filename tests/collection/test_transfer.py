@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from collection.embedded import EmbeddedEngine
-from collection.interface import CollectionError, Payload
-from collection.served import ServedEngine
-from collection.served_points import ServedCollection
-from collection.transfer import transfer
+from cbir.collection.embedded.engine import EmbeddedEngine
+from cbir.collection.interface import CollectionError, Payload
+from cbir.collection.served.engine import ServedEngine
+from cbir.collection.served.points import ServedCollection
+from cbir.collection.transfer import transfer
 from tests.collection.test_contract import IN_MEMORY, METADATA, fill, ids
 from tests.qdrant import MemoryServer
 

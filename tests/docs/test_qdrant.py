@@ -166,7 +166,9 @@ def test_the_dashboards_requests(place: Path, server: QdrantProcess, block: str)
 
 
 def test_every_message_it_names_is_one_that_is_given():
-    code = "".join(path.read_text(encoding="utf-8") for path in Path("collection").glob("*.py"))
+    code = "".join(
+        path.read_text(encoding="utf-8") for path in (Path(__file__).parents[2] / "collection").rglob("*.py")
+    )
     flat = re.sub(r'"\s*f?"|\{[^}]*\}', "", code)
     table = PAGE[PAGE.index("| message |") :]
     for message in re.findall(r"^\| (?!message|---)(.*?) \|", table, re.MULTILINE):

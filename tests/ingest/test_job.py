@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 import cbir
-from collection.embedded import EmbeddedEngine
-from model.bundle import copy_bundle, read_bundle
+from cbir.collection.embedded.engine import EmbeddedEngine
+from cbir.model.bundle import copy_bundle, read_bundle
 from tests.conftest import picture
 
 
@@ -123,9 +123,9 @@ def test_a_folder_does_not_slip_into_a_collection_of_the_same_name(home: Path, t
 @pytest.fixture
 def other_bundle(tmp_path: Path) -> Path:
     """The same network with other weights."""
-    from model.bundle import write_bundle
-    from model.method import Learned
-    from model.networks.autoencoder import INPUT, article_autoencoder
+    from cbir.model.bundle import write_bundle
+    from cbir.model.method import Learned
+    from cbir.model.networks.autoencoder import INPUT, article_autoencoder
 
     return write_bundle(tmp_path / "other", Learned(network=article_autoencoder(42)), INPUT).path
 

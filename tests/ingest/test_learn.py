@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ingest.learn import Plan, train_bundle
-from model.registry import ENCODERS
+from cbir.ingest.learn import Plan, train_bundle
+from cbir.model.registry import ENCODERS
 
 #: As little of each recipe as there can be, for those encoders that have such options.
 SMALL = {"epochs": 1, "batch_size": 32}
@@ -75,9 +75,9 @@ def test_what_trainings_kept_is_removed_when_the_model_is_whole(tmp_path: Path):
 
 def test_where_labels_are_learned_from_they_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """What the test above relies on: a source that gives its labels away only to be caught."""
-    from model.registry import Kind
+    from cbir.model.registry import Kind
 
-    kind = Kind("labelled", "", "model.classical.pixels", learns_from="labels")
+    kind = Kind("labelled", "", "cbir.model.classical.pixels", learns_from="labels")
     monkeypatch.setitem(ENCODERS, kind.name, kind)
     with pytest.raises(AssertionError, match="a label was read"):
         train_bundle(tmp_path, kind.name, SecretiveSource(), Plan(kind, kind.recipe()))

@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import cbir
-import ingest.smooth
-from collection.embedded import EmbeddedCollection, EmbeddedEngine
-from collection.interface import CollectionError, Metadata, Page
-from collection.transfer import transfer
-from ingest.encoded import Encoded
-from ingest.smooth import smooth
-from ingest.source import Item
+import cbir.ingest.smooth
+from cbir.collection.embedded.engine import EmbeddedCollection, EmbeddedEngine
+from cbir.collection.interface import CollectionError, Metadata, Page
+from cbir.collection.transfer import transfer
+from cbir.ingest.encoded import Encoded
+from cbir.ingest.smooth import smooth
+from cbir.ingest.sources.source import Item
 from tests.collection.test_contract import METADATA
 from tests.conftest import picture
 
@@ -73,7 +73,7 @@ def test_what_is_replaced_is_no_neighbour():
 
 def test_a_large_source_goes_block_by_block(monkeypatch: pytest.MonkeyPatch):
     features = np.random.default_rng(0).normal(size=(21, 4)).astype(np.float32)
-    monkeypatch.setattr(ingest.smooth, "BLOCK", 10)
+    monkeypatch.setattr(cbir.ingest.smooth, "BLOCK", 10)
     first, rest = features[:14], features[14:]
     np.testing.assert_allclose(smoothed(features, 2), [*averaged(first, first, 2), *averaged(rest, rest, 2)], atol=1e-5)
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from model.average import average
+from cbir.model.average import average
 
 
 def test_features_on_the_unit_sphere_stay_there_and_others_do_not_get_there():

@@ -6,12 +6,12 @@ import keras
 import numpy as np
 import pytest
 
-from model.bundle import read_bundle, write_bundle
-from model.encoder import ModelError
-from model.image import to_unit
-from model.method import Learned
-from model.networks.autoencoder import INPUT, article_autoencoder
-from model.networks.export import encoder_of, fingerprint_of, load_keras, preprocessing_of
+from cbir.model.bundle import read_bundle, write_bundle
+from cbir.model.encoder import ModelError
+from cbir.model.method import Learned
+from cbir.model.networks.autoencoder import INPUT, article_autoencoder
+from cbir.model.networks.export import encoder_of, fingerprint_of, load_keras, preprocessing_of
+from cbir.model.picture import to_unit
 
 
 def test_bundle_holds_a_runnable_encoder_and_what_it_was_trained_on(bundle: Path):
@@ -77,7 +77,7 @@ def test_a_bundle_is_whole_or_absent(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("model.networks.export.write_onnx", interrupt)
+    monkeypatch.setattr("cbir.model.networks.export.write_onnx", interrupt)
     with pytest.raises(KeyboardInterrupt):
         write_bundle(tmp_path / "models" / "m", Learned(network=article_autoencoder(0)), INPUT)
     assert list((tmp_path / "models").iterdir()) == []

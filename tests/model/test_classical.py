@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from model.bundle import Bundle, read_bundle, write_bundle
-from model.encoder import Encoder, ModelError
-from model.image import Preprocessing, to_unit
-from model.method import Examples
-from model.registry import ENCODERS, kind_of
+from cbir.model.bundle import Bundle, read_bundle, write_bundle
+from cbir.model.encoder import Encoder, ModelError
+from cbir.model.method import Examples
+from cbir.model.picture import Preprocessing, to_unit
+from cbir.model.registry import ENCODERS, kind_of
 
-NAMES = [name for name, kind in ENCODERS.items() if kind.module.startswith("model.classical.")]
+NAMES = [name for name, kind in ENCODERS.items() if kind.module.startswith("cbir.model.classical.")]
 SHAPES = [(28, 28, 1), (32, 32, 3), (64, 64, 3)]
 #: Small enough to be learned in a moment.
 OPTIONS = {"sift": {"words": 4, "values": 24}, "pca": {"values": 16}}
@@ -123,9 +123,9 @@ def test_pca_keeps_the_distances_of_pixels(tmp_path: Path):
 
 
 def test_pca_and_sift_learn_from_a_bounded_sample(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("model.classical.pca._VALUES", 28 * 28 * 10)
-    monkeypatch.setattr("model.classical.sift._IMAGES", 10)
-    monkeypatch.setattr("model.classical.sift._DESCRIPTORS", 50)
+    monkeypatch.setattr("cbir.model.classical.pca._VALUES", 28 * 28 * 10)
+    monkeypatch.setattr("cbir.model.classical.sift._IMAGES", 10)
+    monkeypatch.setattr("cbir.model.classical.sift._DESCRIPTORS", 50)
     for name in ("pca", "sift"):
         learned = kind_of(name).method.learn(Examples(images(SHAPES[0])), kind_of(name).recipe(values=30))
         assert learned.arrays is not None

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model.codes import ball, codes
-from model.encoder import ModelError
+from cbir.model.codes import ball, codes
+from cbir.model.encoder import ModelError
 
 
 @given(st.integers(8, 32).flatmap(lambda bits: st.tuples(st.just(bits), st.integers(0, 2**bits - 1))))

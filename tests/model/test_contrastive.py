@@ -5,12 +5,12 @@ import keras
 import numpy as np
 import pytest
 
-from model.encoder import ModelError
-from model.image import to_unit
-from model.method import Examples, Learned
-from model.networks.contrastive import Recipe, course_for, learn
-from model.networks.contrastive_loss import info_nce, misplaced, unlike
-from model.networks.contrastive_network import contrastive_network
+from cbir.model.encoder import ModelError
+from cbir.model.method import Examples, Learned
+from cbir.model.networks.contrastive.encoder import Recipe, course_for, learn
+from cbir.model.networks.contrastive.layers import contrastive_network
+from cbir.model.networks.contrastive.loss import info_nce, misplaced, unlike
+from cbir.model.picture import to_unit
 from tests.conftest import picture
 
 RECIPE = Recipe(epochs=4, batch_size=16, seed=3)

@@ -2,8 +2,8 @@ import dataclasses
 
 import pytest
 
-from model.encoder import ModelError
-from model.registry import DEFAULT, ENCODERS, kind_of
+from cbir.model.encoder import ModelError
+from cbir.model.registry import DEFAULT, ENCODERS, kind_of
 
 
 @pytest.mark.parametrize("kind", ENCODERS.values(), ids=ENCODERS)

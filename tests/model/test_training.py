@@ -4,12 +4,12 @@ import keras
 import numpy as np
 import pytest
 
-from model.image import to_unit
-from model.networks.autoencoder import article_autoencoder, picture_autoencoder
-from model.networks.export import CODE_LAYER
-from model.networks.faster import fast_twin, to_phases
-from model.networks.training import noisy_batches, train
-from model.recipe import Recipe
+from cbir.model.networks.autoencoder import article_autoencoder, picture_autoencoder
+from cbir.model.networks.export import CODE_LAYER
+from cbir.model.networks.faster import fast_twin, to_phases
+from cbir.model.networks.training import noisy_batches, train
+from cbir.model.picture import to_unit
+from cbir.model.recipe import Recipe
 from tests.conftest import picture
 
 RECIPE = Recipe(epochs=3, batch_size=32, seed=5)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from model.networks.views import Ranges, halved, views
+from cbir.model.networks.contrastive.views import Ranges, halved, views
 from tests.conftest import picture
 
 STILL = Ranges(rotation=0, scale=(1, 1), shear=0, shift=0, elastic=0, noise=0)

@@ -8,9 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import cbir
-from collection.embedded import EmbeddedEngine
-from collection.interface import Collection
-from search.expansion import expand, expand_among
+from cbir.collection.embedded.engine import EmbeddedEngine
+from cbir.collection.interface import Collection
+from cbir.evaluate.refine import expand_among
+from cbir.search.expansion import expand
 from tests.collection.test_contract import METADATA, ids
 
 

@@ -8,14 +8,14 @@ from PIL import Image
 
 import cbir
 from cbir.api import save_picture
-from collection.interface import Hit
-from ingest.source import Item
-from search.curve import curves
-from search.lineup import lineup
-from search.run import Run, pack
-from search.scores import score
-from search.sheet import CELL, Cell, sheet
-from search.strip import strip
+from cbir.collection.interface import Hit
+from cbir.evaluate.draw.curve import curves
+from cbir.evaluate.draw.lineup import lineup
+from cbir.evaluate.run import Run, pack
+from cbir.evaluate.scores import score
+from cbir.ingest.sources.source import Item
+from cbir.search.sheet import CELL, Cell, sheet
+from cbir.search.strip import strip
 from tests.conftest import picture
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import cbir
-from model.codes import codes
+from cbir.model.codes import codes
 
 STORED = 300
 

@@ -8,10 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import cbir
-from collection.embedded import EmbeddedEngine
-from collection.interface import Collection, Hit
-from search.ranking import RankedBlock, rank
-from search.rerank import DEPTH, distances, rerank_block, rerank_hits
+from cbir.collection.embedded.engine import EmbeddedEngine
+from cbir.collection.interface import Collection, Hit
+from cbir.evaluate.ranking import RankedBlock, rank
+from cbir.evaluate.refine import rerank_block
+from cbir.search.rerank import DEPTH, distances, rerank_hits
 from tests.collection.test_contract import METADATA, ids
 
 

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image, ImageOps
 
 import cbir
-from ingest.digits import digits as load_digits
+from cbir.ingest.sources.digits import digits as load_digits
 
 
 @pytest.fixture

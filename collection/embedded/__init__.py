@@ -1,0 +1,1 @@
+"""Collections in this process: Qdrant Edge, one folder per collection."""

@@ -1,0 +1,93 @@
+"""Where a Qdrant server is: a checked URL, and what may be sent there.
+
+The key is never part of it: it comes from the environment and goes into a
+header, so that no URL, message or listing of processes can show it.
+"""
+
+import ipaddress
+import os
+import re
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from cbir.collection.interface import CollectionError
+
+_REST_PORT = 6333
+_HOST = re.compile(r"[\w.:\-]+")
+
+
+@dataclass(frozen=True)
+class Address:
+    """A server's address.
+
+    Attributes
+    ----------
+    url : str
+        Scheme, host, port and path; never with a user, a password or a query.
+    host : str
+    secure : bool
+        TLS.
+    grpc_port : int
+        Where gRPC is offered, if it is.
+    """
+
+    url: str
+    host: str
+    secure: bool
+    grpc_port: int
+
+    @property
+    def local(self) -> bool:
+        """Whether what is sent there stays on this machine."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+
+def address(url: str) -> Address:
+    """Read a server's URL.
+
+    Parameters
+    ----------
+    url : str
+        `http://` or `https://`, host, port (6333 if none is given) and a path, if
+        the server is behind one. gRPC is looked for at the next port (6334), or at
+        `QDRANT_GRPC_PORT`.
+
+    Raises
+    ------
+    CollectionError
+        Not such a URL, or one that carries a key. The message does not repeat it.
+    """
+    try:
+        parts = urlsplit(url if "://" in url else f"http://{url}")
+        port = _REST_PORT if parts.port is None else parts.port
+    except ValueError:
+        raise CollectionError("the Qdrant URL cannot be read; write it like http://localhost:6333") from None
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise CollectionError(
+            "the Qdrant URL carries more than host, port and path; "
+            "put a key into the environment variable QDRANT_API_KEY, where no log shows it"
+        )
+    name = parts.hostname or ""
+    if parts.scheme not in ("http", "https") or not _HOST.fullmatch(name):
+        raise CollectionError("the Qdrant URL must be like http://localhost:6333 or https://host:6333")
+    host = f"[{name}]" if ":" in name else name
+    return Address(
+        url=f"{parts.scheme}://{host}:{port}{parts.path.rstrip('/')}",
+        host=name,
+        secure=parts.scheme == "https",
+        grpc_port=_grpc_port(port),
+    )
+
+
+def _grpc_port(rest_port: int) -> int:
+    given = os.environ.get("QDRANT_GRPC_PORT", "")
+    if not given:
+        return rest_port + 1
+    if not given.isdecimal() or not 0 < int(given) < 65536:
+        raise CollectionError(f"QDRANT_GRPC_PORT must be a port number, not '{given}'")
+    return int(given)

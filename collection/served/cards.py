@@ -1,0 +1,105 @@
+"""Where a served collection keeps what it remembers: a card of metadata.
+
+Qdrant keeps metadata with a collection since 1.16; ours lies there under the
+key `cbir`. On an older server it is the payload of a reserved point in a
+reserved collection, `cbir-cards`: a point in the collection itself would show
+up among every other tool's results.
+"""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from qdrant_client import models
+
+from cbir.collection.interface import CollectionError, Metadata
+from cbir.collection.served.server import RefusedError, Server
+from cbir.core.errors import first_line
+
+#: The first version that keeps metadata with a collection.
+METADATA_SINCE = (1, 16)
+
+RESERVED = "cbir-cards"
+_KEY = "cbir"
+
+
+class Cards:
+    """The cards of a server's collections.
+
+    Parameters
+    ----------
+    server : Server
+    reserved : bool, optional
+        Use the reserved collection; by default where the server is older than `METADATA_SINCE`.
+    """
+
+    def __init__(self, server: Server, *, reserved: bool | None = None) -> None:
+        self._server = server
+        self._reserved = reserved
+        self._exists: bool | None = None
+
+    def of(self, collection: str, described: models.CollectionInfo) -> Metadata | None:
+        """Return a collection's card, or None if cbir did not fill it.
+
+        Raises
+        ------
+        CollectionError
+            A damaged card.
+        """
+        card = (described.config.metadata or {}).get(_KEY)
+        if card is None and self._has_reserved():
+            # An older server's, or of the time before this one was upgraded.
+            found = self._server.call(self._server.client.retrieve, RESERVED, [_id(collection)], with_payload=True)
+            card = (found[0].payload or {}).get(_KEY) if found else None
+        return None if card is None else _metadata(collection, card)
+
+    def write(self, collection: str, metadata: Metadata) -> None:
+        """Write or replace a card; all of it or nothing."""
+        client, call = self._server.client, self._server.call
+        if not self.reserved:
+            call(client.update_collection, collection, metadata={_KEY: asdict(metadata)})
+            return
+        if not self._has_reserved():
+            try:
+                vectors = models.VectorParams(size=1, distance=models.Distance.EUCLID)
+                call(client.create_collection, RESERVED, vectors_config=vectors)
+            except RefusedError:
+                if not call(client.collection_exists, RESERVED):  # somebody else was faster
+                    raise
+        point = models.PointStruct(
+            id=_id(collection), vector=[0.0], payload={"collection": collection, _KEY: asdict(metadata)}
+        )
+        call(client.upsert, RESERVED, [point], wait=True)
+        self._exists = True
+
+    def remove(self, collection: str) -> None:
+        """Forget the card of a collection that is deleted."""
+        client, call = self._server.client, self._server.call
+        if self._has_reserved():
+            selector = models.PointIdsList(points=[_id(collection)])
+            call(client.delete, RESERVED, points_selector=selector, wait=True)
+
+    @property
+    def reserved(self) -> bool:
+        """Whether cards are written into the reserved collection."""
+        if self._reserved is None:
+            _ = self._server.client  # asks for the version
+            self._reserved = self._server.version < METADATA_SINCE
+        return self._reserved
+
+    def _has_reserved(self) -> bool:
+        if self._exists is None or (self.reserved and not self._exists):
+            self._exists = self._server.call(self._server.client.collection_exists, RESERVED)
+        return self._exists
+
+
+def _id(collection: str) -> str:
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"cbir:card:{collection}"))
+
+
+def _metadata(collection: str, card: Mapping[str, Any]) -> Metadata:
+    try:
+        return Metadata.from_json(card)
+    except (KeyError, TypeError, ValueError) as error:
+        raise CollectionError(f"the metadata of collection '{collection}' is damaged ({first_line(error)})") from None

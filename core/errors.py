@@ -1,0 +1,24 @@
+"""The base classes of every error and warning that a user is meant to read.
+
+Each room raises its own subclass where the error is understood; the command
+line catches these in one place and prints them as one line.
+"""
+
+
+class CbirError(Exception):
+    """What went wrong and what to do about it, in one sentence or two."""
+
+
+class CbirWarning(UserWarning):
+    """Something a user should know although the work goes on; the command line prints it as one line."""
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of another library's message, or the class of the error if it has no message."""
+    lines = str(error).strip().splitlines()
+    return lines[0][:300] if lines else type(error).__name__
+
+
+def flag(option: str) -> str:
+    """Spell an option as it is typed on the command line: `batch_size` is `--batch-size`."""
+    return f"--{option.replace('_', '-')}"

@@ -1,0 +1,91 @@
+"""Score against the number of results assessed, drawn as the article did: log x-axis.
+
+In: scores. Out: a PNG, of one collection's measures or of several encoders' LRAP.
+"""
+
+import io
+from collections.abc import Mapping
+from itertools import cycle
+from typing import TYPE_CHECKING
+
+from cbir.evaluate.scores import Scores
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_MARKERS = "os^vDPX<>p*hd"
+
+
+def curve(scores: Scores, title: str) -> bytes:
+    """Draw the score curve.
+
+    Parameters
+    ----------
+    scores : Scores
+    title : str
+
+    Returns
+    -------
+    bytes
+        A PNG.
+    """
+    figure, axes = _axes(8)
+    depths = list(scores.lrap)
+    axes.plot(depths, list(scores.lrap.values()), "o-", label="LRAP", linewidth=2, markersize=5)
+    axes.plot(depths, [scores.map_at[d] for d in depths], "s--", label="mAP@n", markersize=4)
+    axes.plot(depths, [scores.precision_at[d] for d in depths], "^:", label="precision@n", markersize=4)
+    axes.plot(depths, [scores.recall_at[d] for d in depths], "v:", label="recall@n", markersize=4)
+    axes.set_ylim(0, 1.02)
+    axes.set_ylabel(f"mean score of {scores.queries:,} queries")
+    axes.legend()
+    return _png(figure, axes, title)
+
+
+def curves(scores: Mapping[str, Scores], title: str) -> bytes:
+    """Draw one line for each encoder: LRAP against depth.
+
+    Parameters
+    ----------
+    scores : mapping of str to Scores
+        By the encoder's name.
+    title : str
+
+    Returns
+    -------
+    bytes
+        A PNG; its legend has the order of the lines' right ends.
+    """
+    from matplotlib import colormaps
+
+    figure, axes = _axes(10)
+    # Dark before light: neighbours in the legend differ in colour and in marker.
+    colours = [colormaps["tab20"](shade) for shade in (*range(0, 20, 2), *range(1, 20, 2))]
+    styles = {
+        name: {"color": colour, "marker": marker}
+        for name, colour, marker in zip(scores, cycle(colours), cycle(_MARKERS), strict=False)
+    }
+    for name in sorted(scores, key=lambda name: list(scores[name].lrap.values())[-1], reverse=True):
+        lrap = scores[name].lrap
+        axes.plot(list(lrap), list(lrap.values()), label=name, markersize=5, **styles[name])
+    axes.set_ylabel("LRAP")
+    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+    return _png(figure, axes, title)
+
+
+def _axes(width: float) -> tuple["Figure", "Axes"]:
+    # Not pyplot: it keeps global state and looks for a display.
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, 5), dpi=120, layout="constrained")
+    return figure, figure.add_subplot()
+
+
+def _png(figure: "Figure", axes: "Axes", title: str) -> bytes:
+    axes.set_xscale("log")
+    axes.set_xlabel("number of results assessed, n")
+    axes.set_title(title)
+    axes.grid(which="both", alpha=0.25)
+    content = io.BytesIO()
+    figure.savefig(content, format="png")
+    return content.getvalue()

@@ -1,0 +1,113 @@
+"""Score against the strength of a distortion: what an encoder withstands.
+
+In: for each encoder, scores of queries as they are and distorted. Out: what
+share of the score was kept, and a PNG: a column a distortion, a line an
+encoder.
+"""
+
+import io
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cbir.evaluate.distortion import Distortion, Kind
+from cbir.evaluate.scores import Scores
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+#: Results assessed.
+DEPTH = 10
+_COLUMNS = 4
+_MARKS = "os^vDP*X"
+
+
+@dataclass(frozen=True)
+class Line:
+    """The scores of one encoder, at depth `DEPTH` (or what there is).
+
+    Attributes
+    ----------
+    label : str
+    undistorted : Scores
+    distorted : Mapping of Distortion to Scores
+    """
+
+    label: str
+    undistorted: Scores
+    distorted: Mapping[Distortion, Scores]
+
+
+def lrap(scores: Scores) -> float:
+    """Return LRAP@10: a query with no relevant image among the ten counts as 1, so it can grow as all is lost."""
+    return scores.lrap[max(scores.lrap)]
+
+
+def mean_precision(scores: Scores) -> float:
+    """Return mAP@10, where such a query counts as 0."""
+    return scores.map_at[max(scores.map_at)]
+
+
+def kept(line: Line, distortion: Distortion, measure: Callable[[Scores], float] = lrap) -> float:
+    """Return the score of distorted queries divided by that of the same queries undistorted; 0 if there is none."""
+    whole = measure(line.undistorted)
+    return measure(line.distorted[distortion]) / whole if whole else 0.0
+
+
+def figure(lines: Sequence[Line], title: str) -> bytes:
+    """Draw the lines.
+
+    Parameters
+    ----------
+    lines : sequence of Line
+        All of the same distortions.
+    title : str
+
+    Returns
+    -------
+    bytes
+        A PNG.
+    """
+    # Not pyplot: it keeps global state and looks for a display.
+    from matplotlib.figure import Figure
+
+    kinds = list(dict.fromkeys(distortion.kind for distortion in lines[0].distorted))
+    columns = min(_COLUMNS, len(kinds))
+    blocks = -(-len(kinds) // columns)
+    drawn = Figure(figsize=(1.2 + 3.4 * columns, 1 + 4.6 * blocks), dpi=120, layout="constrained")
+    panels = drawn.subplots(2 * blocks, columns, squeeze=False, sharey="row", height_ratios=[3, 2] * blocks)
+    for axes in panels.flat:
+        axes.set_visible(False)
+    for number, kind in enumerate(kinds):
+        row, column = 2 * (number // columns), number % columns
+        for below, (name, measure) in enumerate((("LRAP@10", lrap), ("mAP@10", mean_precision))):
+            axes = panels[row + below, column]
+            axes.set_visible(True)
+            for line, mark in zip(lines, _MARKS * len(lines), strict=False):
+                points = [(d.strength, measure(s)) for d, s in line.distorted.items() if d.kind == kind]
+                points = sorted([(kind.nothing, measure(line.undistorted)), *points])
+                axes.plot(*zip(*points, strict=True), f"{mark}-", label=line.label, markersize=4)
+            _strengths(axes, kind, [strength for strength, _ in points])
+            if column == 0:
+                axes.set_ylabel(name)
+        panels[row, column].set_title(kind.name)
+        panels[row + 1, column].set_xlabel(kind.unit)
+    handles, labels = panels[0, 0].get_legend_handles_labels()
+    drawn.legend(handles, labels, loc="outside lower center", ncols=columns)
+    drawn.suptitle(title)
+    content = io.BytesIO()
+    drawn.savefig(content, format="png")
+    return content.getvalue()
+
+
+def _strengths(axes: "Axes", kind: Kind, strengths: Sequence[float]) -> None:
+    """Mark the strengths that were measured, from what changes least; factors as their logarithms."""
+    if kind.name == "scale":
+        axes.set_xscale("log")
+    axes.set_xticks(strengths, [f"{strength:g}" for strength in strengths])
+    axes.minorticks_off()
+    if kind.nothing == kind.high:
+        axes.invert_xaxis()
+    axes.axvline(kind.nothing, color="black", linewidth=0.8, alpha=0.4)
+    axes.set_ylim(0, 1.02)
+    axes.grid(alpha=0.25)

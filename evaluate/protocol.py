@@ -1,0 +1,321 @@
+"""The article's protocol: search held-out queries, keep the run.
+
+In: a searcher and query items with labels. Out: a `Run`, or one for each way
+to distort the queries. Where nothing was held out (a folder of pictures),
+stored images are the queries, each left out of its own ranking.
+"""
+
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from typing import Protocol
+
+import numpy as np
+from PIL import Image
+
+from cbir.collection.interface import Label, checked_k
+from cbir.core.progress import Progress, silent
+from cbir.evaluate.distortion import Distortion, workable
+from cbir.evaluate.ranking import rank
+from cbir.evaluate.refine import expand_among, rerank_block
+from cbir.evaluate.run import Run, RunError, pack
+from cbir.model.picture import ImageError
+from cbir.search.searcher import Searcher
+
+#: Closest hits kept by id, and compared with what Qdrant serves.
+_KEPT = 10
+_BATCH = 256
+
+
+class Query(Protocol):
+    """A held-out image: where it is, its label, and how to open it."""
+
+    @property
+    def uri(self) -> str:
+        """Where it is."""
+        ...
+
+    @property
+    def label(self) -> Label | None:
+        """What it shows."""
+        ...
+
+    @property
+    def open(self) -> Callable[[], Image.Image]:
+        """A function that opens it."""
+        ...
+
+
+@dataclass(frozen=True)
+class _Database:
+    ids: np.ndarray
+    uris: list[str]
+    labels: list[Label | None]
+    features: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Stored:
+    """A stored image as a query."""
+
+    uri: str
+    label: Label | None
+    open: Callable[[], Image.Image]
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """The queries; `own_rows` (m,) are theirs in the database, where they are stored images."""
+
+    queries: list[Query]
+    own_rows: np.ndarray | None
+
+
+@dataclass(frozen=True)
+class _How:
+    """How queries are drawn and ranked."""
+
+    seed: int
+    expand: int
+    rerank: bool
+
+
+def evaluate(
+    searcher: Searcher,
+    held_out: Sequence[Query],
+    *,
+    queries: int = 1000,
+    seed: int = 0,
+    expand: int = 0,
+    rerank: bool = False,
+    progress: Progress = silent,
+) -> Run:
+    """Search random queries and rank the whole database for each.
+
+    Parameters
+    ----------
+    searcher : Searcher
+    held_out : sequence of Query
+        Images outside the collection; if empty, stored images are left out one at a time.
+    queries : int
+        The most queries; drawn without replacement.
+    seed : int
+        Draws the queries.
+    expand : int
+        Average each query with so many nearest first, as a search does; 0: do not.
+    rerank : bool
+        Re-rank each query's first hits, as a search does.
+    progress : Progress
+        Stages `load`, `queries`, `rank`.
+
+    Returns
+    -------
+    Run
+
+    Raises
+    ------
+    RunError
+        Nothing stored, no labels, or too few images.
+    """
+    database, asked = _prepared(searcher, held_out, queries, seed, progress)
+    if asked.own_rows is None or searcher.metadata.smooth:  # stored, averaged with neighbours; a query is not
+        asked, (features,) = _embed(searcher, asked, [None], seed, progress)
+    else:
+        features = database.features[asked.own_rows]
+    return _search(searcher, database, asked, features, _How(seed, expand, rerank), progress)
+
+
+def evaluate_distorted(
+    searcher: Searcher,
+    held_out: Sequence[Query],
+    distortions: Sequence[Distortion],
+    *,
+    queries: int = 1000,
+    seed: int = 0,
+    expand: int = 0,
+    rerank: bool = False,
+    progress: Progress = silent,
+) -> Iterator[Run]:
+    """Search the same queries as they are, then distorted; the database is loaded once.
+
+    Parameters
+    ----------
+    searcher, held_out, queries, expand, rerank, progress
+        As `evaluate` takes them.
+    distortions : sequence of Distortion
+    seed : int
+        Draws the queries and, with a query's uri, what is random in its distortions.
+
+    Yields
+    ------
+    Run
+        Of the queries as they are, then one for each distortion, which stands in `about`.
+
+    Raises
+    ------
+    RunError
+        Nothing stored, no labels, too few images, or not one query picture that can be read.
+    """
+    database, asked = _prepared(searcher, held_out, queries, seed, progress)
+    variants = [None, *distortions]
+    asked, stacks = _embed(searcher, asked, variants, seed, progress)
+    for distortion, features in zip(variants, stacks, strict=True):
+        yield _search(searcher, database, asked, features, _How(seed, expand, rerank), progress, distortion)
+
+
+def _prepared(
+    searcher: Searcher, held_out: Sequence[Query], queries: int, seed: int, progress: Progress
+) -> tuple[_Database, _Asked]:
+    """Load the database and draw the queries."""
+    if queries < 1:
+        raise RunError(f"queries must be at least 1, not {queries}")
+    database = _load(searcher, progress)
+    if all(label is None for label in database.labels):
+        raise RunError(
+            f"collection '{searcher.name}' has no labels to evaluate with; "
+            "put the pictures into one folder per class and ingest that folder"
+        )
+    generator = np.random.default_rng(seed)
+    labelled: list[Query] = [item for item in held_out if item.label is not None]
+    if labelled:
+        return database, _Asked([labelled[i] for i in generator.permutation(len(labelled))[:queries]], None)
+    if len(database.ids) < 2:
+        raise RunError(f"collection '{searcher.name}' holds one image; leaving it out leaves nothing to rank")
+    rows = np.array([row for row, label in enumerate(database.labels) if label is not None])
+    own_rows = generator.permutation(rows)[:queries]
+    stored: list[Query] = [
+        _Stored(database.uris[row], database.labels[row], partial(searcher.open_picture, database.uris[row]))
+        for row in own_rows
+    ]
+    return database, _Asked(stored, own_rows)
+
+
+def _load(searcher: Searcher, progress: Progress) -> _Database:
+    """Scroll all features out: exact ranks come from them, not from searches of huge depth."""
+    total = searcher.collection.count()
+    if not total:
+        raise RunError(f"collection '{searcher.name}' is empty; fill it with: cbir ingest")
+    ids: list[str] = []
+    uris: list[str] = []
+    labels: list[Label | None] = []
+    stacks = []
+    for page in searcher.collection.scroll():
+        ids += page.ids
+        uris += [payload.get("uri", "") for payload in page.payloads]
+        labels += [payload.get("label") for payload in page.payloads]
+        stacks.append(page.vectors)
+        progress("load", len(ids), total)
+    return _Database(np.array(ids), uris, labels, np.concatenate(stacks))
+
+
+def _embed(
+    searcher: Searcher, asked: _Asked, variants: Sequence[Distortion | None], seed: int, progress: Progress
+) -> tuple[_Asked, list[np.ndarray]]:
+    """Encode the queries, (m, d) for each variant; one that cannot be read is left out."""
+    readable: list[int] = []
+    stacks: list[list[np.ndarray]] = [[] for _ in variants]
+    for start in range(0, len(asked.queries), _BATCH):
+        seen: list[list[np.ndarray]] = []
+        for number, query in enumerate(asked.queries[start : start + _BATCH], start):
+            try:
+                seen.append(_variants(searcher, query, variants, seed))
+                readable.append(number)
+            except ImageError:
+                continue
+        for stack, pixels in zip(stacks, zip(*seen, strict=True), strict=False):
+            stack.append(searcher.encoder.encode(np.stack(pixels)))
+        progress("queries", min(start + _BATCH, len(asked.queries)), len(asked.queries))
+    if not readable:
+        raise RunError("not one query picture can be read")
+    own_rows = None if asked.own_rows is None else asked.own_rows[readable]
+    return _Asked([asked.queries[n] for n in readable], own_rows), [np.concatenate(stack) for stack in stacks]
+
+
+def _variants(searcher: Searcher, query: Query, variants: Sequence[Distortion | None], seed: int) -> list[np.ndarray]:
+    """Return what the encoder sees of each variant of a query."""
+    picture = query.open()
+    plain = workable(picture) if any(variants) else picture
+    draw = [seed, zlib.crc32(query.uri.encode())]
+    return [
+        searcher.pixels(picture if distort is None else distort(plain, np.random.default_rng(draw)))
+        for distort in variants
+    ]
+
+
+def _search(
+    searcher: Searcher,
+    database: _Database,
+    asked: _Asked,
+    features: np.ndarray,
+    how: _How,
+    progress: Progress,
+    distortion: Distortion | None = None,
+) -> Run:
+    own_rows = asked.own_rows
+    if how.expand:
+        features = expand_among(database.features, features, checked_k(how.expand), own_rows)
+    # As text: a dataset's 7 and a folder's "7" are the same class, as they are for the command line's --label.
+    texts = {str(label) for label in database.labels if label is not None}
+    codes = {text: code for code, text in enumerate(sorted(texts))}
+    stored = np.array([-1 if label is None else codes[str(label)] for label in database.labels])
+    wanted = np.array([codes.get(str(query.label), -2) for query in asked.queries])
+    ranks = len(database.ids) - (own_rows is not None)
+    kept = min(_KEPT, ranks)
+
+    relevant, tied, exact_ids, exact_distances = [], [], [], []
+    for block in rank(features, database.features, own_rows):
+        stop = block.start + len(block.order)
+        # What is compared with what Qdrant serves is the ranking before it is re-ranked.
+        exact_ids.append(database.ids[block.order[:, :kept]])
+        exact_distances.append(block.distances[:, :kept])
+        if how.rerank:
+            block = rerank_block(block, features, database.features)
+        relevant.append(pack(stored[block.order] == wanted[block.start : stop, None]))
+        same = np.zeros(block.distances.shape, bool)
+        same[:, 1:] = block.distances[:, 1:] == block.distances[:, :-1]
+        tied.append(pack(same))
+        progress("rank", stop, len(features), "" if distortion is None else str(distortion))
+
+    own_ids = None if own_rows is None else database.ids[own_rows]
+    served_ids, served_distances = _served(searcher, features, kept, own_ids)
+    return Run(
+        collection=searcher.name,
+        database=len(database.ids),
+        ranks=ranks,
+        relevant=np.concatenate(relevant),
+        tied=np.concatenate(tied),
+        exact_ids=np.concatenate(exact_ids),
+        exact_distances=np.concatenate(exact_distances),
+        served_ids=served_ids,
+        served_distances=served_distances,
+        query_uris=np.array([query.uri for query in asked.queries]),
+        about={
+            "seed": how.seed,
+            "expand": how.expand,
+            "rerank": how.rerank,
+            "smooth": searcher.metadata.smooth,
+            "fingerprint": searcher.metadata.fingerprint,
+            "model": searcher.metadata.model,
+            "sources": list(searcher.metadata.sources),
+            "leave_one_out": own_rows is not None,
+            "distortion": None if distortion is None else str(distortion),
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        },
+    )
+
+
+def _served(
+    searcher: Searcher, features: np.ndarray, kept: int, own_ids: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return ids and distances as Qdrant serves them, without the query itself."""
+    ids = np.full((len(features), kept), "", dtype="U36")
+    distances = np.full((len(features), kept), np.inf, np.float32)
+    for start in range(0, len(features), _BATCH):
+        found = searcher.collection.search_batch(features[start : start + _BATCH], kept + (own_ids is not None))
+        for row, hits in enumerate(found, start):
+            others = [hit for hit in hits if own_ids is None or hit.id != own_ids[row]][:kept]
+            ids[row, : len(others)] = [hit.id for hit in others]
+            distances[row, : len(others)] = [hit.distance for hit in others]
+    return ids, distances

@@ -1,0 +1,108 @@
+"""A stored run: what searching many queries gave, kept so that scoring needs no search.
+
+In: rankings. Out: one compressed `.npz` file: for each query which ranks hold
+a relevant image and which tie with the rank before, one bit each, and the
+first hits by id. 1,000 queries over 60,000 images take a few megabytes.
+"""
+
+import io
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from cbir.core.atomic import write_atomic
+from cbir.core.errors import CbirError
+
+
+class RunError(CbirError):
+    """A run that is missing, damaged, or that cannot be made."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """Rankings of m queries over n ranks each.
+
+    Attributes
+    ----------
+    collection : str
+    database : int
+        Images in the collection.
+    ranks : int
+        Images ranked for each query: n, one less than `database` when each query is left out of its own ranking.
+    relevant : ndarray of uint8, shape (m, ceil(n / 8))
+        Packed bits: the image at this rank has the query's label.
+    tied : ndarray of uint8, shape (m, ceil(n / 8))
+        Packed bits: the same distance as the rank before.
+    exact_ids, served_ids : ndarray of str, shape (m, 10 at most)
+        The closest by exact ranking, and as Qdrant served them.
+    exact_distances, served_distances : ndarray of float32, of the same shapes
+    query_uris : ndarray of str, shape (m,)
+    about : dict
+        Seed, encoder and model, date, and other facts for people.
+    """
+
+    collection: str
+    database: int
+    ranks: int
+    relevant: np.ndarray
+    tied: np.ndarray
+    exact_ids: np.ndarray
+    exact_distances: np.ndarray
+    served_ids: np.ndarray
+    served_distances: np.ndarray
+    query_uris: np.ndarray
+    about: dict[str, Any]
+
+    def __len__(self) -> int:
+        return len(self.relevant)
+
+    def bits(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+        """Unpack `relevant` and `tied` of some queries, each (stop - start, n) bool."""
+        return _unpack(self.relevant[start:stop], self.ranks), _unpack(self.tied[start:stop], self.ranks)
+
+
+_ARRAYS = ("relevant", "tied", "exact_ids", "exact_distances", "served_ids", "served_distances", "query_uris")
+
+
+def save_run(run: Run, path: Path) -> None:
+    """Write a run, whole or not at all."""
+    facts = {"collection": run.collection, "database": run.database, "ranks": run.ranks, "about": run.about}
+    content = io.BytesIO()
+    np.savez_compressed(content, facts=json.dumps(facts), **{name: getattr(run, name) for name in _ARRAYS})
+    write_atomic(path, content.getbuffer())
+
+
+def load_run(path: Path) -> Run:
+    """Read a run.
+
+    Raises
+    ------
+    RunError
+        Missing or not a run.
+    """
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
+            facts = json.loads(str(stored["facts"]))
+            return Run(**facts, **{name: stored[name] for name in _ARRAYS})
+    except FileNotFoundError:
+        raise RunError(f"there is no run {path}; make one with: cbir evaluate") from None
+    except Exception as error:
+        raise RunError(f"{path} is no stored run of cbir, or is damaged") from error
+
+
+def headline(name: str, database: int, queries: int, *, leave_one_out: bool = False) -> str:
+    """Say in a line what was asked of what."""
+    how = ", each left out of its own ranking" if leave_one_out else ""
+    return f"{name}: {database:,} images, {queries:,} queries{how}"
+
+
+def pack(bits: np.ndarray) -> np.ndarray:
+    """Pack (m, n) bool into (m, ceil(n / 8)) uint8."""
+    return np.packbits(bits, axis=1)
+
+
+def _unpack(packed: np.ndarray, n: int) -> np.ndarray:
+    return np.unpackbits(packed, axis=1, count=n).astype(bool)

@@ -1,0 +1,1 @@
+"""Where pictures come from: named datasets and folders, each an iterable of items."""

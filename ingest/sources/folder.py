@@ -1,0 +1,134 @@
+"""A folder of pictures: flat, or with one level of class folders.
+
+In: a path. Out: a source whose labels are the class folders' names. Classes
+take turns, so that the first n items are a fair sample of all. A folder of
+exactly the two folders `database` and `queries`, each of that form, holds the
+pictures of the second one back to evaluate with.
+"""
+
+import os
+from collections.abc import Iterator
+from functools import partial
+from itertools import chain, zip_longest
+from pathlib import Path
+
+from PIL import Image
+
+from cbir.ingest.sources.source import Item, SourceError
+from cbir.model.picture import open_image
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
+_DATABASE, _QUERIES = "database", "queries"
+#: Pictures too, but not looked at: they are counted, so that nobody misses them unawares.
+OTHER_SUFFIXES = frozenset({".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".avif"})
+
+#: A picture, and the class folder that it lies in.
+_File = tuple[Path, str | None]
+
+
+class FolderSource:
+    """A source over the picture files of a folder.
+
+    Parameters
+    ----------
+    path : Path
+
+    Attributes
+    ----------
+    passed_over : int
+        Picture files that are not looked at: in folders deeper than one level,
+        neither PNG nor JPEG, or with names that are not UTF-8.
+
+    Raises
+    ------
+    SourceError
+        No folder, or no picture in it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        path = path.expanduser().resolve()
+        self.name = str(path)
+        try:
+            parts = [path / _DATABASE, path / _QUERIES] if _holds_back(path) else [path]
+            (self._files, self.passed_over), *held_out = [_found(part) for part in parts]
+        except OSError as error:
+            raise SourceError(f"{error.filename or path} cannot be read: {error.strerror or error}") from None
+        self._queries = [file for files, _ in held_out for file in files]
+        self.passed_over += sum(passed_over for _, passed_over in held_out)
+        if not self._files:
+            hint = (
+                f"; {self.passed_over} lie deeper or are of other kinds: name their folder" if self.passed_over else ""
+            )
+            raise SourceError(f"{parts[0]} holds no PNG or JPEG pictures{hint}")
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def items(self) -> Iterator[Item]:
+        """Yield the pictures, classes taking turns."""
+        return map(_item, self._files)
+
+    def queries(self) -> list[Item]:
+        """Return the pictures of the folder `queries`, if there is one beside `database`; else all are stored."""
+        return [_item(file) for file in self._queries]
+
+    def picture(self, uri: str) -> Image.Image:
+        """Open a stored path."""
+        return open_image(uri)
+
+
+def _item(file: _File) -> Item:
+    path, label = file
+    return Item(uri=str(path), label=label, open=partial(open_image, path), payload=_stamp(path))
+
+
+def _holds_back(path: Path) -> bool:
+    beside = any(_is_picture(p.name, SUFFIXES | OTHER_SUFFIXES) for p in path.iterdir())
+    return [folder.name for folder in _folders(path)] == [_DATABASE, _QUERIES] and not beside
+
+
+def _found(path: Path) -> tuple[list[_File], int]:
+    """Return the pictures, classes taking turns, and the number of those that are passed over."""
+    classes = _folders(path)
+    groups: list[list[_File]] = [[(file, None) for file in _pictures(path)]]
+    groups += [[(file, folder.name) for file in _pictures(folder)] for folder in classes]
+    passed_over = sum(_count_below(folder) for folder in classes)
+    passed_over += sum(_is_picture(p.name, OTHER_SUFFIXES) for folder in (path, *classes) for p in folder.iterdir())
+    turns = [file for file in chain.from_iterable(zip_longest(*groups)) if file is not None]
+    files = [file for file in turns if _can_be_written(file[0])]
+    return files, passed_over + len(turns) - len(files)
+
+
+def _folders(path: Path) -> list[Path]:
+    return [p for p in sorted(path.iterdir()) if p.is_dir() and not p.name.startswith(".")]
+
+
+def _pictures(folder: Path) -> list[Path]:
+    return sorted(p for p in folder.iterdir() if _is_picture(p.name) and not p.is_dir())
+
+
+def _is_picture(name: str, suffixes: frozenset[str] = SUFFIXES) -> bool:
+    return not name.startswith(".") and Path(name).suffix.lower() in suffixes
+
+
+def _can_be_written(path: Path) -> bool:
+    """Tell whether the name is text: payloads and JSON hold nothing else."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _count_below(folder: Path) -> int:
+    deeper = (files for root, _, files in os.walk(folder) if root != str(folder))
+    return sum(_is_picture(name, SUFFIXES | OTHER_SUFFIXES) for files in deeper for name in files)
+
+
+def _stamp(path: Path) -> dict[str, int]:
+    """Size and time of change: another stamp than the stored one means another picture."""
+    try:
+        status = path.stat()
+    except OSError:
+        return {}
+    return {"bytes": status.st_size, "modified": int(status.st_mtime)}

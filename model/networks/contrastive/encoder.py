@@ -1,0 +1,209 @@
+"""A denoising encoder that learns, without labels, what stays the same.
+
+In: pictures. Out: a network whose layer `encoder` gives features of norm 1, and
+whose output is the picture without its noise. Four stages, each adding a lesson
+to those before, and taking more for the same:
+
+1. Two random views of a picture belong together, against the rest of the batch
+   (InfoNCE: A. van den Oord et al. 2018; SimCLR: T. Chen et al., ICML 2020).
+2. So do views of a picture and of one of its nearest neighbours, found anew
+   with the encoder as it is by then (NNCLR: D. Dwibedi et al., ICCV 2021;
+   TLDR: Y. Kalantidis et al., TMLR 2022).
+3. How alike any two pictures of a batch are is learned from diffusion on the
+   graph of neighbours (`diffusion.py`), which joins the islands that one kind of
+   picture falls into.
+4. So is the very place where diffusion puts a picture.
+
+The first two teach a head that is dropped afterwards, the others a half of the
+feature each: likeness keeps the closest in order, places the whole database.
+The graph is made anew every few epochs, by the head, and in the last stage by
+head and likeness together. At the end views go half as far, for what is searched
+for is hardly ever so distorted.
+
+`--preset quality` trains the teachers first, as above but for their seeds, then
+one network that has no stages: its neighbours and places are those of the graph
+that all teachers make together (an ensemble, distilled: G. Hinton, O. Vinyals,
+J. Dean 2015; a network taught by its like, and better than that: T. Furlanello
+et al., *Born-Again Neural Networks*, ICML 2018).
+
+That is for drawings, in grey. Photographs, in colour, stay in the first stage:
+of a photograph's nearest neighbours two in three show something else, and
+neither they nor diffusion among them helped (docs/encoders.md has the figures).
+So there `quality` is a network of twice the filters, trained for twice the epochs.
+
+The decoder sees the feature (what is shown) and a small map (how it is drawn):
+what views change cannot be in the feature, but is needed to restore a picture.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cbir.core.progress import Progress, silent
+from cbir.model.encoder import ModelError
+from cbir.model.method import Examples, Learned
+from cbir.model.networks.backend import keras
+from cbir.model.networks.checkpoint import identity
+from cbir.model.networks.contrastive.layers import contrastive_network, head_of, photographs
+from cbir.model.networks.contrastive.lessons import Course, Lessons
+from cbir.model.networks.contrastive.loss import contrastive_twin
+from cbir.model.networks.contrastive.views import Ranges
+from cbir.model.networks.epochs import run_epochs
+from cbir.model.recipe import History, at_least
+
+if TYPE_CHECKING:
+    from keras import Model
+
+REVISION = 2
+
+#: Ready-made choices of how much work goes into the training.
+PRESETS = USUAL, QUALITY = "default", "quality"
+#: Networks whose graph teaches the one of `quality`.
+_TEACHERS = 2
+#: Epochs, unless few images need more.
+_EPOCHS = 20
+#: Pictures of a batch at the least: what is normalised by slices needs some in each.
+_LEAST = 8
+#: Largest noise of a photograph's views: more hides what is finer than a digit's strokes.
+_FAINT = 0.1
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What decides the training, besides the images.
+
+    Parameters
+    ----------
+    epochs : int, optional
+        By default 20, and more for few images: until there were 360 steps, 600 for photographs
+        (of those twice as many by the preset `quality`).
+    batch_size : int
+        Pictures a step, each seen twice; fewer if there are fewer.
+    noise : float
+        Largest standard deviation of a view's Gaussian noise, pixels in [0, 1].
+    rotation : float, optional
+        Degrees to either side that a view is turned by: what is to be found however it is turned.
+        40 by default, 15 for colour pictures. At 180 a 6 is a 9.
+    preset : str
+        `default`, or `quality`: for drawings, a network taught by two others, whose seeds are this one's
+        and the next; for photographs, one with twice the filters, trained for twice the epochs.
+    seed : int
+    """
+
+    epochs: int | None = None
+    batch_size: int = 512
+    noise: float = 0.5
+    rotation: float | None = None
+    preset: str = USUAL
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        at_least(1, epochs=1 if self.epochs is None else self.epochs, batch_size=self.batch_size)
+        at_least(0, noise=self.noise, rotation=self.rotation or 0, seed=self.seed)
+        if (self.rotation or 0) > 180:
+            raise ModelError(f"rotation must be from 0 to 180 degrees, not {self.rotation:g}")
+        if self.preset not in PRESETS:
+            raise ModelError(f"preset must be {' or '.join(PRESETS)}, not '{self.preset}'")
+
+
+def learn(
+    examples: Examples, recipe: Recipe, *, checkpoint: Path | None = None, progress: Progress = silent
+) -> Learned:
+    """Train the encoder and its decoder; see the module for how.
+
+    Teachers have checkpoints beside the one that is named, `-teacher-1` and so on after its stem.
+    """
+    progress("train", 0, None, "loading Keras")  # seconds in which nothing else is told
+    images, course = examples.images, course_for(examples.shape, recipe)
+    trainings = course.teachers + 1
+    seen, resumed = [], 0.0
+    for number in range(course.teachers):
+        teacher = replace(recipe, preset=USUAL, seed=recipe.seed + number)
+        place = checkpoint and checkpoint.with_stem(f"{checkpoint.stem}-teacher-{number + 1}")
+        share = _share(progress, number, trainings, f"teacher {number + 1}")
+        _, history, lessons = _trained(images, course, teacher, None, place, share)
+        seen.append(lessons.seen())
+        resumed += history.resumed
+    told = np.concatenate(seen, axis=1) if seen else None
+    share = _share(progress, course.teachers, trainings)
+    network, history, _ = _trained(images, course, recipe, told, checkpoint, share)
+    return Learned(network=network, history=replace(history, resumed=history.resumed + resumed))
+
+
+def _trained(
+    images: np.ndarray,
+    course: Course,
+    recipe: Recipe,
+    told: np.ndarray | None,
+    checkpoint: Path | None,
+    progress: Progress,
+) -> tuple["Model", History, Lessons]:
+    """Train one network, by the graph of what teachers see if there is any."""
+    height, width, channels = images.shape[1:]
+    network = contrastive_network((height, width, channels), recipe.seed, wide=course.wide)
+    head = head_of(network, recipe.seed)
+    size = max(_LEAST, min(recipe.batch_size, max(len(images) // 12, min(len(images), 64))))
+    steps = max(1, len(images) // size)
+    epochs = recipe.epochs or course.longer * max(_EPOCHS, -(-course.steps // steps))
+    twin = contrastive_twin(network, head, course.lessons)
+    schedule = keras().optimizers.schedules.CosineDecay(
+        1e-4, epochs * steps, warmup_target=2e-3, warmup_steps=min(100, epochs * steps // 4)
+    )
+    twin.compile(optimizer=keras().optimizers.AdamW(schedule, weight_decay=1e-4))
+    lessons = Lessons(network, head, images, course, recipe.seed, epochs=epochs, size=size, told=told)
+    history = run_epochs(
+        twin,
+        lessons.batches,
+        epochs,
+        steps,
+        identity=identity(network, recipe, images),
+        checkpoint=checkpoint,
+        progress=progress,
+    )
+    return network, history, lessons
+
+
+def _share(progress: Progress, number: int, count: int, who: str = "") -> Progress:
+    """Tell of the first, second, ... of several trainings of one length as of parts of one."""
+
+    def told(stage: str, done: int, total: int | None, note: str = "") -> None:
+        whole = None if total is None else total * count
+        before = 0 if total is None else total * number
+        progress(stage, before + done, whole, ", ".join(filter(None, (who, note))))
+
+    return told
+
+
+def course_for(shape: tuple[int, int, int], recipe: Recipe) -> Course:
+    """Choose what pictures of this shape are taught: photographs stay in the first stage."""
+    quality = recipe.preset == QUALITY
+    if photographs(shape):
+        rotation = 15.0 if recipe.rotation is None else recipe.rotation
+        return Course(
+            Ranges(
+                rotation=rotation,
+                scale=(1.0, 2.2),
+                shear=0.1,
+                shift=0.0,
+                elastic=0.01,
+                noise=min(_FAINT, recipe.noise),
+                blur=0.02,
+                crop=True,
+                light=0.4,
+                mirror=True,
+            ),
+            steps=600,
+            longer=2 if quality else 1,
+            restored_noise=recipe.noise,
+            wide=quality,
+        )
+    rotation = 40.0 if recipe.rotation is None else recipe.rotation
+    return Course(
+        Ranges(rotation=rotation, scale=(0.7, 1.3), shear=0.3, shift=0.1, elastic=0.03, noise=recipe.noise, blur=0.05),
+        steps=360,
+        stages=(0.2, 0.35, 0.7),
+        lessons={"likeness": 20.0, "place": 10.0},
+        teachers=_TEACHERS if quality else 0,
+    )

@@ -1,0 +1,247 @@
+"""Encoders side by side on the bundled digits: what is done once is not done again."""
+
+import json
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import cbir
+import cbir.ingest.job
+from cbir.ingest.sources.digits import digits as load_digits
+from cbir.model.registry import ENCODERS, Kind
+from cbir.report import comparison_markdown
+from tests.cbir.test_cli import run
+from tests.conftest import picture
+
+LABELLED = Kind("labelled", "", "cbir.model.classical.pixels", learns_from="labels")
+
+
+@pytest.fixture
+def labelled(monkeypatch: pytest.MonkeyPatch) -> Kind:
+    """Pixels that pretend to learn from labels."""
+    monkeypatch.setitem(ENCODERS, LABELLED.name, LABELLED)
+    return LABELLED
+
+
+@pytest.fixture
+def held_out(tmp_path: Path) -> Path:
+    """A folder of digits with queries, one of which is stored too."""
+    source = load_digits()
+    for part, items in (("database", source.items()), ("queries", source.queries())):
+        for number, item in enumerate(items):
+            if number < (100 if part == "database" else 20):
+                place = tmp_path / "held out" / part / f"digit {item.label}"
+                place.mkdir(parents=True, exist_ok=True)
+                item.open().save(place / f"{number}.png")
+    folder = tmp_path / "held out"
+    copied = next((folder / "database" / "digit 1").iterdir())
+    (folder / "queries" / "digit 1" / "copied.png").write_bytes(copied.read_bytes())
+    return folder
+
+
+def stamps(folder: Path) -> dict[Path, int]:
+    return {path: path.stat().st_mtime_ns for path in folder.rglob("*") if path.is_file() and path.name != "table.md"}
+
+
+def test_an_encoder_can_be_compared_with_itself_by_other_options(home: Path):
+    done = cbir.compare("digits", ["pca:values=4", "pca:values=32,seed=1", "pixels"], limit=100, queries=10)
+    assert [row.encoder for row in done.rows] == ["pca:values=4", "pca:values=32,seed=1", "pixels"]
+    assert [row.values for row in done.rows] == [4, 32, 784]
+    assert done.rows[1].recipe["seed"] == 1
+
+
+@pytest.mark.parametrize("wrong", ["pca:values", "pca:values=many", "pca:epochs=3", "nothing:values=3"])
+def test_options_that_an_encoder_has_not_are_refused(home: Path, wrong: str):
+    with pytest.raises(cbir.CbirError):
+        cbir.compare("digits", [wrong], limit=100, queries=10)
+
+
+def test_an_option_may_be_a_word_where_the_recipe_has_one(home: Path):
+    with pytest.raises(cbir.CbirError, match="preset must be default or quality, not 'best'"):
+        cbir.compare("digits", ["contrastive:preset=best"], limit=100, queries=10)
+
+
+def test_what_exists_is_not_done_again_and_one_more_encoder_is_all_that_is_added(
+    home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    first = cbir.compare("digits", ["pixels"], limit=300, queries=40)
+    before = stamps(home / "runs")
+    both = cbir.compare("digits", ["pixels", "autoencoder"], limit=300, queries=40, epochs=1)
+    assert both.rows[0] == first.rows[0]
+    assert {path: stamp for path, stamp in stamps(home / "runs").items() if path in before} == before
+
+    def refused(*_: object, **__: object) -> None:
+        raise AssertionError("done again")
+
+    monkeypatch.setattr(cbir.ingest.job, "run", refused)
+    monkeypatch.setattr("cbir.evaluate.protocol.evaluate", refused)
+    before = stamps(home / "runs")
+    again = cbir.compare("digits", ["pixels", "autoencoder"], limit=300, queries=40, epochs=1, save=tmp_path / "out")
+    assert again == both
+    assert stamps(home / "runs") == before
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["curves.png", "lineup.png", "table.md"]
+    with pytest.raises(cbir.CbirError, match=r"table.md is a file; name a folder"):
+        cbir.compare("digits", ["pixels"], limit=300, queries=40, save=tmp_path / "out" / "table.md")
+
+    pixels, autoencoder = again.rows
+    assert (pixels.collection, autoencoder.collection) == (
+        "digits-pixels-limit-300",
+        "digits-autoencoder-limit-300-epochs-1",
+    )
+    assert (pixels.values, pixels.bytes_a_point, autoencoder.values) == (784, 3136, 128)
+    assert autoencoder.train_seconds > 0 < pixels.images_per_second
+    assert autoencoder.recipe["epochs"] == 1
+    stored = json.loads((pixels.folder / "scores.json").read_text())
+    assert (pixels.points, pixels.scores.queries, pixels.scores.map) == (300, 40, stored["map"])
+    runs = [np.load(row.folder / "run.npz") for row in again.rows]
+    assert runs[0]["query_uris"].tolist() == runs[1]["query_uris"].tolist()
+    with cbir.open(pixels.collection) as searcher:
+        assert searcher.search("digits:database/17", 1)[0].uri == "digits:database/17"
+
+
+def test_a_row_that_was_interrupted_is_gone_on_with(home: Path, monkeypatch: pytest.MonkeyPatch):
+    with monkeypatch.context() as patch:
+        patch.setattr("cbir.comparison.keep", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        with pytest.raises(KeyboardInterrupt):
+            cbir.compare("digits", ["pixels"], limit=100, queries=10)
+    bundles = stamps(home / "models")
+    assert cbir.compare("digits", ["pixels"], limit=100, queries=10).rows[0].points == 100
+    assert stamps(home / "models") == bundles
+
+
+def test_other_queries_limits_and_seeds_are_other_rows(home: Path):
+    (first,) = cbir.compare("digits", ["pixels"], limit=100, queries=10, training_seed=1).rows
+    (other,) = cbir.compare("digits", ["pixels"], limit=100, queries=10, seed=1).rows
+    (fewer,) = cbir.compare("digits", ["pixels"], limit=50, queries=10).rows
+    assert (first.collection, fewer.points) == (other.collection, 50)
+    assert first.scores != other.scores
+
+
+def test_a_failing_encoder_stands_in_its_row_and_does_not_stop_the_others(
+    home: Path, pictures: Path, held_out: Path, labelled: Kind
+):
+    picture(99).save(held_out / "database" / "unlabelled.png")
+    with pytest.warns(cbir.CbirWarning, match="1 of 21 queries"):
+        done = cbir.compare(held_out, ["labelled", "pixels"], queries=3)
+    assert [row.encoder for row in done.rows] == ["pixels"]
+    assert "learns from labels" in done.failed["labelled"]
+    table = comparison_markdown(done)
+    assert "| labelled |  |" in table
+    assert "`labelled` failed: encoder 'labelled' learns from labels" in table
+    assert done.table.read_text() == table
+    with pytest.raises(cbir.CbirError, match="not one encoder could be compared: labelled: it learns the labels of"):
+        cbir.compare(pictures, ["labelled"])
+
+
+def test_without_names_all_that_the_source_allows(
+    home: Path, pictures: Path, held_out: Path, labelled: Kind, monkeypatch: pytest.MonkeyPatch
+):
+    """An encoder that learns from labels is asked about images that it did not learn from, or not at all."""
+    for name in set(ENCODERS) - {"pixels", "labelled"}:
+        monkeypatch.delitem(ENCODERS, name)
+    with pytest.warns(cbir.CbirWarning, match="1 of 21 queries"):
+        assert [row.encoder for row in cbir.compare(held_out).rows] == ["pixels", "labelled"]
+    alone = cbir.compare(pictures)
+    assert [row.encoder for row in alone.rows] == ["pixels"]
+    assert alone.title == "pictures: 6 images, 6 queries, each left out of its own ranking"
+
+
+def test_a_collection_filled_otherwise_is_refused_with_the_way_out(home: Path, pictures: Path, bundle: Path):
+    cbir.ingest(pictures, collection="pictures-pixels", model=bundle)
+    with pytest.raises(cbir.CbirError, match=r"cbir ingest .*pictures --collection pictures-pixels .*--retrain"):
+        cbir.compare(pictures, ["pixels"])
+
+
+def test_a_source_that_grew_is_compared_anew(home: Path, pictures: Path):
+    assert cbir.compare(pictures, ["pixels", "pca:values=2"]).rows[0].points == 6
+    picture(99).save(pictures / "b" / "99.png")
+    grown = cbir.compare(pictures, ["pixels", "pca:values=2"])
+    assert grown.rows[0].points == 7
+    again = r"learned from 6 images, where there are 7 now.*--collection pictures-pca-values-2 .*--values 2 .*--retrain"
+    with pytest.raises(cbir.CbirError, match=again):
+        cbir.compare(pictures, ["pca:values=2"])
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [({"smooth": 2}, "filled with --smooth 2"), ({"size": 48}, "at 48x48, where 28x28 suits them")],
+)
+def test_a_collection_filled_with_other_options_is_no_row(
+    home: Path, pictures: Path, options: dict[str, int], reason: str
+):
+    cbir.ingest(pictures, collection="pictures-pixels", encoder="pixels", **options)
+    with pytest.raises(cbir.CbirError, match=reason):
+        cbir.compare(pictures, ["pixels"])
+
+
+def test_labels_that_were_learned_are_said_to_be(home: Path, pictures: Path, labelled: Kind):
+    cbir.ingest(pictures, encoder="labelled")
+    with pytest.warns(cbir.CbirWarning, match="'labelled' learned the labels of the very images"):
+        cbir.evaluate("pictures", depths=[5])
+
+
+def test_an_option_that_came_later_is_at_its_default_in_what_was_learned_before(home: Path):
+    (first,) = cbir.compare("digits", ["pca:values=4"], limit=100, queries=10).rows
+    (card,) = (home / "models").glob("*/model.json")
+    document = json.loads(card.read_text())
+    del document["recipe"]["seed"]
+    card.write_text(json.dumps(document))
+    assert cbir.compare("digits", ["pca:values=4"], limit=100, queries=10).rows == [first]
+
+
+def test_pictures_that_became_queries_are_not_found_again(home: Path, held_out: Path):
+    with pytest.warns(cbir.CbirWarning, match="1 of 21 queries"):
+        (row,) = cbir.compare(held_out, ["pixels"]).rows
+    moved = next((held_out / "database" / "digit 2").iterdir())
+    moved.rename(held_out / "queries" / "digit 1" / "moved.png")
+    with pytest.warns(cbir.CbirWarning) as said:
+        cbir.evaluate(row.collection)
+    assert any("holds 1 picture(s) that its sources no longer have" in str(warning.message) for warning in said)
+    with (
+        pytest.warns(cbir.CbirWarning, match="1 of 22 queries"),
+        pytest.raises(cbir.CbirError, match=r"holds 1 picture\(s\) that .* no longer has.*--retrain"),
+    ):
+        cbir.compare(held_out, ["pixels"])
+
+
+def test_nonsense_is_refused_before_anything_is_done(home: Path, pictures: Path):
+    for wrong, message in (
+        ({"encoders": ["nothing"]}, "there is no encoder 'nothing'"),
+        ({"encoders": ["pixels"], "nothing": 1}, "has an option 'nothing'"),
+        ({"limit": 0}, "at least 1"),
+    ):
+        with pytest.raises(cbir.CbirError, match=message):
+            cbir.compare("digits", **wrong)
+    with pytest.raises(cbir.CbirError, match="no labels to compare"):
+        cbir.compare(pictures / "b", ["pixels"])
+    assert not home.exists()
+
+
+def test_held_out_queries_of_a_folder_are_evaluated_with_unless_they_are_stored(home: Path, held_out: Path):
+    with pytest.warns(cbir.CbirWarning, match="1 of 21 queries are in the database too: left out"):
+        (row,) = cbir.compare(held_out, ["pixels"]).rows
+    assert (row.points, row.scores.queries) == (100, 20)
+    with pytest.warns(cbir.CbirWarning, match="1 of 21 queries"):
+        evaluation = cbir.evaluate(row.collection)
+    assert not evaluation.as_json()["leave_one_out"]
+    assert evaluation.scores == row.scores
+    held_out.rename(held_out.with_name("gone"))
+    with warnings.catch_warnings():
+        assert cbir.evaluate(row.collection).as_json()["leave_one_out"]
+
+
+def test_the_command_prints_one_table_and_its_document(home: Path):
+    arguments = ["compare", "--source", "digits", "--encoder", "pixels", "--limit", "100", "--queries", "10"]
+    printed = run(*arguments).stdout
+    assert all(heading in printed for heading in ("LRAP", "@10", "@all", "mAP", "images/s"))
+    assert "@1,000" not in printed
+    document = json.loads(run(*arguments, "--json").stdout)
+    assert document["failed"] == {}
+    (row,) = document["rows"]
+    assert f"{row['scores']['map']:.3f}" in printed
+    assert row["bytes_a_point"] == 4 * row["values"]
+    with Image.open(document["lineup"]) as lineup:
+        assert lineup.width > 10 * 132

@@ -1,0 +1,105 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import label_ranking_average_precision_score
+
+import cbir
+from cbir.ingest.sources.digits import digits as load_digits
+
+
+def test_evaluation_is_what_scikit_learn_says_of_the_same_features(digits: Path):
+    """Everything again by other means: embed, numpy distances, scikit-learn's score."""
+    evaluation = cbir.evaluate("digits", queries=50, depths=[10, 100, 1500], seed=3)
+    source = load_digits()
+    database, queries = list(source.items()), {item.uri: item for item in source.queries()}
+    chosen = [queries[uri] for uri in evaluation.run.query_uris]
+    assert len({item.uri for item in chosen}) == 50
+    with cbir.open("digits") as searcher:
+        stored = searcher.embed_many([item.open() for item in database])
+        asked = searcher.embed_many([item.open() for item in chosen])
+    labels = np.array([item.label for item in database])
+    for n, lrap in evaluation.scores.lrap.items():
+        expected = []
+        for query, item in zip(asked, chosen, strict=True):
+            distances = np.linalg.norm(stored - query, axis=1)
+            nearest = np.argsort(distances)[:n]
+            relevant = (labels[nearest] == item.label)[None]
+            expected.append(label_ranking_average_precision_score(relevant, -distances[nearest][None]))
+        assert lrap == pytest.approx(np.mean(expected), abs=1e-4)
+    assert evaluation.scores.ann_recall_at_10 == 1
+    assert evaluation.scores.precision_at[1] > 0.7
+
+
+def test_what_it_writes(digits: Path):
+    evaluation = cbir.evaluate("digits", queries=20)
+    assert sorted(p.name for p in evaluation.folder.iterdir()) == ["curve.png", "run.npz", "scores.json"]
+    assert evaluation.folder.parent == digits / "runs"
+    assert evaluation.run_file.stat().st_size < 20 * 1500  # bits, not ids or distances
+
+
+def test_a_stored_run_is_scored_again_without_searching(digits: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    first = cbir.evaluate("digits", queries=20, depths=[100])
+    moved = tmp_path / "moved"
+    first.folder.rename(moved)
+    before = {path.name: path.read_bytes() for path in moved.iterdir()}
+    monkeypatch.setenv("CBIR_HOME", str(tmp_path / "empty"))
+    again = cbir.evaluate(from_run=moved, depths=[100, 7])
+    assert again.scores.lrap[100] == first.scores.lrap[100]
+    assert 7 in again.scores.lrap
+    assert again.run_file == moved / "run.npz"
+    assert again.curve.parent == again.folder != moved
+    assert {path.name: path.read_bytes() for path in moved.iterdir()} == before
+
+
+def test_a_depth_that_makes_no_sense_is_refused_before_searching(digits: Path):
+    runs = list((digits / "runs").glob("*"))
+    with pytest.raises(cbir.CbirError, match="at least 1"):
+        cbir.evaluate("digits", depths=[0])
+    assert list((digits / "runs").glob("*")) == runs
+
+
+def test_queries_are_drawn_by_seed(digits: Path):
+    one, same, other = (cbir.evaluate("digits", queries=10, seed=seed).run.query_uris.tolist() for seed in (1, 1, 2))
+    assert one == same != other
+
+
+def test_without_held_out_images_each_is_left_out_of_its_own_ranking(home: Path, pictures: Path, bundle: Path):
+    cbir.ingest(pictures, model=bundle)
+    evaluation = cbir.evaluate("pictures")
+    assert (evaluation.run.database, evaluation.run.ranks, len(evaluation.run)) == (6, 5, 6)
+    assert evaluation.as_json()["leave_one_out"]
+    assert evaluation.scores.recall_at[5] == 1
+    assert evaluation.scores.ann_recall_at_10 == 1
+
+
+def test_a_number_and_its_text_are_the_same_class(home: Path, tmp_path: Path, bundle: Path):
+    """Digits from the dataset and the same digits from class folders, in one collection."""
+    cbir.ingest("digits", model=bundle, limit=200)
+    for item, _ in zip(load_digits().items(), range(200), strict=False):
+        (tmp_path / "copies" / str(item.label)).mkdir(parents=True, exist_ok=True)
+        item.open().save(tmp_path / "copies" / str(item.label) / f"{item.id}.png")
+    alone = cbir.evaluate("digits", queries=100).scores
+    cbir.ingest(tmp_path / "copies", collection="digits")
+    both = cbir.evaluate("digits", queries=100).scores
+    assert both.precision_at[1] == pytest.approx(alone.precision_at[1], abs=0.02)
+    assert both.map == pytest.approx(alone.map, abs=0.05)
+
+
+def test_queries_that_nothing_is_relevant_to_are_counted(home: Path, bundle: Path):
+    cbir.ingest("digits", model=bundle, limit=5)  # the digits 0 to 4
+    scores = cbir.evaluate("digits").scores
+    assert 100 < scores.without_relevant < 200
+    assert scores.lrap[5] - scores.map == pytest.approx(scores.without_relevant / scores.queries)
+
+
+def test_without_labels_the_way_to_labels_is_named(home: Path, pictures: Path, bundle: Path):
+    cbir.ingest(pictures / "b", model=bundle)
+    with pytest.raises(cbir.CbirError, match=r"no labels.*one folder per class"):
+        cbir.evaluate("b")
+
+
+def test_one_image_cannot_be_evaluated(home: Path, pictures: Path, bundle: Path):
+    cbir.ingest(pictures, model=bundle, limit=1)
+    with pytest.raises(cbir.CbirError, match="one image"):
+        cbir.evaluate("pictures")

@@ -1,0 +1,65 @@
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from cbir.evaluate import ranking
+from cbir.evaluate.ranking import rank
+
+# Few different values: many ties.
+VALUES = st.sampled_from([0.0, 0.5, 1.0, 3.0])
+
+
+@st.composite
+def features(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
+    d = draw(st.integers(1, 4))
+    return (
+        draw(arrays.arrays(np.float32, (draw(st.integers(1, 9)), d), elements=VALUES)),
+        draw(arrays.arrays(np.float32, (draw(st.integers(2, 40)), d), elements=VALUES)),
+    )
+
+
+def brute_force(queries: np.ndarray, database: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    distances = np.linalg.norm(queries[:, None].astype(float) - database[None], axis=2)
+    order = np.argsort(distances, axis=1, kind="stable")
+    return order, np.take_along_axis(distances, order, axis=1)
+
+
+@given(features())
+def test_ranking_is_brute_force_with_ties_in_the_order_of_rows(pair: tuple[np.ndarray, np.ndarray]):
+    queries, database = pair
+    (block,) = rank(queries, database)
+    order, distances = brute_force(queries, database)
+    assert np.array_equal(block.order, order)
+    np.testing.assert_allclose(block.distances, distances, rtol=1e-6, atol=1e-6)
+
+
+@given(features(), st.data())
+def test_a_query_is_left_out_of_its_own_ranking(pair: tuple[np.ndarray, np.ndarray], data: st.DataObject):
+    _, database = pair
+    own = np.array(data.draw(st.lists(st.integers(0, len(database) - 1), min_size=1, max_size=5)))
+    (block,) = rank(database[own], database, own)
+    order, _ = brute_force(database[own], database)
+    assert [row.tolist() for row in block.order] == [
+        [index for index in full if index != row] for full, row in zip(order, own, strict=True)
+    ]
+
+
+def test_blocks_give_the_same_as_one(monkeypatch):
+    generator = np.random.default_rng(0)
+    queries, database = generator.random((10, 8), np.float32), generator.random((50, 8), np.float32)
+    (whole,) = rank(queries, database)
+    monkeypatch.setattr(ranking, "_BLOCK_VALUES", 150)
+    blocks = list(rank(queries, database))
+    assert [block.start for block in blocks] == [0, 3, 6, 9]
+    assert np.array_equal(np.concatenate([block.order for block in blocks]), whole.order)
+
+
+def test_equal_features_are_equally_far_also_when_large():
+    generator = np.random.default_rng(1)
+    row = (100 * generator.random((1, 128))).astype(np.float32)
+    database = np.concatenate([row, row + 1, row, row, row + 1])
+    (block,) = rank(row, database)
+    assert block.order.tolist() == [[0, 2, 3, 1, 4]]
+    assert block.distances[0, :3].tolist() == [0, 0, 0]
+    assert block.distances[0, 3] == block.distances[0, 4]
