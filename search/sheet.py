@@ -4,7 +4,6 @@ In: rows of pictures and captions. Out: one Pillow image. Search strips, the
 denoising figure and the line-up of encoders are sheets.
 """
 
-import importlib.util
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -144,11 +143,6 @@ def _shortened(draw: ImageDraw.ImageDraw, text: str) -> str:
 
 
 @cache
-def _font() -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    """DejaVu Sans as matplotlib ships it (it has most scripts' letters), without importing matplotlib."""
-    found = importlib.util.find_spec("matplotlib")
-    if found is not None and found.origin is not None:
-        path = Path(found.origin).parent / "mpl-data" / "fonts" / "ttf" / "DejaVuSans.ttf"
-        if path.is_file():
-            return ImageFont.truetype(str(path), _TEXT)
-    return ImageFont.load_default(_TEXT)
+def _font() -> ImageFont.FreeTypeFont:
+    """DejaVu Sans, which lies beside this module: it has the letters of most scripts."""
+    return ImageFont.truetype(str(Path(__file__).with_name("fonts") / "DejaVuSans.ttf"), _TEXT)

@@ -108,3 +108,10 @@ def test_pictures_of_more_than_eight_bits_are_drawn_as_they_are_seen():
     deep = Image.fromarray(np.asarray(picture(3)).astype(np.uint16) * 257)
     drawn, plain = (np.asarray(sheet([[Cell(shown)]]).convert("L"), int) for shown in (deep, picture(3)))
     assert np.abs(drawn - plain).max() <= 1
+
+
+def test_captions_have_the_letters_of_many_scripts():
+    """What a font lacks is drawn as one and the same box."""
+    letters = "äğŵΩЖაאشկ"
+    drawn = {sheet([[Cell(picture(), letter)]]).tobytes() for letter in (*letters, "\U0010fffe")}
+    assert len(drawn) == len(letters) + 1
