@@ -4,6 +4,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 DEMO := demo
+# A process for each core; but a server that QDRANT_URL names is shared by all tests, one after the other.
+WORKERS := $(if $(QDRANT_URL),,-n auto --dist loadfile)
 
 export CBIR_DATA
 
@@ -16,7 +18,7 @@ demo: $(READY) ## Set up, then train, ingest, search and evaluate the bundled di
 	@BIN=$(BIN) OUT=$(DEMO) sh ./demo.sh
 
 test: $(READY) lint ## Set up, then lint, types and the whole test suite
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(WORKERS)
 
 lint: $(READY) ## Lint, format and type checks
 	@$(BIN)/ruff check .

@@ -1,10 +1,12 @@
 """What the tests share: a home of their own, pictures, and digits ingested once."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import filelock
 import numpy as np
 import pytest
 from PIL import Image
@@ -40,13 +42,20 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="session")
-def _trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def _trained(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """Train once, whatever the number of pytest-xdist's workers; each has a copy, as one process holds a shard."""
     place = tmp_path_factory.mktemp("digits") / "home"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CBIR_HOME", str(place))
-        report = cbir.ingest("digits", encoder="autoencoder", epochs=EPOCHS)
-    assert report.trained
-    assert report.points == 1500
+    base = tmp_path_factory.getbasetemp()
+    trained = place if worker_id == "master" else base.parent / "digits-home"
+    with filelock.FileLock(base.parent / "digits.lock"):
+        if not trained.exists():
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setenv("CBIR_HOME", str(trained))
+                report = cbir.ingest("digits", encoder="autoencoder", epochs=EPOCHS)
+            assert report.trained
+            assert report.points == 1500
+        if trained != place:
+            shutil.copytree(trained, place)
     return place
 
 
