@@ -8,6 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from cbir.core.progress import Progress, silent
 from cbir.ingest.sources.digits import digits
 from cbir.ingest.sources.folder import FolderSource
 from cbir.ingest.sources.mnist import DATASETS, mnist
@@ -17,7 +18,9 @@ from cbir.model.picture import open_image
 NAMES = ("digits", *DATASETS)
 
 
-def open_source(name: str, folders: Sequence[Path] = (), cache: Path = Path()) -> Source:
+def open_source(
+    name: str, folders: Sequence[Path] = (), cache: Path = Path(), *, progress: Progress = silent
+) -> Source:
     """Open a source.
 
     Parameters
@@ -28,6 +31,8 @@ def open_source(name: str, folders: Sequence[Path] = (), cache: Path = Path()) -
         Where downloaded datasets may lie.
     cache : Path
         Where datasets are downloaded to.
+    progress : Progress
+        Stage `download`.
 
     Raises
     ------
@@ -37,7 +42,7 @@ def open_source(name: str, folders: Sequence[Path] = (), cache: Path = Path()) -
     if name == "digits":
         return digits()
     if name in DATASETS:
-        return mnist(name, folders, cache)
+        return mnist(name, folders, cache, progress=progress)
     if not os.path.isdir(os.path.expanduser(name)):  # noqa: PTH111, PTH112 - these never raise
         if os.path.isfile(name):  # noqa: PTH113
             raise SourceError(f"{name} is a file; name the folder it lies in")

@@ -1,34 +1,89 @@
-"""One file from the network, whole and checked, or nothing."""
+"""One file over HTTP: complete and with the expected SHA-256, or not there at all.
 
-import logging
+In: an address, a path and a SHA-256. Out: the file. What the network or the
+server does wrong for a moment is tried again.
+"""
+
+import hashlib
 from pathlib import Path
 
+from cbir.core.atomic import atomic_file
 from cbir.core.errors import first_line
+from cbir.core.progress import Progress, silent
 from cbir.ingest.sources.source import SourceError
 
+_CHUNK = 1 << 18
+#: Seconds without a byte until an attempt is given up, attempts, and the longest wait between two, in seconds.
+_TIMEOUT, _ATTEMPTS, _MAX_WAIT = 30, 3, 4
 
-def download(url: str, path: Path, sha256: str) -> None:
+
+def download(url: str, path: Path, sha256: str, *, progress: Progress = silent) -> None:
     """Fetch a file unless it is there already with this SHA-256.
+
+    Parameters
+    ----------
+    url : str
+    path : Path
+        Its folder is made if need be.
+    sha256 : str
+        64 hexadecimal digits.
+    progress : Progress
+        Stage `download`, in bytes.
 
     Raises
     ------
     SourceError
         No network, no such file, or another content than expected.
+    OSError
+        The file cannot be written.
     """
-    import pooch
+    import httpx
+    import tenacity
 
-    pooch.get_logger().setLevel(logging.ERROR)
-    fetch = pooch.HTTPDownloader(progressbar=False, timeout=30)
-    try:
-        pooch.retrieve(url, known_hash=f"sha256:{sha256}", fname=path.name, path=path.parent, downloader=fetch)
-    except ValueError as error:  # pooch's word for a wrong checksum
-        raise SourceError(f"{url} gave another file than expected ({first_line(error)})") from None
-    except Exception as error:  # noqa: BLE001 - requests' and the system's many ways of failing
-        raise SourceError(f"{url}: {_cause(error)}") from None
+    if path.is_file() and _sha256(path) == sha256:
+        return
+
+    def passing(error: BaseException) -> bool:
+        """Tell whether another attempt may help. Without any connection it does not: say so at once."""
+        if isinstance(error, httpx.HTTPStatusError):
+            return error.response.status_code == 429 or error.response.status_code >= 500
+        return isinstance(error, httpx.TransportError) and not isinstance(error, httpx.ConnectError)
+
+    def fetch() -> str:
+        digest, done = hashlib.sha256(), 0
+        # The bytes as they are stored: a server may offer to compress what is compressed already.
+        headers = {"Accept-Encoding": "identity"}
+        with httpx.stream("GET", url, headers=headers, follow_redirects=True, timeout=_TIMEOUT) as response:
+            response.raise_for_status()
+            length = response.headers.get("Content-Length", "")
+            with partial.open("wb") as file:
+                for chunk in response.iter_raw(_CHUNK):
+                    file.write(chunk)
+                    digest.update(chunk)
+                    done += len(chunk)
+                    progress("download", done, int(length) if length.isdecimal() else None, path.name)
+        return digest.hexdigest()
+
+    attempts = tenacity.Retrying(
+        retry=tenacity.retry_if_exception(passing),
+        stop=tenacity.stop_after_attempt(_ATTEMPTS),
+        wait=tenacity.wait_random_exponential(multiplier=0.5, max=_MAX_WAIT),
+        reraise=True,
+    )
+    with atomic_file(path) as partial:
+        try:
+            arrived = attempts(fetch)
+        except httpx.HTTPStatusError as error:
+            response = error.response
+            raise SourceError(f"{url}: the server answered {response.status_code} {response.reason_phrase}") from None
+        except httpx.ConnectError as error:
+            raise SourceError(f"{url}: no connection ({first_line(error)})") from None
+        except httpx.HTTPError as error:
+            raise SourceError(f"{url}: {first_line(error)}") from None
+        if arrived != sha256:
+            raise SourceError(f"{url} gave another file than expected (its SHA-256 is {arrived}, not {sha256})")
 
 
-def _cause(error: BaseException) -> str:
-    if type(error).__name__ in ("ConnectionError", "ConnectTimeout"):
-        return "no connection"
-    text = str(getattr(error, "reason", "") or error)
-    return text.rsplit("(Caused by ", 1)[-1][:160].strip() or type(error).__name__
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

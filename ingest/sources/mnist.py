@@ -1,7 +1,7 @@
 """MNIST and Fashion-MNIST: four IDX files each, or Keras's `.npz`.
 
 In: folders to look in. Out: a source of 60,000 database images and 10,000
-queries. What is found nowhere is downloaded, checked and kept.
+queries. What is found nowhere is downloaded into the cache.
 """
 
 import hashlib
@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from cbir.core.errors import first_line
+from cbir.core.progress import Progress, silent
 from cbir.ingest.sources.arrays import ArraySource, Part
 from cbir.ingest.sources.download import download
 from cbir.ingest.sources.idx import read_idx
@@ -21,9 +22,9 @@ _FILES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 }
-#: SHA-256 of MNIST's training labels, and their number.
+#: SHA-256 of MNIST's training labels, and how many there are.
 _MNIST_LABELS = "1feba77c54802fa5339a11837ea4b2866434b83314ec45192930f1df69120c13"
-_WHOLE = 60_000
+_MNIST_IMAGES = 60_000
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ DATASETS = {
 }
 
 
-def mnist(name: str, folders: Sequence[Path], cache: Path) -> ArraySource:
+def mnist(name: str, folders: Sequence[Path], cache: Path, *, progress: Progress = silent) -> ArraySource:
     """Find or download a dataset of the MNIST family.
 
     Parameters
@@ -67,6 +68,8 @@ def mnist(name: str, folders: Sequence[Path], cache: Path) -> ArraySource:
         Looked through in order: `FOLDER/name`, then FOLDER itself.
     cache : Path
         Looked in last, and downloaded to: `cache/name`.
+    progress : Progress
+        Stage `download`.
 
     Returns
     -------
@@ -76,7 +79,7 @@ def mnist(name: str, folders: Sequence[Path], cache: Path) -> ArraySource:
     Raises
     ------
     SourceError
-        Found nowhere and not to be downloaded, or a file is damaged.
+        Found nowhere and cannot be downloaded, or a file is damaged.
     """
     places = [place for folder in folders for place in (folder / name, folder) if not _of_another(name, place)]
     for place in (*places, cache / name):
@@ -85,7 +88,7 @@ def mnist(name: str, folders: Sequence[Path], cache: Path) -> ArraySource:
         if place != cache / name and _file(place, _FILES["train"][0]):
             return _source(name, _read_files(place), place)
     if not all(_file(cache / name, file) for pair in _FILES.values() for file in pair):
-        _download(name, cache / name, folders)
+        _download(name, cache / name, folders, progress)
     return _source(name, _read_files(cache / name), cache / name)
 
 
@@ -93,7 +96,7 @@ def _source(name: str, parts: dict[str, Part], place: Path) -> ArraySource:
     """Make the source, unless these are the files of the other dataset, which have the same names."""
     labels = parts["train"].labels
     is_mnist = hashlib.sha256(labels.astype(np.uint8).tobytes()).hexdigest() == _MNIST_LABELS
-    if len(labels) == _WHOLE and is_mnist != (name == "mnist"):
+    if len(labels) == _MNIST_IMAGES and is_mnist != (name == "mnist"):
         held = "MNIST" if is_mnist else "another dataset"
         raise SourceError(f"{place} holds {held}, not {name}; name another folder with --data-dir or CBIR_DATA")
     return ArraySource(name, parts)
@@ -116,7 +119,7 @@ def _read_files(place: Path) -> dict[str, Part]:
         if images is None or labels is None:
             missing = labels_name if images else images_name
             raise SourceError(f"{place / missing}[.gz] is missing; the four files belong together")
-        parts[part] = _checked(Part(read_idx(images, 3), read_idx(labels, 1)), images, labels)
+        parts[part] = _validated(Part(read_idx(images, 3), read_idx(labels, 1)), images, labels)
     return parts
 
 
@@ -126,10 +129,10 @@ def _read_npz(path: Path) -> dict[str, Part]:
             parts = {part: Part(arrays[f"x_{part}"], arrays[f"y_{part}"]) for part in _FILES}
     except Exception as error:  # noqa: BLE001 - a damaged archive can raise nearly anything
         raise SourceError(f"{path} is not the archive that Keras makes ({first_line(error)}); fetch it again") from None
-    return {name: _checked(part, path, path) for name, part in parts.items()}
+    return {name: _validated(part, path, path) for name, part in parts.items()}
 
 
-def _checked(part: Part, images: Path, labels: Path) -> Part:
+def _validated(part: Part, images: Path, labels: Path) -> Part:
     if part.images.ndim != 3 or part.images.dtype != np.uint8:
         raise SourceError(f"{images} holds {part.images.dtype} {part.images.shape}, not pictures of bytes")
     if part.labels.shape != (len(part.images),):
@@ -137,12 +140,12 @@ def _checked(part: Part, images: Path, labels: Path) -> Part:
     return part
 
 
-def _download(name: str, place: Path, looked_in: Sequence[Path]) -> None:
+def _download(name: str, place: Path, looked_in: Sequence[Path], progress: Progress) -> None:
     dataset = DATASETS[name]
     names = [file for pair in _FILES.values() for file in pair]
     try:
         for file, sha256 in zip(names, dataset.sha256, strict=True):
-            download(f"{dataset.url}{file}.gz", place / f"{file}.gz", sha256)
+            download(f"{dataset.url}{file}.gz", place / f"{file}.gz", sha256, progress=progress)
     except SourceError as error:
         looked = ", ".join(str(folder) for folder in (*looked_in, place))
         raise SourceError(

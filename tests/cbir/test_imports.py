@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = {"tensorflow", "keras", "sklearn", "scipy", "matplotlib", "qdrant_client", "pooch", "requests", "h5py"}
+HEAVY = {"tensorflow", "keras", "requests", "sklearn", "scipy", "matplotlib", "qdrant_client", "httpx", "h5py"}
 
 
 def modules_after(code: str) -> set[str]:

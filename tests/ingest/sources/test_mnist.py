@@ -47,7 +47,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(served))) as http:
         url = f"http://127.0.0.1:{http.server_port}/"
         monkeypatch.setitem(DATASETS, "mnist", replace(DATASETS["mnist"], url=url, sha256=hashes))
-        thread = threading.Thread(target=http.serve_forever)
+        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield served
         http.shutdown()

@@ -1,0 +1,117 @@
+import hashlib
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from cbir.ingest.sources import download as module
+from cbir.ingest.sources.download import download
+from cbir.ingest.sources.source import SourceError
+
+CONTENT = bytes(range(256)) * 3000
+SHA256 = hashlib.sha256(CONTENT).hexdigest()
+
+
+class Website:
+    """A real HTTP server on this machine; `answers` are given in turn, the last one again and again."""
+
+    def __init__(self) -> None:
+        self.answers: list[Callable[[BaseHTTPRequestHandler], None]] = [whole]
+        self.asked = 0
+        site = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def log_message(self, *_: object) -> None: ...
+
+            def do_GET(self) -> None:
+                site.asked += 1
+                (site.answers.pop(0) if len(site.answers) > 1 else site.answers[0])(self)
+
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.http.server_port}/file.gz"
+
+
+def answer(status: int, body: bytes = b"", **headers: str) -> Callable[[BaseHTTPRequestHandler], None]:
+    def send(handler: BaseHTTPRequestHandler) -> None:
+        handler.send_response(status)
+        for name, value in {"Content_Length": str(len(body)), **headers}.items():
+            handler.send_header(name.replace("_", "-"), value)
+        handler.end_headers()
+        handler.wfile.write(body)
+
+    return send
+
+
+whole = answer(200, CONTENT)
+cut = answer(200, CONTENT[:1000], Content_Length=str(len(CONTENT)))
+
+
+@pytest.fixture
+def website(monkeypatch: pytest.MonkeyPatch) -> Iterator[Website]:
+    monkeypatch.setattr(module, "_MAX_WAIT", 0.01)
+    site = Website()
+    thread = threading.Thread(target=site.http.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield site
+    site.http.shutdown()
+    thread.join()
+    site.http.server_close()
+
+
+def test_a_file_is_fetched_once_with_progress(website: Website, tmp_path: Path):
+    path, seen = tmp_path / "cache" / "file.gz", []
+    download(website.url, path, SHA256, progress=lambda *report: seen.append(report))
+    assert path.read_bytes() == CONTENT
+    assert seen[-1] == ("download", len(CONTENT), len(CONTENT), "file.gz")
+    download(website.url, path, SHA256)
+    assert website.asked == 1
+    path.write_bytes(b"damaged since")
+    download(website.url, path, SHA256)
+    assert path.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("trouble", [answer(503), answer(429), cut])
+def test_what_fails_for_a_moment_is_tried_again(
+    website: Website, tmp_path: Path, trouble: Callable[[BaseHTTPRequestHandler], None]
+):
+    website.answers = [trouble, trouble, whole]
+    download(website.url, tmp_path / "file.gz", SHA256)
+    assert (tmp_path / "file.gz").read_bytes() == CONTENT
+    assert website.asked == 3
+
+
+@pytest.mark.parametrize(
+    ("trouble", "message", "attempts"),
+    [
+        (answer(404), "the server answered 404 Not Found", 1),
+        (answer(503), "the server answered 503", 3),
+        (cut, "peer closed connection", 3),
+        (answer(200, b"something else"), "another file than expected", 1),
+    ],
+)
+def test_what_stays_wrong_is_refused_and_nothing_is_left(
+    website: Website,
+    tmp_path: Path,
+    trouble: Callable[[BaseHTTPRequestHandler], None],
+    message: str,
+    attempts: int,
+):
+    website.answers = [trouble]
+    with pytest.raises(SourceError, match=message) as raised:
+        download(website.url, tmp_path / "file.gz", SHA256)
+    assert website.url in str(raised.value)
+    assert list(tmp_path.iterdir()) == []
+    assert website.asked == attempts
+
+
+def test_a_file_that_moved_is_followed_and_arrives_as_it_is_stored(website: Website, tmp_path: Path):
+    website.answers = [answer(302, Location="/elsewhere"), answer(200, CONTENT, Content_Encoding="gzip")]
+    download(website.url, tmp_path / "file.gz", SHA256)
+    assert (tmp_path / "file.gz").read_bytes() == CONTENT
+
+
+def test_without_a_connection_that_is_said_at_once(tmp_path: Path):
+    with pytest.raises(SourceError, match="no connection"):
+        download("http://127.0.0.1:9/file.gz", tmp_path / "file.gz", SHA256)
