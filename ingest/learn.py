@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from cbir.core.progress import Progress, silent
 from cbir.ingest.read import read
@@ -24,7 +23,7 @@ from cbir.ingest.sources.source import Item, Source, SourceError
 from cbir.model.bundle import Bundle, copy_bundle, read_bundle, write_bundle
 from cbir.model.encoder import ModelError
 from cbir.model.method import Examples, Learned
-from cbir.model.picture import ImageError, Preprocessing, suited
+from cbir.model.picture import ImageError, Look, Preprocessing, look, suited
 from cbir.model.registry import Kind
 
 #: More images teach this network nothing more, and all are held in memory (78 MB at 28x28).
@@ -205,13 +204,13 @@ def _runs(bundle: Bundle) -> bool:
     return True
 
 
-def _sample(source: Source) -> list[Image.Image]:
-    """Open some pictures of a source, from all over it."""
+def _sample(source: Source) -> list[Look]:
+    """Look at some pictures of a source, from all over it."""
     step = max(1, len(source) // _SAMPLED)
     opened = []
     for item in itertools.islice(source.items(), 0, None, step):
         with suppress(ImageError):
-            opened.append(item.open())
+            opened.append(look(item.open()))
     return opened
 
 

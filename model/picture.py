@@ -5,6 +5,7 @@ pixels of one fixed shape. What is done is part of the encoder's
 fingerprint, so a query is always treated as the database was.
 """
 
+import io
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +18,8 @@ from cbir.core.errors import CbirError, first_line
 
 #: Pillow refuses pictures above twice its own warning level; so do we.
 MAX_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 89_478_485)
-
+#: A file of so many pixels is not larger even if it is not compressed; larger ones are not read into memory.
+MAX_BYTES = 8 * MAX_PIXELS
 
 #: What Pillow's decoders raise for damaged files, and the system for unreadable ones.
 _UNDECODABLE = (OSError, SyntaxError, ValueError, EOFError, MemoryError)
@@ -44,29 +46,68 @@ def open_image(path: str | Path) -> Image.Image:
     ImageError
         Missing, a folder, empty, not a picture, truncated, or implausibly large.
     """
+    return decode(read_file(path), str(path))
+
+
+def read_file(path: str | Path) -> bytes:
+    """Return the bytes of a picture file, for `decode` and for a hash.
+
+    Raises
+    ------
+    ImageError
+        Missing, a folder, empty, unreadable, or implausibly large.
+    """
     given, path = str(path), Path(path)
     try:
         if path.is_dir():
             raise ImageError(f"{path} is a folder; name the picture files in it")
-        if path.stat().st_size == 0:
+        size = path.stat().st_size
+        if size == 0:
             raise ImageError(f"{path} is empty (0 bytes)")
-        with warnings.catch_warnings():
-            # Between one and two times Pillow's level it only warns; large photos are fine.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                return upright(image, str(path))
+        if size > MAX_BYTES:
+            raise ImageError(f"{path} has {size / 1e9:.1f} GB; more than {MAX_BYTES / 1e9:.1f} GB are not read")
+        return path.read_bytes()
     except FileNotFoundError:
         hint = "; addresses are not read, save the picture first" if "://" in given else ""
         raise ImageError(f"{given} does not exist{hint}") from None
+    except (OSError, ValueError, MemoryError) as error:
+        raise ImageError(f"{path} cannot be read: {getattr(error, 'strerror', None) or first_line(error)}") from None
+
+
+def decode(content: bytes, name: str) -> Image.Image:
+    """Decode the content of a picture file.
+
+    Parameters
+    ----------
+    content : bytes
+    name : str
+        The file's, for messages.
+
+    Returns
+    -------
+    PIL.Image.Image
+        Turned upright by its EXIF orientation.
+
+    Raises
+    ------
+    ImageError
+        Not a picture, truncated, or implausibly large.
+    """
+    try:
+        with warnings.catch_warnings():
+            # Between one and two times Pillow's level it only warns; large photos are fine.
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(io.BytesIO(content)) as image:
+                return upright(image, name)
     except Image.DecompressionBombError:
         raise ImageError(
-            f"{path} unpacks to more than {MAX_PIXELS / 1e6:.0f} million pixels; scale it down first if it is genuine"
+            f"{name} unpacks to more than {MAX_PIXELS / 1e6:.0f} million pixels; scale it down first if it is genuine"
         ) from None
     except UnidentifiedImageError:
-        raise ImageError(f"{path} is not a picture that Pillow can read") from None
+        raise ImageError(f"{name} is not a picture that Pillow can read") from None
     except _UNDECODABLE as error:
         cause = getattr(error, "strerror", None) or first_line(error)
-        raise ImageError(f"{path} cannot be read: {cause}") from None
+        raise ImageError(f"{name} cannot be read: {cause}") from None
 
 
 def upright(image: Image.Image, name: str = "the picture") -> Image.Image:
@@ -151,7 +192,20 @@ class Preprocessing:
 SIDES = range(16, 257, 16)
 
 
-def suited(pictures: Sequence[Image.Image], side: int | None = None) -> Preprocessing:
+@dataclass(frozen=True)
+class Look:
+    """What decides the encoder input that suits a picture: is it `grey`, and the pixels of its longer side."""
+
+    grey: bool
+    longest: int
+
+
+def look(picture: Image.Image) -> Look:
+    """Look at a picture."""
+    return Look(_is_grey(picture), max(picture.size))
+
+
+def suited(looks: Sequence[Look], side: int | None = None) -> Preprocessing:
     """Choose the encoder input that suits a sample of pictures.
 
     Grey if all are grey, else colour. Small pictures (half of them at most 48
@@ -159,7 +213,7 @@ def suited(pictures: Sequence[Image.Image], side: int | None = None) -> Preproce
 
     Parameters
     ----------
-    pictures : sequence of PIL.Image.Image
+    looks : sequence of Look
     side : int, optional
         Height and width to use instead: 28, or one of `SIDES`.
 
@@ -170,8 +224,17 @@ def suited(pictures: Sequence[Image.Image], side: int | None = None) -> Preproce
     """
     if side is not None and side != 28 and side not in SIDES:
         raise ImageError(f"size must be 28, or a multiple of 16 from {SIDES[0]} to {SIDES[-1]}, not {side}")
-    grey = all(_is_grey(picture) for picture in pictures)
-    small = not pictures or float(np.median([max(picture.size) for picture in pictures])) <= 48
+    grey = all(each.grey for each in looks)
+    small = not looks or float(np.median([each.longest for each in looks])) <= 48
+    return _input(grey, small, side)
+
+
+def possible_inputs(looked: Look, side: int | None = None) -> set[Preprocessing]:
+    """Return what `suited` may choose for a sample that holds this picture."""
+    return {_input(grey, small, side) for grey in {looked.grey, False} for small in (True, False)}
+
+
+def _input(grey: bool, small: bool, side: int | None) -> Preprocessing:
     side = side or ((28 if grey else 32) if small else 64)
     return Preprocessing(height=side, width=side, channels=1 if grey else 3)
 

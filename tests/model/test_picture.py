@@ -9,7 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from cbir.model.picture import ImageError, Preprocessing, background, invert, open_image, suited, upright
+from cbir.model.picture import (
+    ImageError,
+    Look,
+    Preprocessing,
+    background,
+    invert,
+    look,
+    open_image,
+    possible_inputs,
+    suited,
+    upright,
+)
 from tests.conftest import picture
 
 GREY = Preprocessing(28, 28, 1)
@@ -166,20 +177,35 @@ def test_missing_files_and_folders_are_refused(tmp_path: Path):
 )
 def test_the_input_suits_the_pictures(mode: str, size: tuple[int, int], shape: tuple[int, int, int]):
     colours = Image.merge("RGB", [picture(seed, size) for seed in range(3)])
-    assert suited([colours.convert(mode)]).shape == shape
+    assert suited([look(colours.convert(mode))]).shape == shape
 
 
 def test_one_colour_picture_makes_it_colour_and_grey_in_three_channels_does_not():
     grey = Image.merge("RGB", [picture(0)] * 3)
     colourful = Image.merge("RGB", [picture(seed) for seed in range(3)])
-    assert suited([grey, grey]).channels == 1
-    assert suited([grey, colourful]).channels == 3
+    assert suited([look(grey), look(grey)]).channels == 1
+    assert suited([look(grey), look(colourful)]).channels == 3
     content = io.BytesIO()
     grey.save(content, "JPEG", quality=60)
-    assert suited([Image.open(content)]).channels == 1
+    assert suited([look(Image.open(content))]).channels == 1
 
 
 @pytest.mark.parametrize("side", [0, 27, 30, 512, -16])
 def test_a_side_that_cannot_be_is_refused(side: int):
     with pytest.raises(ImageError, match="size must be"):
-        suited([picture()], side)
+        suited([look(picture())], side)
+
+
+@given(
+    looks=st.lists(st.builds(Look, st.booleans(), st.integers(1, 100)), min_size=1, max_size=5),
+    side=st.sampled_from([None, 28, 48]),
+)
+def test_what_is_chosen_for_a_sample_was_possible_for_each_of_it(looks: list[Look], side: int | None):
+    assert all(suited(looks, side) in possible_inputs(each, side) for each in looks)
+
+
+def test_a_file_that_is_larger_than_any_picture_is_not_read_into_memory(tmp_path: Path):
+    with (tmp_path / "sparse.png").open("wb") as file:
+        file.truncate(20_000_000_000)
+    with pytest.raises(ImageError, match=r"sparse\.png has 20\.0 GB"):
+        open_image(tmp_path / "sparse.png")
