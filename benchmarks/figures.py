@@ -23,7 +23,7 @@ from cbir.collection.interface import Hit
 from cbir.comparison import Comparison, Row
 from cbir.core.settings import settings
 from cbir.evaluate.scores import Scores
-from cbir.model.registry import ENCODERS
+from cbir.model.registry import encoders
 
 OUT = Path("docs/figures")
 #: Where the tables are shown.
@@ -33,7 +33,7 @@ SEEDS = (0, 1, 2)
 HEADLINE = ("autoencoder", "contrastive")
 #: Below the registry's: ours with more work, and the paper's shorter code.
 BELOW = {"contrastive": "contrastive:preset=quality", "deep-autoencoder": "deep-autoencoder:bits=28"}
-ALL = [label for name in ENCODERS for label in (name, BELOW.get(name)) if label]
+ALL = [label for kind in encoders() for label in (kind.name, BELOW.get(kind.name)) if label]
 DISTORTIONS = (
     "rotate=15,30,45,90",
     "scale=0.5,0.75,1.5",

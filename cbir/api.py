@@ -110,7 +110,7 @@ def ingest(
     from cbir.ingest.job import run
     from cbir.ingest.learn import Plan
     from cbir.ingest.sources.catalogue import collection_name, open_source
-    from cbir.model.registry import DEFAULT, kind_of
+    from cbir.model.registry import DEFAULT, parse_encoder
 
     if limit is not None and limit < 1:
         raise CbirError(f"limit must be at least 1, not {limit}")
@@ -123,8 +123,9 @@ def ingest(
     opened = open_source(str(source), where.data, where.cache)
     name = collection_name(str(source)) if collection is None else collection
     with closing(homes.engine(where, layout)) as engine, disk_errors(where.home):
-        kind = kind_of(encoder or homes.kind(where, name, engine) or DEFAULT)
-        plan = Plan(kind, kind.recipe(**options), size)
+        given = {option: value for option, value in options.items() if value is not None}
+        kind, recipe = parse_encoder(encoder or homes.kind(where, name, engine) or DEFAULT, given)
+        plan = Plan(kind, recipe, size)
         if collection is None and not retrain and name in engine.names():
             _check_source(name, opened.name, engine.metadata(name).sources)
         if not retrain:
@@ -522,13 +523,12 @@ def held_out(searcher: Searcher, where: Settings) -> list[Item]:
 
 def warn_of_own(searcher: Searcher, run: Run) -> None:
     """Say what makes a run's scores better than a search would be, where stored images are its queries."""
-    from cbir.model.registry import ENCODERS
+    from cbir.model.registry import encoders
 
     if not run.about.get("leave_one_out"):
         return
-    kind = ENCODERS.get(searcher.bundle.kind)
-    if kind is not None and kind.learns_from == "labels":
-        told = f"encoder '{kind.name}' learned the labels of the very images that are the queries"
+    if searcher.bundle.kind in [kind.name for kind in encoders() if kind.learns_from == "labels"]:
+        told = f"encoder '{searcher.bundle.kind}' learned the labels of the very images that are the queries"
     elif searcher.metadata.smooth:
         told = "the stored features are averages with neighbours, the queries among them"
     else:

@@ -15,7 +15,7 @@ import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from cbir.evaluate.scores import Scores
     from cbir.ingest.sources.source import Item, Source
     from cbir.model.bundle import Bundle
-    from cbir.model.registry import Kind
+    from cbir.model.kind import Kind
 
 #: Images that are encoded to measure the speed.
 _TIMED = 2_000
@@ -352,7 +352,7 @@ class _Filled:
         kind, card = self.entrant.kind, bundle.card
         described = json.loads(json.dumps(kind.describe(self.entrant.recipe)))
         same = all(card.get(fact) == described[fact] for fact in ("encoder", "revision"))
-        if not same or kind.unusual(card.get("recipe") or {}) != kind.unusual(described["recipe"]):
+        if not same or kind.non_defaults(card.get("recipe") or {}) != kind.non_defaults(described["recipe"]):
             return "was filled by another encoder or recipe"
         if metadata.smooth:
             return f"was filled with --smooth {metadata.smooth}"
@@ -365,7 +365,7 @@ class _Filled:
 
     def command(self, source: Source) -> str:
         """What builds the collection anew, as one types it."""
-        options = {"limit": self.limit, **self.entrant.unusual, "smooth": 0}
+        options = {"limit": self.limit, **self.entrant.non_defaults, "smooth": 0}
         words = ["cbir", "ingest", source.name, "--collection", self.name, "--encoder", self.entrant.kind.name]
         for name, value in options.items():
             if value is not None:
@@ -382,14 +382,15 @@ class _Entrant:
     recipe: Any
 
     @property
-    def unusual(self) -> dict[str, Any]:
+    def non_defaults(self) -> dict[str, Any]:
         """The options that are not at their defaults."""
-        return self.kind.unusual(asdict(self.recipe))
+        return self.kind.non_defaults(asdict(self.recipe))
 
 
 def _entrants(source: Source, named: Sequence[str], options: Mapping[str, Any]) -> list[_Entrant]:
     """Return the encoders that were named, or all that the source allows, each with those options that it has."""
-    from cbir.model.registry import ENCODERS, kind_of
+    from cbir.model.registry import encoders as all_encoders
+    from cbir.model.registry import parse_encoder
 
     labels = {item.label for item in source.items()}
     if labels == {None}:
@@ -398,54 +399,26 @@ def _entrants(source: Source, named: Sequence[str], options: Mapping[str, Any]) 
         )
     if not named:
         learnable = None not in labels and bool(source.queries())
-        named = [kind.name for kind in ENCODERS.values() if kind.learns_from != "labels" or learnable]
+        named = [kind.name for kind in all_encoders() if kind.learns_from != "labels" or learnable]
     given = {option: value for option, value in options.items() if value is not None}
     entrants, used = [], {"seed"}
     for label in dict.fromkeys(named):
-        name, _, own = label.partition(":")
-        kind = kind_of(name)
-        shared = {option: value for option, value in given.items() if option in _options(kind)}
+        kind, _ = parse_encoder(label)
+        shared = {option: value for option, value in given.items() if option in kind.options}
         used |= shared.keys()
-        entrants.append(_Entrant(label, kind, kind.recipe(**{**shared, **_own_options(kind, label, own)})))
+        entrants.append(_Entrant(label, *parse_encoder(label, shared)))
     for option in given:
         if option not in used:
             raise CbirError(f"not one of these encoders has an option '{option}'")
     return entrants
 
 
-def _own_options(kind: Kind, label: str, text: str) -> dict[str, int | float | str]:
-    """Read `epochs=5,preset=quality`: numbers, but where the recipe has a word."""
-    options: dict[str, int | float | str] = {}
-    words = {name for name, usual in asdict(kind.method.Recipe()).items() if isinstance(usual, str)}
-    for part in filter(None, text.split(",")):
-        name, _, value = part.partition("=")
-        name = name.strip().replace("-", "_")
-        try:
-            options[name] = value.strip() if name in words else _number(value)
-        except ValueError:
-            raise CbirError(
-                f"encoder '{label}': {part!r} is no option with a number; they are written NAME:epochs=5,seed=1"
-            ) from None
-    return options
-
-
-def _number(text: str) -> int | float:
-    try:
-        return int(text)
-    except ValueError:
-        return float(text)
-
-
-def _options(kind: Kind) -> list[str]:
-    return [field.name for field in fields(kind.method.Recipe)]
-
-
 def _collection(source: Source, entrant: _Entrant, limit: int | None) -> str:
     """Name the collection: SOURCE-ENCODER, and what is not as usual, such as `mnist-autoencoder-seed-1`."""
     from cbir.ingest.sources.catalogue import collection_name
 
-    unusual = {**({} if limit is None else {"limit": limit}), **entrant.unusual}
-    words = [f"{option}-{value}".replace("_", "-") for option, value in unusual.items()]
+    chosen = {**({} if limit is None else {"limit": limit}), **entrant.non_defaults}
+    words = [f"{option}-{value}".replace("_", "-") for option, value in chosen.items()]
     return "-".join([collection_name(source.name), entrant.kind.name, *words])
 
 

@@ -220,11 +220,10 @@ def snapshot_document(made: Snapshot) -> dict[str, Any]:
 
 def encoders_document() -> list[dict[str, Any]]:
     """Return the registry as JSON values."""
-    from cbir.model.registry import DEFAULT, ENCODERS
+    from cbir.model.registry import DEFAULT, encoders
 
     return [
-        {"name": k.name, "default": k.name == DEFAULT, "learns_from": k.learns_from, "line": k.line}
-        for k in ENCODERS.values()
+        {"name": k.name, "default": k.name == DEFAULT, "learns_from": k.learns_from, "line": k.line} for k in encoders()
     ]
 
 

@@ -21,10 +21,10 @@ from cbir.core.progress import Progress, silent
 from cbir.ingest.read import read
 from cbir.ingest.sources.source import Item, Source, SourceError
 from cbir.model.bundle import Bundle, copy_bundle, read_bundle, write_bundle
-from cbir.model.encoder import ModelError
+from cbir.model.errors import ModelError
+from cbir.model.kind import Kind
 from cbir.model.method import Examples, Learned
 from cbir.model.picture import ImageError, Look, Preprocessing, look, suited
-from cbir.model.registry import Kind
 
 #: More images teach this network nothing more, and all are held in memory (78 MB at 28x28).
 TRAIN_AT_MOST = 100_000
@@ -101,7 +101,7 @@ def train_bundle(
         raise SourceError(f"not one of the {count} pictures of {source.name} can be read")
     labels = _classes(items, source.name, plan.kind) if plan.kind.learns_from == "labels" else None
     described = plan.kind.describe(plan.recipe)
-    decided = {**described, "recipe": plan.kind.unusual(described["recipe"])}
+    decided = {**described, "recipe": plan.kind.non_defaults(described["recipe"])}
     identity = _identity(decided, preprocessing, images, labels)
     for left in bundles(models):
         ours = (left.name == name or left.name.rpartition("-")[0] == name) and left.name not in in_use

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cbir.core.atomic import atomic_folder
-from cbir.model.encoder import Encoder, ModelError
+from cbir.model.encoder import Encoder
+from cbir.model.errors import ModelError
 from cbir.model.graph import graph
 from cbir.model.method import Learned, Run
 from cbir.model.picture import Preprocessing

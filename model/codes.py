@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from cbir.model.encoder import ModelError
+from cbir.model.errors import ModelError
 
 #: A ball of more codes than this is refused: 28 bits within 3 are 3,683.
 LARGEST_BALL = 4_000

@@ -8,15 +8,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from cbir.core.errors import CbirError
+from cbir.model.errors import ModelError
 from cbir.model.picture import Preprocessing, to_unit
 
 #: Images a run: the activations of 256 small images stay in cache.
 _BLOCK = 256
-
-
-class ModelError(CbirError):
-    """A model that is missing, damaged or unsuitable."""
 
 
 class Encoder:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from cbir.core.errors import first_line
-from cbir.model.encoder import ModelError
+from cbir.model.errors import ModelError
 from cbir.model.method import Run
 
 

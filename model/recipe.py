@@ -1,32 +1,21 @@
-"""What decides a training run, and what it left behind: plain values for the model's card."""
+"""The article's training options, and how a training went: plain values that go into model.json."""
 
-import math
 from dataclasses import dataclass, field
 
-from cbir.model.encoder import ModelError
+from cbir.core.options import check_options, option
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What decides a training run, besides the images.
+    """What decides a training, besides the images."""
 
-    Parameters
-    ----------
-    epochs, batch_size : int
-    noise : float
-        Standard deviation of the Gaussian noise added to pixels in [0, 1].
-    seed : int
-        Seeds weights, order and noise; not negative.
-    """
-
-    epochs: int = 20
-    batch_size: int = 128
-    noise: float = 0.5
-    seed: int = 0
+    epochs: int = option(20, "Epochs to train.", least=1)
+    batch_size: int = option(128, "Images a training step.", least=1)
+    noise: float = option(0.5, "Standard deviation of the Gaussian noise added to pixels in [0, 1].", least=0)
+    seed: int = option(0, "Seed of weights, order and noise.", least=0)
 
     def __post_init__(self) -> None:
-        at_least(1, epochs=self.epochs, batch_size=self.batch_size)
-        at_least(0, noise=self.noise, seed=self.seed)
+        check_options(self)
 
 
 @dataclass(frozen=True)
@@ -46,15 +35,3 @@ class History:
     loss: tuple[float, ...] = ()
     validation: tuple[float, ...] = ()
     resumed: float = field(default=0.0, compare=False)
-
-
-def at_least(smallest: float, **options: float) -> None:
-    """Refuse options below a smallest value, or not finite.
-
-    Raises
-    ------
-    ModelError
-    """
-    for name, value in options.items():
-        if not smallest <= value < math.inf:
-            raise ModelError(f"{name} must be at least {smallest}, not {value}")

@@ -15,9 +15,11 @@ from pathlib import Path
 import numpy as np
 
 from cbir.core.progress import Progress, silent
+from cbir.model.kind import Kind
 from cbir.model.method import Examples, Learned, Run
 from cbir.model.picture import to_bytes
 
+KIND = Kind("color-histogram", "How much of which colour, or grey, wherever it is.", __name__, learns_from="nothing")
 REVISION = 1
 #: Bins of hue, saturation and value. Hue tells most colours apart; fine steps of the others follow the light.
 _HSV = (16, 4, 4)

@@ -15,8 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from cbir.core.progress import Progress, silent
+from cbir.model.kind import Kind
 from cbir.model.method import Examples, Learned, Run
 
+KIND = Kind("hog", "Which way the edges run in each part (Dalal and Triggs 2005).", __name__, learns_from="nothing")
 REVISION = 1
 #: Cells a side: 7 pixels each at 28x28, 8 at 32x32, 16 at 64x64; the paper's are 8.
 _CELLS = 4

@@ -11,12 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
+from cbir.core.options import check_options, option
 from cbir.core.progress import Progress, silent
-from cbir.model.encoder import ModelError
+from cbir.model.errors import ModelError
+from cbir.model.kind import Kind
 from cbir.model.method import Examples, Learned, Run
 from cbir.model.picture import to_unit
-from cbir.model.recipe import at_least
 
+KIND = Kind("pca", "Principal components of the pixels.", __name__)
 REVISION = 1
 #: Pixel values learned from (float32: 256 MB); the components hardly change by more.
 _VALUES = 64_000_000
@@ -24,22 +26,13 @@ _VALUES = 64_000_000
 
 @dataclass(frozen=True)
 class Recipe:
-    """What decides the components, besides the images.
+    """What decides the components, besides the images."""
 
-    Parameters
-    ----------
-    values : int
-        Components kept, 128 by default; at most as many as the images span.
-    seed : int
-        Seeds the choice among too many images and the randomised solver.
-    """
-
-    values: int = 128
-    seed: int = 0
+    values: int = option(128, "Values in a feature; at most as many as the images span.", least=1)
+    seed: int = option(0, "Seed of the choice among too many images, and of the randomised solver.", least=0)
 
     def __post_init__(self) -> None:
-        at_least(1, values=self.values)
-        at_least(0, seed=self.seed)
+        check_options(self)
 
 
 def learn(

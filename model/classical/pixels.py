@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 
 from cbir.core.progress import Progress, silent
+from cbir.model.kind import Kind
 from cbir.model.method import Examples, Learned, Run
 
+KIND = Kind("pixels", "The picture itself: the floor.", __name__, learns_from="nothing")
 REVISION = 1
 
 

@@ -28,12 +28,14 @@ from pathlib import Path
 
 import numpy as np
 
+from cbir.core.options import check_options, option
 from cbir.core.progress import Progress, silent
-from cbir.model.encoder import ModelError
+from cbir.model.errors import ModelError
+from cbir.model.kind import Kind
 from cbir.model.method import Examples, Learned, Run
 from cbir.model.picture import to_bytes, to_unit
-from cbir.model.recipe import at_least
 
+KIND = Kind("sift", "SIFT on a grid, as VLAD; replaces SURF, which is patented.", __name__)
 REVISION = 1
 #: The side that smaller pictures are enlarged to; patches in a row and in a column.
 _SIDE, _ROW = 64, 8
@@ -44,25 +46,14 @@ _BLOCK = 256
 
 @dataclass(frozen=True)
 class Recipe:
-    """What decides the vocabulary, besides the images.
+    """What decides the vocabulary, besides the images."""
 
-    Parameters
-    ----------
-    words : int
-        Of the vocabulary; at most as many as there are different descriptors.
-    values : int
-        In a feature, at most.
-    seed : int
-        Seeds the choice of images and descriptors, the words and the components.
-    """
-
-    words: int = 16
-    values: int = 256
-    seed: int = 0
+    words: int = option(16, "Words of the vocabulary; at most as many as there are different descriptors.", least=1)
+    values: int = option(256, "Values in a feature, at most.", least=1)
+    seed: int = option(0, "Seed of the choice of images and descriptors, of words and components.", least=0)
 
     def __post_init__(self) -> None:
-        at_least(1, words=self.words, values=self.values)
-        at_least(0, seed=self.seed)
+        check_options(self)
 
 
 def learn(

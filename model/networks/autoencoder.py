@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cbir.core.progress import Progress, silent
+from cbir.model.kind import Kind
 from cbir.model.method import Examples, Learned
 from cbir.model.networks.backend import keras
 from cbir.model.networks.training import train
@@ -21,8 +22,9 @@ if TYPE_CHECKING:
     from keras import Model
     from keras.layers import Layer
 
-__all__ = ["INPUT", "REVISION", "Recipe", "article_autoencoder", "learn", "picture_autoencoder"]
+__all__ = ["INPUT", "KIND", "REVISION", "Recipe", "article_autoencoder", "learn", "picture_autoencoder"]
 
+KIND = Kind("autoencoder", "The article's convolutional denoising autoencoder; its like in colour.", __name__)
 INPUT = Preprocessing(height=28, width=28, channels=1)
 REVISION = 1
 

@@ -19,9 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cbir.core.options import option
 from cbir.core.progress import Progress, silent
 from cbir.model import recipe as article
-from cbir.model.encoder import ModelError
+from cbir.model.kind import Kind
 from cbir.model.method import Examples, Learned
 from cbir.model.networks.backend import keras
 from cbir.model.networks.checkpoint import identity
@@ -32,40 +33,26 @@ from cbir.model.networks.weights import seeded
 if TYPE_CHECKING:
     from keras import Model
 
+KIND = Kind("deep-autoencoder", "Binary codes, a short one that prunes (Krizhevsky and Hinton 2011).", __name__)
 REVISION = 1
 
 #: Of Adam.
 LEARNING_RATE = 1e-3
 #: Units of the layers between the pixels and the code, and back in the other order.
 _HIDDEN = (1024, 512)
-_FEWEST, _MOST, _MOST_SHORT = 8, 512, 32
 
 
 @dataclass(frozen=True)
 class Recipe(article.Recipe):
-    """What decides a training run, besides the images.
+    """What decides a training, besides the images."""
 
-    Parameters
-    ----------
-    epochs, batch_size, noise, seed
-        See `cbir.model.recipe.Recipe`.
-    bits : int
-        Length of the code, 8 to 512.
-    short_bits : int
-        So many leading bits are the short code, 8 to 32; all, where there are no more.
-    """
-
-    epochs: int = 12
-    batch_size: int = 256
-    noise: float = 0.3
-    bits: int = 256
-    short_bits: int = 28
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name, bits, most in (("bits", self.bits, _MOST), ("short_bits", self.short_bits, _MOST_SHORT)):
-            if not _FEWEST <= bits <= most:
-                raise ModelError(f"{name} must be from {_FEWEST} to {most}, not {bits}")
+    epochs: int = option(12, "Epochs to train.", least=1)
+    batch_size: int = option(256, "Images a training step.", least=1)
+    noise: float = option(0.3, "Standard deviation of the Gaussian noise added to pixels in [0, 1].", least=0)
+    bits: int = option(256, "Length of the code.", least=8, most=512)
+    short_bits: int = option(
+        28, "Leading bits of the code that prune a search; all, if the code is no longer.", least=8, most=32
+    )
 
 
 def learn(

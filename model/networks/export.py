@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cbir.core.errors import first_line
-from cbir.model.encoder import ModelError
+from cbir.model.errors import ModelError
 from cbir.model.networks.backend import keras
 from cbir.model.networks.structure import structure
 from cbir.model.picture import Preprocessing

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cbir.core.options import check_options, option
 from cbir.core.progress import Progress, silent
-from cbir.model.encoder import ModelError
+from cbir.model.errors import ModelError
+from cbir.model.kind import Kind
 from cbir.model.method import Examples, Learned
 from cbir.model.networks.backend import keras
 from cbir.model.networks.checkpoint import identity
@@ -24,11 +26,11 @@ from cbir.model.networks.epochs import run_epochs
 from cbir.model.networks.faster import side_by_side
 from cbir.model.networks.weights import seeded
 from cbir.model.picture import to_unit
-from cbir.model.recipe import at_least
 
 if TYPE_CHECKING:
     from keras import Model
 
+KIND = Kind("neural-codes", "A classifier's last layer but one (Babenko et al. 2014).", __name__, learns_from="labels")
 REVISION = 1
 
 DIMENSION = 128
@@ -40,22 +42,14 @@ _SHIFT = 1 / 14
 
 @dataclass(frozen=True)
 class Recipe:
-    """What decides a training run, besides the images and labels.
+    """What decides a training, besides the images and labels."""
 
-    Parameters
-    ----------
-    epochs, batch_size : int
-    seed : int
-        Seeds weights, order, shifts and flips; not negative.
-    """
-
-    epochs: int = 8
-    batch_size: int = 256
-    seed: int = 0
+    epochs: int = option(8, "Epochs to train.", least=1)
+    batch_size: int = option(256, "Images a training step.", least=1)
+    seed: int = option(0, "Seed of weights, order, shifts and flips.", least=0)
 
     def __post_init__(self) -> None:
-        at_least(1, epochs=self.epochs, batch_size=self.batch_size)
-        at_least(0, seed=self.seed)
+        check_options(self)
 
 
 def learn(

@@ -11,19 +11,16 @@ from PIL import Image
 import cbir
 import cbir.ingest.job
 from cbir.ingest.sources.digits import digits as load_digits
-from cbir.model.registry import ENCODERS, Kind
+from cbir.model import registry
 from cbir.report import comparison_markdown
 from tests.cbir.test_cli import run
 from tests.conftest import picture
 
-LABELLED = Kind("labelled", "", "cbir.model.classical.pixels", learns_from="labels")
-
 
 @pytest.fixture
-def labelled(monkeypatch: pytest.MonkeyPatch) -> Kind:
-    """Pixels that pretend to learn from labels."""
-    monkeypatch.setitem(ENCODERS, LABELLED.name, LABELLED)
-    return LABELLED
+def labelled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A registry of two encoders: pixels, and pixels that pretend to learn from labels."""
+    monkeypatch.setattr(registry, "PACKAGES", ["tests.encoders"])
 
 
 @pytest.fixture
@@ -121,7 +118,7 @@ def test_other_queries_limits_and_seeds_are_other_rows(home: Path):
 
 
 def test_a_failing_encoder_stands_in_its_row_and_does_not_stop_the_others(
-    home: Path, pictures: Path, held_out: Path, labelled: Kind
+    home: Path, pictures: Path, held_out: Path, labelled: None
 ):
     picture(99).save(held_out / "database" / "unlabelled.png")
     with pytest.warns(cbir.CbirWarning, match="1 of 21 queries"):
@@ -136,14 +133,10 @@ def test_a_failing_encoder_stands_in_its_row_and_does_not_stop_the_others(
         cbir.compare(pictures, ["labelled"])
 
 
-def test_without_names_all_that_the_source_allows(
-    home: Path, pictures: Path, held_out: Path, labelled: Kind, monkeypatch: pytest.MonkeyPatch
-):
+def test_without_names_all_that_the_source_allows(home: Path, pictures: Path, held_out: Path, labelled: None):
     """An encoder that learns from labels is asked about images that it did not learn from, or not at all."""
-    for name in set(ENCODERS) - {"pixels", "labelled"}:
-        monkeypatch.delitem(ENCODERS, name)
     with pytest.warns(cbir.CbirWarning, match="1 of 21 queries"):
-        assert [row.encoder for row in cbir.compare(held_out).rows] == ["pixels", "labelled"]
+        assert [row.encoder for row in cbir.compare(held_out).rows] == ["labelled", "pixels"]
     alone = cbir.compare(pictures)
     assert [row.encoder for row in alone.rows] == ["pixels"]
     assert alone.title == "pictures: 6 images, 6 queries, each left out of its own ranking"
@@ -177,7 +170,7 @@ def test_a_collection_filled_with_other_options_is_no_row(
         cbir.compare(pictures, ["pixels"])
 
 
-def test_labels_that_were_learned_are_said_to_be(home: Path, pictures: Path, labelled: Kind):
+def test_labels_that_were_learned_are_said_to_be(home: Path, pictures: Path, labelled: None):
     cbir.ingest(pictures, encoder="labelled")
     with pytest.warns(cbir.CbirWarning, match="'labelled' learned the labels of the very images"):
         cbir.evaluate("pictures", depths=[5])

@@ -1,7 +1,7 @@
 """Labels must not reach an encoder that does not learn from them."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from cbir.ingest.learn import Plan, train_bundle
-from cbir.model.registry import ENCODERS
+from cbir.model.registry import encoders, kind_of
+from tests.encoders.labelled import KIND as LABELLED
 
 #: As little of each recipe as there can be, for those encoders that have such options.
 SMALL = {"epochs": 1, "batch_size": 32}
@@ -55,11 +56,10 @@ def drawn(seed: int) -> Image.Image:
     return Image.fromarray(pixels.astype(np.uint8))
 
 
-@pytest.mark.parametrize("name", [kind.name for kind in ENCODERS.values() if kind.learns_from != "labels"])
+@pytest.mark.parametrize("name", [kind.name for kind in encoders() if kind.learns_from != "labels"])
 def test_no_label_is_read(name: str, tmp_path: Path):
-    kind = ENCODERS[name]
-    known = {field.name for field in fields(kind.method.Recipe)}
-    recipe = kind.recipe(**{option: value for option, value in SMALL.items() if option in known})
+    kind = kind_of(name)
+    recipe = kind.recipe(**{option: value for option, value in SMALL.items() if option in kind.options})
     bundle, trained = train_bundle(tmp_path, name, SecretiveSource(), Plan(kind, recipe))
     assert trained
     assert bundle.kind == name
@@ -68,16 +68,12 @@ def test_no_label_is_read(name: str, tmp_path: Path):
 def test_what_trainings_kept_is_removed_when_the_model_is_whole(tmp_path: Path):
     for name in (".ours.training.npz", ".ours.training-teacher-1.npz", ".ours-2.training.npz"):
         (tmp_path / name).touch()
-    kind = ENCODERS["pixels"]
+    kind = kind_of("pixels")
     train_bundle(tmp_path, "ours", SecretiveSource(), Plan(kind, kind.recipe()))
     assert sorted(path.name for path in tmp_path.iterdir()) == [".ours-2.training.npz", "ours"]
 
 
-def test_where_labels_are_learned_from_they_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_where_labels_are_learned_from_they_are_read(tmp_path: Path):
     """What the test above relies on: a source that gives its labels away only to be caught."""
-    from cbir.model.registry import Kind
-
-    kind = Kind("labelled", "", "cbir.model.classical.pixels", learns_from="labels")
-    monkeypatch.setitem(ENCODERS, kind.name, kind)
     with pytest.raises(AssertionError, match="a label was read"):
-        train_bundle(tmp_path, kind.name, SecretiveSource(), Plan(kind, kind.recipe()))
+        train_bundle(tmp_path, "labelled", SecretiveSource(), Plan(LABELLED, LABELLED.recipe()))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from cbir.model.bundle import read_bundle, write_bundle
-from cbir.model.encoder import ModelError
+from cbir.model.errors import ModelError
 from cbir.model.method import Learned
 from cbir.model.networks.autoencoder import INPUT, article_autoencoder
 from cbir.model.networks.export import encoder_of, fingerprint_of, load_keras, preprocessing_of

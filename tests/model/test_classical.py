@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from cbir.model.bundle import Bundle, read_bundle, write_bundle
-from cbir.model.encoder import Encoder, ModelError
+from cbir.model.encoder import Encoder
+from cbir.model.errors import ModelError
 from cbir.model.method import Examples
 from cbir.model.picture import Preprocessing, to_unit
-from cbir.model.registry import ENCODERS, kind_of
+from cbir.model.registry import encoders, kind_of
 
-NAMES = [name for name, kind in ENCODERS.items() if kind.module.startswith("cbir.model.classical.")]
+NAMES = [kind.name for kind in encoders() if kind.module.startswith("cbir.model.classical.")]
 SHAPES = [(28, 28, 1), (32, 32, 3), (64, 64, 3)]
 #: Small enough to be learned in a moment.
 OPTIONS = {"sift": {"words": 4, "values": 24}, "pca": {"values": 16}}

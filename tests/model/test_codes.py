@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cbir.model.codes import ball, codes
-from cbir.model.encoder import ModelError
+from cbir.model.errors import ModelError
 
 
 @given(st.integers(8, 32).flatmap(lambda bits: st.tuples(st.just(bits), st.integers(0, 2**bits - 1))))

@@ -5,7 +5,7 @@ import keras
 import numpy as np
 import pytest
 
-from cbir.model.encoder import ModelError
+from cbir.core.options import OptionError
 from cbir.model.method import Examples, Learned
 from cbir.model.networks.contrastive.encoder import Recipe, course_for, learn
 from cbir.model.networks.contrastive.layers import contrastive_network
@@ -156,5 +156,5 @@ def test_a_feature_in_its_place_has_no_loss_and_without_a_place_there_is_none():
     ],
 )
 def test_recipes_that_make_no_sense_are_refused(wrong: dict[str, float | str]):
-    with pytest.raises(ModelError):
+    with pytest.raises(OptionError, match=next(iter(wrong))):
         Recipe(**wrong)  # type: ignore[arg-type]

@@ -3,9 +3,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cbir.core.options import OptionError
 from cbir.model.bundle import write_bundle
 from cbir.model.codes import codes
-from cbir.model.encoder import ModelError
 from cbir.model.method import Examples, Learned
 from cbir.model.networks.deep_autoencoder import Recipe, binary_autoencoder, learn
 from cbir.model.networks.denoising import denoise
@@ -80,5 +80,5 @@ def test_a_code_no_longer_than_the_short_one_is_all_short():
 
 @pytest.mark.parametrize("options", [{"bits": 7}, {"bits": 513}, {"short_bits": 33}, {"short_bits": 0}, {"noise": -1}])
 def test_lengths_out_of_range_are_refused(options: dict[str, int]):
-    with pytest.raises(ModelError, match=next(iter(options))):
+    with pytest.raises(OptionError, match=next(iter(options))):
         Recipe(**options)  # type: ignore[arg-type]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from cbir.model.bundle import write_bundle
-from cbir.model.encoder import ModelError
+from cbir.model.errors import ModelError
 from cbir.model.method import Examples, Learned
 from cbir.model.networks.neural_codes import Recipe, labelled_batches, learn, neural_coder, shifted
 from cbir.model.picture import Preprocessing, to_unit

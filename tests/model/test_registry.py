@@ -1,13 +1,18 @@
 import dataclasses
+import json
+import subprocess
+import sys
 
 import pytest
 
-from cbir.model.encoder import ModelError
-from cbir.model.registry import DEFAULT, ENCODERS, kind_of
+from cbir.core.options import OptionError
+from cbir.model.errors import ModelError
+from cbir.model.kind import Kind
+from cbir.model.registry import DEFAULT, encoders, kind_of, parse_encoder
 
 
-@pytest.mark.parametrize("kind", ENCODERS.values(), ids=ENCODERS)
-def test_every_encoder_has_the_verbs_and_a_line(kind):
+@pytest.mark.parametrize("kind", encoders(), ids=lambda kind: kind.name)
+def test_every_encoder_has_what_a_method_has_and_a_line(kind: Kind):
     method = kind.method
     assert callable(method.learn)
     assert isinstance(method.REVISION, int)
@@ -15,29 +20,59 @@ def test_every_encoder_has_the_verbs_and_a_line(kind):
     assert kind.describe(kind.recipe())["encoder"] == kind.name
     assert kind.line.endswith(".")
     assert len(kind.line) <= 75  # beside name and source it fits into 120 columns
+    assert kind_of(kind.name) == kind
+    assert [option.name for option in kind.options.values()] == [f.name for f in dataclasses.fields(method.Recipe)]
 
 
-def test_options_that_are_not_given_are_not_asked_of_an_encoder():
-    assert kind_of("autoencoder").recipe(epochs=3, noise=None, bits=None).epochs == 3
-    with pytest.raises(ModelError, match=r"'pixels' has no option --epochs \(its options: none\)"):
-        kind_of("pixels").recipe(epochs=3)
+def test_all_are_listed_networks_first():
+    names = [kind.name for kind in encoders()]
+    assert names[:4] == ["autoencoder", "contrastive", "deep-autoencoder", "neural-codes"]
+    assert names[4:] == ["color-histogram", "hog", "pca", "pixels", "sift"]
+    assert DEFAULT in names
+
+
+def test_looking_one_up_imports_its_module_and_no_other():
+    code = """if True:
+        import json, sys
+        from cbir.model.registry import kind_of
+        kind_of("color-histogram").recipe()
+        ours = ("cbir.model.classical.", "cbir.model.networks")
+        print(json.dumps([name for name in sys.modules if name.startswith(ours)]))
+    """
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert set(json.loads(found)) == {"cbir.model.networks", "cbir.model.classical.color_histogram"}
+
+
+@pytest.mark.parametrize("name", ["resnet", "color_histogram", "training", "", "no module", "pixels."])
+def test_an_unknown_encoder_is_answered_with_those_there_are(name: str):
+    with pytest.raises(ModelError, match=rf"no encoder '{name}'; there are autoencoder, .*pixels"):
+        kind_of(name)
+
+
+def test_an_encoder_is_read_with_its_options():
+    kind, recipe = parse_encoder("contrastive:rotation=180, batch-size=64", {"seed": 3, "batch_size": 8})
+    assert kind == kind_of("contrastive")
+    assert recipe == kind.recipe(rotation=180, batch_size=64, seed=3)
+    assert parse_encoder("pixels") == (kind_of("pixels"), kind_of("pixels").recipe())
 
 
 @pytest.mark.parametrize(
-    ("name", "options", "message"),
+    ("text", "options", "message"),
     [
+        ("pixels", {"epochs": 3}, r"'pixels' has no option 'epochs' \(its options: none\)"),
+        ("pca:words=3", {}, r"'pca' has no option 'words' \(its options: values, seed\)"),
         ("contrastive", {"epochs": 2.5}, "epochs must be a whole number, not 2.5"),
-        ("contrastive", {"rotation": "far"}, "rotation must be a number, not 'far'"),
+        ("contrastive:rotation=far", {}, "rotation must be a number, not 'far'"),
         ("contrastive", {"preset": 1}, "preset must be a word, not 1"),
-        ("pca", {"seed": "1"}, "seed must be a whole number, not '1'"),
+        ("pca:seed", {}, "'seed' in 'pca:seed' is no option"),
     ],
 )
-def test_options_of_another_type_are_refused(name: str, options: dict[str, object], message: str):
-    with pytest.raises(ModelError, match=message):
-        kind_of(name).recipe(**options)
+def test_wrong_options_are_refused_with_what_would_be_right(text: str, options: dict[str, object], message: str):
+    with pytest.raises(OptionError, match=message):
+        parse_encoder(text, options)
 
 
-def test_an_unknown_encoder_is_answered_with_those_there_are():
-    assert DEFAULT in ENCODERS
-    with pytest.raises(ModelError, match=r"no encoder 'resnet'; there are .*pixels"):
-        kind_of("resnet")
+def test_what_differs_from_the_defaults_is_told_apart_from_what_came_later():
+    pca = kind_of("pca")
+    assert pca.non_defaults({"values": 128}) == {}  # of before there was a seed
+    assert pca.non_defaults({"values": 64, "seed": 0, "removed": 1}) == {"values": 64, "removed": 1}

@@ -1,1 +1,5 @@
-"""The encoder `contrastive`: what it is built from, what it is taught, and by which losses."""
+"""The encoder `contrastive`: encoder.py has what the registry needs, the other files what it is built from."""
+
+from cbir.model.networks.contrastive.encoder import KIND
+
+__all__ = ["KIND"]

@@ -41,8 +41,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cbir.core.options import check_options, option
 from cbir.core.progress import Progress, silent
-from cbir.model.encoder import ModelError
+from cbir.model.kind import Kind
 from cbir.model.method import Examples, Learned
 from cbir.model.networks.backend import keras
 from cbir.model.networks.checkpoint import identity
@@ -51,15 +52,16 @@ from cbir.model.networks.contrastive.lessons import Course, Lessons
 from cbir.model.networks.contrastive.loss import contrastive_twin
 from cbir.model.networks.contrastive.views import Ranges
 from cbir.model.networks.epochs import run_epochs
-from cbir.model.recipe import History, at_least
+from cbir.model.recipe import History
 
 if TYPE_CHECKING:
     from keras import Model
 
+KIND = Kind("contrastive", "Ours: learns what stays the same, and denoises too.", __name__)
 REVISION = 2
 
 #: Ready-made choices of how much work goes into the training.
-PRESETS = USUAL, QUALITY = "default", "quality"
+DEFAULT, QUALITY = "default", "quality"
 #: Networks whose graph teaches the one of `quality`.
 _TEACHERS = 2
 #: Epochs, unless few images need more.
@@ -74,38 +76,31 @@ _FAINT = 0.1
 class Recipe:
     """What decides the training, besides the images.
 
-    Parameters
-    ----------
-    epochs : int, optional
-        By default 20, and more for few images: until there were 360 steps, 600 for photographs
-        (of those twice as many by the preset `quality`).
-    batch_size : int
-        Pictures a step, each seen twice; fewer if there are fewer.
-    noise : float
-        Largest standard deviation of a view's Gaussian noise, pixels in [0, 1].
-    rotation : float, optional
-        Degrees to either side that a view is turned by: what is to be found however it is turned.
-        40 by default, 15 for colour pictures. At 180 a 6 is a 9.
-    preset : str
-        `default`, or `quality`: for drawings, a network taught by two others, whose seeds are this one's
-        and the next; for photographs, one with twice the filters, trained for twice the epochs.
-    seed : int
+    The preset `quality` trains, for drawings, a network taught by two others, whose seeds are this one's
+    and the next; for photographs, one with twice the filters, for twice the epochs.
     """
 
-    epochs: int | None = None
-    batch_size: int = 512
-    noise: float = 0.5
-    rotation: float | None = None
-    preset: str = USUAL
-    seed: int = 0
+    epochs: int | None = option(
+        None,
+        "Epochs to train; by default 20, and more for few images: until there were 360 steps, 600 in colour.",
+        least=1,
+    )
+    batch_size: int = option(512, "Pictures a training step, each seen twice; fewer if there are fewer.", least=1)
+    noise: float = option(
+        0.5, "Largest standard deviation of a view's Gaussian noise, added to pixels in [0, 1].", least=0
+    )
+    rotation: float | None = option(
+        None,
+        "Degrees to either side that a picture may be turned and still be the same; by default 40, in colour 15. "
+        "At 180 a 6 is a 9.",
+        least=0,
+        most=180,
+    )
+    preset: str = option(DEFAULT, "quality takes three times as long or more.", choices=(DEFAULT, QUALITY))
+    seed: int = option(0, "Seed of weights, order and views.", least=0)
 
     def __post_init__(self) -> None:
-        at_least(1, epochs=1 if self.epochs is None else self.epochs, batch_size=self.batch_size)
-        at_least(0, noise=self.noise, rotation=self.rotation or 0, seed=self.seed)
-        if (self.rotation or 0) > 180:
-            raise ModelError(f"rotation must be from 0 to 180 degrees, not {self.rotation:g}")
-        if self.preset not in PRESETS:
-            raise ModelError(f"preset must be {' or '.join(PRESETS)}, not '{self.preset}'")
+        check_options(self)
 
 
 def learn(
@@ -120,7 +115,7 @@ def learn(
     trainings = course.teachers + 1
     seen, resumed = [], 0.0
     for number in range(course.teachers):
-        teacher = replace(recipe, preset=USUAL, seed=recipe.seed + number)
+        teacher = replace(recipe, preset=DEFAULT, seed=recipe.seed + number)
         place = checkpoint and checkpoint.with_stem(f"{checkpoint.stem}-teacher-{number + 1}")
         share = _share(progress, number, trainings, f"teacher {number + 1}")
         _, history, lessons = _trained(images, course, teacher, None, place, share)

@@ -1,0 +1,66 @@
+"""What an encoder's module says about itself: name, description, and what it learns from.
+
+In: options. Out: the encoder's recipe, checked, and its description for model.json.
+"""
+
+import importlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, cast
+
+from cbir.core.options import Option, make, options_of
+from cbir.model.method import Method
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One encoder of the registry.
+
+    Attributes
+    ----------
+    name : str
+        The name of the module, with hyphens.
+    line : str
+        One line of description.
+    module : str
+        The module that has the functions of `cbir.model.method.Method`; usually `__name__`.
+    learns_from : str
+        `nothing`, `images` or `labels`.
+    """
+
+    name: str
+    line: str
+    module: str
+    learns_from: str = "images"
+
+    @property
+    def method(self) -> Method:
+        """The encoder's module."""
+        return cast("Method", importlib.import_module(self.module))
+
+    @property
+    def options(self) -> dict[str, Option]:
+        """The encoder's options by name."""
+        return options_of(self.method.Recipe)
+
+    def recipe(self, **options: Any) -> Any:
+        """Make the encoder's recipe; options that are not given have their defaults.
+
+        Raises
+        ------
+        OptionError
+            An option that this encoder does not have, listing those it has, or a wrong value.
+        """
+        return make(self.method.Recipe, options, f"encoder '{self.name}'")
+
+    def non_defaults(self, recipe: Mapping[str, Any]) -> dict[str, Any]:
+        """Return those options of a stored recipe that differ from the defaults.
+
+        An option that was added later is missing from older recipes: it had its default then.
+        """
+        defaults = asdict(self.method.Recipe())
+        return {name: value for name, value in recipe.items() if name not in defaults or value != defaults[name]}
+
+    def describe(self, recipe: Any) -> dict[str, Any]:
+        """Return what decides the encoder besides the images, as JSON values."""
+        return {"encoder": self.name, "revision": self.method.REVISION, "recipe": asdict(recipe)}
