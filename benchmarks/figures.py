@@ -21,7 +21,7 @@ import cbir
 from benchmarks.setting import RESULTS, home, mnist
 from cbir.collection.interface import Hit
 from cbir.comparison import Comparison, Row
-from cbir.core.settings import settings
+from cbir.core.settings import read_settings
 from cbir.evaluate.scores import Scores
 from cbir.model.registry import encoders
 
@@ -100,7 +100,7 @@ def complete(made: Comparison) -> Comparison:
 
 def cifar() -> Path:
     """Unpack the small CIFAR-10 that lies in a data folder."""
-    for folder in settings().data:
+    for folder in read_settings().data:
         if (archive := folder / "cifar10-mini.zip").is_file():
             place = RESULTS.absolute() / "cifar10-mini"
             if not place.is_dir():

@@ -17,7 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 import cbir
-from cbir.core.settings import settings
+from cbir.core.settings import read_settings
 from cbir.ingest.sources.catalogue import open_source
 from cbir.ingest.sources.source import Source
 
@@ -28,7 +28,7 @@ RESULTS = Path("bench-results")
 def mnist() -> Source:
     """Open MNIST as the command line would."""
     try:
-        return open_source("mnist", settings().data, settings().cache)
+        return open_source("mnist", read_settings().data, read_settings().cache)
     except cbir.CbirError as error:
         sys.exit(f"the benchmarks measure on MNIST: {error}")
 

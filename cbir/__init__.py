@@ -10,64 +10,55 @@ Everything heavy (TensorFlow, onnxruntime, Qdrant) is imported when first used.
 """
 
 import importlib
+import pkgutil
 import sys
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from cbir.core.errors import CbirError, CbirWarning
+if TYPE_CHECKING:  # for type checkers and editors; when the program runs, `__getattr__` finds the names
+    from cbir.collection.interface import Hit as Hit
+    from cbir.collection.transfer import Transferred as Transferred
+    from cbir.comparison import Comparison as Comparison
+    from cbir.core.errors import CbirError as CbirError
+    from cbir.core.errors import CbirWarning as CbirWarning
+    from cbir.evaluate.evaluation import Evaluation as Evaluation
+    from cbir.evaluate.robustness import Robustness as Robustness
+    from cbir.ingest.job import Report as Report
+    from cbir.search.searcher import QueryWarning as QueryWarning
+    from cbir.search.searcher import Searcher as Searcher
+    from cbir.verbs.compare import compare as compare
+    from cbir.verbs.denoise import denoise as denoise
+    from cbir.verbs.evaluate import evaluate as evaluate
+    from cbir.verbs.evaluate_distorted import evaluate_distorted as evaluate_distorted
+    from cbir.verbs.ingest import ingest as ingest
+    from cbir.verbs.open import open as open
+    from cbir.verbs.overview import Overview as Overview
+    from cbir.verbs.overview import overview as overview
+    from cbir.verbs.pull import pull as pull
+    from cbir.verbs.push import push as push
+    from cbir.verbs.restore import restore as restore
+    from cbir.verbs.snapshot import Snapshot as Snapshot
+    from cbir.verbs.snapshot import snapshot as snapshot
 
-if TYPE_CHECKING:
-    from cbir.api import Evaluation, Overview, denoise, evaluate, ingest, open, overview
-    from cbir.collection.interface import Hit
-    from cbir.collection.transfer import Transferred
-    from cbir.comparison import Comparison, compare
-    from cbir.copies import Snapshot, pull, push, restore, snapshot
-    from cbir.ingest.job import Report
-    from cbir.robustness import Robustness, evaluate_distorted
-    from cbir.search.searcher import QueryWarning, Searcher
-
-__all__ = [
-    "CbirError",
-    "CbirWarning",
-    "Comparison",
-    "Evaluation",
-    "Hit",
-    "Overview",
-    "QueryWarning",
-    "Report",
-    "Robustness",
-    "Searcher",
-    "Snapshot",
-    "Transferred",
-    "compare",
-    "denoise",
-    "evaluate",
-    "evaluate_distorted",
-    "ingest",
-    "open",
-    "overview",
-    "pull",
-    "push",
-    "restore",
-    "snapshot",
-]
-
-_HOMES = {
+#: The types of what the verbs return and raise, and the modules that define them.
+_TYPES = {
+    "CbirError": "cbir.core.errors",
+    "CbirWarning": "cbir.core.errors",
     "Comparison": "cbir.comparison",
+    "Evaluation": "cbir.evaluate.evaluation",
     "Hit": "cbir.collection.interface",
+    "Overview": "cbir.verbs.overview",
     "QueryWarning": "cbir.search.searcher",
     "Report": "cbir.ingest.job",
-    "Robustness": "cbir.robustness",
+    "Robustness": "cbir.evaluate.robustness",
     "Searcher": "cbir.search.searcher",
-    "Snapshot": "cbir.copies",
+    "Snapshot": "cbir.verbs.snapshot",
     "Transferred": "cbir.collection.transfer",
-    "compare": "cbir.comparison",
-    "evaluate_distorted": "cbir.robustness",
-    "pull": "cbir.copies",
-    "push": "cbir.copies",
-    "restore": "cbir.copies",
-    "snapshot": "cbir.copies",
 }
+#: The verbs: each is the function of a file in `verbs/`, and has its name.
+_VERBS = [module.name for module in pkgutil.iter_modules([f"{place}/verbs" for place in __path__])]
+
+__all__ = sorted([*_TYPES, *_VERBS])
 
 
 class _Package(ModuleType):
@@ -85,11 +76,11 @@ class _Package(ModuleType):
 sys.modules[__name__].__class__ = _Package
 
 
-def __getattr__(name: str) -> object:
+def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module 'cbir' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES.get(name, "cbir.api")), name)
+    return getattr(importlib.import_module(_TYPES.get(name, f"cbir.verbs.{name}")), name)
 
 
 def __dir__() -> list[str]:
-    return sorted(__all__)
+    return __all__

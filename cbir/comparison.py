@@ -21,12 +21,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cbir import homes
-from cbir.api import keep, save_picture
 from cbir.core.atomic import write_atomic
 from cbir.core.disk import disk_errors
 from cbir.core.errors import CbirError, flag
-from cbir.core.progress import Progress, silent
-from cbir.core.settings import Settings, settings
+from cbir.core.progress import Progress, labelled
+from cbir.core.settings import Settings
 
 if TYPE_CHECKING:
     from cbir.collection.interface import Engine, Metadata
@@ -38,6 +37,8 @@ if TYPE_CHECKING:
 #: Images that are encoded to measure the speed.
 _TIMED = 2_000
 _ROW = "row.json"
+#: Depths of a comparison's table, and all.
+_COMPARED = (10, 100, 1_000, 10_000)
 #: Share of a source that an encoder is to have learned from: some pictures cannot be read, some were added since.
 _MOST = 0.9
 
@@ -129,88 +130,96 @@ class Comparison:
         """The table, Markdown."""
         return self.folder / "table.md"
 
+    def cells(self) -> tuple[list[str], list[list[str]]]:
+        """Return headings and rows of cells; an encoder that failed has empty ones."""
+        depths = [n for n in _COMPARED if all(n < max(row.scores.lrap) for row in self.rows)]
+        headings = [
+            "encoder",
+            *(f"LRAP\n@{n:,}" for n in depths),
+            "LRAP\n@all",
+            "mAP",
+            "precision\n@1",
+            "precision\n@10",
+        ]
+        headings += ["values", "bytes\na point", "train\nseconds", "images/s\nencoded"]
+        rows = []
+        for row in self.rows:
+            scores = row.scores
+            precision = scores.precision_at
+            measures = [*(scores.lrap[n] for n in depths), scores.lrap[max(scores.lrap)], scores.map]
+            measures += [precision[1], precision[min(10, max(precision))]]
+            trained = "" if row.train_seconds is None else f"{row.train_seconds:,.1f}"
+            costs = [f"{row.values:,}", f"{row.bytes_a_point:,}", trained, f"{row.images_per_second:,.0f}"]
+            rows.append([row.encoder, *(f"{measure:.3f}" for measure in measures), *costs])
+        return headings, rows + [[name, *[""] * (len(headings) - 1)] for name in self.failed]
 
-def compare(
-    source: str | Path = "digits",
-    encoders: Sequence[str] = (),
+    def markdown(self) -> str:
+        """Return a comparison as a Markdown table."""
+        headings, rows = self.cells()
+        lines = [
+            [heading.replace("\n@", "@").replace("\n", " ") for heading in headings],
+            ["---"] * len(headings),
+            *rows,
+        ]
+        table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
+        return table + "".join(f"\n`{name}` failed: {reason}\n" for name, reason in self.failed.items())
+
+
+def compare_encoders(
+    source: Source,
+    encoders: Sequence[str],
+    options: Mapping[str, Any],
+    engine: Engine,
+    settings: Settings,
     *,
-    queries: int = 1000,
-    seed: int = 0,
-    training_seed: int | None = None,
-    limit: int | None = None,
-    save: str | Path | None = None,
-    qdrant_url: str | None = None,
-    data_dir: str | Path | None = None,
-    progress: Progress = silent,
-    **options: Any,
+    queries: int,
+    seed: int,
+    limit: int | None,
+    progress: Progress,
 ) -> Comparison:
     """Train, ingest and evaluate what has not been yet, and put all side by side.
 
     Parameters
     ----------
-    source : str or Path
-        `digits`, `mnist`, `fashion-mnist`, or a folder of pictures with labels.
+    source : Source
     encoders : sequence of str
-        Names of the registry, each with options of its own if you like, such as `autoencoder:epochs=5,seed=1`;
-        by default all that the source allows.
-    queries : int
-        The most queries.
-    seed : int
-        Draws the queries.
-    training_seed : int, optional
-        Seeds those encoders that have a seed; their own default if it is not given.
-    limit : int, optional
-        The most images to take.
-    save : str or Path, optional
-        A folder to copy table and pictures to.
-    qdrant_url : str, optional
-        Fill collections on this server; by default `QDRANT_URL`, and embedded if that is not set.
-    data_dir : str or Path, optional
-        Where `mnist` and `fashion-mnist` lie.
-    progress : callable
-    **options
-        Of the encoders, such as `epochs`, each for those that have it.
+        As `cbir.compare` takes them.
+    options : Mapping
+        Of all encoders that have them; those that are None do not count.
+    engine : Engine
+    settings : Settings
+    queries, seed, limit, progress
+        As for `cbir.compare`.
 
     Returns
     -------
     Comparison
-        An encoder that fails is in `failed` and does not stop the others.
 
     Raises
     ------
     CbirError
-        No such source or encoder, no labels, or not one encoder gave a row.
+        No such encoder, no labels, or not one encoder gave a row.
     """
-    from cbir.ingest.sources.catalogue import open_source
-
-    if limit is not None and limit < 1:
-        raise CbirError(f"limit must be at least 1, not {limit}")
-    where = settings(data_dir, qdrant_url)
-    opened = open_source(str(source), where.data, where.cache)
-    entrants = _entrants(opened, encoders, {**options, "seed": training_seed})
+    entrants = _entrants(source, encoders, options)
     rows: list[Row] = []
     failed: dict[str, str] = {}
-    with closing(homes.engine(where)) as engine, disk_errors(where.home):
-        task = _Task(where, engine, opened, queries, seed, limit)
-        for entrant in entrants:
-            try:
-                rows.append(task.row(entrant, _named(entrant.label, progress)))
-            except CbirError as error:
-                failed[entrant.label] = str(error)
-        if not rows:
-            reasons = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
-            raise CbirError(f"not one encoder could be compared: {reasons}")
-        comparison = _drawn(where, opened, rows, failed)
-    if save is not None:
-        _copied(comparison, Path(save).expanduser().absolute())
-    return comparison
+    task = _Task(settings, engine, source, queries, seed, limit)
+    for entrant in entrants:
+        try:
+            rows.append(task.row(entrant, labelled(progress, entrant.label)))
+        except CbirError as error:
+            failed[entrant.label] = str(error)
+    if not rows:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
+        raise CbirError(f"not one encoder could be compared: {reasons}")
+    return _drawn(settings, source, rows, failed)
 
 
 @dataclass(frozen=True)
 class _Task:
     """What all rows have in common."""
 
-    where: Settings
+    settings: Settings
     engine: Engine
     source: Source
     queries: int
@@ -243,7 +252,7 @@ class _Task:
             self.source,
             filled.name,
             self.engine,
-            self.where.models,
+            self.settings.models,
             plan,
             insist=True,
             limit=self.limit,
@@ -252,15 +261,18 @@ class _Task:
         return self._measured(filled, held_out, progress)
 
     def _measured(self, filled: _Filled, held_out: Sequence[Item], progress: Progress) -> Row:
+        from cbir.evaluate.evaluation import store_evaluation
         from cbir.evaluate.heldout import left_behind
         from cbir.evaluate.protocol import evaluate
         from cbir.ingest.sources.catalogue import picture_opener
         from cbir.search.searcher import Searcher
 
         folder = self._folder(filled)
-        bundle = filled.bundle(self.where, self.engine, self.source)
+        bundle = filled.bundle(self.settings, self.engine, self.source)
         speed = self._speed(bundle)
-        with Searcher(self.engine, filled.name, bundle, picture_opener(self.where.data, self.where.cache)) as searcher:
+        with Searcher(
+            self.engine, filled.name, bundle, picture_opener(self.settings.data, self.settings.cache)
+        ) as searcher:
             if held_out and (gone := left_behind(searcher.collection, self.source.items())):
                 raise CbirError(
                     f"collection '{filled.name}' holds {gone:,} picture(s) that {self.source.name} no longer has, "
@@ -276,7 +288,7 @@ class _Task:
             values=bundle.dimension,
             train_seconds=bundle.card.get("seconds"),
             images_per_second=speed,
-            scores=keep(ranked, folder).scores,
+            scores=store_evaluation(ranked, folder).scores,
             folder=folder,
         )
         _write_row(row, self._size)
@@ -299,10 +311,10 @@ class _Task:
 
     def _folder(self, filled: _Filled) -> Path:
         """Where the row is, if the collection has not changed."""
-        fingerprint = filled.bundle(self.where, self.engine, self.source).fingerprint
+        fingerprint = filled.bundle(self.settings, self.engine, self.source).fingerprint
         with closing(self.engine.open(filled.name)) as collection:
             points = collection.count()
-        return self.where.runs / f"{filled.name}-{fingerprint}-{points}-{self.queries}-{self.seed}"
+        return self.settings.runs / f"{filled.name}-{fingerprint}-{points}-{self.queries}-{self.seed}"
 
     def _speed(self, bundle: Bundle) -> float:
         """Return the images encoded a second."""
@@ -325,7 +337,7 @@ class _Filled:
     name: str
     limit: int | None
 
-    def bundle(self, where: Settings, engine: Engine, source: Source) -> Bundle:
+    def bundle(self, settings: Settings, engine: Engine, source: Source) -> Bundle:
         """Return the collection's model.
 
         Raises
@@ -340,7 +352,7 @@ class _Filled:
                 f"collection '{self.name}' holds {', '.join(metadata.sources)}, not {source.name} alone; "
                 "rename the folder of pictures, or remove that collection"
             )
-        bundle = homes.model(where, self.name, metadata)
+        bundle = homes.model(settings, self.name, metadata)
         if reason := self._otherwise(bundle, metadata, source):
             raise CbirError(f"collection '{self.name}' {reason}; build it anew: {self.command(source)}")
         return bundle
@@ -422,11 +434,6 @@ def _collection(source: Source, entrant: _Entrant, limit: int | None) -> str:
     return "-".join([collection_name(source.name), entrant.kind.name, *words])
 
 
-def _named(encoder: str, progress: Progress) -> Progress:
-    """Say beside each stage whose it is."""
-    return lambda stage, done, total, note="": progress(stage, done, total, ", ".join(filter(None, (encoder, note))))
-
-
 def _write_row(row: Row, size: list[int]) -> None:
     """Write the row, last: where it is, the rest of its folder is whole."""
     document = {**asdict(row), "size": size}
@@ -450,30 +457,31 @@ def _read_row(folder: Path, size: list[int]) -> Row | None:
         return None
 
 
-def _drawn(where: Settings, source: Source, rows: list[Row], failed: dict[str, str]) -> Comparison:
+def _drawn(settings: Settings, source: Source, rows: list[Row], failed: dict[str, str]) -> Comparison:
     """Write table and pictures, where these rows have none yet."""
     from cbir.evaluate.draw.curve import curves
     from cbir.evaluate.draw.lineup import lineup
     from cbir.evaluate.run import load_run
     from cbir.ingest.sources.catalogue import collection_name
-    from cbir.report import comparison_markdown
+    from cbir.search.sheet import save_picture
 
     name = collection_name(source.name)
     facts = [[row.encoder, row.folder.name, row.points, row.scores.queries] for row in rows]
     identity = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
     held_out = any(query.label is not None for query in source.queries())
-    comparison = Comparison(source.name, rows, failed, where.runs / f"compare-{name}-{identity}", not held_out)
+    comparison = Comparison(source.name, rows, failed, settings.runs / f"compare-{name}-{identity}", not held_out)
     if not comparison.curves.exists():
         write_atomic(comparison.curves, curves({row.encoder: row.scores for row in rows}, comparison.title))
     if not comparison.lineup.exists():
         shown = {key: item for item in chain(source.items(), source.queries()) for key in (item.id, item.uri)}
         runs = {row.encoder: load_run(row.folder / "run.npz") for row in rows}
         save_picture(lineup(runs, shown), comparison.lineup)
-    write_atomic(comparison.table, comparison_markdown(comparison).encode())
+    write_atomic(comparison.table, comparison.markdown().encode())
     return comparison
 
 
-def _copied(comparison: Comparison, folder: Path) -> None:
+def copy_comparison(comparison: Comparison, folder: Path) -> None:
+    """Copy table and pictures to a folder; CbirError if it is a file."""
     if folder.exists() and not folder.is_dir():
         raise CbirError(f"{folder} is a file; name a folder to copy table and pictures to")
     with disk_errors(folder):

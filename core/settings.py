@@ -47,7 +47,7 @@ class Settings:
         return self.home / "runs"
 
 
-def settings(data_dir: str | Path | None = None, qdrant_url: str | None = None) -> Settings:
+def read_settings(data_dir: str | Path | None = None, qdrant_url: str | None = None) -> Settings:
     """Read the environment.
 
     Parameters

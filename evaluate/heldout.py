@@ -14,13 +14,46 @@ from itertools import chain, islice
 
 from cbir.collection.interface import Collection
 from cbir.core.errors import CbirWarning
-from cbir.ingest.sources.source import Item, SourceError
+from cbir.core.settings import Settings
+from cbir.evaluate.run import Run
+from cbir.ingest.sources.catalogue import NAMES, open_source
+from cbir.ingest.sources.source import Item, Source, SourceError
 from cbir.model.picture import ImageError
+from cbir.model.registry import encoders
+from cbir.search.searcher import Searcher
 
 #: Items a thread takes at once: a dataset's hash takes less time than handing it over.
 _BATCH = 256
 #: Modes of more than eight bits a value, which RGBA would clip.
 _DEEP = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
+
+
+def held_out_queries(searcher: Searcher, settings: Settings) -> list[Item]:
+    """Return the images that the sources of a collection hold back, without those that it holds too."""
+    sources = _sources(searcher.metadata.sources, settings)
+    stored = [item for source in sources for item in source.items()]
+    queries = disjoint([query for source in sources for query in source.queries()], stored)
+    if queries and (gone := left_behind(searcher.collection, stored)):
+        message = (
+            f"collection '{searcher.name}' holds {gone:,} picture(s) that its sources no longer have; those that are "
+            "queries now find themselves: build it anew with cbir ingest SOURCE --retrain"
+        )
+        warnings.warn(message, CbirWarning, stacklevel=2)
+    return queries
+
+
+def warn_of_leakage(searcher: Searcher, run: Run) -> None:
+    """Say what makes a run's scores better than a search would be, where stored images are its queries."""
+    if not run.about.get("leave_one_out"):
+        return
+    if searcher.bundle.kind in [kind.name for kind in encoders() if kind.learns_from == "labels"]:
+        told = f"encoder '{searcher.bundle.kind}' learned the labels of the very images that are the queries"
+    elif searcher.metadata.smooth:
+        told = "the stored features are averages with neighbours, the queries among them"
+    else:
+        return
+    message = f"{told}: scores are too good; hold some images out, in folders database and queries"
+    warnings.warn(message, CbirWarning, stacklevel=3)
 
 
 def disjoint(queries: Sequence[Item], database: Iterable[Item]) -> list[Item]:
@@ -81,3 +114,15 @@ def _digest(item: Item) -> bytes | None:
     if picture.mode not in _DEEP:
         picture = picture.convert("RGBA")
     return hashlib.sha256(f"{picture.mode} {picture.size} ".encode() + picture.tobytes()).digest()
+
+
+def _sources(names: Iterable[str], settings: Settings) -> list[Source]:
+    """Open a collection's sources; a folder that is gone by now holds nothing back."""
+    opened = []
+    for name in names:
+        try:
+            opened.append(open_source(name, settings.data, settings.cache))
+        except SourceError:
+            if name in NAMES:
+                raise
+    return opened

@@ -4,6 +4,7 @@ In: rows of pictures and captions. Out: one Pillow image. Search strips, the
 denoising figure and the line-up of encoders are sheets.
 """
 
+import io
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,9 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
+from cbir.core.atomic import write_atomic
+from cbir.core.disk import disk_errors
+from cbir.core.errors import CbirError, first_line
 from cbir.model.picture import eight_bit
 
 CELL = 120
@@ -146,3 +150,19 @@ def _shortened(draw: ImageDraw.ImageDraw, text: str) -> str:
 def _font() -> ImageFont.FreeTypeFont:
     """DejaVu Sans, which lies beside this module: it has the letters of most scripts."""
     return ImageFont.truetype(str(Path(__file__).with_name("fonts") / "DejaVuSans.ttf"), _TEXT)
+
+
+def save_picture(picture: Image.Image, path: str | Path) -> Path:
+    """Write a picture in the format of the path's suffix, whole or not at all."""
+    path = Path(path).expanduser().absolute()
+    kind = Image.registered_extensions().get(path.suffix.lower())
+    if kind not in Image.SAVE:
+        raise CbirError(f"{path} has no suffix of a picture format; try {path.name}.png")
+    content = io.BytesIO()
+    try:
+        picture.save(content, format=kind)
+    except (OSError, ValueError) as error:
+        raise CbirError(f"{path} cannot be written as {kind} ({first_line(error)}); try {path.stem}.png") from None
+    with disk_errors(path.parent):
+        write_atomic(path, content.getbuffer())
+    return path

@@ -4,13 +4,16 @@ import re
 from pathlib import Path
 
 import pytest
+import typer
 import typer.main
 
 from cbir.cli import app
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-COMMANDS = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+GROUP = typer.main.get_command(app)
+CONTEXT = typer.Context(GROUP)
+COMMANDS = {name: GROUP.get_command(CONTEXT, name) for name in GROUP.list_commands(CONTEXT)}
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))

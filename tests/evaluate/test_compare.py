@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 import cbir
-import cbir.ingest.job
+from cbir.evaluate import evaluation, protocol
+from cbir.ingest import job
 from cbir.ingest.sources.digits import digits as load_digits
 from cbir.model import registry
-from cbir.report import comparison_markdown
 from tests.cbir.test_cli import run
 from tests.conftest import picture
 
@@ -73,8 +73,8 @@ def test_what_exists_is_not_done_again_and_one_more_encoder_is_all_that_is_added
     def refused(*_: object, **__: object) -> None:
         raise AssertionError("done again")
 
-    monkeypatch.setattr(cbir.ingest.job, "run", refused)
-    monkeypatch.setattr("cbir.evaluate.protocol.evaluate", refused)
+    monkeypatch.setattr(job, "run", refused)
+    monkeypatch.setattr(protocol, "evaluate", refused)
     before = stamps(home / "runs")
     again = cbir.compare("digits", ["pixels", "autoencoder"], limit=300, queries=40, epochs=1, save=tmp_path / "out")
     assert again == both
@@ -101,7 +101,7 @@ def test_what_exists_is_not_done_again_and_one_more_encoder_is_all_that_is_added
 
 def test_a_row_that_was_interrupted_is_gone_on_with(home: Path, monkeypatch: pytest.MonkeyPatch):
     with monkeypatch.context() as patch:
-        patch.setattr("cbir.comparison.keep", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(evaluation, "store_evaluation", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             cbir.compare("digits", ["pixels"], limit=100, queries=10)
     bundles = stamps(home / "models")
@@ -125,7 +125,7 @@ def test_a_failing_encoder_stands_in_its_row_and_does_not_stop_the_others(
         done = cbir.compare(held_out, ["labelled", "pixels"], queries=3)
     assert [row.encoder for row in done.rows] == ["pixels"]
     assert "learns from labels" in done.failed["labelled"]
-    table = comparison_markdown(done)
+    table = done.markdown()
     assert "| labelled |  |" in table
     assert "`labelled` failed: encoder 'labelled' learns from labels" in table
     assert done.table.read_text() == table

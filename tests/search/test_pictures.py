@@ -7,14 +7,13 @@ import pytest
 from PIL import Image
 
 import cbir
-from cbir.api import save_picture
 from cbir.collection.interface import Hit
 from cbir.evaluate.draw.curve import curves
 from cbir.evaluate.draw.lineup import lineup
 from cbir.evaluate.run import Run, pack
 from cbir.evaluate.scores import score
 from cbir.ingest.sources.source import Item
-from cbir.search.sheet import CELL, Cell, sheet
+from cbir.search.sheet import CELL, Cell, save_picture, sheet
 from cbir.search.strip import strip
 from tests.conftest import picture
 

@@ -9,17 +9,11 @@ from contextlib import contextmanager
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
 from rich.table import Table
 
-from cbir.core.progress import Progress as Report
+from cbir.core.progress import Progress
 
 _STAGES = {
     "read": "reading pictures",
@@ -38,7 +32,7 @@ _STAGES = {
 
 
 @contextmanager
-def bars() -> Iterator[Report]:
+def bars() -> Iterator[Progress]:
     """Yield a progress function that draws a bar for each stage, with the time left."""
     columns = (
         TextColumn("{task.description}"),
@@ -48,22 +42,22 @@ def bars() -> Iterator[Report]:
         TextColumn("{task.fields[note]}", style="dim"),
     )
     tasks: dict[str, TaskID] = {}
-    progress = Progress(*columns, console=Console(stderr=True))
+    drawn = Bars(*columns, console=Console(stderr=True))
 
     def report(stage: str, done: int, total: int | None, note: str = "") -> None:
         if not tasks:
-            progress.start()  # not before: nothing to show would show as an empty line
+            drawn.start()  # not before: nothing to show would show as an empty line
         if stage not in tasks:
-            tasks[stage] = progress.add_task(_STAGES.get(stage, stage), total=total, note=note)
-        elif done < progress.tasks[tasks[stage]].completed:
-            progress.reset(tasks[stage])  # another encoder's turn
-        progress.update(tasks[stage], completed=done, total=total, note=note)
+            tasks[stage] = drawn.add_task(_STAGES.get(stage, stage), total=total, note=note)
+        elif done < drawn.tasks[tasks[stage]].completed:
+            drawn.reset(tasks[stage])  # another encoder's turn
+        drawn.update(tasks[stage], completed=done, total=total, note=note)
 
     try:
         yield report
     finally:
         if tasks:
-            progress.stop()
+            drawn.stop()
 
 
 def table(title: str, columns: Sequence[tuple[str, bool]], rows: Iterable[Sequence[object]]) -> None:

@@ -1,28 +1,27 @@
-"""What collections withstand: the same queries as they are and distorted, score by score.
+"""Robustness of collections: the same queries as they are and distorted, score by score.
 
-In: collections' names and distortions as the command line spells them. Out:
+In: collections' names and distortions. Out:
 scores, stored runs, and a figure with a line for each collection.
 """
 
-from __future__ import annotations
-
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from cbir import api
 from cbir.core.atomic import write_atomic
 from cbir.core.disk import disk_errors
-from cbir.core.errors import CbirError
-from cbir.core.progress import Progress, silent
-from cbir.core.settings import settings
-
-if TYPE_CHECKING:
-    from cbir.evaluate.distortion import Distortion
-    from cbir.evaluate.draw.robustness import Line
-    from cbir.evaluate.scores import Scores
+from cbir.core.progress import Progress
+from cbir.core.settings import Settings
+from cbir.evaluate.distortion import Distortion
+from cbir.evaluate.draw.robustness import DEPTH, Line, figure, kept, lrap, mean_precision
+from cbir.evaluate.evaluation import new_run_folder
+from cbir.evaluate.heldout import held_out_queries, warn_of_leakage
+from cbir.evaluate.protocol import evaluate_distorted as search_distorted
+from cbir.evaluate.run import save_run
+from cbir.evaluate.scores import Scores, score
+from cbir.search.searcher import Searcher
 
 
 @dataclass(frozen=True)
@@ -50,8 +49,6 @@ class Robustness:
 
     def as_json(self) -> dict[str, Any]:
         """Return the scores as JSON values."""
-        from cbir.evaluate.draw.robustness import kept, mean_precision
-
         collections = [
             {
                 **about,
@@ -72,8 +69,6 @@ class Robustness:
         return {"collections": collections, "figure": str(self.figure)}
 
     def _point(self, about: dict[str, Any], scores: Scores, distortion: Distortion | None) -> dict[str, Any]:
-        from cbir.evaluate.draw.robustness import lrap, mean_precision
-
         return {
             "lrap_at_10": lrap(scores),
             "map_at_10": mean_precision(scores),
@@ -82,71 +77,39 @@ class Robustness:
         }
 
 
-def evaluate_distorted(
-    collections: str | Sequence[str],
-    distort: Sequence[str],
+def measure_robustness(
+    collections: Sequence[str],
+    distortions: Sequence[Distortion],
+    open_searcher: Callable[[str], Searcher],
+    settings: Settings,
     *,
-    queries: int = 1000,
-    seed: int = 0,
-    expand: int = 0,
-    rerank: bool = False,
-    qdrant_url: str | None = None,
-    data_dir: str | Path | None = None,
-    progress: Progress = silent,
+    queries: int,
+    seed: int,
+    expand: int,
+    rerank: bool,
+    progress: Progress,
 ) -> Robustness:
     """Search held-out queries as they are and distorted, store the runs, score them, draw the figure.
 
     Parameters
     ----------
-    collections : str or sequence of str
-        Those to ask, the same queries of each; what is random in a distortion is drawn alike for all.
-    distort : sequence of str
-        `NAME` for a distortion's usual strengths, or `NAME=A,B,...`: rotate (degrees), scale (a factor),
-        shift and blur (shares of the width), noise (a standard deviation), colour (a strength), jpeg (a quality).
-    queries : int
-        The most queries.
-    seed : int
-        Draws the queries and what is random in the distortions.
-    expand, rerank
-        As for `cbir.evaluate`.
-    qdrant_url : str, optional
-        The server to ask; by default `QDRANT_URL`.
-    data_dir : str or Path, optional
-        Where `mnist` and `fashion-mnist` lie.
-    progress : callable
-
-    Returns
-    -------
-    Robustness
-
-    Raises
-    ------
-    CbirError
-        No such distortion or strength; no labels, no queries.
+    collections : sequence of str
+    distortions : sequence of Distortion
+    open_searcher : callable
+        Opens a collection by name.
+    settings : Settings
+    queries, seed, expand, rerank, progress
+        As for `cbir.evaluate_distorted`.
     """
-    from cbir.evaluate.distortion import distortions
-    from cbir.evaluate.draw.robustness import DEPTH, Line, figure
-    from cbir.evaluate.protocol import evaluate_distorted as search_distorted
-    from cbir.evaluate.run import save_run
-    from cbir.evaluate.scores import score
-
-    where = settings(data_dir, qdrant_url)
-    names = [collections] if isinstance(collections, str) else list(dict.fromkeys(collections))
-    wanted = distortions([distort] if isinstance(distort, str) else distort)
-    if not names or not wanted:
-        raise CbirError("name at least one collection and one distortion, such as rotate=15,30")
-    for name in names:  # a mistyped one is to be told before the others are searched
-        api.open(name, qdrant_url=qdrant_url, data_dir=data_dir).close()
-    folder = api.run_folder(where, "robustness")
+    folder = new_run_folder(settings.runs, "robustness")
     lines, about = [], []
-    for name in names:
+    for name in collections:
         scored: list[Scores] = []
-        with api.open(name, qdrant_url=qdrant_url, data_dir=data_dir) as searcher:
-            held_out = api.held_out(searcher, where)
+        with open_searcher(name) as searcher:
             runs = search_distorted(
                 searcher,
-                held_out,
-                wanted,
+                held_out_queries(searcher, settings),
+                distortions,
                 queries=queries,
                 seed=seed,
                 expand=expand,
@@ -157,10 +120,10 @@ def evaluate_distorted(
                 with disk_errors(folder):
                     save_run(run, _run_file(folder, name, run.about["distortion"]))
                 scored.append(score(run, [DEPTH]))
-            api.warn_of_own(searcher, run)
+            warn_of_leakage(searcher, run)
             undistorted, *rest = scored
             encoder = searcher.bundle.kind
-            lines.append(Line(f"{name} ({encoder})", undistorted, dict(zip(wanted, rest, strict=True))))
+            lines.append(Line(f"{name} ({encoder})", undistorted, dict(zip(distortions, rest, strict=True))))
         about.append(
             {
                 "collection": name,
@@ -174,8 +137,8 @@ def evaluate_distorted(
     with disk_errors(folder):
         document = json.dumps(made.as_json(), indent=2, ensure_ascii=False) + "\n"
         write_atomic(folder / "scores.json", document.encode())
-        asked = " or ".join(f"{count:,}" for count in dict.fromkeys(facts["queries"] for facts in about))
-        write_atomic(made.figure, figure(lines, f"{asked} queries, distorted"))
+        counts = " or ".join(f"{count:,}" for count in dict.fromkeys(facts["queries"] for facts in about))
+        write_atomic(made.figure, figure(lines, f"{counts} queries, distorted"))
     return made
 
 

@@ -1,0 +1,67 @@
+"""`cbir compare`: encoders side by side."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+import cbir
+from cbir import documents
+from cbir.cli.evaluate import print_without_relevant
+from cbir.cli.output import note, print_json
+from cbir.cli.parameters import AsJson, DataDir, QdrantUrl, Seed
+from cbir.cli.terminal import bars, line, table
+
+if TYPE_CHECKING:
+    from cbir.comparison import Comparison
+
+
+def compare(
+    source: Annotated[
+        str, typer.Option(help="digits, mnist, fashion-mnist, or a folder of pictures with labels.")
+    ] = "digits",
+    encoder: Annotated[
+        list[str] | None, typer.Option(help="Encoder, or NAME:epochs=5,seed=1; repeatable; default: all that fit.")
+    ] = None,
+    queries: Annotated[int, typer.Option(min=1, help="At most so many queries, the same for all encoders.")] = 1000,
+    seed: Seed = 0,
+    training_seed: Annotated[int | None, typer.Option(min=0, help="Seed of the encoders that have one.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Take at most so many images.")] = None,
+    save: Annotated[Path | None, typer.Option(help="Folder to copy the table, the curves and the line-up to.")] = None,
+    qdrant_url: QdrantUrl = None,
+    data_dir: DataDir = None,
+    json_: AsJson = False,
+) -> None:
+    """Compare encoders: train and evaluate those that are new, print one table, draw two pictures."""
+    with bars() as progress:
+        done = cbir.compare(
+            source,
+            encoder or (),
+            queries=queries,
+            seed=seed,
+            training_seed=training_seed,
+            limit=limit,
+            save=save,
+            qdrant_url=qdrant_url,
+            data_dir=data_dir,
+            progress=progress,
+        )
+    if json_:
+        print_json(documents.comparison(done))
+    else:
+        _print_comparison(done)
+    if save is not None:
+        note(f"copied to {save}")
+
+
+def _print_comparison(done: Comparison) -> None:
+    """Print a comparison's table, and where its pictures are."""
+    headings, rows = done.cells()
+    table(done.title, [(heading, n > 0) for n, heading in enumerate(headings)], rows)
+    for name, reason in done.failed.items():
+        line(f"{name} failed: {reason}")
+    print_without_relevant(done.rows[0].scores)
+    line(f"curves  {done.curves}")
+    line(f"lineup  {done.lineup}")

@@ -1,0 +1,146 @@
+"""Every result as JSON values: what `--json` prints, and what any other face of cbir answers.
+
+In: what the functions of `cbir` return. Out: dicts and lists whose keys other programs rely on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from cbir.collection.interface import Hit
+    from cbir.collection.transfer import Transferred
+    from cbir.comparison import Comparison
+    from cbir.evaluate.evaluation import Evaluation
+    from cbir.evaluate.robustness import Robustness
+    from cbir.ingest.job import Report
+    from cbir.search.searcher import Searcher
+    from cbir.verbs.overview import Overview
+    from cbir.verbs.snapshot import Snapshot
+
+
+def ingest(report: Report) -> dict[str, Any]:
+    """Return an ingest's report as JSON values."""
+    return {
+        "collection": report.collection,
+        "points": report.points,
+        "ingested": report.ingested,
+        "unchanged": report.unchanged,
+        "skipped": len(report.unreadable),
+        "unreadable": [{"uri": uri, "reason": reason} for uri, reason in report.unreadable],
+        "passed_over": report.passed_over,
+        "model": {
+            "path": str(report.model.path),
+            "encoder": report.model.kind,
+            "trained": report.trained,
+            "fingerprint": report.model.fingerprint,
+        },
+        "seconds": {stage: round(seconds, 3) for stage, seconds in report.seconds.items()},
+    }
+
+
+def search(collection: str, images: Sequence[str], found: Sequence[Sequence[Hit]]) -> dict[str, Any]:
+    """Return hits as JSON values."""
+    return {
+        "collection": collection,
+        "queries": [
+            {
+                "image": image,
+                "hits": [
+                    {"id": h.id, "distance": h.distance, "label": h.label, "uri": h.uri, "payload": h.payload}
+                    for h in hits
+                ],
+            }
+            for image, hits in zip(images, found, strict=True)
+        ],
+    }
+
+
+def embedding(image: str, searcher: Searcher, vector: np.ndarray) -> dict[str, Any]:
+    """Return a picture's feature and what made it as JSON values."""
+    return {
+        "image": image,
+        "collection": searcher.name,
+        "fingerprint": searcher.bundle.fingerprint,
+        "vector": vector.tolist(),
+    }
+
+
+def evaluation(done: Evaluation) -> dict[str, Any]:
+    """Return scores as JSON values; keys of depths are strings."""
+    return done.as_json()
+
+
+def robustness(done: Robustness) -> dict[str, Any]:
+    """Return the scores of distorted queries as JSON values."""
+    return done.as_json()
+
+
+def denoised(collection: str, picture: Path) -> dict[str, Any]:
+    """Return where a picture was drawn, and of which collection."""
+    return {"collection": collection, "picture": str(picture)}
+
+
+def comparison(done: Comparison) -> dict[str, Any]:
+    """Return a comparison as JSON values; keys of depths are strings."""
+    return {
+        "source": done.source,
+        "leave_one_out": done.leave_one_out,
+        "rows": [{**asdict(row), "bytes_a_point": row.bytes_a_point, "folder": str(row.folder)} for row in done.rows],
+        "failed": done.failed,
+        "table": str(done.table),
+        "curves": str(done.curves),
+        "lineup": str(done.lineup),
+    }
+
+
+def transfer(done: Transferred) -> dict[str, Any]:
+    """Return what a transfer did as JSON values."""
+    return asdict(done)
+
+
+def snapshot(made: Snapshot) -> dict[str, Any]:
+    """Return a snapshot as JSON values."""
+    return {**asdict(made), "path": str(made.path)}
+
+
+def restored(collection: str, file: Path) -> dict[str, Any]:
+    """Return what was restored from where."""
+    return {"collection": collection, "file": str(file)}
+
+
+def encoders() -> list[dict[str, Any]]:
+    """Return the registry as JSON values."""
+    from cbir.model import registry
+
+    return [
+        {"name": k.name, "default": k.name == registry.DEFAULT, "learns_from": k.learns_from, "line": k.line}
+        for k in registry.encoders()
+    ]
+
+
+def overview(found: Overview) -> dict[str, Any]:
+    """Return collections and models as JSON values; sizes are null while a collection is in use."""
+    return {
+        "home": str(found.home),
+        "location": found.location,
+        "default": found.default,
+        "collections": [
+            {
+                "name": c.name,
+                "path": str(c.path) if c.path else None,
+                "points": c.info.points if c.info else None,
+                "indexed": c.info.indexed if c.info else None,
+                "bytes": c.info.bytes if c.info else None,
+                "problem": c.problem or None,
+                **({} if c.metadata is None else asdict(c.metadata)),
+            }
+            for c in found.collections
+        ],
+        "models": [{"name": b.name, "path": str(b.path), **b.card} for b in found.models],
+    }

@@ -1,0 +1,92 @@
+"""Put encoders side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cbir import homes
+from cbir.core.disk import disk_errors
+from cbir.core.errors import CbirError
+from cbir.core.progress import Progress, silent
+from cbir.core.settings import read_settings
+
+if TYPE_CHECKING:
+    from cbir.comparison import Comparison
+
+
+def compare(
+    source: str | Path = "digits",
+    encoders: Sequence[str] = (),
+    *,
+    queries: int = 1000,
+    seed: int = 0,
+    training_seed: int | None = None,
+    limit: int | None = None,
+    save: str | Path | None = None,
+    qdrant_url: str | None = None,
+    data_dir: str | Path | None = None,
+    progress: Progress = silent,
+    **options: Any,
+) -> Comparison:
+    """Train, ingest and evaluate what has not been yet, and put all side by side.
+
+    Parameters
+    ----------
+    source : str or Path
+        `digits`, `mnist`, `fashion-mnist`, or a folder of pictures with labels.
+    encoders : sequence of str
+        Names of the registry, each with options of its own if you like, such as `autoencoder:epochs=5,seed=1`;
+        by default all that the source allows.
+    queries : int
+        The most queries.
+    seed : int
+        Draws the queries.
+    training_seed : int, optional
+        Seeds those encoders that have a seed; their own default if it is not given.
+    limit : int, optional
+        The most images to take.
+    save : str or Path, optional
+        A folder to copy table and pictures to.
+    qdrant_url : str, optional
+        Fill collections on this server; by default `QDRANT_URL`, and embedded if that is not set.
+    data_dir : str or Path, optional
+        Where `mnist` and `fashion-mnist` lie.
+    progress : callable
+    **options
+        Of the encoders, such as `epochs`, each for those that have it.
+
+    Returns
+    -------
+    Comparison
+        An encoder that fails is in `failed` and does not stop the others.
+
+    Raises
+    ------
+    CbirError
+        No such source or encoder, no labels, or not one encoder gave a row.
+    """
+    from cbir.comparison import compare_encoders, copy_comparison
+    from cbir.ingest.sources.catalogue import open_source
+
+    if limit is not None and limit < 1:
+        raise CbirError(f"limit must be at least 1, not {limit}")
+    settings = read_settings(data_dir, qdrant_url)
+    opened = open_source(str(source), settings.data, settings.cache)
+    with closing(homes.engine(settings)) as engine, disk_errors(settings.home):
+        comparison = compare_encoders(
+            opened,
+            encoders,
+            {**options, "seed": training_seed},
+            engine,
+            settings,
+            queries=queries,
+            seed=seed,
+            limit=limit,
+            progress=progress,
+        )
+    if save is not None:
+        copy_comparison(comparison, Path(save).expanduser().absolute())
+    return comparison

@@ -1,0 +1,90 @@
+"""Draw what a denoising autoencoder does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cbir import homes
+from cbir.core.errors import CbirError
+from cbir.core.settings import read_settings
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from cbir.ingest.sources.source import Item
+    from cbir.model.picture import Preprocessing
+
+
+def denoise(
+    collection: str | None = None,
+    path: str | Path = "denoised.png",
+    *,
+    count: int = 10,
+    noise: float | None = None,
+    seed: int = 0,
+    qdrant_url: str | None = None,
+    data_dir: str | Path | None = None,
+) -> Path:
+    """Draw the article's figure: noisy pictures over denoised ones.
+
+    Parameters
+    ----------
+    collection : str, optional
+        Whose model and pictures (held-out ones where there are any).
+    path : str or Path
+        The PNG to write.
+    count : int
+        Pictures.
+    noise : float, optional
+        Standard deviation; by default what the model was trained with, else 0.5.
+    seed : int
+        Draws pictures and noise.
+    qdrant_url : str, optional
+        The server to ask; by default `QDRANT_URL`.
+    data_dir : str or Path, optional
+
+    Returns
+    -------
+    Path
+    """
+    import numpy as np
+    from PIL import Image
+
+    from cbir.ingest.sources.catalogue import open_source
+    from cbir.model.networks.denoising import denoise as denoise_pixels
+    from cbir.search.sheet import Cell, save_picture, sheet
+
+    if count < 1:
+        raise CbirError(f"count must be at least 1, not {count}")
+    settings = read_settings(data_dir, qdrant_url)
+    with closing(homes.engine(settings)) as engine:
+        name = homes.named(engine, collection)
+        metadata = engine.metadata(name)
+    bundle = homes.model(settings, name, metadata)
+    recipe = bundle.card.get("recipe") or {}
+    source = open_source(metadata.sources[0], settings.data, settings.cache)
+    items = source.queries() or list(source.items())
+    shuffled = (items[i] for i in np.random.default_rng(seed).permutation(len(items)))
+    pixels = _readable_pixels(shuffled, bundle.preprocessing, count)
+    if not pixels:
+        raise CbirError(f"not one picture of {source.name} can be read")
+    strength = recipe.get("noise", 0.5) if noise is None else noise
+    rows = denoise_pixels(bundle.autoencoder(), np.stack(pixels), noise=strength, seed=seed)
+    cells = [[Cell(Image.fromarray(image.squeeze())) for image in row] for row in rows]
+    return save_picture(sheet(cells), path)
+
+
+def _readable_pixels(items: Iterable[Item], preprocessing: Preprocessing, count: int) -> list[np.ndarray]:
+    """Return the pixels of the first `count` items that can be read, each (h, w, c) uint8."""
+    from cbir.model.picture import ImageError
+
+    found: list[np.ndarray] = []
+    for item in items:
+        with suppress(ImageError):
+            found.append(preprocessing.pixels(item.open()))
+        if len(found) == count:
+            break
+    return found

@@ -1,0 +1,82 @@
+"""Score what a collection withstands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cbir.core.errors import CbirError
+from cbir.core.progress import Progress, silent
+from cbir.core.settings import read_settings
+from cbir.verbs.open import open  # noqa: A004
+
+if TYPE_CHECKING:
+    from cbir.evaluate.robustness import Robustness
+
+
+def evaluate_distorted(
+    collections: str | Sequence[str],
+    distort: Sequence[str],
+    *,
+    queries: int = 1000,
+    seed: int = 0,
+    expand: int = 0,
+    rerank: bool = False,
+    qdrant_url: str | None = None,
+    data_dir: str | Path | None = None,
+    progress: Progress = silent,
+) -> Robustness:
+    """Search held-out queries as they are and distorted, store the runs, score them, draw the figure.
+
+    Parameters
+    ----------
+    collections : str or sequence of str
+        Those to ask, the same queries of each; what is random in a distortion is drawn alike for all.
+    distort : sequence of str
+        `NAME` for a distortion's usual strengths, or `NAME=A,B,...`: rotate (degrees), scale (a factor),
+        shift and blur (shares of the width), noise (a standard deviation), colour (a strength), jpeg (a quality).
+    queries : int
+        The most queries.
+    seed : int
+        Draws the queries and what is random in the distortions.
+    expand, rerank
+        As for `cbir.evaluate`.
+    qdrant_url : str, optional
+        The server to ask; by default `QDRANT_URL`.
+    data_dir : str or Path, optional
+        Where `mnist` and `fashion-mnist` lie.
+    progress : callable
+
+    Returns
+    -------
+    Robustness
+
+    Raises
+    ------
+    CbirError
+        No such distortion or strength; no labels, no queries.
+    """
+    from cbir.evaluate.distortion import distortions
+    from cbir.evaluate.robustness import measure_robustness
+
+    settings = read_settings(data_dir, qdrant_url)
+    names = [collections] if isinstance(collections, str) else list(dict.fromkeys(collections))
+    wanted = distortions([distort] if isinstance(distort, str) else distort)
+    if not names or not wanted:
+        raise CbirError("name at least one collection and one distortion, such as rotate=15,30")
+    open_searcher = partial(open, qdrant_url=qdrant_url, data_dir=data_dir)
+    for name in names:  # a misspelled one is reported before the others are searched
+        open_searcher(name).close()
+    return measure_robustness(
+        names,
+        wanted,
+        open_searcher,
+        settings,
+        queries=queries,
+        seed=seed,
+        expand=expand,
+        rerank=rerank,
+        progress=progress,
+    )

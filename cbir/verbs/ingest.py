@@ -1,0 +1,134 @@
+"""Fill a collection from a source."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from cbir import homes
+from cbir.core.disk import disk_errors
+from cbir.core.errors import CbirError
+from cbir.core.progress import Progress, silent
+from cbir.core.settings import read_settings
+
+if TYPE_CHECKING:
+    from cbir.ingest.job import Report
+
+
+def ingest(
+    source: str | Path = "digits",
+    *,
+    collection: str | None = None,
+    model: str | Path | None = None,
+    retrain: bool = False,
+    encoder: str | None = None,
+    size: int | None = None,
+    limit: int | None = None,
+    smooth: int | None = None,
+    index: bool | None = None,
+    qdrant_url: str | None = None,
+    quantization: str | None = None,
+    on_disk: bool = False,
+    shards: int | None = None,
+    replicas: int | None = None,
+    data_dir: str | Path | None = None,
+    progress: Progress = silent,
+    **options: Any,
+) -> Report:
+    """Fill a collection from a source, training an encoder if it has none.
+
+    Parameters
+    ----------
+    source : str or Path
+        `digits`, `mnist`, `fashion-mnist`, or a folder of pictures.
+    collection : str, optional
+        The source's name by default.
+    model : str or Path, optional
+        A model bundle, or a `.keras` or `.h5` file with a layer `encoder`.
+    retrain : bool
+        Train again and build the collection anew; the old one serves until then.
+    encoder : str, optional
+        Which encoder to learn, a name of `cbir.encoders()`; by default the one that filled the collection,
+        and `contrastive` for a new one.
+    size : int, optional
+        Height and width of the encoder's input; by default what suits the pictures.
+    limit : int, optional
+        The most images to take.
+    smooth : int, optional
+        Store each feature averaged with those of so many nearest images (see `cbir.ingest.smooth`); by default
+        as the collection has it, and not at all in a new one.
+    index : bool, optional
+        Build the HNSW index or do not; by default when it pays.
+    qdrant_url : str, optional
+        Fill a collection on this server; by default `QDRANT_URL`, and embedded if that is not set.
+        Its key comes from `QDRANT_API_KEY`.
+    quantization : {'int8', 'binary', 'turbo'}, optional
+        Have a server search smaller copies of the vectors; for a new collection.
+    on_disk : bool
+        Have a server leave the vectors on disk; for a new collection.
+    shards, replicas : int, optional
+        How a cluster spreads and copies them; for a new collection.
+    data_dir : str or Path, optional
+        Where `mnist` and `fashion-mnist` lie.
+    progress : callable
+    **options
+        The encoder's own, such as `epochs`, `batch_size`, `noise` (a standard deviation), `seed` and `bits`.
+
+    Returns
+    -------
+    cbir.ingest.job.Report
+
+    Raises
+    ------
+    CbirError
+        With a message for people.
+    """
+    from cbir.collection.served.layout import Layout
+    from cbir.ingest.job import run
+    from cbir.ingest.learn import Plan
+    from cbir.ingest.sources.catalogue import collection_name, open_source
+    from cbir.model.registry import DEFAULT, parse_encoder
+
+    if limit is not None and limit < 1:
+        raise CbirError(f"limit must be at least 1, not {limit}")
+    if smooth is not None and smooth < 0:
+        raise CbirError(f"smooth must be at least 0, not {smooth}")
+    if model is not None and retrain:
+        raise CbirError("a model to use and training again exclude each other; name one of --model and --retrain")
+    settings = read_settings(data_dir, qdrant_url)
+    layout = Layout(quantization, on_disk, shards, replicas)
+    opened = open_source(str(source), settings.data, settings.cache)
+    name = collection_name(str(source)) if collection is None else collection
+    with closing(homes.engine(settings, layout)) as engine, disk_errors(settings.home):
+        given = {option: value for option, value in options.items() if value is not None}
+        kind, recipe = parse_encoder(encoder or homes.kind(settings, name, engine) or DEFAULT, given)
+        plan = Plan(kind, recipe, size)
+        if collection is None and not retrain and name in engine.names():
+            _check_source(name, opened.name, engine.metadata(name).sources)
+        if not retrain:
+            homes.warn_of_unused(layout, name, engine)
+        return run(
+            opened,
+            name,
+            engine,
+            settings.models,
+            plan,
+            model=Path(model) if model is not None else None,
+            retrain=retrain,
+            insist=encoder is not None or size is not None,
+            limit=limit,
+            smooth=smooth,
+            index=index,
+            progress=progress,
+        )
+
+
+def _check_source(name: str, source: str, known: Sequence[str]) -> None:
+    """Refuse to mix sources in a collection that was not named."""
+    if known and source not in known:
+        raise CbirError(
+            f"collection '{name}' holds {', '.join(known)}; name another for {source} with --collection, "
+            f"or add to this one with: --collection {name}"
+        )

@@ -1,0 +1,50 @@
+"""Open a collection to search it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cbir import homes
+from cbir.core.settings import read_settings
+
+if TYPE_CHECKING:
+    from cbir.search.searcher import Searcher
+
+
+def open(  # noqa: A001
+    collection: str | None = None, *, qdrant_url: str | None = None, data_dir: str | Path | None = None
+) -> Searcher:
+    """Open a collection to search it.
+
+    Parameters
+    ----------
+    collection : str, optional
+        By default the only one there is, else the one ingested last.
+    qdrant_url : str, optional
+        The server to ask; by default `QDRANT_URL`.
+    data_dir : str or Path, optional
+        Where `mnist` and `fashion-mnist` lie, for queries such as `mnist:test/7`.
+
+    Returns
+    -------
+    cbir.search.searcher.Searcher
+        Close it, or use it in a `with`.
+
+    Raises
+    ------
+    CbirError
+        No such collection, or its model is missing.
+    """
+    from cbir.ingest.sources.catalogue import picture_opener
+    from cbir.search.searcher import Searcher
+
+    settings = read_settings(data_dir, qdrant_url)
+    engine = homes.engine(settings)
+    try:
+        name = homes.named(engine, collection)
+        bundle = homes.model(settings, name, engine.metadata(name))
+        return Searcher(engine, name, bundle, picture_opener(settings.data, settings.cache))
+    except BaseException:
+        engine.close()
+        raise

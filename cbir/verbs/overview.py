@@ -1,0 +1,79 @@
+"""What there is: collections and models."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cbir import homes
+from cbir.core.settings import read_settings
+
+if TYPE_CHECKING:
+    from cbir.collection.interface import Info, Metadata
+    from cbir.model.bundle import Bundle
+
+
+@dataclass(frozen=True)
+class CollectionSummary:
+    """A collection.
+
+    Attributes
+    ----------
+    name : str
+    path : Path or None
+        Its folder; None on a server.
+    metadata, info
+        None where `problem` says why: in use, or damaged.
+    problem : str
+    """
+
+    name: str
+    path: Path | None
+    metadata: Metadata | None
+    info: Info | None
+    problem: str
+
+
+@dataclass(frozen=True)
+class Overview:
+    """What there is: `home`, the `location` of the `collections`, their `default`, and the `models`."""
+
+    home: Path
+    location: str
+    collections: list[CollectionSummary]
+    models: list[Bundle]
+    default: str | None
+
+
+def overview(*, qdrant_url: str | None = None) -> Overview:
+    """List collections and models with their sizes and places.
+
+    Parameters
+    ----------
+    qdrant_url : str, optional
+        The server to ask; by default `QDRANT_URL`.
+    """
+    from cbir.collection.interface import CollectionBusyError, CollectionError
+    from cbir.ingest.learn import bundles
+
+    settings = read_settings(qdrant_url=qdrant_url)
+    summaries = []
+    with closing(homes.served(settings) if settings.qdrant_url else homes.embedded(settings, patience=0)) as engine:
+        for name in engine.names():
+            metadata = info = None
+            problem = ""
+            try:
+                metadata = engine.metadata(name)
+                opened = engine.open(name)
+                info = opened.info()
+                opened.close()
+            except CollectionBusyError:
+                problem = "in use"
+            except CollectionError as error:
+                problem = str(error)
+            path = None if settings.qdrant_url else settings.collections / name
+            summaries.append(CollectionSummary(name, path, metadata, info, problem))
+        default = homes.default(engine) if any(s.metadata for s in summaries) else None
+        return Overview(settings.home, engine.location, summaries, bundles(settings.models), default)

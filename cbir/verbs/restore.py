@@ -1,0 +1,81 @@
+"""Make a collection from a file that `snapshot` wrote."""
+
+from __future__ import annotations
+
+import functools
+import tempfile
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+from cbir import homes
+from cbir.core.disk import disk_errors
+from cbir.core.errors import CbirError
+from cbir.core.progress import Progress, silent
+from cbir.core.settings import read_settings
+
+
+def restore(
+    path: str | Path,
+    collection: str | None = None,
+    *,
+    qdrant_url: str | None = None,
+    progress: Progress = silent,
+) -> str:
+    """Make a collection from a file that `snapshot` wrote.
+
+    Parameters
+    ----------
+    path : str or Path
+    collection : str, optional
+        Its name; by default the file's, up to the first dot.
+    qdrant_url : str, optional
+        By default `QDRANT_URL`.
+    progress : callable
+
+    Returns
+    -------
+    str
+        The collection's name.
+
+    Raises
+    ------
+    CbirError
+        There is a collection of that name, or the file is damaged.
+    """
+    from cbir.collection.archive import is_archive
+    from cbir.collection.indexing import build_index
+
+    settings = read_settings(qdrant_url=qdrant_url)
+    file = Path(path).expanduser().absolute()
+    name = file.name.partition(".")[0] if collection is None else collection
+    if not file.is_file():
+        raise CbirError(f"there is no file {file}")
+    with disk_errors(settings.home), closing(homes.engine(settings)) as engine, engine.writing(name):
+        model = _restore_model(file, settings.models) if is_archive(file) else None
+        engine.restore(file, name, functools.partial(progress, "restore"))
+        build_index(engine, name, None, functools.partial(progress, "index"))
+        metadata = engine.metadata(name)
+        if model not in (None, metadata.model):
+            with closing(engine.open(name)) as opened:
+                opened.remember(replace(metadata, model=model))
+    return name
+
+
+def _restore_model(archive: Path, models: Path) -> str | None:
+    """Put the archive's model beside the others, unless it is there; return its name, or None if there is none."""
+    from cbir.collection.archive import archived, detach
+    from cbir.collection.interface import check_encoder
+    from cbir.ingest.learn import adopt_bundle
+
+    metadata = archived(archive)
+    models.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=models, prefix=".restore") as folder:
+        if not detach(archive, Path(folder)):
+            return None
+        return adopt_bundle(
+            models,
+            metadata.model,
+            Path(folder),
+            lambda fingerprint: check_encoder(archive.name, metadata, fingerprint, "the model in it"),
+        ).name

@@ -1,0 +1,100 @@
+"""A scored run: the run, its scores, and the folder that holds both and the curve.
+
+In: a run. Out: an `Evaluation`, written to disk.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from cbir.core.atomic import write_atomic
+from cbir.core.disk import disk_errors
+from cbir.evaluate.run import Run, headline, save_run
+from cbir.evaluate.scores import Scores, score
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A scored run.
+
+    Attributes
+    ----------
+    run : Run
+    scores : Scores
+    run_file : Path
+        The stored run.
+    folder : Path
+        Holds `scores.json` and `curve.png`.
+    """
+
+    run: Run
+    scores: Scores
+    run_file: Path
+    folder: Path
+
+    @property
+    def curve(self) -> Path:
+        """The score curve, a PNG."""
+        return self.folder / "curve.png"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the scores as JSON values; keys of depths are strings."""
+        table = {k: _string_keys(v) for k, v in asdict(self.scores).items()}
+        queries = table.pop("queries")
+        return {
+            "collection": self.run.collection,
+            "database": self.run.database,
+            "queries": queries,
+            **table,
+            "leave_one_out": bool(self.run.about.get("leave_one_out")),
+            "expand": self.run.about.get("expand", 0),
+            "rerank": self.run.about.get("rerank", False),
+            "smooth": self.run.about.get("smooth", 0),
+            "seed": self.run.about.get("seed"),
+            "fingerprint": self.run.about.get("fingerprint"),
+            "distortion": self.run.about.get("distortion"),
+            "run": str(self.run_file),
+            "curve": str(self.curve),
+        }
+
+
+def store_evaluation(
+    run: Run, folder: Path, depths: Sequence[int] | None = None, path: Path | None = None
+) -> Evaluation:
+    """Score a run and write run, scores and curve.
+
+    Parameters
+    ----------
+    run : Run
+    folder : Path
+        Made if it is not there.
+    depths : sequence of int, optional
+        The article's by default.
+    path : Path, optional
+        Where the run is stored already.
+    """
+    from cbir.evaluate.draw.curve import curve  # matplotlib
+
+    with disk_errors(folder):
+        if path is None:
+            path = folder / "run.npz"
+            save_run(run, path)
+        scores = score(run, depths)
+        evaluation = Evaluation(run, scores, path, folder)
+        document = json.dumps(evaluation.as_json(), indent=2, ensure_ascii=False) + "\n"
+        write_atomic(folder / "scores.json", document.encode())
+        title = headline(run.collection, run.database, len(run))
+        write_atomic(evaluation.curve, curve(scores, title))
+    return evaluation
+
+
+def new_run_folder(runs: Path, name: str) -> Path:
+    """Return a folder in `runs` for what is measured now."""
+    return runs / f"{name}-{datetime.now(UTC):%Y%m%d-%H%M%S-%f}"
+
+
+def _string_keys(value: Any) -> Any:
+    return {str(k): v for k, v in value.items()} if isinstance(value, dict) else value
