@@ -16,7 +16,7 @@ from cbir.evaluate.scores import ranking_scores
 from cbir.model.networks.autoencoder import article_autoencoder
 from cbir.model.networks.export import encoder_of
 from cbir.model.networks.training import add_noise, train
-from cbir.model.picture import to_unit
+from cbir.model.preprocessing import to_unit
 from cbir.model.recipe import Recipe
 
 DEPTHS = [10, 100, 1000, 10000, 60000]

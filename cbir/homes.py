@@ -107,24 +107,15 @@ def model(where: Settings, name: str, metadata: Metadata) -> Bundle:
     CbirError
         It is not on this machine, or damaged.
     """
-    from cbir.model.bundle import read_bundle
+    from cbir.model.bundles import bundle_of
 
-    place = where.models / metadata.model
-    if not place.is_dir():
-        raise CbirError(
-            f"collection '{name}' was filled by model '{metadata.model}' (encoder {metadata.fingerprint}), "
-            f"which is not on this machine: copy that folder to {place} from where it was filled, "
-            "or give it to cbir ingest SOURCE --model PATH"
-        )
-    return read_bundle(place)
+    return bundle_of(where.models, name, metadata.model, metadata.fingerprint)
 
 
 def kind(where: Settings, name: str, engine: Engine) -> str | None:
     """Name the kind of encoder that filled a collection; None if there is no such collection, or no telling."""
-    from cbir.model.bundle import read_bundle
-
     if name not in engine.names():
         return None
     with suppress(CbirError):
-        return read_bundle(where.models / engine.metadata(name).model).kind
+        return model(where, name, engine.metadata(name)).kind
     return None

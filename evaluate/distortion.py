@@ -14,7 +14,8 @@ import numpy as np
 from PIL import Image, ImageChops, ImageEnhance, ImageFilter, ImageOps
 
 from cbir.core.errors import CbirError
-from cbir.model.picture import eight_bit, ground
+from cbir.model.border import ground
+from cbir.model.modes import eight_bit
 
 #: Larger pictures are scaled down to this first: twice what any encoder sees, and a bound on the work.
 _LONGEST = 512
@@ -190,7 +191,7 @@ def _jpeg(picture: Image.Image, quality: float, generator: np.random.Generator) 
     """Write as JPEG and read again."""
     content = io.BytesIO()
     picture.save(content, "JPEG", quality=round(quality))
-    return Image.open(content).convert(picture.mode)
+    return Image.open(content, formats=("JPEG",)).convert(picture.mode)
 
 
 def _side(generator: np.random.Generator) -> int:

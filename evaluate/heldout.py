@@ -18,7 +18,7 @@ from cbir.core.settings import Settings
 from cbir.evaluate.run import Run
 from cbir.ingest.sources.catalogue import NAMES, open_source
 from cbir.ingest.sources.source import Item, Source, SourceError
-from cbir.model.picture import ImageError
+from cbir.model.errors import ImageError
 from cbir.model.registry import encoders
 from cbir.search.searcher import Searcher
 

@@ -21,7 +21,7 @@ from cbir.evaluate.distortion import Distortion, workable
 from cbir.evaluate.ranking import rank
 from cbir.evaluate.refine import expand_among, rerank_block
 from cbir.evaluate.run import Run, RunError, pack
-from cbir.model.picture import ImageError
+from cbir.model.errors import ImageError
 from cbir.search.searcher import Searcher
 
 #: Closest hits kept by id, and compared with what Qdrant serves.

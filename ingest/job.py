@@ -28,10 +28,11 @@ from cbir.collection.interface import (
     checked_name,
 )
 from cbir.core.progress import Progress, silent
-from cbir.ingest.learn import Plan, adopt_bundle, train_bundle
+from cbir.ingest.learn import Plan, train_bundle
 from cbir.ingest.sources.source import Source, SourceError
 from cbir.ingest.store import Stored, store
 from cbir.model.bundle import Bundle, read_bundle
+from cbir.model.bundles import adopt_bundle
 
 
 @dataclass(frozen=True)

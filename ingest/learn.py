@@ -9,7 +9,7 @@ import hashlib
 import itertools
 import json
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,11 +20,13 @@ import numpy as np
 from cbir.core.progress import Progress, silent
 from cbir.ingest.read import read
 from cbir.ingest.sources.source import Item, Source, SourceError
-from cbir.model.bundle import Bundle, copy_bundle, read_bundle, write_bundle
-from cbir.model.errors import ModelError
+from cbir.model.bundle import Bundle, write_bundle
+from cbir.model.bundles import bundles, free_path
+from cbir.model.errors import ImageError
 from cbir.model.kind import Kind
-from cbir.model.method import Examples, Learned
-from cbir.model.picture import ImageError, Look, Preprocessing, look, suited
+from cbir.model.method import Examples
+from cbir.model.preprocessing import Preprocessing
+from cbir.model.suited import Look, look, suited
 
 #: More images teach this network nothing more, and all are held in memory (78 MB at 28x28).
 TRAIN_AT_MOST = 100_000
@@ -105,7 +107,7 @@ def train_bundle(
     identity = _identity(decided, preprocessing, images, labels)
     for left in bundles(models):
         ours = (left.name == name or left.name.rpartition("-")[0] == name) and left.name not in in_use
-        if (ours or not anew) and left.card.get("training") == identity and _runs(left):
+        if (ours or not anew) and left.card.get("training") == identity and left.loads():
             return left, False
     _, held_out = _pixels(source.queries()[:_WATCHED], preprocessing, None, silent)
     models.mkdir(parents=True, exist_ok=True)
@@ -117,7 +119,7 @@ def train_bundle(
     seconds = time.perf_counter() - clock + (learned.history.resumed if learned.history else 0)
     progress("export", 0, None)
     bundle = write_bundle(
-        free_place(models, name),
+        free_path(models, name),
         learned,
         preprocessing,
         described=described,
@@ -135,73 +137,6 @@ def train_bundle(
 def preprocessing_for(source: Source, size: int | None = None) -> Preprocessing:
     """Choose what pictures of a source are brought to, by a sample of them, at that size if one is given."""
     return suited(_sample(source), size)
-
-
-def adopt_bundle(models: Path, name: str, path: Path, check: Callable[[str], None]) -> Bundle:
-    """Take over a model from elsewhere: a bundle folder, or a `.keras` or `.h5` file.
-
-    Parameters
-    ----------
-    models : Path
-        Folder of bundles. A bundle already there with the same fingerprint is used as it is.
-    name : str
-        What the copy is called, if that is free.
-    path : Path
-    check : callable
-        Given the fingerprint before anything is stored; raises to refuse it.
-
-    Raises
-    ------
-    ModelError
-        Neither a bundle nor a model file with a layer `encoder`.
-    """
-    if path.is_dir():
-        bundle = read_bundle(path)
-        check(bundle.fingerprint)
-        bundle.encoder(threads=1)  # refuse a damaged graph before it is copied
-        return _known(models, bundle.fingerprint) or copy_bundle(bundle, free_place(models, name))
-    if path.suffix not in (".keras", ".h5", ".hdf5"):
-        raise ModelError(f"{path} is no model: name a bundle folder, or a .keras or .h5 file")
-    from cbir.model.networks.export import encoder_of, fingerprint_of, load_keras, preprocessing_of
-
-    model = load_keras(path)
-    fingerprint = fingerprint_of(encoder_of(model), preprocessing_of(model))
-    check(fingerprint)
-    known = _known(models, fingerprint)
-    return known or write_bundle(free_place(models, name), Learned(network=model), preprocessing_of(model))
-
-
-def bundles(models: Path) -> list[Bundle]:
-    """List the whole bundles of a folder, by name."""
-    if not models.is_dir():
-        return []
-    found = []
-    for path in sorted(models.iterdir()):
-        if not path.name.startswith(".") and path.is_dir():
-            try:
-                found.append(read_bundle(path))
-            except ModelError:
-                continue
-    return found
-
-
-def free_place(models: Path, name: str) -> Path:
-    """Return the first of `name`, `name-2`, `name-3`, ... that does not exist."""
-    names = itertools.chain([name], (f"{name}-{n}" for n in itertools.count(2)))
-    return next(models / free for free in names if not (models / free).exists())
-
-
-def _known(models: Path, fingerprint: str) -> Bundle | None:
-    return next((b for b in bundles(models) if b.fingerprint == fingerprint and _runs(b)), None)
-
-
-def _runs(bundle: Bundle) -> bool:
-    """Tell whether the bundle's encoder can be loaded."""
-    try:
-        bundle.encoder(threads=1)
-    except ModelError:
-        return False
-    return True
 
 
 def _sample(source: Source) -> list[Look]:

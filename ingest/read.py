@@ -14,7 +14,8 @@ from itertools import islice
 import numpy as np
 
 from cbir.ingest.sources.source import Item
-from cbir.model.picture import ImageError, Preprocessing
+from cbir.model.errors import ImageError
+from cbir.model.preprocessing import Preprocessing
 
 #: Images a batch: Qdrant takes some hundred points at a time best.
 BATCH = 256

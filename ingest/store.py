@@ -18,9 +18,9 @@ from cbir.ingest.encoded import Encoded
 from cbir.ingest.read import BATCH, read
 from cbir.ingest.smooth import smooth
 from cbir.ingest.sources.source import Item
+from cbir.model.border import background
 from cbir.model.codes import codes
 from cbir.model.encoder import Encoder
-from cbir.model.picture import background
 
 
 @dataclass

@@ -22,13 +22,15 @@ from cbir.model.encoder import Encoder
 from cbir.model.errors import ModelError
 from cbir.model.graph import graph
 from cbir.model.method import Learned, Run
-from cbir.model.picture import Preprocessing
+from cbir.model.preprocessing import Preprocessing
 from cbir.model.registry import kind_of
 
 if TYPE_CHECKING:
     from keras import Model
 
 _KERAS, _ONNX, _ARRAYS, _CARD = "autoencoder.keras", "encoder.onnx", "encoder.npz", "model.json"
+#: What this version writes, and the highest that it reads; a change that older versions would misread raises it.
+_FORMAT = 1
 #: What a bundle of a version before the registry was, and a Keras file from elsewhere is taken for.
 _ADOPTED = "autoencoder"
 
@@ -77,6 +79,14 @@ class Bundle:
         code_bits = self.card.get("code_bits")
         return Encoder(run, self.preprocessing, self.fingerprint, self.dimension, code_bits)
 
+    def loads(self) -> bool:
+        """Tell whether the encoder can be loaded."""
+        try:
+            self.encoder(threads=1)
+        except ModelError:
+            return False
+        return True
+
     def autoencoder(self) -> "Model":
         """Load the Keras model (imports Keras and its backend).
 
@@ -110,13 +120,17 @@ def read_bundle(path: Path) -> Bundle:
     """
     try:
         card = json.loads((path / _CARD).read_text(encoding="utf-8"))
-        height, width, channels = card["input_shape"]
+        if int(card.get("format", 1)) > _FORMAT:
+            raise ModelError(
+                f"{path} was written by a newer cbir (format {card['format']}; this one reads up to {_FORMAT}): "
+                "upgrade cbir"
+            )
         return Bundle(
             path=path,
             kind=str(card.get("encoder", _ADOPTED)),
             fingerprint=str(card["fingerprint"]),
             dimension=int(card["dimension"]),
-            preprocessing=Preprocessing(height, width, channels),
+            preprocessing=_preprocessing(path, card.get("preprocessing", {"shape": card["input_shape"]})),
             card=card,
         )
     except FileNotFoundError:
@@ -125,6 +139,13 @@ def read_bundle(path: Path) -> Bundle:
         ) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(f"{path / _CARD} is damaged ({error}); train again with --retrain") from None
+
+
+def _preprocessing(path: Path, described: Mapping[str, Any]) -> Preprocessing:
+    try:
+        return Preprocessing.from_json(described)
+    except ModelError as error:
+        raise ModelError(f"{path} holds a model whose preprocessing cannot be done: {error}") from None
 
 
 def write_bundle(
@@ -161,7 +182,7 @@ def write_bundle(
         else:
             written = _arrays(folder, learned, preprocessing, described)
         card = {
-            "format": 1,
+            "format": _FORMAT,
             **described,
             **written,
             "code_bits": learned.code_bits,

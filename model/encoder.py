@@ -9,7 +9,7 @@ from collections.abc import Callable
 import numpy as np
 
 from cbir.model.errors import ModelError
-from cbir.model.picture import Preprocessing, to_unit
+from cbir.model.preprocessing import Preprocessing
 
 #: Images a run: the activations of 256 small images stay in cache.
 _BLOCK = 256
@@ -68,8 +68,7 @@ class Encoder:
             raise ModelError(f"the encoder takes (n, {expected}) images, not {images.shape}")
         features = np.empty((len(images), self.dimension), np.float32)
         for start in range(0, len(images), _BLOCK):
-            block = images[start : start + _BLOCK]
-            block = to_unit(block) if block.dtype == np.uint8 else _finite(block.astype(np.float32, copy=False))
+            block = self.preprocessing.inputs(_finite(images[start : start + _BLOCK]))
             features[start : start + _BLOCK] = self._run(block)
         if not np.isfinite(features).all():
             raise ModelError("the encoder gave NaN or infinite features; check the model")
@@ -77,6 +76,6 @@ class Encoder:
 
 
 def _finite(pixels: np.ndarray) -> np.ndarray:
-    if not np.isfinite(pixels).all():
+    if pixels.dtype != np.uint8 and not np.isfinite(pixels).all():
         raise ModelError("the images hold NaN or infinite values")
     return pixels

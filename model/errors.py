@@ -1,6 +1,10 @@
-"""What can be wrong with a model."""
+"""What can be wrong with a picture or with a model."""
 
 from cbir.core.errors import CbirError
+
+
+class ImageError(CbirError):
+    """A picture that cannot be read; the message names the file and says why."""
 
 
 class ModelError(CbirError):

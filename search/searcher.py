@@ -15,10 +15,13 @@ from PIL import Image
 
 from cbir.collection.interface import Collection, CollectionError, Engine, Hit, Info, Label, check_encoder, checked_k
 from cbir.core.errors import CbirWarning
+from cbir.model.border import background
 from cbir.model.bundle import Bundle
 from cbir.model.codes import ball, codes
 from cbir.model.encoder import Encoder
-from cbir.model.picture import ImageError, background, invert, upright
+from cbir.model.errors import ImageError
+from cbir.model.modes import invert
+from cbir.model.picture import upright
 from cbir.search.expansion import expand as expand_queries
 from cbir.search.rerank import DEPTH, rerank_hits
 

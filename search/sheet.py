@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 from cbir.core.atomic import write_atomic
 from cbir.core.disk import disk_errors
 from cbir.core.errors import CbirError, first_line
-from cbir.model.picture import eight_bit
+from cbir.model.modes import eight_bit
 
 CELL = 120
 _GAP = 12

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from cbir.ingest.sources.source import Item
-    from cbir.model.picture import Preprocessing
+    from cbir.model.preprocessing import Preprocessing
 
 
 def denoise(
@@ -79,7 +79,7 @@ def denoise(
 
 def _readable_pixels(items: Iterable[Item], preprocessing: Preprocessing, count: int) -> list[np.ndarray]:
     """Return the pixels of the first `count` items that can be read, each (h, w, c) uint8."""
-    from cbir.model.picture import ImageError
+    from cbir.model.errors import ImageError
 
     found: list[np.ndarray] = []
     for item in items:

@@ -56,7 +56,7 @@ def overview(*, qdrant_url: str | None = None) -> Overview:
         The server to ask; by default `QDRANT_URL`.
     """
     from cbir.collection.interface import CollectionBusyError, CollectionError
-    from cbir.ingest.learn import bundles
+    from cbir.model.bundles import bundles
 
     settings = read_settings(qdrant_url=qdrant_url)
     summaries = []

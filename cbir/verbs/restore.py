@@ -66,7 +66,7 @@ def _restore_model(archive: Path, models: Path) -> str | None:
     """Put the archive's model beside the others, unless it is there; return its name, or None if there is none."""
     from cbir.collection.archive import archived, detach
     from cbir.collection.interface import check_encoder
-    from cbir.ingest.learn import adopt_bundle
+    from cbir.model.bundles import adopt_bundle
 
     metadata = archived(archive)
     models.mkdir(parents=True, exist_ok=True)

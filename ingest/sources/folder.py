@@ -15,12 +15,10 @@ from pathlib import Path
 from PIL import Image
 
 from cbir.ingest.sources.source import Item, SourceError
+from cbir.model.formats import OTHER_SUFFIXES, SUFFIXES
 from cbir.model.picture import open_image
 
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg"})
 _DATABASE, _QUERIES = "database", "queries"
-#: Pictures too, but not looked at: they are counted, so that nobody misses them unawares.
-OTHER_SUFFIXES = frozenset({".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".avif"})
 
 #: A picture, and the class folder that it lies in.
 _File = tuple[Path, str | None]

@@ -17,7 +17,7 @@ import numpy as np
 from cbir.core.progress import Progress, silent
 from cbir.model.kind import Kind
 from cbir.model.method import Examples, Learned, Run
-from cbir.model.picture import to_bytes
+from cbir.model.preprocessing import to_bytes
 
 KIND = Kind("color-histogram", "How much of which colour, or grey, wherever it is.", __name__, learns_from="nothing")
 REVISION = 1

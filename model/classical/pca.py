@@ -16,7 +16,7 @@ from cbir.core.progress import Progress, silent
 from cbir.model.errors import ModelError
 from cbir.model.kind import Kind
 from cbir.model.method import Examples, Learned, Run
-from cbir.model.picture import to_unit
+from cbir.model.preprocessing import to_unit
 
 KIND = Kind("pca", "Principal components of the pixels.", __name__)
 REVISION = 1

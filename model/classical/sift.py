@@ -33,7 +33,7 @@ from cbir.core.progress import Progress, silent
 from cbir.model.errors import ModelError
 from cbir.model.kind import Kind
 from cbir.model.method import Examples, Learned, Run
-from cbir.model.picture import to_bytes, to_unit
+from cbir.model.preprocessing import to_bytes, to_unit
 
 KIND = Kind("sift", "SIFT on a grid, as VLAD; replaces SURF, which is patented.", __name__)
 REVISION = 1

@@ -15,7 +15,7 @@ from cbir.model.method import Examples, Learned
 from cbir.model.networks.backend import keras
 from cbir.model.networks.training import train
 from cbir.model.networks.weights import seeded
-from cbir.model.picture import Preprocessing
+from cbir.model.preprocessing import Preprocessing
 from cbir.model.recipe import Recipe
 
 if TYPE_CHECKING:

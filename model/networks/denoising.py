@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cbir.model.networks.training import add_noise
-from cbir.model.picture import to_bytes, to_unit
+from cbir.model.preprocessing import to_bytes, to_unit
 
 if TYPE_CHECKING:
     from keras import Model

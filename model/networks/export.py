@@ -18,7 +18,7 @@ from cbir.core.errors import first_line
 from cbir.model.errors import ModelError
 from cbir.model.networks.backend import keras
 from cbir.model.networks.structure import structure
-from cbir.model.picture import Preprocessing
+from cbir.model.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     from keras import Model

@@ -25,7 +25,7 @@ from cbir.model.networks.checkpoint import identity
 from cbir.model.networks.epochs import run_epochs
 from cbir.model.networks.faster import side_by_side
 from cbir.model.networks.weights import seeded
-from cbir.model.picture import to_unit
+from cbir.model.preprocessing import to_unit
 
 if TYPE_CHECKING:
     from keras import Model

@@ -18,7 +18,7 @@ from cbir.model.networks.backend import keras
 from cbir.model.networks.checkpoint import identity
 from cbir.model.networks.epochs import run_epochs
 from cbir.model.networks.faster import fast_twin, to_phases
-from cbir.model.picture import to_unit
+from cbir.model.preprocessing import to_unit
 from cbir.model.recipe import History, Recipe
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from PIL import Image
 
 import cbir
 from cbir.evaluate.distortion import KINDS, Distortion, distortions, workable
-from cbir.model.picture import Preprocessing, ground
+from cbir.model.border import ground
+from cbir.model.preprocessing import Preprocessing
 from tests.conftest import picture
 
 SEEN = Preprocessing(28, 28, 3)

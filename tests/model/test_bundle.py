@@ -1,17 +1,19 @@
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+from PIL import Image
 
-from cbir.model.bundle import read_bundle, write_bundle
+from cbir.model.bundle import copy_bundle, read_bundle, write_bundle
 from cbir.model.errors import ModelError
 from cbir.model.method import Learned
 from cbir.model.networks.autoencoder import INPUT, article_autoencoder
 from cbir.model.networks.export import encoder_of, fingerprint_of, load_keras, preprocessing_of
-from cbir.model.picture import to_unit
+from cbir.model.preprocessing import to_unit
 
 
 def test_bundle_holds_a_runnable_encoder_and_what_it_was_trained_on(bundle: Path):
@@ -97,6 +99,47 @@ def test_damaged_bundles_are_refused(bundle: Path, tmp_path: Path, damage: str):
         (copy / "model.json").unlink()
     with pytest.raises(ModelError, match="copy"):
         read_bundle(copy).encoder()
+
+
+def changed(bundle: Path, copy: Path, **keys: object) -> Path:
+    """Copy a bundle with other values in model.json."""
+    shutil.copytree(bundle, copy)
+    card = json.loads((copy / "model.json").read_text())
+    (copy / "model.json").write_text(json.dumps({**card, **keys}))
+    return copy
+
+
+def test_a_bundle_of_a_newer_format_is_refused(bundle: Path, tmp_path: Path):
+    with pytest.raises(ModelError, match=r"newer cbir \(format 2; this one reads up to 1\): upgrade cbir"):
+        read_bundle(changed(bundle, tmp_path / "newer", format=2))
+
+
+def test_pictures_are_prepared_as_the_bundle_says_or_not_at_all(bundle: Path, tmp_path: Path):
+    plain = read_bundle(bundle)
+    wide = Image.fromarray(np.repeat(np.arange(200, dtype=np.uint8)[None], 50, axis=0))
+    described = plain.preprocessing.describe()
+    other = read_bundle(changed(bundle, tmp_path / "squashed", preprocessing={**described, "fit": "squash"}))
+    assert other.preprocessing == replace(plain.preprocessing, fit="squash")
+    assert other.encoder().preprocessing == other.preprocessing
+    assert (other.preprocessing.pixels(wide) != plain.preprocessing.pixels(wide)).any()
+    unknown = changed(bundle, tmp_path / "unknown", preprocessing={**described, "fit": "stretch"})
+    with pytest.raises(ModelError, match=r"unknown .*fit is 'stretch'.*upgrade cbir"):
+        read_bundle(unknown)
+
+
+def test_a_bundle_of_before_preprocessing_was_stored_is_read(bundle: Path, tmp_path: Path):
+    older = changed(bundle, tmp_path / "older")
+    card = json.loads((older / "model.json").read_text())
+    del card["preprocessing"], card["format"]
+    (older / "model.json").write_text(json.dumps(card))
+    assert read_bundle(older).preprocessing == read_bundle(bundle).preprocessing
+
+
+def test_a_copy_has_what_this_version_does_not_know(bundle: Path, tmp_path: Path):
+    newer = changed(bundle, tmp_path / "newer", licence={"name": "MIT"})
+    copied = copy_bundle(read_bundle(newer), tmp_path / "copies" / "one")
+    assert copied.card["licence"] == {"name": "MIT"}
+    assert copied.encoder().fingerprint == read_bundle(bundle).fingerprint
 
 
 def test_images_of_another_shape_or_with_nan_are_refused(bundle: Path):

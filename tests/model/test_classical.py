@@ -13,7 +13,7 @@ from cbir.model.bundle import Bundle, read_bundle, write_bundle
 from cbir.model.encoder import Encoder
 from cbir.model.errors import ModelError
 from cbir.model.method import Examples
-from cbir.model.picture import Preprocessing, to_unit
+from cbir.model.preprocessing import Preprocessing, to_unit
 from cbir.model.registry import encoders, kind_of
 
 NAMES = [kind.name for kind in encoders() if kind.module.startswith("cbir.model.classical.")]

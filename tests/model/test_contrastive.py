@@ -10,7 +10,7 @@ from cbir.model.method import Examples, Learned
 from cbir.model.networks.contrastive.encoder import Recipe, course_for, learn
 from cbir.model.networks.contrastive.layers import contrastive_network
 from cbir.model.networks.contrastive.loss import info_nce, misplaced, unlike
-from cbir.model.picture import to_unit
+from cbir.model.preprocessing import to_unit
 from tests.conftest import picture
 
 RECIPE = Recipe(epochs=4, batch_size=16, seed=3)

@@ -9,7 +9,7 @@ from cbir.model.codes import codes
 from cbir.model.method import Examples, Learned
 from cbir.model.networks.deep_autoencoder import Recipe, binary_autoencoder, learn
 from cbir.model.networks.denoising import denoise
-from cbir.model.picture import Preprocessing, to_unit
+from cbir.model.preprocessing import Preprocessing, to_unit
 from tests.conftest import picture
 
 SHAPE = (16, 16, 1)

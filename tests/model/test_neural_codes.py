@@ -7,7 +7,7 @@ from cbir.model.bundle import write_bundle
 from cbir.model.errors import ModelError
 from cbir.model.method import Examples, Learned
 from cbir.model.networks.neural_codes import Recipe, labelled_batches, learn, neural_coder, shifted
-from cbir.model.picture import Preprocessing, to_unit
+from cbir.model.preprocessing import Preprocessing, to_unit
 
 RECIPE = Recipe(epochs=6, batch_size=16)
 

@@ -8,7 +8,7 @@ from cbir.model.networks.autoencoder import article_autoencoder, picture_autoenc
 from cbir.model.networks.export import CODE_LAYER
 from cbir.model.networks.faster import fast_twin, to_phases
 from cbir.model.networks.training import noisy_batches, train
-from cbir.model.picture import to_unit
+from cbir.model.preprocessing import to_unit
 from cbir.model.recipe import Recipe
 from tests.conftest import picture
 

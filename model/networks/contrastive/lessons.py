@@ -20,7 +20,7 @@ from cbir.model.networks.contrastive.layers import HALF
 from cbir.model.networks.contrastive.loss import RESTORED
 from cbir.model.networks.contrastive.views import Ranges, halved, noised, views
 from cbir.model.networks.faster import side_by_side
-from cbir.model.picture import to_unit
+from cbir.model.preprocessing import to_unit
 
 if TYPE_CHECKING:
     from keras import Model

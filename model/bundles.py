@@ -1,0 +1,99 @@
+"""The model bundles of a folder: listed, found by fingerprint, copied in, named.
+
+In: the folder, and names or fingerprints. Out: bundles, and paths for new ones.
+"""
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+
+from cbir.model.bundle import Bundle, copy_bundle, read_bundle, write_bundle
+from cbir.model.errors import ModelError
+from cbir.model.method import Learned
+
+_KERAS_SUFFIXES = (".keras", ".h5", ".hdf5")
+
+
+def bundles(models: Path) -> list[Bundle]:
+    """List the bundles of a folder by name; what is incomplete or damaged is left out."""
+    if not models.is_dir():
+        return []
+    found = []
+    for path in sorted(models.iterdir()):
+        if not path.name.startswith(".") and path.is_dir():
+            try:
+                found.append(read_bundle(path))
+            except ModelError:
+                continue
+    return found
+
+
+def find_bundle(models: Path, fingerprint: str) -> Bundle | None:
+    """Return a bundle of that fingerprint whose encoder can be loaded; None if there is none."""
+    return next((b for b in bundles(models) if b.fingerprint == fingerprint and b.loads()), None)
+
+
+def bundle_of(models: Path, collection: str, model: str, fingerprint: str) -> Bundle:
+    """Read the model that filled a collection.
+
+    Parameters
+    ----------
+    models : Path
+    collection : str
+        For the message.
+    model, fingerprint : str
+        From the collection's metadata.
+
+    Raises
+    ------
+    ModelError
+        It is not on this machine, or damaged.
+    """
+    path = models / model
+    if not path.is_dir():
+        raise ModelError(
+            f"collection '{collection}' was filled by model '{model}' (encoder {fingerprint}), "
+            f"which is not on this machine: copy that folder to {path} from where it was filled, "
+            "or give it to cbir ingest SOURCE --model PATH"
+        )
+    return read_bundle(path)
+
+
+def adopt_bundle(models: Path, name: str, path: Path, check: Callable[[str], None]) -> Bundle:
+    """Copy a model from elsewhere: a bundle folder, or a `.keras` or `.h5` file.
+
+    Parameters
+    ----------
+    models : Path
+        Folder of bundles. A bundle already there with the same fingerprint is used as it is.
+    name : str
+        The copy's name, if it is free.
+    path : Path
+    check : callable
+        Called with the fingerprint before anything is stored; raises to refuse it.
+
+    Raises
+    ------
+    ModelError
+        Neither a bundle nor a model file with a layer `encoder`.
+    """
+    if path.is_dir():
+        bundle = read_bundle(path)
+        check(bundle.fingerprint)
+        bundle.encoder(threads=1)  # refuse a damaged graph before it is copied
+        return find_bundle(models, bundle.fingerprint) or copy_bundle(bundle, free_path(models, name))
+    if path.suffix not in _KERAS_SUFFIXES:
+        raise ModelError(f"{path} is no model: name a bundle folder, or a .keras or .h5 file")
+    from cbir.model.networks.export import encoder_of, fingerprint_of, load_keras, preprocessing_of
+
+    model = load_keras(path)
+    fingerprint = fingerprint_of(encoder_of(model), preprocessing_of(model))
+    check(fingerprint)
+    known = find_bundle(models, fingerprint)
+    return known or write_bundle(free_path(models, name), Learned(network=model), preprocessing_of(model))
+
+
+def free_path(models: Path, name: str) -> Path:
+    """Return the first of `name`, `name-2`, `name-3`, ... that does not exist."""
+    names = itertools.chain([name], (f"{name}-{n}" for n in itertools.count(2)))
+    return next(models / free for free in names if not (models / free).exists())

@@ -1,0 +1,198 @@
+"""How a picture becomes an encoder's input, as data that travels with the encoder.
+
+In: a Pillow image of any size and mode. Out: uint8 pixels of one fixed shape,
+and from these the values that the encoder's graph takes. All of it is part of
+the encoder's fingerprint and stands in model.json, so a query is always treated
+as the database was.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from PIL import Image
+
+from cbir.model.border import ground
+from cbir.model.errors import ModelError
+from cbir.model.modes import in_mode
+
+RESAMPLING = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
+#: What a field may be; the first is the default, which `describe` leaves out of a layout.
+CHOICES = {
+    "fit": ("contain", "squash", "crop"),
+    "resample": tuple(RESAMPLING),
+    "pad": ("border median",),
+    "layout": ("NHWC", "NCHW"),
+}
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How a picture becomes encoder input.
+
+    It is converted to grey or RGB (transparency laid over whichever of black and
+    white shows it) and brought to size: `contain` scales it to fit and pads the
+    rest, `squash` ignores its aspect ratio, `crop` covers the size and cuts off
+    what is too much on either side.
+
+    Parameters
+    ----------
+    height, width : int
+        Encoder input size in pixels.
+    channels : int
+        1 (grey) or 3 (RGB).
+    fit : str
+        `contain`, `squash` or `crop`.
+    resample : str
+        `bicubic` or `bilinear`.
+    pad : str
+        `border median`: the median colour of the picture's own border, which continues its background.
+    mean, deviation : tuple of float, or None
+        A value a channel: what is subtracted from values in [0, 1], and what they are then divided by.
+    layout : str
+        The axes of the graph's input: `NHWC` or `NCHW`.
+
+    Raises
+    ------
+    ModelError
+        A value that there is not.
+    """
+
+    height: int
+    width: int
+    channels: int
+    fit: str = "contain"
+    resample: str = "bicubic"
+    pad: str = "border median"
+    mean: tuple[float, ...] | None = None
+    deviation: tuple[float, ...] | None = None
+    layout: str = "NHWC"
+
+    def __post_init__(self) -> None:
+        for name, known in CHOICES.items():
+            if (value := getattr(self, name)) not in known:
+                raise ModelError(f"{name} is {value!r}, and this cbir knows only {', '.join(known)}: upgrade cbir")
+        if self.channels not in (1, 3) or min(self.height, self.width) < 1:
+            raise ModelError(f"no encoder takes pictures of shape {self.shape}")
+        for name, values in (("mean", self.mean), ("deviation", self.deviation)):
+            if values is not None and (len(values) != self.channels or not np.isfinite(values).all()):
+                raise ModelError(f"{name} must be a number for each of {self.channels} channels, not {values}")
+        if self.deviation is not None and min(self.deviation) <= 0:
+            raise ModelError(f"deviation must be above 0, not {self.deviation}")
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Shape of an image's pixels, (height, width, channels)."""
+        return self.height, self.width, self.channels
+
+    def describe(self) -> dict[str, Any]:
+        """Return what the fingerprint covers and `from_json` reads, as JSON values."""
+        described: dict[str, Any] = {
+            "shape": list(self.shape),
+            "fit": self.fit,
+            "resample": self.resample,
+            "pad": self.pad,
+        }
+        # Left out where nothing is done: encoders of before there were these keep their fingerprints.
+        if self.mean is not None:
+            described["mean"] = list(self.mean)
+        if self.deviation is not None:
+            described["deviation"] = list(self.deviation)
+        if self.layout != "NHWC":
+            described["layout"] = self.layout
+        return described
+
+    @classmethod
+    def from_json(cls, described: Mapping[str, Any]) -> Self:
+        """Read what `describe` wrote.
+
+        Raises
+        ------
+        ModelError
+            A key or a value that this version does not know.
+        KeyError, TypeError, ValueError
+            Not what any version wrote.
+        """
+        fields = dict(described)
+        height, width, channels = (int(size) for size in fields.pop("shape"))
+        unknown = fields.keys() - {"fit", "resample", "pad", "mean", "deviation", "layout"}
+        if unknown:
+            raise ModelError(f"this cbir does not know {', '.join(sorted(unknown))}: upgrade cbir")
+        for name in ("mean", "deviation"):
+            if fields.get(name) is not None:
+                fields[name] = tuple(float(value) for value in fields[name])
+        return cls(height, width, channels, **fields)
+
+    def pixels(self, image: Image.Image) -> np.ndarray:
+        """Convert one picture.
+
+        Parameters
+        ----------
+        image : PIL.Image.Image
+
+        Returns
+        -------
+        ndarray of uint8, shape (height, width, channels)
+
+        Raises
+        ------
+        ImageError
+            If the picture holds NaN or infinite values (possible in float TIFFs).
+        """
+        image = in_mode(image, "L" if self.channels == 1 else "RGB")
+        if image.size != (self.width, self.height):
+            image = {"contain": self._contain, "squash": self._squash, "crop": self._crop}[self.fit](image)
+        return np.asarray(image).reshape(self.shape)
+
+    def inputs(self, pixels: np.ndarray) -> np.ndarray:
+        """Turn pixels into what the encoder's graph takes.
+
+        Parameters
+        ----------
+        pixels : ndarray, shape (n, height, width, channels)
+            uint8, or float32 in [0, 1].
+
+        Returns
+        -------
+        ndarray of float32
+            Normalised, (n, height, width, channels) or (n, channels, height, width).
+        """
+        values = to_unit(pixels) if pixels.dtype == np.uint8 else pixels.astype(np.float32, copy=False)
+        if self.mean is not None:
+            values = values - np.array(self.mean, np.float32)
+        if self.deviation is not None:
+            values = values / np.array(self.deviation, np.float32)
+        return np.ascontiguousarray(values.transpose(0, 3, 1, 2)) if self.layout == "NCHW" else values
+
+    def _contain(self, image: Image.Image) -> Image.Image:
+        small = self._scaled(image, min(self.width / image.width, self.height / image.height))
+        if small.size == (self.width, self.height):
+            return small
+        canvas = Image.new(small.mode, (self.width, self.height), ground(small))
+        canvas.paste(small, ((self.width - small.width) // 2, (self.height - small.height) // 2))
+        return canvas
+
+    def _squash(self, image: Image.Image) -> Image.Image:
+        return self._resized(image, (self.width, self.height))
+
+    def _crop(self, image: Image.Image) -> Image.Image:
+        small = self._scaled(image, max(self.width / image.width, self.height / image.height))
+        left, top = (small.width - self.width) // 2, (small.height - self.height) // 2
+        return small.crop((left, top, left + self.width, top + self.height))
+
+    def _scaled(self, image: Image.Image, scale: float) -> Image.Image:
+        return self._resized(image, (max(1, round(image.width * scale)), max(1, round(image.height * scale))))
+
+    def _resized(self, image: Image.Image, size: tuple[int, int]) -> Image.Image:
+        return image.resize(size, RESAMPLING[self.resample], reducing_gap=3.0)
+
+
+def to_unit(pixels: np.ndarray) -> np.ndarray:
+    """Turn uint8 pixels of any shape into float32 in [0, 1]."""
+    return pixels.astype(np.float32) / np.float32(255)
+
+
+def to_bytes(pixels: np.ndarray) -> np.ndarray:
+    """Turn floats of any shape into the nearest uint8; what is outside of [0, 1] is clipped."""
+    return np.rint(np.clip(pixels, 0, 1) * 255).astype(np.uint8)

@@ -1,0 +1,64 @@
+import shutil
+from pathlib import Path
+
+import pytest
+
+from cbir.model.bundle import read_bundle
+from cbir.model.bundles import adopt_bundle, bundle_of, bundles, find_bundle, free_path
+from cbir.model.errors import ModelError
+
+
+@pytest.fixture
+def models(bundle: Path, tmp_path: Path) -> Path:
+    """A folder with a bundle, a damaged one, an incomplete one and something else."""
+    folder = tmp_path / "models"
+    for name in ("b", ".unfinished", "damaged"):
+        shutil.copytree(bundle, folder / name)
+    (folder / "damaged" / "model.json").write_text("{}")
+    (folder / "notes.txt").touch()
+    return folder
+
+
+def test_bundles_are_listed_without_the_damaged_and_the_unfinished(models: Path):
+    assert [found.name for found in bundles(models)] == ["b"]
+    assert bundles(models / "missing") == []
+
+
+def test_a_bundle_is_found_by_its_fingerprint_if_it_can_be_loaded(models: Path, bundle: Path):
+    fingerprint = read_bundle(bundle).fingerprint
+    found = find_bundle(models, fingerprint)
+    assert found is not None
+    assert found.name == "b"
+    assert find_bundle(models, "0123456789abcdef") is None
+    (models / "b" / "encoder.onnx").unlink()
+    assert find_bundle(models, fingerprint) is None
+
+
+def test_a_collection_s_bundle_is_read_or_named(models: Path):
+    assert bundle_of(models, "photos", "b", "0123").name == "b"
+    with pytest.raises(ModelError, match=r"'photos' was filled by model 'lost' \(encoder 0123\).*--model PATH"):
+        bundle_of(models, "photos", "lost", "0123")
+
+
+def test_a_bundle_from_elsewhere_is_copied_once_and_only_if_it_is_wanted(bundle: Path, tmp_path: Path):
+    asked: list[str] = []
+
+    def refuse(fingerprint: str) -> None:
+        raise ModelError(f"{fingerprint} is another")
+
+    models = tmp_path / "models"
+    with pytest.raises(ModelError, match="is another"):
+        adopt_bundle(models, "mine", bundle, refuse)
+    assert not models.exists()
+    first, second = (adopt_bundle(models, "mine", bundle, asked.append) for _ in range(2))
+    assert asked == [read_bundle(bundle).fingerprint] * 2
+    assert first.path == second.path == models / "mine"
+    with pytest.raises(ModelError, match="is no model"):
+        adopt_bundle(models, "mine", bundle / "model.json", asked.append)
+
+
+def test_a_name_that_is_taken_gets_a_number(tmp_path: Path):
+    assert free_path(tmp_path, "digits").name == "digits"
+    (tmp_path / "digits").mkdir()
+    (tmp_path / "digits-2").touch()
+    assert free_path(tmp_path, "digits").name == "digits-3"
