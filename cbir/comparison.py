@@ -263,6 +263,7 @@ class _Task:
     def _measured(self, filled: _Filled, held_out: Sequence[Item], progress: Progress) -> Row:
         from cbir.evaluate.evaluation import store_evaluation
         from cbir.evaluate.heldout import left_behind
+        from cbir.evaluate.options import EvaluationOptions
         from cbir.evaluate.protocol import evaluate
         from cbir.ingest.sources.catalogue import picture_opener
         from cbir.search.searcher import Searcher
@@ -278,7 +279,8 @@ class _Task:
                     f"collection '{filled.name}' holds {gone:,} picture(s) that {self.source.name} no longer has, "
                     f"which may be among the queries; build it anew: {filled.command(self.source)}"
                 )
-            ranked = evaluate(searcher, held_out, queries=self.queries, seed=self.seed, progress=progress)
+            options = EvaluationOptions(queries=self.queries, seed=self.seed)
+            ranked = evaluate(searcher, held_out, options, progress=progress)
         row = Row(
             encoder=filled.entrant.label,
             collection=filled.name,

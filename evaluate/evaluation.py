@@ -14,6 +14,7 @@ from cbir.core.atomic import write_atomic
 from cbir.core.disk import disk_errors
 from cbir.evaluate.run import Run, headline, save_run
 from cbir.evaluate.scores import Scores, score
+from cbir.search.options import RankingOptions
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,7 @@ class Evaluation:
             "queries": queries,
             **table,
             "leave_one_out": bool(self.run.about.get("leave_one_out")),
-            "expand": self.run.about.get("expand", 0),
-            "rerank": self.run.about.get("rerank", False),
+            **{name: self.run.about.get(name, default) for name, default in RankingOptions().ranking.items()},
             "smooth": self.run.about.get("smooth", 0),
             "seed": self.run.about.get("seed"),
             "fingerprint": self.run.about.get("fingerprint"),

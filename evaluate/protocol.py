@@ -1,4 +1,4 @@
-"""The article's protocol: search held-out queries, keep the run.
+"""The article's protocol: search held-out queries and store the run.
 
 In: a searcher and query items with labels. Out: a `Run`, or one for each way
 to distort the queries. Where nothing was held out (a folder of pictures),
@@ -10,22 +10,23 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from PIL import Image
 
-from cbir.collection.interface import Label, checked_k
+from cbir.collection.interface import Label
 from cbir.core.progress import Progress, silent
 from cbir.evaluate.distortion import Distortion, workable
-from cbir.evaluate.ranking import rank
-from cbir.evaluate.refine import expand_among, rerank_block
+from cbir.evaluate.options import EvaluationOptions
+from cbir.evaluate.ranking import ExactNeighbours, rank, reordered
 from cbir.evaluate.run import Run, RunError, pack
 from cbir.model.errors import ImageError
+from cbir.search import stages
 from cbir.search.searcher import Searcher
 
-#: Closest hits kept by id, and compared with what Qdrant serves.
-_KEPT = 10
+#: Closest hits stored by id, and compared with what Qdrant serves.
+_STORED_HITS = 10
 _BATCH = 256
 
 
@@ -50,6 +51,8 @@ class Query(Protocol):
 
 @dataclass(frozen=True)
 class _Database:
+    """All points of a collection, in the order of their ids."""
+
     ids: np.ndarray
     uris: list[str]
     labels: list[Label | None]
@@ -57,7 +60,7 @@ class _Database:
 
 
 @dataclass(frozen=True)
-class _Stored:
+class _StoredImage:
     """A stored image as a query."""
 
     uri: str
@@ -66,30 +69,18 @@ class _Stored:
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _Queries:
     """The queries; `own_rows` (m,) are theirs in the database, where they are stored images."""
 
-    queries: list[Query]
+    images: list[Query]
     own_rows: np.ndarray | None
-
-
-@dataclass(frozen=True)
-class _How:
-    """How queries are drawn and ranked."""
-
-    seed: int
-    expand: int
-    rerank: bool
 
 
 def evaluate(
     searcher: Searcher,
     held_out: Sequence[Query],
+    options: EvaluationOptions | None = None,
     *,
-    queries: int = 1000,
-    seed: int = 0,
-    expand: int = 0,
-    rerank: bool = False,
     progress: Progress = silent,
 ) -> Run:
     """Search random queries and rank the whole database for each.
@@ -99,14 +90,7 @@ def evaluate(
     searcher : Searcher
     held_out : sequence of Query
         Images outside the collection; if empty, stored images are left out one at a time.
-    queries : int
-        The most queries; drawn without replacement.
-    seed : int
-        Draws the queries.
-    expand : int
-        Average each query with so many nearest first, as a search does; 0: do not.
-    rerank : bool
-        Re-rank each query's first hits, as a search does.
+    options : EvaluationOptions, optional
     progress : Progress
         Stages `load`, `queries`, `rank`.
 
@@ -119,34 +103,32 @@ def evaluate(
     RunError
         Nothing stored, no labels, or too few images.
     """
-    database, asked = _prepared(searcher, held_out, queries, seed, progress)
-    if asked.own_rows is None or searcher.metadata.smooth:  # stored, averaged with neighbours; a query is not
-        asked, (features,) = _embed(searcher, asked, [None], seed, progress)
+    options = options or EvaluationOptions()
+    database, queries = _prepared(searcher, held_out, options, progress)
+    if queries.own_rows is None or searcher.metadata.smooth:  # stored, averaged with neighbours; a query is not
+        queries, (features,) = _embed(searcher, queries, [None], options.seed, progress)
     else:
-        features = database.features[asked.own_rows]
-    return _search(searcher, database, asked, features, _How(seed, expand, rerank), progress)
+        features = database.features[queries.own_rows]
+    return _search(searcher, database, queries, features, options, progress)
 
 
 def evaluate_distorted(
     searcher: Searcher,
     held_out: Sequence[Query],
     distortions: Sequence[Distortion],
+    options: EvaluationOptions | None = None,
     *,
-    queries: int = 1000,
-    seed: int = 0,
-    expand: int = 0,
-    rerank: bool = False,
     progress: Progress = silent,
 ) -> Iterator[Run]:
     """Search the same queries as they are, then distorted; the database is loaded once.
 
     Parameters
     ----------
-    searcher, held_out, queries, expand, rerank, progress
+    searcher, held_out, progress
         As `evaluate` takes them.
     distortions : sequence of Distortion
-    seed : int
-        Draws the queries and, with a query's uri, what is random in its distortions.
+    options : EvaluationOptions, optional
+        Its seed draws the queries and, with a query's uri, what is random in its distortions.
 
     Yields
     ------
@@ -158,42 +140,42 @@ def evaluate_distorted(
     RunError
         Nothing stored, no labels, too few images, or not one query picture that can be read.
     """
-    database, asked = _prepared(searcher, held_out, queries, seed, progress)
+    options = options or EvaluationOptions()
+    database, queries = _prepared(searcher, held_out, options, progress)
     variants = [None, *distortions]
-    asked, stacks = _embed(searcher, asked, variants, seed, progress)
+    queries, stacks = _embed(searcher, queries, variants, options.seed, progress)
     for distortion, features in zip(variants, stacks, strict=True):
-        yield _search(searcher, database, asked, features, _How(seed, expand, rerank), progress, distortion)
+        yield _search(searcher, database, queries, features, options, progress, distortion)
 
 
 def _prepared(
-    searcher: Searcher, held_out: Sequence[Query], queries: int, seed: int, progress: Progress
-) -> tuple[_Database, _Asked]:
+    searcher: Searcher, held_out: Sequence[Query], options: EvaluationOptions, progress: Progress
+) -> tuple[_Database, _Queries]:
     """Load the database and draw the queries."""
-    if queries < 1:
-        raise RunError(f"queries must be at least 1, not {queries}")
     database = _load(searcher, progress)
     if all(label is None for label in database.labels):
         raise RunError(
             f"collection '{searcher.name}' has no labels to evaluate with; "
             "put the pictures into one folder per class and ingest that folder"
         )
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(options.seed)
     labelled: list[Query] = [item for item in held_out if item.label is not None]
     if labelled:
-        return database, _Asked([labelled[i] for i in generator.permutation(len(labelled))[:queries]], None)
+        drawn = generator.permutation(len(labelled))[: options.queries]
+        return database, _Queries([labelled[i] for i in drawn], None)
     if len(database.ids) < 2:
         raise RunError(f"collection '{searcher.name}' holds one image; leaving it out leaves nothing to rank")
     rows = np.array([row for row, label in enumerate(database.labels) if label is not None])
-    own_rows = generator.permutation(rows)[:queries]
+    own_rows = generator.permutation(rows)[: options.queries]
     stored: list[Query] = [
-        _Stored(database.uris[row], database.labels[row], partial(searcher.open_picture, database.uris[row]))
+        _StoredImage(database.uris[row], database.labels[row], partial(searcher.open_picture, database.uris[row]))
         for row in own_rows
     ]
-    return database, _Asked(stored, own_rows)
+    return database, _Queries(stored, own_rows)
 
 
 def _load(searcher: Searcher, progress: Progress) -> _Database:
-    """Scroll all features out: exact ranks come from them, not from searches of huge depth."""
+    """Read all features: exact ranks come from them, not from searches of huge depth."""
     total = searcher.collection.count()
     if not total:
         raise RunError(f"collection '{searcher.name}' is empty; fill it with: cbir ingest")
@@ -211,14 +193,14 @@ def _load(searcher: Searcher, progress: Progress) -> _Database:
 
 
 def _embed(
-    searcher: Searcher, asked: _Asked, variants: Sequence[Distortion | None], seed: int, progress: Progress
-) -> tuple[_Asked, list[np.ndarray]]:
+    searcher: Searcher, queries: _Queries, variants: Sequence[Distortion | None], seed: int, progress: Progress
+) -> tuple[_Queries, list[np.ndarray]]:
     """Encode the queries, (m, d) for each variant; one that cannot be read is left out."""
     readable: list[int] = []
     stacks: list[list[np.ndarray]] = [[] for _ in variants]
-    for start in range(0, len(asked.queries), _BATCH):
+    for start in range(0, len(queries.images), _BATCH):
         seen: list[list[np.ndarray]] = []
-        for number, query in enumerate(asked.queries[start : start + _BATCH], start):
+        for number, query in enumerate(queries.images[start : start + _BATCH], start):
             try:
                 seen.append(_variants(searcher, query, variants, seed))
                 readable.append(number)
@@ -226,11 +208,11 @@ def _embed(
                 continue
         for stack, pixels in zip(stacks, zip(*seen, strict=True), strict=False):
             stack.append(searcher.encoder.encode(np.stack(pixels)))
-        progress("queries", min(start + _BATCH, len(asked.queries)), len(asked.queries))
+        progress("queries", min(start + _BATCH, len(queries.images)), len(queries.images))
     if not readable:
         raise RunError("not one query picture can be read")
-    own_rows = None if asked.own_rows is None else asked.own_rows[readable]
-    return _Asked([asked.queries[n] for n in readable], own_rows), [np.concatenate(stack) for stack in stacks]
+    own_rows = None if queries.own_rows is None else queries.own_rows[readable]
+    return _Queries([queries.images[n] for n in readable], own_rows), [np.concatenate(stack) for stack in stacks]
 
 
 def _variants(searcher: Searcher, query: Query, variants: Sequence[Distortion | None], seed: int) -> list[np.ndarray]:
@@ -247,39 +229,35 @@ def _variants(searcher: Searcher, query: Query, variants: Sequence[Distortion | 
 def _search(
     searcher: Searcher,
     database: _Database,
-    asked: _Asked,
+    queries: _Queries,
     features: np.ndarray,
-    how: _How,
+    options: EvaluationOptions,
     progress: Progress,
     distortion: Distortion | None = None,
 ) -> Run:
-    own_rows = asked.own_rows
-    if how.expand:
-        features = expand_among(database.features, features, checked_k(how.expand), own_rows)
-    # As text: a dataset's 7 and a folder's "7" are the same class, as they are for the command line's --label.
-    texts = {str(label) for label in database.labels if label is not None}
-    codes = {text: code for code, text in enumerate(sorted(texts))}
-    stored = np.array([-1 if label is None else codes[str(label)] for label in database.labels])
-    wanted = np.array([codes.get(str(query.label), -2) for query in asked.queries])
+    """Rank the database for each query, exactly and as Qdrant serves it."""
+    own_rows = queries.own_rows
+    neighbours = ExactNeighbours(database.features, own_rows)
+    features = stages.before(neighbours, features, options)
+    classes, wanted = _classes(database, queries)
     ranks = len(database.ids) - (own_rows is not None)
-    kept = min(_KEPT, ranks)
+    count = min(_STORED_HITS, ranks)
 
     relevant, tied, exact_ids, exact_distances = [], [], [], []
     for block in rank(features, database.features, own_rows):
         stop = block.start + len(block.order)
-        # What is compared with what Qdrant serves is the ranking before it is re-ranked.
-        exact_ids.append(database.ids[block.order[:, :kept]])
-        exact_distances.append(block.distances[:, :kept])
-        if how.rerank:
-            block = rerank_block(block, features, database.features)
-        relevant.append(pack(stored[block.order] == wanted[block.start : stop, None]))
-        same = np.zeros(block.distances.shape, bool)
-        same[:, 1:] = block.distances[:, 1:] == block.distances[:, :-1]
+        # What is compared with what Qdrant serves is the ranking before any step that follows a search.
+        exact_ids.append(database.ids[block.order[:, :count]])
+        exact_distances.append(block.distances[:, :count])
+        final = reordered(block, features, neighbours, options)
+        relevant.append(pack(classes[final.order] == wanted[block.start : stop, None]))
+        same = np.zeros(final.distances.shape, bool)
+        same[:, 1:] = final.distances[:, 1:] == final.distances[:, :-1]
         tied.append(pack(same))
         progress("rank", stop, len(features), "" if distortion is None else str(distortion))
 
     own_ids = None if own_rows is None else database.ids[own_rows]
-    served_ids, served_distances = _served(searcher, features, kept, own_ids)
+    served_ids, served_distances = _served(searcher, features, count, own_ids)
     return Run(
         collection=searcher.name,
         database=len(database.ids),
@@ -290,32 +268,49 @@ def _search(
         exact_distances=np.concatenate(exact_distances),
         served_ids=served_ids,
         served_distances=served_distances,
-        query_uris=np.array([query.uri for query in asked.queries]),
-        about={
-            "seed": how.seed,
-            "expand": how.expand,
-            "rerank": how.rerank,
-            "smooth": searcher.metadata.smooth,
-            "fingerprint": searcher.metadata.fingerprint,
-            "model": searcher.metadata.model,
-            "sources": list(searcher.metadata.sources),
-            "leave_one_out": own_rows is not None,
-            "distortion": None if distortion is None else str(distortion),
-            "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        },
+        query_uris=np.array([query.uri for query in queries.images]),
+        about=_about(searcher, options, leave_one_out=own_rows is not None, distortion=distortion),
     )
 
 
+def _classes(database: _Database, queries: _Queries) -> tuple[np.ndarray, np.ndarray]:
+    """Number the labels of database (n,) and queries (m,); what has none is of no class of the other.
+
+    They are compared as text: a dataset's 7 and a folder's "7" are the same class, as for the command line's --label.
+    """
+    texts = {str(label) for label in database.labels if label is not None}
+    numbers = {text: number for number, text in enumerate(sorted(texts))}
+    stored = np.array([-1 if label is None else numbers[str(label)] for label in database.labels])
+    return stored, np.array([numbers.get(str(query.label), -2) for query in queries.images])
+
+
+def _about(
+    searcher: Searcher, options: EvaluationOptions, *, leave_one_out: bool, distortion: Distortion | None
+) -> dict[str, Any]:
+    """Return the facts that a run stores for people; `RankingOptions` by name among them."""
+    return {
+        **options.ranking,
+        "seed": options.seed,
+        "smooth": searcher.metadata.smooth,
+        "fingerprint": searcher.metadata.fingerprint,
+        "model": searcher.metadata.model,
+        "sources": list(searcher.metadata.sources),
+        "leave_one_out": leave_one_out,
+        "distortion": None if distortion is None else str(distortion),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
 def _served(
-    searcher: Searcher, features: np.ndarray, kept: int, own_ids: np.ndarray | None
+    searcher: Searcher, features: np.ndarray, count: int, own_ids: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return ids and distances as Qdrant serves them, without the query itself."""
-    ids = np.full((len(features), kept), "", dtype="U36")
-    distances = np.full((len(features), kept), np.inf, np.float32)
+    ids = np.full((len(features), count), "", dtype="U36")
+    distances = np.full((len(features), count), np.inf, np.float32)
     for start in range(0, len(features), _BATCH):
-        found = searcher.collection.search_batch(features[start : start + _BATCH], kept + (own_ids is not None))
+        found = searcher.collection.search_batch(features[start : start + _BATCH], count + (own_ids is not None))
         for row, hits in enumerate(found, start):
-            others = [hit for hit in hits if own_ids is None or hit.id != own_ids[row]][:kept]
+            others = [hit for hit in hits if own_ids is None or hit.id != own_ids[row]][:count]
             ids[row, : len(others)] = [hit.id for hit in others]
             distances[row, : len(others)] = [hit.distance for hit in others]
     return ids, distances

@@ -1,7 +1,7 @@
 """Robustness of collections: the same queries as they are and distorted, score by score.
 
-In: collections' names and distortions. Out:
-scores, stored runs, and a figure with a line for each collection.
+In: collections' names and distortions. Out: scores, stored runs, and a figure
+with a line for each collection.
 """
 
 import json
@@ -12,12 +12,13 @@ from typing import Any
 
 from cbir.core.atomic import write_atomic
 from cbir.core.disk import disk_errors
-from cbir.core.progress import Progress
+from cbir.core.progress import Progress, silent
 from cbir.core.settings import Settings
 from cbir.evaluate.distortion import Distortion
 from cbir.evaluate.draw.robustness import DEPTH, Line, figure, kept, lrap, mean_precision
 from cbir.evaluate.evaluation import new_run_folder
 from cbir.evaluate.heldout import held_out_queries, warn_of_leakage
+from cbir.evaluate.options import EvaluationOptions
 from cbir.evaluate.protocol import evaluate_distorted as search_distorted
 from cbir.evaluate.run import save_run
 from cbir.evaluate.scores import Scores, score
@@ -82,12 +83,9 @@ def measure_robustness(
     distortions: Sequence[Distortion],
     open_searcher: Callable[[str], Searcher],
     settings: Settings,
+    options: EvaluationOptions,
     *,
-    queries: int,
-    seed: int,
-    expand: int,
-    rerank: bool,
-    progress: Progress,
+    progress: Progress = silent,
 ) -> Robustness:
     """Search held-out queries as they are and distorted, store the runs, score them, draw the figure.
 
@@ -98,24 +96,17 @@ def measure_robustness(
     open_searcher : callable
         Opens a collection by name.
     settings : Settings
-    queries, seed, expand, rerank, progress
-        As for `cbir.evaluate_distorted`.
+    options : EvaluationOptions
+        Its seed draws the queries, alike for all collections, and what is random in the distortions.
+    progress : Progress
     """
     folder = new_run_folder(settings.runs, "robustness")
     lines, about = [], []
     for name in collections:
         scored: list[Scores] = []
         with open_searcher(name) as searcher:
-            runs = search_distorted(
-                searcher,
-                held_out_queries(searcher, settings),
-                distortions,
-                queries=queries,
-                seed=seed,
-                expand=expand,
-                rerank=rerank,
-                progress=progress,
-            )
+            held_out = held_out_queries(searcher, settings)
+            runs = search_distorted(searcher, held_out, distortions, options, progress=progress)
             for run in runs:
                 with disk_errors(folder):
                     save_run(run, _run_file(folder, name, run.about["distortion"]))
@@ -130,7 +121,7 @@ def measure_robustness(
                 "encoder": encoder,
                 "database": run.database,
                 "queries": len(run),
-                **{fact: run.about[fact] for fact in ("leave_one_out", "seed", "expand", "rerank", "fingerprint")},
+                **{fact: run.about[fact] for fact in ("leave_one_out", "seed", *options.ranking, "fingerprint")},
             }
         )
     made = Robustness(tuple(lines), tuple(about), folder)

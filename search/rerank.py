@@ -1,4 +1,4 @@
-"""Re-ranking by k-reciprocal neighbours: who is near the query, and has the query's company near.
+"""Re-ranking by k-reciprocal neighbours: a hit moves up if its neighbours are the query's neighbours too.
 
 In: a query and its first hits, as features. Out: those hits in a better order.
 Nothing else of the collection is looked at: neighbours are those among the
@@ -6,9 +6,12 @@ query and its hits, which stand for the neighbours in the whole collection. At
 the far end of the hits that is rough, as their own neighbours may be no hits.
 """
 
+from collections.abc import Sequence
+from itertools import chain
+
 import numpy as np
 
-from cbir.collection.interface import Collection, Hit
+from cbir.search.neighbours import Key, Neighbours, Ranking
 
 #: Hits re-ranked: 2 ms on one core for a query, and the cost grows with the cube.
 DEPTH = 200
@@ -57,35 +60,35 @@ def distances(query: np.ndarray, hits: np.ndarray) -> np.ndarray:
     return np.round((1 - _LAMBDA) * jaccard + _LAMBDA * scaled[0, 1:], 5)
 
 
-def rerank_hits(
-    collection: Collection, features: np.ndarray, found: list[list[Hit]], depth: int = DEPTH
-) -> list[list[Hit]]:
-    """Put the first `depth` hits of each query into a better order; the others stay behind them as they are.
+def rerank(
+    neighbours: Neighbours[Key], features: np.ndarray, rankings: Sequence[Ranking[Key]], depth: int = DEPTH
+) -> list[Ranking[Key]]:
+    """Put the first `depth` points of each ranking into a better order; the others stay behind them as they are.
 
     Parameters
     ----------
-    collection : Collection
-        Gives the hits' features.
+    neighbours : Neighbours
+        Gives the points' features.
     features : ndarray of float32, shape (m, d)
         The queries'.
-    found : list of list of Hit
-        The hits of each.
+    rankings : sequence of Ranking
+        One for each query.
     depth : int
 
     Returns
     -------
-    list of list of Hit
-        Their distances are Euclidean as before, so they do not ascend any more.
+    list of Ranking
+        Their first distances are what `distances` gives. A point that is not stored any more is left out.
     """
+    stored = neighbours.vectors(chain.from_iterable(ranking.keys[:depth] for ranking in rankings))
     reordered = []
-    for feature, hits in zip(features, found, strict=True):
-        stored = collection.vectors([hit.id for hit in hits[:depth]])
-        # One that was deleted since it was found is no hit any more.
-        first = [hit for hit in hits[:depth] if hit.id in stored]
-        if first:
-            order = np.argsort(distances(feature, np.stack([stored[hit.id] for hit in first])), kind="stable")
-            first = [first[place] for place in order]
-        reordered.append(first + hits[depth:])
+    for feature, ranking in zip(features, rankings, strict=True):
+        first = [key for key in ranking.keys[:depth] if key in stored]
+        near = distances(feature, np.stack([stored[key] for key in first])) if first else np.empty(0, np.float32)
+        order = np.argsort(near, kind="stable")
+        keys = [first[place] for place in order]
+        behind = ranking.distances[depth:]
+        reordered.append(Ranking([*keys, *ranking.keys[depth:]], np.concatenate([near[order], behind])))
     return reordered
 
 
@@ -100,12 +103,12 @@ def _squared_distances(features: np.ndarray) -> np.ndarray:
 
 
 def _closest(squared: np.ndarray, k: int) -> np.ndarray:
-    """Tell, (n, n) bool, which are a row's own feature and its k closest; as close as the last of them counts too."""
+    """Return a mask, (n, n) bool, of each row's own feature and its k closest, including all as close as the last."""
     last = min(k, len(squared) - 1)
     return squared <= np.partition(squared, last, axis=1)[:, [last]]
 
 
 def _reciprocal(squared: np.ndarray, k: int) -> np.ndarray:
-    """Return, (n, n) float32 for the sake of products, 1 where two are among each other's k closest."""
+    """Return (n, n) float32 (it is multiplied): 1 where two are among each other's k closest, else 0."""
     closest = _closest(squared, k)
     return (closest & closest.T).astype(np.float32)

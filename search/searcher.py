@@ -1,34 +1,43 @@
-"""A query image becomes hits: preprocess, encode, Euclidean search.
+"""A query becomes hits: preprocess, encode, search by Euclidean distance.
 
 In: a collection's name and the model that filled it. Out: hits, closest
 first. This is what `cbir.open` returns.
 """
 
+import threading
 import warnings
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
-from typing import Self
+from typing import Self, Unpack
 
 import numpy as np
 from PIL import Image
 
-from cbir.collection.interface import Collection, CollectionError, Engine, Hit, Info, Label, check_encoder, checked_k
+from cbir.collection.interface import Collection, CollectionError, Engine, Hit, Info, check_encoder, checked_k
 from cbir.core.errors import CbirWarning
 from cbir.model.border import background
 from cbir.model.bundle import Bundle
 from cbir.model.codes import ball, codes
 from cbir.model.encoder import Encoder
-from cbir.model.errors import ImageError
 from cbir.model.modes import invert
 from cbir.model.picture import upright
-from cbir.search.expansion import expand as expand_queries
-from cbir.search.rerank import DEPTH, rerank_hits
+from cbir.search import stages
+from cbir.search.neighbours import CollectionNeighbours, Ranking, without
+from cbir.search.options import SearchKeywords, SearchOptions, search_options
+from cbir.search.query import (
+    Picture,
+    Query,
+    QueryError,
+    StoredPoint,
+    is_picture,
+    named,
+    validated_feature,
+    validated_queries,
+)
 
-#: Pictures that a query may be: a path, a dataset's uri such as `mnist:test/7`, or a Pillow image.
-Picture = str | Path | Image.Image
-
-_DIFFERENT = 0.5
+#: Brightness, in [0, 1], by which a query's background must differ from the collection's to be warned of.
+_OTHER_BACKGROUND = 0.5
 
 
 class QueryWarning(CbirWarning):
@@ -36,7 +45,7 @@ class QueryWarning(CbirWarning):
 
 
 class Searcher:
-    """Searches one collection.
+    """Searches one collection. Threads may share it.
 
     Parameters
     ----------
@@ -70,58 +79,65 @@ class Searcher:
         self._engine = engine
         self._collection: Collection | None = None
         self._encoder: Encoder | None = None
+        #: Held to open and to close, not to search; `close` waits on it until no search is in work.
+        self._changes = threading.Condition(threading.RLock())
+        self._searches = 0
         check_encoder(name, self.metadata, bundle.fingerprint, bundle.path)
 
     @property
     def collection(self) -> Collection:
         """The collection, opened when first needed; CollectionBusyError if another process keeps it."""
-        if self._collection is None:
-            opened = self._engine.open(self.name)
-            try:
-                check_encoder(self.name, opened.metadata, self.bundle.fingerprint, self.bundle.path)
-            except CollectionError:
-                opened.close()  # trained anew since this searcher was made
-                raise
-            self._collection = opened
-        return self._collection
+        with self._changes:
+            if self._collection is None:
+                opened = self._engine.open(self.name)
+                try:
+                    check_encoder(self.name, opened.metadata, self.bundle.fingerprint, self.bundle.path)
+                except CollectionError:
+                    opened.close()  # trained anew since this searcher was made
+                    raise
+                self._collection = opened
+            return self._collection
 
     @property
     def encoder(self) -> Encoder:
         """The encoder, loaded when first needed, on one thread: queries come one at a time."""
-        if self._encoder is None:
-            self._encoder = self.bundle.encoder(threads=1)
-        return self._encoder
+        with self._changes:
+            if self._encoder is None:
+                self._encoder = self.bundle.encoder(threads=1)
+            return self._encoder
 
     def search(
         self,
-        picture: Picture,
-        k: int = 10,
+        query: Query,
+        k: int | None = None,
         *,
-        labels: Sequence[Label] | None = None,
-        exact: bool = False,
-        invert: bool = False,
-        prune: int | None = None,
-        expand: int = 0,
-        rerank: bool = False,
+        options: SearchOptions | None = None,
+        **given: Unpack[SearchKeywords],
     ) -> list[Hit]:
-        """Find the stored images closest to a picture.
+        """Find the stored images closest to a query.
 
         Parameters
         ----------
-        picture : str, Path or PIL.Image.Image
+        query : str, Path, PIL.Image.Image, StoredPoint or ndarray
+            A picture; a stored point, which is searched for by its vector and is not among its own hits; or a
+            feature, (d,).
         k : int
-            The most hits; fewer come from a smaller collection.
-        labels : sequence of int or str, optional
-            Only points with one of these labels; Qdrant filters while it searches.
+            The most hits, 10 by default; fewer come from a smaller collection.
+        options : SearchOptions, optional
+            All options at once; those given by name come in their place.
         exact : bool
             Compare with every point instead of following the HNSW index.
         invert : bool
-            Swap dark and light first.
+            Swap dark and light in a picture first.
         prune : int, optional
-            Rank only points whose short code differs from the picture's in at most so many bits; fewer than k
+            Rank only points whose short code differs from the query's in at most so many bits; fewer than k
             may be left. For an encoder that has short codes.
+        labels : sequence of int or str, optional
+            Only points with one of these labels; Qdrant filters while it searches.
+        where : Mapping, optional
+            Other payload fields to filter by, each with the values allowed in it.
         expand : int
-            Average the picture's feature with those of so many nearest and search again (see
+            Average the query's feature with those of so many nearest and search again (see
             `cbir.search.expansion`); distances are then to that average. 0: search once.
         rerank : bool
             Put the first hits into a better order by their k-reciprocal neighbours (see `cbir.search.rerank`).
@@ -134,43 +150,56 @@ class Searcher:
         ------
         ImageError
             The picture cannot be read.
+        QueryError
+            What cannot be a query.
         CollectionError
-            k below 1, expand below 0, or no short codes to prune by.
-        ModelError
-            A number of bits that cannot be looked up.
+            No such stored point, or no short codes to prune by.
+        OptionError, ModelError
+            A value that an option does not take; a number of bits that cannot be looked up.
         """
-        return self.search_many(
-            [picture], k, labels=labels, exact=exact, invert=invert, prune=prune, expand=expand, rerank=rerank
-        )[0]
+        return self.search_many([query], k, options=options, **given)[0]
 
     def search_many(
         self,
-        pictures: Sequence[Picture],
-        k: int = 10,
+        queries: Sequence[Query],
+        k: int | None = None,
         *,
-        labels: Sequence[Label] | None = None,
-        exact: bool = False,
-        invert: bool = False,
-        prune: int | None = None,
-        expand: int = 0,
-        rerank: bool = False,
+        options: SearchOptions | None = None,
+        **given: Unpack[SearchKeywords],
     ) -> list[list[Hit]]:
-        """Search several pictures as one batch; see `search`."""
-        features = self.embed_many(pictures, invert=invert)
-        where = {} if labels is None else {"label": labels}
-        balls = None if prune is None else self._balls(features, prune)
-        if expand:
-            features = expand_queries(self.collection, features, expand, where=where, exact=exact)
-        depth = max(checked_k(k), DEPTH) if rerank else k
-        if balls is None:
-            found = self.collection.search_batch(features, depth, where=where, exact=exact)
-        else:
-            # Each query has a filter of its own.
-            found = [
-                self.collection.search(feature, depth, where={**where, "code": near}, exact=exact)
-                for feature, near in zip(features, balls, strict=True)
-            ]
-        return [hits[:k] for hits in rerank_hits(self.collection, features, found)] if rerank else found
+        """Search several queries as one batch; see `search`."""
+        options = search_options(options, k, **given)
+        asked = validated_queries(queries, invert=options.invert)
+        with self._open() as collection:
+            features = self._features(collection, asked, invert=options.invert)
+            own = [query.id if isinstance(query, StoredPoint) else None for query in asked]
+            # The neighbours of a pruned search are the whole collection's: pruning is for ranking.
+            points = CollectionNeighbours(collection, own, where=options.filters, exact=options.exact)
+            balls = None if options.prune is None else self._balls(features, options.prune)
+            features = stages.before(points, features, options)
+            depth = max(checked_k(options.k), stages.depth(options))
+            if balls is None:
+                found = points.search(features, depth)
+            else:
+                found = self._pruned(collection, features, own, balls, depth, options)
+            return [hits[: options.k] for hits in _reordered(points, features, found, options)]
+
+    def _pruned(
+        self,
+        collection: Collection,
+        features: np.ndarray,
+        own: Sequence[str | None],
+        balls: Sequence[Sequence[int]],
+        depth: int,
+        options: SearchOptions,
+    ) -> list[list[Hit]]:
+        """Search each query among the points whose short codes are in its ball: each has a filter of its own."""
+        found = []
+        for feature, itself, near in zip(features, own, balls, strict=True):
+            where = {**options.filters, "code": near}
+            hits = collection.search(feature, depth + (itself is not None), where=where, exact=options.exact)
+            found.append(without(itself, hits, depth))
+        return found
 
     def _balls(self, features: np.ndarray, radius: int) -> list[list[int]]:
         """Return, for each feature, the short codes within `radius` bits of its own."""
@@ -182,37 +211,68 @@ class Searcher:
             )
         return [ball(code, bits, radius) for code in codes(features, bits)]
 
+    def _features(self, collection: Collection, queries: Sequence[Query], *, invert: bool) -> np.ndarray:
+        """Return the queries' features, (m, d) float32."""
+        features = np.empty((len(queries), self.bundle.dimension), np.float32)
+        pictures = [row for row, query in enumerate(queries) if is_picture(query)]
+        if pictures:
+            features[pictures] = self.embed_many([queries[row] for row in pictures], invert=invert)  # type: ignore[misc]
+        points = {row: query.id for row, query in enumerate(queries) if isinstance(query, StoredPoint)}
+        stored = collection.vectors(list(dict.fromkeys(points.values()))) if points else {}
+        for row, query in enumerate(queries):
+            if isinstance(query, StoredPoint):
+                if query.id not in stored:
+                    raise CollectionError(f"collection '{self.name}' holds no point '{query.id}'")
+                features[row] = stored[query.id]
+            elif isinstance(query, np.ndarray):
+                features[row] = validated_feature(query, self.bundle.dimension)
+        return features
+
     def embed(self, picture: Picture, *, invert: bool = False) -> np.ndarray:
         """Return a picture's feature, (d,) float32."""
         return self.embed_many([picture], invert=invert)[0]
 
     def embed_many(self, pictures: Sequence[Picture], *, invert: bool = False) -> np.ndarray:
         """Return features of several pictures, (n, d) float32."""
-        if isinstance(pictures, str | Path | Image.Image):
-            raise ImageError("several pictures are asked for: put a single one into a list")
-        pixels = [self.pixels(picture, invert=invert) for picture in pictures]
+        pixels = [self.pixels(picture, invert=invert) for picture in validated_queries(pictures)]
         for picture, seen in zip(pictures, pixels, strict=True):
             self._warn(picture, seen)
         shape = (0, *self.bundle.preprocessing.shape)
         return self.encoder.encode(np.stack(pixels) if pixels else np.empty(shape, np.uint8))
 
-    def pixels(self, picture: Picture, *, invert: bool = False) -> np.ndarray:
+    def pixels(self, picture: Query, *, invert: bool = False) -> np.ndarray:
         """Return what the encoder sees of a picture, (h, w, c) uint8."""
-        if not isinstance(picture, str | Path | Image.Image):
-            raise ImageError(f"a query is a path, a uri or a Pillow image, not a {type(picture).__name__}")
+        if not is_picture(picture):
+            raise QueryError(f"a picture is a path, a uri or a Pillow image, not a {type(picture).__name__}")
         image = upright(picture) if isinstance(picture, Image.Image) else self.open_picture(str(picture))
         return self.bundle.preprocessing.pixels(_inverted(image) if invert else image)
 
     def info(self) -> Info:
-        """Tell the collection's size and place."""
-        return self.collection.info()
+        """Return the collection's size and place."""
+        with self._open() as collection:
+            return collection.info()
+
+    @contextmanager
+    def _open(self) -> Iterator[Collection]:
+        """Yield the collection, which stays open until the block ends."""
+        with self._changes:
+            collection = self.collection
+            self._searches += 1
+        try:
+            yield collection
+        finally:
+            with self._changes:
+                self._searches -= 1
+                self._changes.notify_all()
 
     def close(self) -> None:
-        """Close the collection; searching again opens it again."""
-        if self._collection is not None:
-            self._collection.close()
-            self._collection = None
-        self._engine.close()
+        """Close the collection once the searches in work are done; searching again opens it again."""
+        with self._changes:
+            self._changes.wait_for(lambda: not self._searches)
+            if self._collection is not None:
+                self._collection.close()
+                self._collection = None
+            self._engine.close()
 
     def __enter__(self) -> Self:
         return self
@@ -223,23 +283,37 @@ class Searcher:
         self.close()
 
     def _warn(self, picture: Picture, pixels: np.ndarray) -> None:
-        name = "the query" if isinstance(picture, Image.Image) else str(picture)
+        """Warn of a picture that the collection's encoder will make little of."""
         if pixels.min() == pixels.max():
-            warnings.warn(f"{name} is one plain colour: every result is as good as any", QueryWarning, stacklevel=4)
+            message = f"{named(picture)} is one plain colour: every result is as good as any"
+            warnings.warn(message, QueryWarning, stacklevel=4)
             return
         if self.metadata.background is None:
             return
         mean, deviation, _ = self.metadata.background
         brightness = float(background(pixels[None])[0])
         # Photographs have backgrounds of all kinds (a wide deviation): nothing to warn of.
-        if abs(brightness - mean) > _DIFFERENT and deviation < _DIFFERENT / 2:
+        if abs(brightness - mean) > _OTHER_BACKGROUND and deviation < _OTHER_BACKGROUND / 2:
             found, usual = ("light", "dark") if brightness > mean else ("dark", "light")
             warnings.warn(
-                f"{name} has a {found} background, the collection's images a {usual} one; "
+                f"{named(picture)} has a {found} background, the collection's images a {usual} one; "
                 "search with --invert (in Python: invert=True) to swap dark and light",
                 QueryWarning,
                 stacklevel=4,
             )
+
+
+def _reordered(
+    points: CollectionNeighbours, features: np.ndarray, found: list[list[Hit]], options: SearchOptions
+) -> list[list[Hit]]:
+    """Put hits into the order that the steps after a search give them."""
+    if not stages.depth(options):
+        return found
+    distances = [np.array([hit.distance for hit in hits], np.float32) for hits in found]
+    rankings = [Ranking([hit.id for hit in hits], far) for hits, far in zip(found, distances, strict=True)]
+    reordered = stages.after(points, features, rankings, options)
+    by_id = [{hit.id: hit for hit in hits} for hits in found]
+    return [[hits[key] for key in ranking.keys] for hits, ranking in zip(by_id, reordered, strict=True)]
 
 
 _inverted = invert  # the methods above have an argument of that name

@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from cbir.core.progress import Progress, silent
 from cbir.core.settings import read_settings
@@ -13,20 +13,18 @@ from cbir.verbs.open import open  # noqa: A004
 
 if TYPE_CHECKING:
     from cbir.evaluate.evaluation import Evaluation
+    from cbir.evaluate.options import EvaluationKeywords
 
 
 def evaluate(
     collection: str | None = None,
     *,
-    queries: int = 1000,
     depths: Sequence[int] | None = None,
-    seed: int = 0,
-    expand: int = 0,
-    rerank: bool = False,
     from_run: str | Path | None = None,
     qdrant_url: str | None = None,
     data_dir: str | Path | None = None,
     progress: Progress = silent,
+    **options: Unpack[EvaluationKeywords],
 ) -> Evaluation:
     """Search held-out queries, store the run, score it, draw the curve.
 
@@ -34,14 +32,8 @@ def evaluate(
     ----------
     collection : str, optional
         By default the only one there is, else the one ingested last.
-    queries : int
-        The most queries.
     depths : sequence of int, optional
         Numbers of results to assess; the article's by default.
-    seed : int
-        Draws the queries.
-    expand, rerank
-        Search as `cbir.search.searcher.Searcher.search` does with these.
     from_run : str or Path, optional
         Score this stored run (or its folder) again, into a new folder; nothing is searched.
     qdrant_url : str, optional
@@ -49,6 +41,12 @@ def evaluate(
     data_dir : str or Path, optional
         Where `mnist` and `fashion-mnist` lie.
     progress : callable
+    queries : int
+        The most queries, 1,000 by default.
+    seed : int
+        Draws the queries.
+    expand, rerank
+        Search as `cbir.search.searcher.Searcher.search` does with these.
 
     Returns
     -------
@@ -61,10 +59,12 @@ def evaluate(
     """
     from cbir.evaluate.evaluation import new_run_folder, store_evaluation
     from cbir.evaluate.heldout import held_out_queries, warn_of_leakage
+    from cbir.evaluate.options import EvaluationOptions
     from cbir.evaluate.protocol import evaluate as search_queries
     from cbir.evaluate.run import load_run
     from cbir.evaluate.scores import check_depths
 
+    validated_options = EvaluationOptions(**options)
     settings = read_settings(data_dir, qdrant_url)
     wanted = None if depths is None else [operator.index(depth) for depth in depths]
     check_depths(wanted or ())
@@ -75,14 +75,7 @@ def evaluate(
         run = load_run(path)
     else:
         with open(collection, qdrant_url=qdrant_url, data_dir=data_dir) as searcher:
-            run = search_queries(
-                searcher,
-                held_out_queries(searcher, settings),
-                queries=queries,
-                seed=seed,
-                expand=expand,
-                rerank=rerank,
-                progress=progress,
-            )
+            held_out = held_out_queries(searcher, settings)
+            run = search_queries(searcher, held_out, validated_options, progress=progress)
             warn_of_leakage(searcher, run)
     return store_evaluation(run, new_run_folder(settings.runs, run.collection), wanted, path)

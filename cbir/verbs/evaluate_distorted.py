@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from cbir.core.errors import CbirError
 from cbir.core.progress import Progress, silent
@@ -13,6 +13,7 @@ from cbir.core.settings import read_settings
 from cbir.verbs.open import open  # noqa: A004
 
 if TYPE_CHECKING:
+    from cbir.evaluate.options import EvaluationKeywords
     from cbir.evaluate.robustness import Robustness
 
 
@@ -20,13 +21,10 @@ def evaluate_distorted(
     collections: str | Sequence[str],
     distort: Sequence[str],
     *,
-    queries: int = 1000,
-    seed: int = 0,
-    expand: int = 0,
-    rerank: bool = False,
     qdrant_url: str | None = None,
     data_dir: str | Path | None = None,
     progress: Progress = silent,
+    **options: Unpack[EvaluationKeywords],
 ) -> Robustness:
     """Search held-out queries as they are and distorted, store the runs, score them, draw the figure.
 
@@ -37,17 +35,13 @@ def evaluate_distorted(
     distort : sequence of str
         `NAME` for a distortion's usual strengths, or `NAME=A,B,...`: rotate (degrees), scale (a factor),
         shift and blur (shares of the width), noise (a standard deviation), colour (a strength), jpeg (a quality).
-    queries : int
-        The most queries.
-    seed : int
-        Draws the queries and what is random in the distortions.
-    expand, rerank
-        As for `cbir.evaluate`.
     qdrant_url : str, optional
         The server to ask; by default `QDRANT_URL`.
     data_dir : str or Path, optional
         Where `mnist` and `fashion-mnist` lie.
     progress : callable
+    queries, seed, expand, rerank
+        As for `cbir.evaluate`; the seed also draws what is random in the distortions.
 
     Returns
     -------
@@ -59,6 +53,7 @@ def evaluate_distorted(
         No such distortion or strength; no labels, no queries.
     """
     from cbir.evaluate.distortion import distortions
+    from cbir.evaluate.options import EvaluationOptions
     from cbir.evaluate.robustness import measure_robustness
 
     settings = read_settings(data_dir, qdrant_url)
@@ -69,14 +64,4 @@ def evaluate_distorted(
     open_searcher = partial(open, qdrant_url=qdrant_url, data_dir=data_dir)
     for name in names:  # a misspelled one is reported before the others are searched
         open_searcher(name).close()
-    return measure_robustness(
-        names,
-        wanted,
-        open_searcher,
-        settings,
-        queries=queries,
-        seed=seed,
-        expand=expand,
-        rerank=rerank,
-        progress=progress,
-    )
+    return measure_robustness(names, wanted, open_searcher, settings, EvaluationOptions(**options), progress=progress)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from sklearn.metrics import label_ranking_average_precision_score
 
+from cbir.evaluate import scores
 from cbir.evaluate.run import Run, RunError, load_run, pack, save_run
 from cbir.evaluate.scores import ARTICLE_DEPTHS, default_depths, ranking_scores, score
 
@@ -74,7 +75,7 @@ def test_a_wrong_nearest_neighbour_scores_one_in_lrap_and_zero_in_map():
 def test_blocks_of_queries_give_the_same(monkeypatch):
     relevant = np.random.default_rng(0).random((20, 50)) < 0.3
     whole = score(make_run(relevant))
-    monkeypatch.setattr("cbir.evaluate.scores._BLOCK_VALUES", 150)
+    monkeypatch.setattr(scores, "_BLOCK_VALUES", 150)
     assert score(make_run(relevant)) == whole
 
 

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 import cbir
 from cbir.collection.embedded.engine import EmbeddedEngine
-from cbir.collection.interface import Collection
-from cbir.evaluate.refine import expand_among
+from cbir.collection.interface import Collection, Where
+from cbir.evaluate.ranking import ExactNeighbours
 from cbir.search.expansion import expand
+from cbir.search.neighbours import CollectionNeighbours
 from tests.collection.test_contract import METADATA, ids
 
 
@@ -32,36 +33,48 @@ def test_a_query_becomes_the_average_of_itself_and_its_nearest(seed: int, n: int
     if unit:
         features /= np.linalg.norm(features, axis=1, keepdims=True)
     queries, database = features[:3], features[3:]
-    for query, expanded in zip(queries, expand_among(database, queries, nearest), strict=True):
+    for query, expanded in zip(queries, expand(ExactNeighbours(database), queries, nearest), strict=True):
         closest = database[np.argsort(np.linalg.norm(database - query, axis=1))[:nearest]]
         mean = np.mean([query, *closest], axis=0)
         np.testing.assert_allclose(expanded, mean / np.linalg.norm(mean) if unit else mean, atol=1e-5)
 
 
-def test_a_stored_query_is_no_neighbour_of_itself():
+def of(
+    collection: Collection, queries: np.ndarray, where: Where | None = None, own: list[str] | None = None
+) -> CollectionNeighbours:
+    """A collection as queries find it, exactly."""
+    return CollectionNeighbours(collection, own or [None] * len(queries), where=where, exact=True)
+
+
+def test_a_stored_query_is_no_neighbour_of_itself(stored: tuple[Collection, np.ndarray]):
     database = np.array([[0.0], [1.0], [5.0]], np.float32)
-    assert expand_among(database, database[:1], 1).tolist() == [[0]]
-    assert expand_among(database, database[:1], 1, own_rows=np.array([0])).tolist() == [[0.5]]
+    assert expand(ExactNeighbours(database), database[:1], 1).tolist() == [[0]]
+    assert expand(ExactNeighbours(database, np.array([0])), database[:1], 1).tolist() == [[0.5]]
+    collection, features = stored
+    left_out = expand(ExactNeighbours(features, np.array([4, 9])), features[[4, 9]], 3)
+    assert not np.allclose(left_out, expand(ExactNeighbours(features), features[[4, 9]], 3))
+    own = [ids(30)[4], ids(30)[9]]
+    np.testing.assert_allclose(expand(of(collection, left_out, own=own), features[[4, 9]], 3), left_out, atol=1e-6)
 
 
 def test_a_collection_expands_as_its_features_do(stored: tuple[Collection, np.ndarray]):
     collection, features = stored
     queries = np.random.default_rng(2).normal(size=(5, 4)).astype(np.float32)
     for nearest in (1, 7, 100):
-        expected = expand_among(features, queries, nearest)
-        np.testing.assert_allclose(expand(collection, queries, nearest, exact=True), expected, atol=1e-6)
-    odd = expand(collection, queries, 3, where={"label": [1]}, exact=True)
-    np.testing.assert_allclose(odd, expand_among(features[1::2], queries, 3), atol=1e-6)
-    assert np.array_equal(expand(collection, queries, 3, where={"label": []}), queries)
+        expected = expand(ExactNeighbours(features), queries, nearest)
+        np.testing.assert_allclose(expand(of(collection, queries), queries, nearest), expected, atol=1e-6)
+    odd = expand(of(collection, queries, {"label": [1]}), queries, 3)
+    np.testing.assert_allclose(odd, expand(ExactNeighbours(features[1::2]), queries, 3), atol=1e-6)
+    assert np.array_equal(expand(of(collection, queries, {"label": []}), queries, 3), queries)
 
 
 def test_a_search_is_of_the_expanded_feature(digits: Path):
     uri = "digits:queries/4"
     with cbir.open("digits") as searcher:
-        wide = expand(searcher.collection, searcher.embed_many([uri]), 20)
+        wide = expand(CollectionNeighbours(searcher.collection, [None]), searcher.embed_many([uri]), 20)
         assert searcher.search(uri, 5, expand=20) == searcher.collection.search(wide[0], 5)
         assert searcher.search(uri, 5, expand=20) != searcher.search(uri, 5)
-        with pytest.raises(cbir.CbirError, match="at least 1"):
+        with pytest.raises(cbir.CbirError, match="expand must be at least 0"):
             searcher.search(uri, expand=-1)
 
 

@@ -1,12 +1,20 @@
+import threading
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any, get_type_hints
 
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
 import cbir
+from cbir.collection.embedded.engine import EmbeddedEngine
+from cbir.collection.interface import Hit
+from cbir.evaluate.options import EvaluationKeywords, EvaluationOptions
 from cbir.ingest.sources.digits import digits as load_digits
+from cbir.search.options import SearchKeywords, SearchOptions
+from cbir.search.query import StoredPoint
 
 
 @pytest.fixture
@@ -40,12 +48,106 @@ def test_labels_filter(digits: Path, five: Path):
         assert searcher.search(five, 20, labels=[]) == []
 
 
-def test_what_is_no_picture_is_refused_by_type(digits: Path, five: Path):
+@pytest.mark.parametrize("options", [{}, {"rerank": True}, {"expand": 5, "exact": True}])
+def test_a_stored_point_is_searched_for_by_its_vector_and_is_not_its_own_hit(digits: Path, options: dict[str, Any]):
     with cbir.open("digits") as searcher:
-        with pytest.raises(cbir.CbirError, match="not a ndarray"):
-            searcher.search(np.zeros((28, 28)))  # type: ignore[arg-type]
-        with pytest.raises(cbir.CbirError, match="into a list"):
-            searcher.search_many(str(five))
+        uri = "digits:database/17"
+        own, *others = searcher.search(uri, 6)
+        vector = searcher.collection.vectors([own.id])[own.id]
+        assert searcher.search(vector, 6) == [own, *others]
+        assert searcher.search(StoredPoint(own.id), 5) == others
+        mixed = searcher.search_many([vector, StoredPoint(own.id), uri], 5, **options)
+        assert [own.id in {hit.id for hit in hits} for hits in mixed] == [True, False, True]
+        assert [len(hits) for hits in mixed] == [5, 5, 5]
+        assert mixed[0] == mixed[2] == searcher.search(uri, 5, **options)
+        assert mixed[1] == searcher.search(StoredPoint(own.id), 5, **options)
+
+
+def test_vectors_are_fetched_once_for_a_batch(digits: Path, monkeypatch: pytest.MonkeyPatch):
+    with cbir.open("digits") as searcher:
+        fetched = []
+        vectors = searcher.collection.vectors
+        monkeypatch.setattr(searcher.collection, "vectors", lambda ids: fetched.append(len(ids)) or vectors(ids))
+        searcher.search_many([f"digits:queries/{n}" for n in range(20)], expand=3, rerank=True)
+        neighbours, reranked = fetched
+        assert 3 < neighbours <= 60
+        assert 200 < reranked <= 1500
+
+
+def test_options_come_as_one_object_or_by_name(digits: Path, five: Path):
+    with cbir.open("digits") as searcher:
+        options = SearchOptions(k=3, labels=[3, 8], expand=4)
+        found = searcher.search(five, options=options)
+        assert found == searcher.search(five, 3, labels=[3, 8], expand=4)
+        assert searcher.search(five, 2, options=options) == found[:2]
+        assert searcher.search(five, options=options, labels=None, where={"label": [3, 8]}) == found
+
+
+def test_keywords_are_the_options(monkeypatch: pytest.MonkeyPatch):
+    for keywords, options in ((SearchKeywords, SearchOptions), (EvaluationKeywords, EvaluationOptions)):
+        assert {**get_type_hints(keywords), "k": int} == {**get_type_hints(options), "k": int}
+
+
+def test_threads_share_a_searcher_that_opens_once(digits: Path, monkeypatch: pytest.MonkeyPatch):
+    opened = []
+    open_collection = EmbeddedEngine.open
+    monkeypatch.setattr(EmbeddedEngine, "open", lambda *args: opened.append(1) or open_collection(*args))
+    queries = [f"digits:queries/{number}" for number in range(8)]
+    with cbir.open("digits") as searcher:
+        start = threading.Barrier(8)
+
+        def search(query: str) -> list[list[str]]:
+            start.wait()
+            return [[hit.id for hit in searcher.search(query, 5, rerank=rerank)] for rerank in (False, True)]
+
+        with ThreadPoolExecutor(8) as pool:
+            found = list(pool.map(search, queries))
+        assert len(opened) == 1
+        assert found == [[[h.id for h in searcher.search(q, 5, rerank=r)] for r in (False, True)] for q in queries]
+
+
+def test_closing_waits_for_the_searches_in_work(digits: Path, monkeypatch: pytest.MonkeyPatch):
+    entered, released = threading.Event(), threading.Event()
+    with cbir.open("digits") as searcher, ThreadPoolExecutor(2) as pool:
+        collection = searcher.collection
+        search_batch = collection.search_batch
+
+        def waiting(*args: Any, **options: Any) -> list[list[Hit]]:
+            entered.set()
+            released.wait(10)
+            return search_batch(*args, **options)
+
+        monkeypatch.setattr(collection, "search_batch", waiting)
+        search = pool.submit(searcher.search, "digits:queries/1", 5)
+        assert entered.wait(10)
+        closing = pool.submit(searcher.close)
+        with pytest.raises(TimeoutError):
+            closing.result(timeout=0.2)
+        released.set()
+        assert len(search.result()) == 5
+        closing.result(timeout=10)
+        assert searcher.collection is not collection  # closed, and opened again
+
+
+def test_what_cannot_be_a_query_is_refused_by_type(digits: Path, five: Path):
+    with cbir.open("digits") as searcher:
+        for wrong, message in (
+            (7, "not a int"),
+            (np.zeros((28, 28)), r"128 numbers, not of shape \(28, 28\)"),
+            (np.zeros(128, bool), "type bool"),
+            (np.full(128, np.nan), "NaN"),
+            (StoredPoint("00000000-0000-0000-0000-000000000000"), "holds no point '0000"),
+            (StoredPoint("seven"), "seven"),
+        ):
+            with pytest.raises(cbir.CbirError, match=message):
+                searcher.search(wrong)  # type: ignore[arg-type]
+        for single in (str(five), StoredPoint("0")):
+            with pytest.raises(cbir.CbirError, match="into a list"):
+                searcher.search_many(single)  # type: ignore[arg-type]
+        with pytest.raises(cbir.CbirError, match="invert is for pictures"):
+            searcher.search(np.zeros(128), invert=True)
+        with pytest.raises(TypeError, match="nothing"):
+            searcher.search(five, nothing=1)  # type: ignore[call-arg]
 
 
 def test_evaluating_and_ingesting_while_a_searcher_is_open(digits: Path, five: Path):
@@ -74,14 +176,23 @@ def test_a_plain_colour_is_warned_of(digits: Path):
 
 
 def test_pictures_of_many_backgrounds_warn_of_nothing(home: Path, tmp_path: Path, bundle: Path):
-    folder = tmp_path / "photos"
-    folder.mkdir()
-    for number in range(8):
-        noise = np.random.default_rng(number).integers(0, 40, (30, 30), np.uint8)
-        Image.fromarray(noise + np.uint8(25 * number)).save(folder / f"{number}.png")
-    cbir.ingest(folder, model=bundle)
-    with cbir.open("photos") as searcher:
-        searcher.search(folder / "7.png")
+    """A query as far from the mean of dark pictures is warned of; among pictures of all kinds it is not."""
+    query = tmp_path / "light.png"
+    noise = np.random.default_rng(99).integers(0, 40, (30, 30), np.uint8)
+    Image.fromarray(noise + np.uint8(215)).save(query)
+    for name, light in (("dark", 0), ("many", 3)):
+        folder = tmp_path / name
+        folder.mkdir()
+        for number in range(8):
+            noise = np.random.default_rng(number).integers(0, 40, (30, 30), np.uint8)
+            Image.fromarray(noise + np.uint8(215 * (number < light))).save(folder / f"{number}.png")
+        cbir.ingest(folder, model=bundle)
+    with cbir.open("dark") as searcher, pytest.warns(cbir.QueryWarning, match="light background"):
+        searcher.search(query)
+    with cbir.open("many") as searcher:
+        mean, _, _ = searcher.metadata.background or (0, 0, 0)
+        assert 0.9 - mean > 0.5
+        searcher.search(query)  # warnings are errors here
 
 
 @pytest.mark.parametrize("k", [0, -1])

@@ -1,0 +1,85 @@
+"""What the steps around a search ask of the points that are searched, wherever those are.
+
+`Neighbours` is the protocol. A collection answers it through
+`CollectionNeighbours`, an evaluation through its features in memory
+(`cbir.evaluate.ranking`), so that each step is written once.
+"""
+
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+import numpy as np
+
+from cbir.collection.interface import Collection, Hit, Where
+
+#: What names a point: its id, or its row.
+Key = TypeVar("Key", bound=Hashable)
+
+
+@dataclass(frozen=True)
+class Ranking(Generic[Key]):
+    """One query's points, best first.
+
+    Attributes
+    ----------
+    keys : list
+    distances : ndarray of float32, shape (n,)
+        What they are ordered by.
+    """
+
+    keys: list[Key]
+    distances: np.ndarray
+
+
+class Neighbours(Protocol[Key]):
+    """Points, by a fixed set of queries."""
+
+    def nearest(self, features: np.ndarray, k: int) -> list[list[Key]]:
+        """Return the k points closest to each of the queries' (m, d) features, a query's own point not among them."""
+        ...
+
+    def vectors(self, keys: Iterable[Key]) -> Mapping[Key, np.ndarray]:
+        """Return the vectors, (d,) float32, of those points that are (still) stored."""
+        ...
+
+
+class CollectionNeighbours:
+    """A collection's points, as a search finds them.
+
+    Parameters
+    ----------
+    collection : Collection
+    own : sequence of (str or None)
+        The id of each query that is a stored point.
+    where, exact
+        As `Collection.search_batch` takes them.
+    """
+
+    def __init__(
+        self, collection: Collection, own: Sequence[str | None], *, where: Where | None = None, exact: bool = False
+    ) -> None:
+        self._collection = collection
+        self._own = own
+        self._where = where
+        self._exact = exact
+
+    def nearest(self, features: np.ndarray, k: int) -> list[list[str]]:
+        """Return the ids of the k points closest to each of (m, d) features."""
+        return [[hit.id for hit in hits] for hits in self.search(features, k)]
+
+    def search(self, features: np.ndarray, k: int) -> list[list[Hit]]:
+        """Return the k points closest to each of (m, d) features."""
+        more = any(own is not None for own in self._own)
+        found = self._collection.search_batch(features, k + more, where=self._where, exact=self._exact)
+        return [without(own, hits, k) for own, hits in zip(self._own, found, strict=True)]
+
+    def vectors(self, keys: Iterable[str]) -> dict[str, np.ndarray]:
+        """Return vectors by id, in one request."""
+        wanted = list(dict.fromkeys(keys))
+        return self._collection.vectors(wanted) if wanted else {}
+
+
+def without(own: str | None, hits: list[Hit], k: int) -> list[Hit]:
+    """Return the first k hits that are not the query itself."""
+    return [hit for hit in hits if hit.id != own][:k]

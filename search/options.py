@@ -1,0 +1,84 @@
+"""The options of a search, declared once: Python's keywords, the command line's flags and their help come from here.
+
+`RankingOptions` are those of the steps around a search (`cbir.search.stages`),
+which an evaluation takes too. `SearchOptions` are all.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from typing import Any, TypedDict, Unpack
+
+from cbir.collection.interface import Label, Where
+from cbir.core.options import check_options, option
+
+
+@dataclass(frozen=True)
+class RankingOptions:
+    """What changes the ranking that the encoder's distances give."""
+
+    expand: int = option(0, "Average the query with so many nearest and search again; 0: search once.", least=0)
+    rerank: bool = option(False, "Re-rank the first hits by their k-reciprocal neighbours.")
+
+    def __post_init__(self) -> None:
+        check_options(self)
+
+    @property
+    def ranking(self) -> dict[str, Any]:
+        """These options by name, without those that a subclass adds."""
+        return {field.name: getattr(self, field.name) for field in fields(RankingOptions)}
+
+
+@dataclass(frozen=True)
+class SearchOptions(RankingOptions):
+    """All options of a search.
+
+    Attributes
+    ----------
+    labels : sequence of int or str, optional
+        Only points with one of these labels; Qdrant filters while it searches.
+    where : Mapping, optional
+        Other payload fields to filter by, each with the values allowed in it.
+    """
+
+    k: int = option(10, "Hits for each query.", least=1)
+    exact: bool = option(False, "Compare with every point, not by the HNSW index.")
+    invert: bool = option(False, "Swap dark and light in the query.")
+    prune: int | None = option(None, "Rank only images whose short code differs in at most so many bits.", least=0)
+    labels: Sequence[Label] | None = None
+    where: Where | None = None
+
+    @property
+    def filters(self) -> Mapping[str, Sequence[Label]]:
+        """Allowed values by payload field, `labels` among them."""
+        return {**(self.where or {}), **({} if self.labels is None else {"label": self.labels})}
+
+
+class RankingKeywords(TypedDict, total=False):
+    """`RankingOptions` as the types of keyword arguments."""
+
+    expand: int
+    rerank: bool
+
+
+class SearchKeywords(RankingKeywords, total=False):
+    """`SearchOptions` as the types of keyword arguments, but for `k`, which may be positional."""
+
+    exact: bool
+    invert: bool
+    prune: int | None
+    labels: Sequence[Label] | None
+    where: Where | None
+
+
+def search_options(
+    options: SearchOptions | None = None, k: int | None = None, **given: Unpack[SearchKeywords]
+) -> SearchOptions:
+    """Return options with those that are given put in their place.
+
+    Raises
+    ------
+    OptionError
+        A value that an option does not take.
+    """
+    made = replace(options or SearchOptions(), **given)
+    return made if k is None else replace(made, k=k)
