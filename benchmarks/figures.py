@@ -19,7 +19,7 @@ from PIL import Image
 
 import cbir
 from benchmarks.setting import RESULTS, home, mnist
-from cbir.collection.interface import Hit
+from cbir.collection.point import Hit
 from cbir.comparison import Comparison, Row
 from cbir.core.settings import read_settings
 from cbir.evaluate.scores import Scores

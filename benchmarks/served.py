@@ -23,7 +23,8 @@ from qdrant_client import QdrantClient, models
 
 from benchmarks.setting import mnist, show, trained
 from cbir.collection.embedded.engine import EmbeddedEngine
-from cbir.collection.interface import Metadata, Payload
+from cbir.collection.metadata import Metadata
+from cbir.collection.point import Payload
 from cbir.collection.served.address import address
 from cbir.collection.served.engine import INDEXED, ServedEngine
 from cbir.collection.served.layout import QUANTIZATIONS, Layout
@@ -113,7 +114,7 @@ def upload(points: Points, folder: Path) -> list[tuple[float, float]]:
 
 def ours(engine: ServedEngine, points: Points) -> float:
     collection = engine.create("ours", points.metadata)
-    collection.hold_index()
+    collection.pause_indexing()
     start = time.perf_counter()
     collection.upsert(points.ids, points.vectors, points.payloads)
     assert collection.count() == len(points.ids)
@@ -149,7 +150,7 @@ def kind(points: Points, folder: Path, name: str | None) -> list[str]:
     try:
         with closing(ServedEngine(Server(address(process.url)), folder, layout=layout)) as engine:
             collection = engine.create("points", points.metadata)
-            collection.hold_index()
+            collection.pause_indexing()
             collection.upsert(points.ids, points.vectors, points.payloads)
             start = time.perf_counter()
             collection.build_index(small=True)

@@ -16,7 +16,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # for type checkers and editors; when the program runs, `__getattr__` finds the names
-    from cbir.collection.interface import Hit as Hit
+    from cbir.collection.point import Hit as Hit
     from cbir.collection.transfer import Transferred as Transferred
     from cbir.comparison import Comparison as Comparison
     from cbir.core.errors import CbirError as CbirError
@@ -46,7 +46,7 @@ _TYPES = {
     "CbirWarning": "cbir.core.errors",
     "Comparison": "cbir.comparison",
     "Evaluation": "cbir.evaluate.evaluation",
-    "Hit": "cbir.collection.interface",
+    "Hit": "cbir.collection.point",
     "Overview": "cbir.verbs.overview",
     "QueryWarning": "cbir.search.searcher",
     "Report": "cbir.ingest.job",

@@ -28,7 +28,8 @@ from cbir.core.progress import Progress, labelled
 from cbir.core.settings import Settings
 
 if TYPE_CHECKING:
-    from cbir.collection.interface import Engine, Metadata
+    from cbir.collection.interface import Engine
+    from cbir.collection.metadata import Metadata
     from cbir.evaluate.scores import Scores
     from cbir.ingest.sources.source import Item, Source
     from cbir.model.bundle import Bundle
@@ -238,7 +239,7 @@ class _Task:
         from cbir.ingest.learn import Plan
 
         filled = _Filled(entrant, _collection(self.source, entrant, self.limit), self.limit)
-        if filled.name in self.engine.names():
+        if self.engine.exists(filled.name):
             known = _read_row(self._folder(filled), self._size)
             if known is not None:
                 return replace(known, encoder=entrant.label)

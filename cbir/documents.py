@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
-    from cbir.collection.interface import Hit
+    from cbir.collection.point import Hit
     from cbir.collection.transfer import Transferred
     from cbir.comparison import Comparison
     from cbir.evaluate.evaluation import Evaluation

@@ -1,10 +1,10 @@
-"""A collection as one file, independent of the engine that holds it.
+"""A collection as one file, independent of the engine that stores it.
 
 A zip archive: `collection.json` (metadata and number of points), and for each
 page of points `pages/N.npy`, the vectors as (n, d) float32, beside
 `pages/N.jsonl`, a line of id and payload for each. Anything that reads NumPy
 and JSON can read it. A folder, such as the model that made the vectors, may be
-attached. The zip's checksums tell when it is damaged.
+attached. The zip's checksums show damage.
 """
 
 import io
@@ -13,13 +13,15 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from cbir.collection.interface import Collection, CollectionError, Engine, Metadata, Report, silent
+from cbir.collection.errors import CollectionError, NewerFormatError, already_exists
+from cbir.collection.interface import Collection, Engine
+from cbir.collection.metadata import Metadata
 from cbir.core.errors import first_line
+from cbir.core.progress import Progress, silent
 
 _CARD, _PAGES, _ATTACHED = "collection.json", "pages", "attached"
 _FORMAT = 1
@@ -31,8 +33,8 @@ def is_archive(path: Path) -> bool:
         return file.read(4) == b"PK\x03\x04"
 
 
-def write_archive(collection: Collection, path: Path, report: Report = silent) -> None:
-    """Write all points of an open collection into a file."""
+def write_archive(collection: Collection, path: Path, progress: Progress = silent) -> None:
+    """Write all points of an open collection into a file; stage `snapshot`."""
     total = collection.count()
     done = 0
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
@@ -43,39 +45,39 @@ def write_archive(collection: Collection, path: Path, report: Report = silent) -
             lines = (json.dumps([i, p], ensure_ascii=False) for i, p in zip(page.ids, page.payloads, strict=True))
             archive.writestr(f"{_PAGES}/{number:06}.jsonl", "\n".join(lines))
             done += len(page.ids)
-            report(done, total)
-        card = {"format": _FORMAT, "points": done, "metadata": asdict(collection.metadata)}
+            progress("snapshot", done, total)
+        card = {"format": _FORMAT, "points": done, "metadata": collection.metadata.to_json()}
         archive.writestr(_CARD, json.dumps(card, indent=2))
 
 
-def read_archive(path: Path, engine: Engine, name: str, report: Report = silent) -> None:
-    """Make collection `name` from an archive, all or nothing.
+def read_archive(path: Path, engine: Engine, name: str, progress: Progress = silent) -> None:
+    """Make collection `name` from an archive, all or nothing; stage `restore`.
 
     Raises
     ------
     CollectionError
-        There is one of that name, or the archive is damaged or of another kind.
+        There is one of that name, or the archive is damaged, of another kind or of a newer cbir.
     """
-    if name in engine.names():
-        raise CollectionError(f"there is a collection '{name}' already; name another with --collection")
+    if engine.exists(name):
+        raise already_exists(name)
     with _opened(path) as archive:
         total, metadata = _card(path, archive)
         done = 0
         with engine.replacement(name, metadata) as collection:
-            collection.hold_index()
+            collection.pause_indexing()
             for member in sorted(n for n in archive.namelist() if n.startswith(f"{_PAGES}/") and n.endswith(".npy")):
                 vectors = np.load(io.BytesIO(archive.read(member)), allow_pickle=False)
                 lines = archive.read(member.removesuffix("npy") + "jsonl").decode().split("\n")
                 ids, payloads = zip(*map(json.loads, lines), strict=True)
                 collection.upsert(ids, vectors, payloads)
                 done += len(ids)
-                report(done, total)
+                progress("restore", done, total)
             if done != total:
-                raise CollectionError(f"{path} holds {done} points, not the {total} that it should")
+                raise CollectionError(f"{path} is damaged: it holds {done} points instead of {total}")
 
 
-def archived(path: Path) -> Metadata:
-    """Read the metadata of an archive."""
+def archive_metadata(path: Path) -> Metadata:
+    """Read the metadata of the collection in an archive."""
     with _opened(path) as archive:
         return _card(path, archive)[1]
 
@@ -87,8 +89,8 @@ def attach(path: Path, folder: Path) -> None:
             archive.write(file, f"{_ATTACHED}/{file.name}")
 
 
-def detach(path: Path, folder: Path) -> bool:
-    """Write the attached files into an existing folder; tell whether there were any."""
+def extract_attached(path: Path, folder: Path) -> bool:
+    """Write the attached files into an existing folder; return whether there were any."""
     with _opened(path) as archive:
         members = [name for name in archive.namelist() if name.startswith(f"{_ATTACHED}/")]
         for member in members:
@@ -98,10 +100,14 @@ def detach(path: Path, folder: Path) -> bool:
 
 
 def _card(path: Path, archive: zipfile.ZipFile) -> tuple[int, Metadata]:
+    """Return the number of points and the collection's metadata."""
     card = json.loads(archive.read(_CARD))
-    if card["format"] != _FORMAT:
-        raise CollectionError(f"{path} has format {card['format']}, this cbir reads {_FORMAT}; use a newer one")
-    return int(card["points"]), Metadata.from_json(card["metadata"])
+    if card["format"] > _FORMAT:
+        raise NewerFormatError(
+            f"{path} was written by a newer cbir (archive format {card['format']}; this one reads up to {_FORMAT}): "
+            "upgrade cbir"
+        )
+    return int(card["points"]), Metadata.from_json(card["metadata"], str(path))
 
 
 @contextmanager
@@ -111,5 +117,5 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
             yield archive
     except CollectionError:
         raise
-    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, TypeError, ValueError) as error:
-        raise CollectionError(f"{path} is no archive of cbir's, or is damaged ({first_line(error)})") from None
+    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise CollectionError(f"{path} is not an archive of cbir's, or is damaged ({first_line(error)})") from None

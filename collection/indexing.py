@@ -1,18 +1,18 @@
-"""The HNSW index after a load, built beside the calling thread, so that Ctrl-C and a clock keep working."""
+"""The HNSW index after a load, built in another thread, so that Ctrl-C and the progress bar keep working."""
 
 import threading
 import time
-from collections.abc import Callable
 from contextlib import closing
 
-from cbir.collection.interface import CollectionError, Engine
+from cbir.collection.errors import CollectionError
+from cbir.collection.interface import Engine
+from cbir.core.progress import Progress, silent
 
-#: Told points in the index, points in all (None: not known), and the seconds it has taken, as text.
-Tell = Callable[[int, int | None, str], None]
+_REPORT_SECONDS = 0.2
 
 
-def build_index(engine: Engine, name: str, wanted: bool | None, tell: Tell) -> float:
-    """Build a collection's index and wait until it is whole.
+def build_index(engine: Engine, name: str, wanted: bool | None, progress: Progress = silent) -> float:
+    """Build a collection's index and wait until it is complete.
 
     Parameters
     ----------
@@ -20,7 +20,8 @@ def build_index(engine: Engine, name: str, wanted: bool | None, tell: Tell) -> f
     name : str
     wanted : bool or None
         Build it whatever the size, or do not; None: when it pays.
-    tell : callable
+    progress : Progress
+        Stage `index`: points in the index of points in all, with the seconds as the note.
 
     Returns
     -------
@@ -36,10 +37,10 @@ def build_index(engine: Engine, name: str, wanted: bool | None, tell: Tell) -> f
     failures: list[CollectionError] = []
     indexed: tuple[int, int | None] = (0, None)
 
-    def clock() -> str:
+    def seconds() -> str:
         return f"{time.perf_counter() - start:.0f} s"
 
-    def advanced(done: int, total: int) -> None:
+    def indexing(stage: str, done: int, total: int | None, note: str = "") -> None:  # noqa: ARG001 - a Progress
         nonlocal indexed
         indexed = (done, total)
 
@@ -49,7 +50,7 @@ def build_index(engine: Engine, name: str, wanted: bool | None, tell: Tell) -> f
 
         def build() -> None:
             try:
-                collection.build_index(small=wanted is True, report=advanced)
+                collection.build_index(small=wanted is True, progress=indexing)
             except CollectionError as error:
                 failures.append(error)
 
@@ -57,14 +58,14 @@ def build_index(engine: Engine, name: str, wanted: bool | None, tell: Tell) -> f
         worker.start()
         try:
             while worker.is_alive():
-                worker.join(0.2)
-                tell(*indexed, clock())
+                worker.join(_REPORT_SECONDS)
+                progress("index", *indexed, seconds())
         except KeyboardInterrupt:
             # Edge cannot be interrupted here, and closing waits for it.
-            tell(*indexed, "stopping once Qdrant lets go")
+            progress("index", *indexed, "stopping as soon as Qdrant allows it")
             raise
     if failures:
         raise CollectionError(f"every image is stored and can be searched, but without an HNSW index: {failures[0]}")
-    everything = indexed[1] or 1
-    tell(everything, everything, clock())
+    total = indexed[1] or 1
+    progress("index", total, total, seconds())
     return time.perf_counter() - start

@@ -1,15 +1,22 @@
-"""The right to fill a collection, held by one process of this machine at a time."""
+"""A lock on filling a collection: one process of this machine at a time."""
 
 import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from cbir.collection.interface import CollectionBusyError
+from cbir.collection.errors import CollectionBusyError
 
 
 @contextlib.contextmanager
-def held(lock: Path, name: str) -> Iterator[None]:
-    """Hold the lock file while the block runs; the system lets go of it if the process dies.
+def filling(lock: Path, name: str) -> Iterator[None]:
+    """Hold a lock file while the block runs; the system releases it if the process dies.
+
+    Parameters
+    ----------
+    lock : Path
+        The file; made, with its folder, if need be.
+    name : str
+        The collection's, for the message.
 
     Raises
     ------
@@ -23,4 +30,4 @@ def held(lock: Path, name: str) -> Iterator[None]:
         with filelock.FileLock(lock, blocking=False):
             yield
     except filelock.Timeout:
-        raise CollectionBusyError(f"another process is filling collection '{name}'; wait for it to end") from None
+        raise CollectionBusyError(f"another process is filling collection '{name}'; wait until it ends") from None

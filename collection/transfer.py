@@ -1,8 +1,8 @@
-"""One collection goes from one home to another: embedded to served, or back.
+"""A copy of a collection in another engine: from this machine to a server, or back.
 
 In: two engines and a name. Out: the points are in both, which is checked
-afterwards. What is there already as it is here is not sent again, so a
-transfer that was stopped goes on when it is asked for again.
+afterwards. Points that the target has already are not sent again, so a transfer
+that was stopped continues when it is repeated.
 """
 
 from collections.abc import Sequence
@@ -11,17 +11,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cbir.collection.interface import (
-    Collection,
-    CollectionError,
-    Engine,
-    Metadata,
-    Report,
-    check_encoder,
-    check_smooth,
-    holds,
-    silent,
-)
+from cbir.collection.checks import check_encoder, check_smooth
+from cbir.collection.errors import CollectionError
+from cbir.collection.interface import Collection, Engine
+from cbir.collection.metadata import Metadata
+from cbir.collection.point import same_payload
+from cbir.core.progress import Progress, silent
 
 #: Vectors compared value by value afterwards.
 _SAMPLE = 100
@@ -36,11 +31,11 @@ class Transferred:
     ----------
     collection : str
     source, target : str
-        The homes.
+        Where it was copied from and to.
     points : int
         In the source.
     copied, unchanged : int
-        Sent now; found there already as they are here.
+        Sent now; equal in the target already.
     more : int
         Points of the target that the source does not have; they stay.
     compared : int
@@ -57,16 +52,16 @@ class Transferred:
     compared: int
 
 
-def transfer(source: Engine, target: Engine, name: str, report: Report = silent) -> Transferred:
-    """Copy a collection; the caller holds the right to fill the target's.
+def transfer(source: Engine, target: Engine, name: str, progress: Progress = silent) -> Transferred:
+    """Copy a collection; the caller has locked the target's for filling.
 
     Parameters
     ----------
     source, target : Engine
     name : str
         The same in both.
-    report : callable
-        Told points done and points in all.
+    progress : Progress
+        Stage `copy`.
 
     Returns
     -------
@@ -75,59 +70,65 @@ def transfer(source: Engine, target: Engine, name: str, report: Report = silent)
     Raises
     ------
     CollectionError
-        Another encoder or smoothing filled the one in the target, or what arrived is not what was sent.
+        The target's collection was filled by another encoder or smoothed otherwise, or what arrived is not what
+        was sent.
     """
     with (
-        closing(source.open(name)) as here,
-        closing(_place(target, name, here.metadata)) as there,
+        closing(source.open(name)) as sent,
+        closing(_open_target(target, name, sent.metadata)) as received,
     ):
-        there.hold_index()
-        total, copied, done = here.count(), 0, 0
+        received.pause_indexing()
+        total, copied, done = sent.count(), 0, 0
         sample: list[str] = []
         generator = np.random.default_rng(0)
-        for page in here.scroll(page=_PAGE):
-            known = there.payloads(page.ids)
-            rows = [row for row, i in enumerate(page.ids) if not holds(known.get(i), page.payloads[row])]
+        for page in sent.scroll(page=_PAGE):
+            stored = received.payloads(page.ids)
+            rows = [row for row, i in enumerate(page.ids) if not same_payload(stored.get(i), page.payloads[row])]
             if rows:
                 ids, payloads = [page.ids[row] for row in rows], [page.payloads[row] for row in rows]
-                there.upsert(ids, page.vectors[rows], payloads)
+                received.upsert(ids, page.vectors[rows], payloads)
             copied += len(rows)
             done += len(page.ids)
             share = max(1, round(_SAMPLE * len(page.ids) / max(total, 1)))
             sample += list(generator.choice(page.ids, min(share, len(page.ids)), replace=False))
-            report(done, total)
-        there.remember(_joined(there.metadata, here.metadata))
-        more = there.count() - done
+            progress("copy", done, total)
+        received.remember(_merged(received.metadata, sent.metadata))
+        more = received.count() - done
         if more < 0:
             raise CollectionError(
                 f"collection '{name}' has {-more} points fewer in {target.location} than in {source.location}; "
-                "type the same again"
+                "run the same command again to copy them"
             )
-        _compare(here, there, sample, name, target.location)
+        _compare(sent, received, sample, name, target.location)
     return Transferred(name, source.location, target.location, done, copied, done - copied, more, len(sample))
 
 
-def _place(target: Engine, name: str, metadata: Metadata) -> Collection:
-    if name not in target.names():
+def _open_target(target: Engine, name: str, metadata: Metadata) -> Collection:
+    """Open the target's collection of this name, or make it."""
+    if not target.exists(name):
         return target.create(name, metadata)
-    there = target.metadata(name)
-    check_encoder(name, there, metadata.fingerprint, "the collection to copy")
-    check_smooth(name, there, metadata.smooth)
+    existing = target.metadata(name)
+    check_encoder(name, existing, metadata.fingerprint, "the collection to copy")
+    check_smooth(name, existing, metadata.smooth)
     return target.open(name)
 
 
-def _joined(there: Metadata, here: Metadata) -> Metadata:
+def _merged(received: Metadata, sent: Metadata) -> Metadata:
+    """Return the target's metadata with what the sent points need."""
     return replace(
-        there,
-        sources=tuple(dict.fromkeys((*there.sources, *here.sources))),
-        background=there.background or here.background,
-        updated=max(there.updated, here.updated),
+        received,
+        sources=tuple(dict.fromkeys((*received.sources, *sent.sources))),
+        roots={**received.roots, **sent.roots},
+        extra={**received.extra, **sent.extra},
+        background=received.background or sent.background,
+        updated=max(received.updated, sent.updated),
     )
 
 
-def _compare(here: Collection, there: Collection, sample: Sequence[str], name: str, location: str) -> None:
-    sent, arrived = here.vectors(sample), there.vectors(sample)
-    wrong = [i for i in sample if i not in arrived or not np.array_equal(sent[i], arrived[i])]
+def _compare(sent: Collection, received: Collection, sample: Sequence[str], name: str, location: str) -> None:
+    """Compare the vectors of some points in both collections."""
+    expected, arrived = sent.vectors(sample), received.vectors(sample)
+    wrong = [i for i in sample if i not in arrived or not np.array_equal(expected[i], arrived[i])]
     if wrong:
         raise CollectionError(
             f"{len(wrong)} of {len(sample)} points of '{name}' differ in {location} (the first: {wrong[0]}); "

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 from PIL import Image
 
-from cbir.collection.interface import Label
+from cbir.collection.point import Label
 from cbir.core.progress import Progress, silent
 from cbir.evaluate.distortion import Distortion, workable
 from cbir.evaluate.options import EvaluationOptions

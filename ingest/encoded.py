@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cbir.collection.interface import Payload
+from cbir.collection.point import Payload
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ collection decides the model once it exists; `retrain` replaces both, and the
 old ones stay in use until the new ones are whole.
 """
 
-import functools
 import itertools
 import math
 from collections.abc import Iterator
@@ -17,16 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
+from cbir.collection.checks import check_encoder, check_smooth, validated_name
+from cbir.collection.errors import CollectionError, NewerFormatError
 from cbir.collection.indexing import build_index
-from cbir.collection.interface import (
-    Collection,
-    CollectionError,
-    Engine,
-    Metadata,
-    check_encoder,
-    check_smooth,
-    checked_name,
-)
+from cbir.collection.interface import Collection, Engine
+from cbir.collection.metadata import Metadata
 from cbir.core.progress import Progress, silent
 from cbir.ingest.learn import Plan, train_bundle
 from cbir.ingest.sources.source import Source, SourceError
@@ -119,14 +113,14 @@ def run(
     SourceError, ModelError
         The source or the model cannot be used.
     """
-    with engine.writing(checked_name(name)):
+    with engine.writing(validated_name(name)):
         target = _target(engine, name, source, retrain, smooth)
         bundle, trained = _bundle(engine, target, source, models, plan, model, insist, limit, progress)
         encoder = bundle.encoder()
         count = min(len(source), limit or len(source))
         stored = Stored()
         with _collection(engine, target, _metadata(bundle, source, target.smooth)) as collection:
-            collection.hold_index()
+            collection.pause_indexing()
             try:
                 items = itertools.islice(source.items(), count)
                 store(items, encoder, collection, source.name, stored, total=count, progress=progress)
@@ -140,7 +134,7 @@ def run(
             if not points:
                 raise SourceError(f"not one of the {count} pictures of {source.name} can be read")
         # Afterwards, in place: whatever happens to the index, the points stay.
-        index_seconds = build_index(engine, name, index, functools.partial(progress, "index"))
+        index_seconds = build_index(engine, name, index, progress)
     return Report(
         collection=name,
         points=points,
@@ -171,7 +165,7 @@ class _Target:
 
 
 def _target(engine: Engine, name: str, source: Source, retrain: bool, smooth: int | None) -> _Target:
-    if name not in engine.names():
+    if not engine.exists(name):
         return _Target(name, None, retrain, replaces=False, smooth=smooth or 0)
     if not retrain:
         existing = engine.metadata(name)
@@ -179,8 +173,13 @@ def _target(engine: Engine, name: str, source: Source, retrain: bool, smooth: in
             check_smooth(name, existing, smooth)
         return _Target(name, existing, retrain, replaces=False, smooth=existing.smooth)
     others: list[str] = []
-    with suppress(CollectionError):  # damaged: that is what building anew is for
+    try:
         replaced = engine.metadata(name)
+    except NewerFormatError:
+        raise
+    except CollectionError:
+        pass  # damaged: that is what building anew is for
+    else:
         others = [other for other in replaced.sources if other != source.name]
         smooth = replaced.smooth if smooth is None else smooth
     if others:
@@ -241,8 +240,12 @@ def _in_use(engine: Engine) -> set[str]:
     """Name the models that collections need."""
     names = set()
     for name in engine.names():
-        with suppress(CollectionError):
+        try:
             names.add(engine.metadata(name).model)
+        except NewerFormatError as error:
+            names |= {error.model} if error.model else set()
+        except CollectionError:
+            continue
     return names
 
 

@@ -12,7 +12,8 @@ from itertools import islice
 
 import numpy as np
 
-from cbir.collection.interface import Collection, Payload, holds
+from cbir.collection.interface import Collection
+from cbir.collection.point import Payload, same_payload
 from cbir.core.progress import Progress, silent
 from cbir.ingest.encoded import Encoded
 from cbir.ingest.read import BATCH, read
@@ -119,7 +120,7 @@ def _changed(items: Iterable[Item], collection: Collection, source: str, done: S
     while batch := list(islice(upcoming, BATCH)):
         stored = collection.payloads([item.id for item in batch])
         for item in batch:
-            if holds(stored.get(item.id), _payload(item, source)):
+            if same_payload(stored.get(item.id), _payload(item, source)):
                 done.unchanged += 1
             else:
                 yield item

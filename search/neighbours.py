@@ -11,7 +11,8 @@ from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
-from cbir.collection.interface import Collection, Hit, Where
+from cbir.collection.interface import Collection, Where
+from cbir.collection.point import Hit
 
 #: What names a point: its id, or its row.
 Key = TypeVar("Key", bound=Hashable)

@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypedDict, Unpack
 
-from cbir.collection.interface import Label, Where
+from cbir.collection.interface import Where
+from cbir.collection.point import Label
 from cbir.core.options import check_options, option
 
 

@@ -14,7 +14,10 @@ from typing import Self, Unpack
 import numpy as np
 from PIL import Image
 
-from cbir.collection.interface import Collection, CollectionError, Engine, Hit, Info, check_encoder, checked_k
+from cbir.collection.checks import check_encoder, validated_k
+from cbir.collection.errors import CollectionError
+from cbir.collection.interface import Collection, Engine, Info
+from cbir.collection.point import Hit
 from cbir.core.errors import CbirWarning
 from cbir.model.border import background
 from cbir.model.bundle import Bundle
@@ -177,7 +180,7 @@ class Searcher:
             points = CollectionNeighbours(collection, own, where=options.filters, exact=options.exact)
             balls = None if options.prune is None else self._balls(features, options.prune)
             features = stages.before(points, features, options)
-            depth = max(checked_k(options.k), stages.depth(options))
+            depth = max(validated_k(options.k), stages.depth(options))
             if balls is None:
                 found = points.search(features, depth)
             else:

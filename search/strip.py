@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from PIL import Image
 
-from cbir.collection.interface import Hit
+from cbir.collection.point import Hit
 from cbir.core.errors import CbirError
 from cbir.search.sheet import Cell, sheet
 

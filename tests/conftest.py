@@ -121,7 +121,7 @@ def qdrant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture
 def served(qdrant: str, tmp_path: Path) -> Iterator[ServedEngine]:
     """A real server's engine; what a test leaves there is removed."""
-    engine = ServedEngine(Server(address(qdrant), GIVEN_KEY, patience=20), tmp_path / "locks")
+    engine = ServedEngine(Server(address(qdrant), GIVEN_KEY, retry_for=20), tmp_path / "locks")
     yield engine
     client = engine.server.client
     for collection in client.get_collections().collections:

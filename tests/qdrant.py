@@ -120,14 +120,14 @@ class MemoryServer(Server):
         super().__init__(address("http://localhost"))
         self._one_at_a_time = threading.Lock()
 
-    def _made(self) -> QdrantClient:
+    def _new_client(self) -> QdrantClient:
         return QdrantClient(":memory:")
 
-    def _speaks_grpc(self) -> bool:
+    def _offers_grpc(self) -> bool:
         return False
 
     def call(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
-        """Say what is not there as a server does; the one in memory is not made for threads."""
+        """Refuse what does not exist as a server does; one call at a time, as the one in memory knows no threads."""
         try:
             with self._one_at_a_time:
                 return super().call(function, *args, **kwargs)

@@ -42,10 +42,10 @@ def collection_or_default(collection: str | None, qdrant_url: str | None) -> str
         return collection
     from contextlib import closing
 
-    from cbir import homes
+    from cbir.collection import home
     from cbir.core.settings import read_settings
 
-    with closing(homes.engine(read_settings(qdrant_url=qdrant_url))) as engine:
-        name = homes.default(engine)
+    with closing(home.open_engine(read_settings(qdrant_url=qdrant_url))) as engine:
+        name = home.default_collection(engine)
     note(f"collection '{name}'")
     return name

@@ -23,7 +23,7 @@ from cbir.cli.parameters import (
 )
 
 if TYPE_CHECKING:
-    from cbir.collection.interface import Hit
+    from cbir.collection.point import Hit
 
 
 def search(

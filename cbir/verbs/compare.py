@@ -7,7 +7,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cbir import homes
+from cbir.collection import home
 from cbir.core.disk import disk_errors
 from cbir.core.errors import CbirError
 from cbir.core.progress import Progress, silent
@@ -75,7 +75,7 @@ def compare(
         raise CbirError(f"limit must be at least 1, not {limit}")
     settings = read_settings(data_dir, qdrant_url)
     opened = open_source(str(source), settings.data, settings.cache)
-    with closing(homes.engine(settings)) as engine, disk_errors(settings.home):
+    with closing(home.open_engine(settings)) as engine, disk_errors(settings.home):
         comparison = compare_encoders(
             opened,
             encoders,

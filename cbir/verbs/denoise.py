@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cbir import homes
+from cbir.collection import home
 from cbir.core.errors import CbirError
 from cbir.core.settings import read_settings
 
@@ -60,8 +61,8 @@ def denoise(
     if count < 1:
         raise CbirError(f"count must be at least 1, not {count}")
     settings = read_settings(data_dir, qdrant_url)
-    with closing(homes.engine(settings)) as engine:
-        name = homes.named(engine, collection)
+    with closing(home.open_engine(settings)) as engine:
+        name = home.collection_or_default(engine, collection)
         metadata = engine.metadata(name)
     bundle = homes.model(settings, name, metadata)
     recipe = bundle.card.get("recipe") or {}

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cbir import homes
+from cbir.collection import home
 from cbir.core.disk import disk_errors
 from cbir.core.errors import CbirError
 from cbir.core.progress import Progress, silent
@@ -101,14 +102,14 @@ def ingest(
     layout = Layout(quantization, on_disk, shards, replicas)
     opened = open_source(str(source), settings.data, settings.cache)
     name = collection_name(str(source)) if collection is None else collection
-    with closing(homes.engine(settings, layout)) as engine, disk_errors(settings.home):
+    with closing(home.open_engine(settings, layout)) as engine, disk_errors(settings.home):
         given = {option: value for option, value in options.items() if value is not None}
         kind, recipe = parse_encoder(encoder or homes.kind(settings, name, engine) or DEFAULT, given)
         plan = Plan(kind, recipe, size)
-        if collection is None and not retrain and name in engine.names():
+        if collection is None and not retrain and engine.exists(name):
             _check_source(name, opened.name, engine.metadata(name).sources)
         if not retrain:
-            homes.warn_of_unused(layout, name, engine)
+            home.warn_of_unused_layout(layout, name, engine)
         return run(
             opened,
             name,

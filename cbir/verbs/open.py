@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cbir import homes
+from cbir.collection import home
 from cbir.core.settings import read_settings
 
 if TYPE_CHECKING:
@@ -40,9 +41,9 @@ def open(  # noqa: A001
     from cbir.search.searcher import Searcher
 
     settings = read_settings(data_dir, qdrant_url)
-    engine = homes.engine(settings)
+    engine = home.open_engine(settings)
     try:
-        name = homes.named(engine, collection)
+        name = home.collection_or_default(engine, collection)
         bundle = homes.model(settings, name, engine.metadata(name))
         return Searcher(engine, name, bundle, picture_opener(settings.data, settings.cache))
     except BaseException:

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cbir import homes
+from cbir.collection import home
 from cbir.core.settings import read_settings
 
 if TYPE_CHECKING:
-    from cbir.collection.interface import Info, Metadata
+    from cbir.collection.interface import Info
+    from cbir.collection.metadata import Metadata
     from cbir.model.bundle import Bundle
 
 
@@ -55,12 +56,14 @@ def overview(*, qdrant_url: str | None = None) -> Overview:
     qdrant_url : str, optional
         The server to ask; by default `QDRANT_URL`.
     """
-    from cbir.collection.interface import CollectionBusyError, CollectionError
+    from cbir.collection.errors import CollectionBusyError, CollectionError
     from cbir.model.bundles import bundles
 
     settings = read_settings(qdrant_url=qdrant_url)
     summaries = []
-    with closing(homes.served(settings) if settings.qdrant_url else homes.embedded(settings, patience=0)) as engine:
+    with closing(
+        home.served_engine(settings) if settings.qdrant_url else home.embedded_engine(settings, timeout=0)
+    ) as engine:
         for name in engine.names():
             metadata = info = None
             problem = ""
@@ -75,5 +78,5 @@ def overview(*, qdrant_url: str | None = None) -> Overview:
                 problem = str(error)
             path = None if settings.qdrant_url else settings.collections / name
             summaries.append(CollectionSummary(name, path, metadata, info, problem))
-        default = homes.default(engine) if any(s.metadata for s in summaries) else None
+        default = home.default_collection(engine) if any(s.metadata for s in summaries) else None
         return Overview(settings.home, engine.location, summaries, bundles(settings.models), default)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import warnings
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from cbir import homes
+from cbir.collection import home
 from cbir.core.disk import disk_errors
 from cbir.core.errors import CbirWarning
 from cbir.core.progress import Progress, silent
@@ -45,14 +44,14 @@ def pull(
 
     settings = read_settings(qdrant_url=qdrant_url)
     with (
-        closing(homes.served(settings)) as source,
-        closing(homes.embedded(settings)) as target,
+        closing(home.served_engine(settings)) as source,
+        closing(home.embedded_engine(settings)) as target,
         disk_errors(settings.home),
     ):
-        name = homes.named(source, collection)
+        name = home.collection_or_default(source, collection)
         with target.writing(name):
-            done = transfer(source, target, name, functools.partial(progress, "copy"))
-            build_index(target, name, index, functools.partial(progress, "index"))
+            done = transfer(source, target, name, progress)
+            build_index(target, name, index, progress)
         model = settings.models / target.metadata(name).model
     if not model.is_dir():
         warnings.warn(

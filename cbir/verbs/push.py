@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import functools
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from cbir import homes
+from cbir.collection import home
 from cbir.core.progress import Progress, silent
 from cbir.core.settings import read_settings
 
@@ -54,10 +53,10 @@ def push(
 
     settings = read_settings(qdrant_url=qdrant_url)
     layout = Layout(quantization, on_disk, shards, replicas)
-    with closing(homes.embedded(settings)) as source, closing(homes.served(settings, layout)) as target:
-        name = homes.named(source, collection)
-        homes.warn_of_unused(layout, name, target)
+    with closing(home.embedded_engine(settings)) as source, closing(home.served_engine(settings, layout)) as target:
+        name = home.collection_or_default(source, collection)
+        home.warn_of_unused_layout(layout, name, target)
         with target.writing(name):
-            done = transfer(source, target, name, functools.partial(progress, "copy"))
-            build_index(target, name, index, functools.partial(progress, "index"))
+            done = transfer(source, target, name, progress)
+            build_index(target, name, index, progress)
     return done

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import tempfile
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
-from cbir import homes
+from cbir.collection import home
 from cbir.core.disk import disk_errors
 from cbir.core.errors import CbirError
 from cbir.core.progress import Progress, silent
@@ -51,10 +50,10 @@ def restore(
     name = file.name.partition(".")[0] if collection is None else collection
     if not file.is_file():
         raise CbirError(f"there is no file {file}")
-    with disk_errors(settings.home), closing(homes.engine(settings)) as engine, engine.writing(name):
+    with disk_errors(settings.home), closing(home.open_engine(settings)) as engine, engine.writing(name):
         model = _restore_model(file, settings.models) if is_archive(file) else None
-        engine.restore(file, name, functools.partial(progress, "restore"))
-        build_index(engine, name, None, functools.partial(progress, "index"))
+        engine.restore(file, name, progress)
+        build_index(engine, name, None, progress)
         metadata = engine.metadata(name)
         if model not in (None, metadata.model):
             with closing(engine.open(name)) as opened:
@@ -64,14 +63,14 @@ def restore(
 
 def _restore_model(archive: Path, models: Path) -> str | None:
     """Put the archive's model beside the others, unless it is there; return its name, or None if there is none."""
-    from cbir.collection.archive import archived, detach
-    from cbir.collection.interface import check_encoder
+    from cbir.collection.archive import archive_metadata, extract_attached
+    from cbir.collection.checks import check_encoder
     from cbir.model.bundles import adopt_bundle
 
-    metadata = archived(archive)
+    metadata = archive_metadata(archive)
     models.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=models, prefix=".restore") as folder:
-        if not detach(archive, Path(folder)):
+        if not extract_attached(archive, Path(folder)):
             return None
         return adopt_bundle(
             models,

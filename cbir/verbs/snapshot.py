@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from cbir import homes
+from cbir.collection import home
 from cbir.core.atomic import atomic_file
 from cbir.core.disk import disk_errors
 from cbir.core.errors import CbirError
@@ -54,14 +53,14 @@ def snapshot(
     from cbir.collection.archive import attach, is_archive
 
     settings = read_settings(qdrant_url=qdrant_url)
-    with closing(homes.engine(settings)) as engine:
-        name = homes.named(engine, collection)
+    with closing(home.open_engine(settings)) as engine:
+        name = home.collection_or_default(engine, collection)
         suffix = ".snapshot" if settings.qdrant_url else ".cbir.zip"
         place = Path(f"{name}{suffix}" if path is None else path).expanduser().absolute()
         if place.is_dir():
             raise CbirError(f"{place} is a folder; name a file")
         with disk_errors(place.parent), atomic_file(place) as partial:
-            engine.snapshot(name, partial, functools.partial(progress, "snapshot"))
+            engine.snapshot(name, partial, progress)
             model = settings.models / engine.metadata(name).model
             with_model = is_archive(partial) and model.is_dir()
             if with_model:

@@ -1,7 +1,7 @@
-"""Where a Qdrant server is: a checked URL, and what may be sent there.
+"""The address of a Qdrant server: a validated URL.
 
 The key is never part of it: it comes from the environment and goes into a
-header, so that no URL, message or listing of processes can show it.
+header, so that no URL, message or list of processes can show it.
 """
 
 import ipaddress
@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from cbir.collection.interface import CollectionError
+from cbir.collection.errors import CollectionError
 
 _REST_PORT = 6333
 _HOST = re.compile(r"[\w.:\-]+")
@@ -23,12 +23,12 @@ class Address:
     Attributes
     ----------
     url : str
-        Scheme, host, port and path; never with a user, a password or a query.
+        Scheme, host, port and path; never a user, a password or a query.
     host : str
     secure : bool
         TLS.
     grpc_port : int
-        Where gRPC is offered, if it is.
+        Where the server offers gRPC, if it does.
     """
 
     url: str
@@ -38,7 +38,7 @@ class Address:
 
     @property
     def local(self) -> bool:
-        """Whether what is sent there stays on this machine."""
+        """Whether the server is on this machine."""
         if self.host == "localhost":
             return True
         try:
@@ -53,23 +53,22 @@ def address(url: str) -> Address:
     Parameters
     ----------
     url : str
-        `http://` or `https://`, host, port (6333 if none is given) and a path, if
-        the server is behind one. gRPC is looked for at the next port (6334), or at
-        `QDRANT_GRPC_PORT`.
+        `http://` or `https://`, host, port (default 6333), and the path of a proxy if there
+        is one. The gRPC port is the next one (6334), or `QDRANT_GRPC_PORT`.
 
     Raises
     ------
     CollectionError
-        Not such a URL, or one that carries a key. The message does not repeat it.
+        Not such a URL, or one that contains a key. The message does not repeat it.
     """
     try:
         parts = urlsplit(url if "://" in url else f"http://{url}")
         port = _REST_PORT if parts.port is None else parts.port
     except ValueError:
-        raise CollectionError("the Qdrant URL cannot be read; write it like http://localhost:6333") from None
+        raise CollectionError("the Qdrant URL is not valid; write it like http://localhost:6333") from None
     if parts.username or parts.password or parts.query or parts.fragment:
         raise CollectionError(
-            "the Qdrant URL carries more than host, port and path; "
+            "the Qdrant URL contains more than host, port and path; "
             "put a key into the environment variable QDRANT_API_KEY, where no log shows it"
         )
     name = parts.hostname or ""

@@ -1,23 +1,23 @@
-"""Where a served collection keeps what it remembers: a card of metadata.
+"""The metadata of served collections, each stored as a card: a JSON object on the server.
 
-Qdrant keeps metadata with a collection since 1.16; ours lies there under the
-key `cbir`. On an older server it is the payload of a reserved point in a
+Qdrant stores metadata with a collection since 1.16; ours are there under the
+key `cbir`. On an older server they are the payload of a reserved point in a
 reserved collection, `cbir-cards`: a point in the collection itself would show
 up among every other tool's results.
 """
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import Any
 
 from qdrant_client import models
 
-from cbir.collection.interface import CollectionError, Metadata
+from cbir.collection.errors import CollectionError
+from cbir.collection.metadata import Metadata
 from cbir.collection.served.server import RefusedError, Server
 from cbir.core.errors import first_line
 
-#: The first version that keeps metadata with a collection.
+#: The first version that stores metadata with a collection.
 METADATA_SINCE = (1, 16)
 
 RESERVED = "cbir-cards"
@@ -40,16 +40,18 @@ class Cards:
         self._exists: bool | None = None
 
     def of(self, collection: str, described: models.CollectionInfo) -> Metadata | None:
-        """Return a collection's card, or None if cbir did not fill it.
+        """Return a collection's metadata, or None if cbir did not fill it.
 
         Raises
         ------
+        NewerFormatError
+            A newer cbir wrote them.
         CollectionError
-            A damaged card.
+            They are damaged.
         """
         card = (described.config.metadata or {}).get(_KEY)
         if card is None and self._has_reserved():
-            # An older server's, or of the time before this one was upgraded.
+            # The server is older, or was when the card was written.
             found = self._server.call(self._server.client.retrieve, RESERVED, [_id(collection)], with_payload=True)
             card = (found[0].payload or {}).get(_KEY) if found else None
         return None if card is None else _metadata(collection, card)
@@ -58,23 +60,23 @@ class Cards:
         """Write or replace a card; all of it or nothing."""
         client, call = self._server.client, self._server.call
         if not self.reserved:
-            call(client.update_collection, collection, metadata={_KEY: asdict(metadata)})
+            call(client.update_collection, collection, metadata={_KEY: metadata.to_json()})
             return
         if not self._has_reserved():
             try:
                 vectors = models.VectorParams(size=1, distance=models.Distance.EUCLID)
                 call(client.create_collection, RESERVED, vectors_config=vectors)
             except RefusedError:
-                if not call(client.collection_exists, RESERVED):  # somebody else was faster
+                if not call(client.collection_exists, RESERVED):  # else another process was faster
                     raise
         point = models.PointStruct(
-            id=_id(collection), vector=[0.0], payload={"collection": collection, _KEY: asdict(metadata)}
+            id=_id(collection), vector=[0.0], payload={"collection": collection, _KEY: metadata.to_json()}
         )
         call(client.upsert, RESERVED, [point], wait=True)
         self._exists = True
 
     def remove(self, collection: str) -> None:
-        """Forget the card of a collection that is deleted."""
+        """Remove the card of a collection that is deleted."""
         client, call = self._server.client, self._server.call
         if self._has_reserved():
             selector = models.PointIdsList(points=[_id(collection)])
@@ -84,7 +86,7 @@ class Cards:
     def reserved(self) -> bool:
         """Whether cards are written into the reserved collection."""
         if self._reserved is None:
-            _ = self._server.client  # asks for the version
+            _ = self._server.client  # reads the version
             self._reserved = self._server.version < METADATA_SINCE
         return self._reserved
 
@@ -100,6 +102,6 @@ def _id(collection: str) -> str:
 
 def _metadata(collection: str, card: Mapping[str, Any]) -> Metadata:
     try:
-        return Metadata.from_json(card)
-    except (KeyError, TypeError, ValueError) as error:
+        return Metadata.from_json(card, f"collection '{collection}'")
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CollectionError(f"the metadata of collection '{collection}' is damaged ({first_line(error)})") from None

@@ -1,10 +1,10 @@
 """Collections on a Qdrant server, through qdrant-client.
 
-What is called NAME is an alias; behind it stands a collection NAME@1. A
-replacement is filled beside it as NAME@2, and takes its place the moment the
-alias is moved, which is one step of Qdrant's. Other tools ask for NAME as if it
-were the collection. Nothing is deleted that an alias names, nor what somebody
-else may still be filling.
+Collection NAME is an alias of Qdrant's. The physical collection behind it, which
+holds the points, is NAME@1. A replacement is filled beside it as NAME@2, and
+takes its place when the alias is moved, which Qdrant does atomically. Other
+tools use NAME as if it were the collection. No collection is deleted that an
+alias names, or that another process may still be filling.
 """
 
 import contextlib
@@ -17,30 +17,28 @@ from typing import Any
 from qdrant_client import models
 
 from cbir.collection.archive import is_archive, read_archive
-from cbir.collection.interface import (
+from cbir.collection.checks import validated_name
+from cbir.collection.errors import (
     CollectionBusyError,
     CollectionError,
-    Metadata,
-    Report,
-    checked_name,
-    missing,
-    silent,
+    NewerFormatError,
+    already_exists,
+    no_such_collection,
 )
-from cbir.collection.lock import held
+from cbir.collection.fields import indexes_from_start
+from cbir.collection.lock import filling
+from cbir.collection.metadata import Metadata
 from cbir.collection.served.cards import RESERVED, Cards
 from cbir.collection.served.layout import Layout
-from cbir.collection.served.points import ServedCollection
+from cbir.collection.served.points import INDEX_TYPES, ServedCollection
 from cbir.collection.served.server import RefusedError, Server, ServerWarning
-
-#: Fields that filters are asked for, indexed from the start so that the HNSW graph knows them;
-#: `label` by the type of the first label seen.
-INDEXED = ("uri", "source")
+from cbir.core.progress import Progress, silent
 
 _NOT_FOUND, _CONFLICT = 404, 409
 _TURBO_SINCE = (1, 18)
 
-#: What Qdrant takes for a name: ours, and others' too.
-_SENDABLE = re.compile(r'[^<>:"/\\|?*\0\x1f]{1,255}')
+#: Names that Qdrant accepts: ours, and other tools'.
+_QDRANT_NAME = re.compile(r'[^<>:"/\\|?*\0\x1f]{1,255}')
 
 
 class ServedEngine:
@@ -50,11 +48,11 @@ class ServedEngine:
     ----------
     server : Server
     locks : Path
-        Folder of this machine where the right to fill a collection is held.
+        Folder of this machine for the locks on filling a collection.
     layout : Layout, optional
         For collections made here.
     cards : Cards, optional
-        Where metadata lies; by default as the server's version asks for.
+        Where metadata are stored; by default as the server's version requires.
     """
 
     def __init__(
@@ -64,7 +62,7 @@ class ServedEngine:
         self.layout = layout or Layout()
         self._locks = locks
         self._cards = cards or Cards(server)
-        # Indexing thresholds as they were before they were put to 0, by collection; `close` keeps them.
+        # Indexing thresholds as they were before they were set to 0, by physical collection.
         self._thresholds: dict[str, int] = {}
 
     @property
@@ -73,17 +71,27 @@ class ServedEngine:
         return self.server.location
 
     def names(self) -> list[str]:
-        """List those collections, by name, that cbir filled."""
+        """Return the names of the collections that cbir filled, sorted."""
         aliases = self._aliases()
         direct = {name for name in self._physical() if "@" not in name and name != RESERVED}
         return sorted(name for name in direct | aliases.keys() if self._ours(name, aliases.get(name, name)))
+
+    def exists(self, name: str) -> bool:
+        """Tell whether there is a collection of this name that cbir filled."""
+        if not _QDRANT_NAME.fullmatch(name):
+            return False
+        physical = self._aliases().get(name)
+        if physical is None and ("@" in name or name == RESERVED):
+            return False
+        described = self._described(physical or name)
+        return described is not None and self._has_card(physical or name, described)
 
     def metadata(self, name: str) -> Metadata:
         """Read a collection's metadata."""
         return self._found(name)[1]
 
     def open(self, name: str) -> ServedCollection:
-        """Open a collection; the one that is in place now, also if it is replaced later."""
+        """Open the collection that the name stands for now, even if it is replaced later."""
         return self._opened(name, *self._found(name))
 
     def create(self, name: str, metadata: Metadata) -> ServedCollection:
@@ -95,11 +103,12 @@ class ServedEngine:
 
     @contextlib.contextmanager
     def replacement(self, name: str, metadata: Metadata) -> Iterator[ServedCollection]:
-        """Yield an empty collection that takes the place of `name`, if there is one, when the block ends well."""
+        """Yield an empty collection that takes the place of `name`, if there is one, when the block succeeds."""
         self._check_ours(name)
         physical = self._created(name, metadata)
         with self._dropped_unless_named(name, physical):
             yield self._opened(name, physical, metadata)
+            self._check_ours(name)  # again: hours may have passed
             before = self._aliases().get(name)
             self._put_in_place(name, physical)
         if before is not None:
@@ -107,9 +116,9 @@ class ServedEngine:
 
     @contextlib.contextmanager
     def writing(self, name: str) -> Iterator[None]:
-        """Hold the right to fill `name` among the processes of this machine."""
-        place = re.sub(r"[^\w.\-]+", "-", self.location)
-        with held(self._locks / place / f"{checked_name(name)}.lock", name):
+        """Lock `name` for filling, among the processes of this machine."""
+        server = re.sub(r"[^\w.\-]+", "-", self.location)
+        with filling(self._locks / server / f"{validated_name(name)}.lock", name):
             yield
 
     def delete(self, name: str) -> None:
@@ -124,40 +133,40 @@ class ServedEngine:
         """Close the connection; the next call opens it again."""
         self.server.close()
 
-    def snapshot(self, name: str, path: Path, report: Report = silent) -> None:
+    def snapshot(self, name: str, path: Path, progress: Progress = silent) -> None:
         """Write Qdrant's own snapshot of a collection into a file."""
         from cbir.collection.served.snapshots import download
 
         self._check_snapshots()
-        download(self.server, self._found(name)[0], path, report)
+        download(self.server, self._found(name)[0], path, progress)
 
-    def restore(self, path: Path, name: str, report: Report = silent) -> None:
+    def restore(self, path: Path, name: str, progress: Progress = silent) -> None:
         """Make collection `name` from a snapshot of Qdrant's, or from an archive of cbir's."""
         from cbir.collection.served.snapshots import upload
 
         if is_archive(path):
-            read_archive(path, self, name, report)
+            read_archive(path, self, name, progress)
             return
         self._check_snapshots()
         self._check_free(name)
         physical = self._next(name)
         with self._dropped_unless_named(name, physical):
-            upload(self.server, physical, path, report)
+            upload(self.server, physical, path, progress)
             described = self._described(physical)
-            if described is None or not self._has_card(physical, described):
+            if described is None or not self._has_card(physical, described, newer=False):
                 raise CollectionError(f"{path} is a snapshot of a collection that cbir did not fill")
             self._put_in_place(name, physical)
 
     def _check_snapshots(self) -> None:
         if self._cards.reserved:
             raise CollectionError(
-                f"Qdrant before 1.16, as at {self.location}, keeps no metadata in its snapshots; "
-                "take the collection home with cbir pull, and make the snapshot there"
+                f"Qdrant before 1.16, as at {self.location}, stores no metadata in its snapshots; "
+                "copy the collection to this machine with cbir pull, and make the snapshot here"
             )
 
     @contextlib.contextmanager
     def _dropped_unless_named(self, name: str, physical: str) -> Iterator[None]:
-        """If the block fails, remove what it made; unless it is in place already, or that cannot be found out."""
+        """If the block fails, remove the physical collection it made, unless `name` stands for it, or may do so."""
         try:
             yield
         except BaseException:
@@ -170,15 +179,15 @@ class ServedEngine:
         return ServedCollection(self.server, self._cards, name, physical, metadata, self._thresholds)
 
     def _found(self, name: str) -> tuple[str, Metadata]:
-        """Return the collection behind a name and its metadata, once it is sure that it fits."""
-        if not _SENDABLE.fullmatch(name):
-            raise missing(name, self.location, self.names())
+        """Return the physical collection behind a name and its metadata, which are checked against each other."""
+        if not _QDRANT_NAME.fullmatch(name):
+            raise no_such_collection(name, self.location, self.names())
         physical = self._aliases().get(name, name)
         while (described := self._described(physical)) is None:
             now = self._aliases().get(name, name)
             if now == physical:
-                raise missing(name, self.location, self.names())
-            physical = now  # replaced between the two questions
+                raise no_such_collection(name, self.location, self.names())
+            physical = now  # replaced between the two requests
         metadata = self._cards.of(physical, described)
         if metadata is None:
             raise self._foreign(name, described)
@@ -188,51 +197,60 @@ class ServedEngine:
             models.Distance.EUCLID,
         ):
             raise CollectionError(
-                f"collection '{name}' at {self.location} holds {_vectors(described)}, but its metadata speaks of "
-                f"{metadata.dimension} values by Euclidean distance; it was changed by another tool: "
+                f"collection '{name}' at {self.location} holds {_vectors(described)}, but its metadata say "
+                f"{metadata.dimension} values by Euclidean distance; another tool has changed it: "
                 f"ingest into another --collection"
             )
         return physical, metadata
 
     def _ours(self, name: str, physical: str) -> bool:
+        """Tell whether cbir filled a collection."""
         try:
-            described = self._described(physical, patient=False)
+            described = self._described(physical, retry=False)
         except RefusedError:
-            # One that cannot be read just now must not stand in the way of the others.
+            # A collection that cannot be read now must not hide the others.
             return physical.startswith(f"{name}@")
         return described is not None and self._has_card(physical, described)
 
-    def _has_card(self, physical: str, described: models.CollectionInfo) -> bool:
+    def _has_card(self, physical: str, described: models.CollectionInfo, *, newer: bool = True) -> bool:
+        """Tell whether a collection has metadata of cbir's; unless `newer`, raise NewerFormatError of newer ones."""
         try:
             return self._cards.of(physical, described) is not None
+        except NewerFormatError:
+            if newer:
+                return True
+            raise
         except CollectionError:
-            return True  # damaged: whoever opens it is told
+            return True  # damaged, which is an error when it is opened
 
-    def _described(self, physical: str, *, patient: bool = True) -> models.CollectionInfo | None:
-        ask = self.server.call if patient else self.server.once
+    def _described(self, physical: str, *, retry: bool = True) -> models.CollectionInfo | None:
+        """Return what Qdrant knows of a collection; None if there is none."""
+        call = self.server.call if retry else self.server.once
         try:
-            return ask(self.server.client.get_collection, physical)
+            return call(self.server.client.get_collection, physical)
         except RefusedError as error:
             if error.status != _NOT_FOUND:
                 raise
             return None
 
     def _physical(self) -> list[str]:
+        """Return the names of all physical collections on the server."""
         return [c.name for c in self.server.call(self.server.client.get_collections).collections]
 
     def _aliases(self) -> dict[str, str]:
+        """Return each alias with the physical collection that it names."""
         found = self.server.call(self.server.client.get_aliases).aliases
         return {alias.alias_name: alias.collection_name for alias in found}
 
     def _check_free(self, name: str) -> None:
         if self._check_ours(name):
-            raise CollectionError(f"there is a collection '{name}' already; name another with --collection")
+            raise already_exists(name)
 
     def _check_ours(self, name: str) -> bool:
-        """Refuse another tool's collection of that name; tell whether there is one of ours."""
-        physical = self._aliases().get(checked_name(name), name)
+        """Refuse another tool's collection of this name, or a newer cbir's; tell whether there is one of ours."""
+        physical = self._aliases().get(validated_name(name), name)
         described = self._described(physical)
-        if described is not None and not self._has_card(physical, described):
+        if described is not None and not self._has_card(physical, described, newer=False):
             raise self._foreign(name, described)
         return described is not None
 
@@ -243,7 +261,7 @@ class ServedEngine:
         )
 
     def _next(self, name: str) -> str:
-        """Name the next collection behind `name`."""
+        """Return the next physical name behind `name`."""
         named = set(self._aliases().values())
         versions = {0}
         for physical in self._physical():
@@ -253,17 +271,18 @@ class ServedEngine:
             versions.add(int(version))
             if physical not in named:
                 warnings.warn(
-                    f"'{physical}' at {self.location} stands for no name: another process is filling it, or was "
-                    "stopped; if it was, delete it through Qdrant",
+                    f"'{physical}' at {self.location} has no alias: another process is filling it, or was stopped "
+                    "while it did; if it was stopped, delete '{physical}' with Qdrant's own interface",
                     ServerWarning,
                     stacklevel=2,
                 )
         return f"{name}@{max(versions) + 1}"
 
     def _created(self, name: str, metadata: Metadata) -> str:
+        """Make an empty physical collection for `name`, and return what it is called."""
         if self.layout.quantization == "turbo" and self.server.version < _TURBO_SINCE:
             raise CollectionError(f"--quantization turbo needs Qdrant 1.18 or newer at {self.location}")
-        physical = self._next(checked_name(name))
+        physical = self._next(validated_name(name))
         client, call = self.server.client, self.server.call
         vectors = models.VectorParams(
             size=metadata.dimension, distance=models.Distance.EUCLID, on_disk=self.layout.on_disk or None
@@ -282,17 +301,18 @@ class ServedEngine:
                 raise
             if tries == 1:
                 raise CollectionBusyError(
-                    f"another process is making collection '{name}' at {self.location}; wait for it to end"
+                    f"another process is making collection '{name}' at {self.location}; wait until it ends"
                 ) from error
-            # Else: made by our own first try, whose answer was lost.
+            # Otherwise our own first try made it, and its answer was lost.
         if (self.layout.replicas or 1) > 1 and not self._is_cluster():
             warnings.warn(
-                f"{self.location} is no cluster: there will be one copy, not {self.layout.replicas}",
+                f"{self.location} is not a cluster: it stores one copy, not {self.layout.replicas}",
                 ServerWarning,
                 stacklevel=2,
             )
-        for field in INDEXED:
-            call(client.create_payload_index, physical, field, models.PayloadSchemaType.KEYWORD, wait=True)
+        # Before the first point, so that the HNSW graph takes filters by these fields into account.
+        for field, kind in indexes_from_start().items():
+            call(client.create_payload_index, physical, field, INDEX_TYPES[kind], wait=True)
         self._cards.write(physical, metadata)
         return physical
 
@@ -303,7 +323,7 @@ class ServedEngine:
     def _put_in_place(self, name: str, physical: str) -> None:
         """Make `name` stand for `physical`, instead of what it stood for."""
         if name in self._physical():
-            # One that came by Qdrant's own means, under its own name: no alias can stand beside it.
+            # A physical collection of this name, such as Qdrant restored: no alias can have the same name.
             self._drop(name)
         create = models.CreateAlias(collection_name=physical, alias_name=name)
         self._alias(models.CreateAliasOperation(create_alias=create))
@@ -312,7 +332,7 @@ class ServedEngine:
         self.server.call(self.server.client.update_collection_aliases, list(operations))
 
     def _drop_unnamed(self, physical: str) -> None:
-        """Remove a collection, unless it has another name too."""
+        """Remove a physical collection, unless an alias names it."""
         if physical not in self._aliases().values():
             self._drop(physical)
 
@@ -322,7 +342,7 @@ class ServedEngine:
 
 
 def _vectors(described: models.CollectionInfo) -> str:
-    """Say what kind of vectors a collection holds."""
+    """Return in words which vectors a collection holds."""
     vectors = described.config.params.vectors
     if isinstance(vectors, models.VectorParams):
         return f"vectors of {vectors.size} values by {vectors.distance.value} distance"

@@ -1,8 +1,8 @@
 """What can go wrong between us and a Qdrant server, and what each fault means.
 
 In: an exception of qdrant-client, httpx or gRPC. Out: a sentence for people,
-and whether the fault may pass by itself, so that trying again makes sense.
-Points have deterministic ids, so every call may be made twice.
+and whether the fault may be temporary, so that a retry makes sense. Points have
+deterministic ids, so every call may be repeated.
 """
 
 import json
@@ -43,23 +43,23 @@ class Fault:
     Attributes
     ----------
     message : str
-        What it is and what to do about it.
-    passing : bool
-        It may be gone the next moment.
+        What happened and what to do about it.
+    temporary : bool
+        A retry may succeed.
     status : int
-        HTTP's (gRPC's codes are told as the like of HTTP); 0 if there was no answer.
+        HTTP's (gRPC's codes are translated into HTTP's); 0 if there was no answer.
     wait : float
-        Seconds that the server asks to be left alone.
+        Seconds that the server asks us to wait before the next request.
     """
 
     message: str
-    passing: bool
+    temporary: bool
     status: int = 0
     wait: float = 0.0
 
 
 def fault(error: BaseException, url: str, key_given: bool) -> Fault | None:
-    """Tell what an exception means; None if it is none of the connection's or the server's.
+    """Return what an exception means; None if it comes neither from the connection nor from the server.
 
     Parameters
     ----------
@@ -67,10 +67,10 @@ def fault(error: BaseException, url: str, key_given: bool) -> Fault | None:
     url : str
         The server's, without a key.
     key_given : bool
-        Whether a key was sent along.
+        Whether a key is sent with each request.
     """
     if isinstance(error, ResourceExhaustedResponse):
-        return Fault(f"Qdrant at {url} is asked too much ({error})", True, _TOO_MANY, error.retry_after_s)
+        return Fault(f"Qdrant at {url} gets too many requests ({error})", True, _TOO_MANY, error.retry_after_s)
     if isinstance(error, grpc.RpcError):
         code, details = error.code(), error.details() or ""
         if code == grpc.StatusCode.UNAVAILABLE and "SSL" in details:
@@ -87,72 +87,76 @@ def fault(error: BaseException, url: str, key_given: bool) -> Fault | None:
 
 
 def _response(error: UnexpectedResponse, url: str, key_given: bool) -> Fault:
-    """Read an answer that is no success: Qdrant's own are JSON, anything else's are not."""
+    """Read an answer that reports an error: Qdrant's are JSON, those of anything else are not."""
     status = error.status_code or 500
     try:
         answer = json.loads(error.content)
-        told = str(answer["status"]["error"] if isinstance(answer["status"], dict) else answer["status"])
+        reason = str(answer["status"]["error"] if isinstance(answer["status"], dict) else answer["status"])
     except (ValueError, KeyError, TypeError):
         if status == _BAD_REQUEST:
-            return Fault(f"a request to {url} arrived damaged", True, status)
+            return Fault(f"a request to {url} was damaged on its way", True, status)
         if status in (_UNAUTHENTICATED, _FORBIDDEN) or status >= 500 or status in (_TIMEOUT, _TOO_MANY):
             return _status(status, error.reason_phrase, url, key_given)
-        return Fault(f"what answers at {url} is not Qdrant (HTTP {status}); see that URL and path are right", False)
-    return _status(status, told, url, key_given)
+        return Fault(f"what answers at {url} is not Qdrant (HTTP {status}); check the URL and its path", False)
+    return _status(status, reason, url, key_given)
 
 
-def _status(status: int, told: str, url: str, key_given: bool) -> Fault:
-    told = told.strip().splitlines()[0][:300] if told.strip() else "no reason given"
-    if status == _UNAUTHENTICATED or (status == _FORBIDDEN and "api key" in told.lower()):
+def _status(status: int, reason: str, url: str, key_given: bool) -> Fault:
+    """Return the fault that a status code of Qdrant's means."""
+    reason = reason.strip().splitlines()[0][:300] if reason.strip() else "no reason given"
+    if status == _UNAUTHENTICATED or (status == _FORBIDDEN and "api key" in reason.lower()):
         if key_given:
             return Fault(f"Qdrant at {url} refuses the key in QDRANT_API_KEY", False, status)
         return Fault(f"Qdrant at {url} asks for a key: set QDRANT_API_KEY", False, status)
     if status == _FORBIDDEN:
         return Fault(
-            f"the key in QDRANT_API_KEY may not do this at {url} (a read-only key? Qdrant says: {told}); "
-            "set one that may write",
+            f"the key in QDRANT_API_KEY may not do this at {url} (a read-only key? Qdrant says: {reason}); "
+            "set a key that may write",
             False,
             status,
         )
-    # We send no JSON that Qdrant cannot read: what it refuses as such was damaged on its way.
-    passing = status >= 500 or status in (_TIMEOUT, _TOO_MANY) or "error in JSON body" in told
-    return Fault(f"Qdrant at {url} {'failed' if passing else 'refused'}: {told}", passing, status)
+    # We send only valid JSON: what Qdrant refuses as invalid was damaged on its way.
+    temporary = status >= 500 or status in (_TIMEOUT, _TOO_MANY) or "error in JSON body" in reason
+    return Fault(f"Qdrant at {url} {'failed' if temporary else 'refused'}: {reason}", temporary, status)
 
 
 def _transport(error: BaseException, url: str) -> Fault:
-    """Tell why no answer came."""
+    """Return the fault of a request that got no answer, or none that can be read."""
     for cause in _causes(error):
         if isinstance(cause, ssl.SSLError):
             return _tls(url, str(cause))
         if isinstance(cause, socket.gaierror) and cause.errno != socket.EAI_AGAIN:
-            return Fault(f"the host of {url} is not known ({cause.strerror or cause})", False)
+            return Fault(f"the host of {url} is unknown ({cause.strerror or cause})", False)
     if isinstance(error, httpx.UnsupportedProtocol | httpx.InvalidURL | httpx.LocalProtocolError):
-        return Fault(f"{url} cannot be asked ({type(error).__name__})", False)
+        return Fault(f"no request can be sent to {url} ({type(error).__name__})", False)
     if isinstance(error, httpx.TimeoutException):
-        return Fault(f"Qdrant at {url} does not answer in time", True)
+        return Fault(f"Qdrant at {url} did not answer in time", True)
     if isinstance(error, httpx.ConnectError):
-        told = re.sub(r"^\[Errno -?\d+\] ", "", first_line(error))
-        return Fault(f"no Qdrant server can be reached at {url} ({told})", True)
+        reason = re.sub(r"^\[Errno -?\d+\] ", "", first_line(error))
+        return Fault(f"no Qdrant server can be reached at {url} ({reason})", True)
     if isinstance(error, ValidationError | ValueError | AssertionError):
-        return Fault(f"what answers at {url} is not Qdrant, or not one that this qdrant-client understands", True)
+        return Fault(
+            f"what answers at {url} is not Qdrant, or a version that this qdrant-client does not understand", True
+        )
     return Fault(
-        f"the connection to {url} broke ({first_line(error)}); see that this is the port for REST (6333, not 6334), "
-        "and if that server uses TLS, write https://",
+        f"the connection to {url} broke ({first_line(error)}); check that this is the REST port (6333, not 6334), "
+        "and write https:// if the server uses TLS",
         True,
     )
 
 
-def _tls(url: str, told: str) -> Fault:
-    if "CERTIFICATE_VERIFY_FAILED" in told:
+def _tls(url: str, reason: str) -> Fault:
+    """Return the fault of a failed TLS handshake."""
+    if "CERTIFICATE_VERIFY_FAILED" in reason:
         return Fault(
-            f"the certificate of {url} is not trusted ({told.rpartition(':')[0].rpartition('] ')[2] or told}); "
-            "name the file of its authority with SSL_CERT_FILE",
+            f"the certificate of {url} is not trusted ({reason.rpartition(':')[0].rpartition('] ')[2] or reason}); "
+            "name the file with its authority's certificate in SSL_CERT_FILE",
             False,
         )
-    if "WRONG_VERSION_NUMBER" in told or "RECORD_LAYER" in told:
-        return Fault(f"{url} does not speak TLS; write http://", False)
-    # An end in the middle is what a server that restarts gives.
-    return Fault(f"TLS with {url} fails ({told})", "EOF" in told)
+    if "WRONG_VERSION_NUMBER" in reason or "RECORD_LAYER" in reason:
+        return Fault(f"{url} does not use TLS; write http://", False)
+    # A server that restarts ends the handshake in the middle.
+    return Fault(f"the TLS connection to {url} failed ({reason})", "EOF" in reason)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

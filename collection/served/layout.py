@@ -1,16 +1,16 @@
-"""How a server is to lay a new collection out: options of Qdrant's, passed through."""
+"""Options of Qdrant's for a new collection on a server, passed through."""
 
 from dataclasses import dataclass, fields
 from typing import Any
 
-from cbir.collection.interface import CollectionError
+from cbir.collection.errors import CollectionError
 
 QUANTIZATIONS = ("int8", "binary", "turbo")
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Options at creation; None or False leaves the matter to the server.
+    """Options of a new collection; with None or False the server decides.
 
     Attributes
     ----------
@@ -20,14 +20,14 @@ class Layout:
     on_disk : bool
         Original vectors stay on disk and are read when needed.
     shards : int, optional
-        Parts over which a cluster spreads the points.
+        Parts among which a cluster distributes the points.
     replicas : int, optional
         Copies of each part.
 
     Raises
     ------
     CollectionError
-        A value that Qdrant does not have.
+        A value that Qdrant does not take.
     """
 
     quantization: str | None = None
@@ -37,7 +37,9 @@ class Layout:
 
     def __post_init__(self) -> None:
         if self.quantization not in (None, *QUANTIZATIONS):
-            raise CollectionError(f"no quantization '{self.quantization}'; there are {', '.join(QUANTIZATIONS)}")
+            raise CollectionError(
+                f"there is no quantization '{self.quantization}'; choose one of {', '.join(QUANTIZATIONS)}"
+            )
         for name, value in (("shards", self.shards), ("replicas", self.replicas)):
             if value is not None and value < 1:
                 raise CollectionError(f"{name} must be at least 1, not {value}")
@@ -48,7 +50,7 @@ class Layout:
         return [field.name for field in fields(self) if getattr(self, field.name) not in (None, False)]
 
     def settings(self) -> dict[str, Any]:
-        """Return qdrant-client's arguments for `create_collection`, vectors aside."""
+        """Return qdrant-client's arguments for `create_collection`, without those of the vectors."""
         from qdrant_client import models
 
         quantizations: dict[str | None, Any] = {

@@ -1,55 +1,65 @@
 """One collection of a Qdrant server: points stored, found and indexed through qdrant-client.
 
-In: what `served` found behind a name. Out: the verbs of `cbir.collection.interface.Collection`.
+In: the physical collection that the engine found behind a name. Out: the verbs of
+`cbir.collection.interface.Collection`.
 """
 
 import contextlib
 import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 from qdrant_client import models
 
-from cbir.collection.interface import (
-    CollectionError,
-    Hit,
-    Info,
-    Label,
-    Metadata,
-    Page,
-    Payload,
-    Report,
-    Where,
-    checked_k,
-    checked_points,
-    checked_values,
-    checked_vectors,
-    first_values,
-    silent,
+from cbir.collection.checks import (
+    check_payloads,
+    validated_filter,
+    validated_k,
+    validated_points,
+    validated_vectors,
 )
+from cbir.collection.errors import CollectionError
+from cbir.collection.fields import indexes_needed
+from cbir.collection.interface import Info, Where
+from cbir.collection.metadata import Metadata
+from cbir.collection.point import Hit, Label, Page, Payload
 from cbir.collection.served.cards import Cards
 from cbir.collection.served.server import RefusedError, Server
-from cbir.collection.served.streams import upsert
+from cbir.collection.served.streams import overwrite_payloads, upsert
+from cbir.core.progress import Progress, silent
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-#: Kilobytes of vectors in a segment from which Qdrant builds an HNSW graph: its own default.
+#: Kilobytes of vectors in a segment above which Qdrant builds an HNSW graph: its own default.
 INDEXING_THRESHOLD = 10_000
 
 _NOT_FOUND = 404
-_ONCE_MORE = 0.25
+_POLL_SECONDS = 0.25
 
-#: Hits, and values of queries, in one request.
-_HITS = 50_000
-_VALUES = 1_000_000
+#: The most hits, and the most values of query vectors, in one request.
+_MAX_HITS = 50_000
+_MAX_VALUES = 1_000_000
+
+INDEX_TYPES = {"integer": models.PayloadSchemaType.INTEGER, "keyword": models.PayloadSchemaType.KEYWORD}
 
 
 class ServedCollection:
-    """One collection of a server; see `cbir.collection.interface.Collection` for the verbs."""
+    """One collection of a server; see `cbir.collection.interface.Collection` for the verbs.
+
+    Parameters
+    ----------
+    server : Server
+    cards : Cards
+        Where its metadata are stored.
+    name, physical : str
+        The alias, and the collection that it names.
+    metadata : Metadata
+    thresholds : dict
+        The engine's: indexing thresholds to restore after a load, by physical collection.
+    """
 
     def __init__(
         self,
@@ -66,9 +76,9 @@ class ServedCollection:
         self._cards = cards
         self._physical = physical
         self._metadata = metadata
-        self._hold = False
+        self._pause_indexing = False
         self._closed = False
-        self._indexed: set[str] = set()
+        self._indexed_fields: set[str] = set()
 
     @property
     def metadata(self) -> Metadata:
@@ -76,37 +86,48 @@ class ServedCollection:
         return self._metadata
 
     def remember(self, metadata: Metadata) -> None:
-        """Replace the metadata, all or nothing; dimension and fingerprint stay."""
-        kept = replace(metadata, dimension=self._metadata.dimension, fingerprint=self._metadata.fingerprint)
-        self._cards.write(self._physical, kept)
-        self._metadata = kept
+        """Replace the metadata, all or nothing; encoder, dimension and keys of newer versions stay."""
+        stored = self._cards.of(self._physical, self._described()) or self._metadata
+        updated = metadata.updating(stored)
+        self._cards.write(self._physical, updated)
+        self._metadata = updated
 
     def upsert(self, ids: Sequence[str], vectors: np.ndarray, payloads: Sequence[Payload]) -> None:
         """Insert or replace points over parallel streams; stored and searchable when it returns."""
-        vectors = checked_points(ids, vectors, payloads, self.metadata.dimension)
-        if self._hold:
+        vectors = validated_points(ids, vectors, payloads, self.metadata.dimension)
+        if self._pause_indexing:
             before = self._described().config.optimizer_config.indexing_threshold
             if before and before > 1:
                 self._thresholds[self._physical] = before
             self._set_threshold(0)
-            self._hold = False
+            self._pause_indexing = False
         self._index_fields(payloads)
-        with self._gone():
+        with self._missing_errors():
             upsert(self._server, self._physical, ids, vectors, payloads, sharded=self._sharded)
+
+    def describe(self, ids: Sequence[str], payloads: Sequence[Payload]) -> None:
+        """Replace the payloads of stored points, whose vectors stay; unknown ids are ignored."""
+        check_payloads(ids, payloads)
+        self._index_fields(payloads)
+        records = self._call(self._server.client.retrieve, self._physical, list(ids), with_payload=False)
+        stored = {str(record.id) for record in records}  # for an unknown id, Qdrant may refuse the whole batch
+        pairs = [(i, payload) for i, payload in zip(ids, payloads, strict=True) if i in stored]
+        with self._missing_errors():
+            overwrite_payloads(self._server, self._physical, pairs)
 
     @functools.cached_property
     def _sharded(self) -> bool:
         return (self._described().config.params.shard_number or 1) > 1
 
     def _index_fields(self, payloads: Sequence[Payload]) -> None:
-        """Index what is filtered by and counted, by the type of the first value seen."""
-        for field, value in first_values(payloads).items():
-            if field in self._indexed:
+        """Index the fields that searches filter by, once a point has them."""
+        for field, kind in indexes_needed(payloads).items():
+            if field in self._indexed_fields:
                 continue
             if field not in self._described().payload_schema:
-                kind = models.PayloadSchemaType.INTEGER if isinstance(value, int) else models.PayloadSchemaType.KEYWORD
-                self._call(self._server.client.create_payload_index, self._physical, field, kind, wait=True)
-            self._indexed.add(field)
+                create = self._server.client.create_payload_index
+                self._call(create, self._physical, field, INDEX_TYPES[kind], wait=True)
+            self._indexed_fields.add(field)
 
     def payloads(self, ids: Sequence[str]) -> dict[str, Payload]:
         """Return the payloads of those of `ids` that are stored."""
@@ -128,28 +149,29 @@ class ServedCollection:
         self, vectors: np.ndarray, k: int, *, where: Where | None = None, exact: bool = False
     ) -> list[list[Hit]]:
         """Search each row of (n, d) `vectors`; cheaper than one by one."""
-        vectors = checked_vectors(vectors, self.metadata.dimension)
-        most, allowed = checked_k(k), _filter(where)
+        vectors = validated_vectors(vectors, self.metadata.dimension)
+        limit, allowed = validated_k(k), _filter(where)
         requests = [
             models.QueryRequest(
                 query=vector.tolist(),
-                limit=most,
+                limit=limit,
                 filter=allowed,
                 params=models.SearchParams(exact=True) if exact else None,
                 with_payload=True,
             )
             for vector in vectors
         ]
-        step = max(1, min(_HITS // most, _VALUES // self.metadata.dimension))
+        step = max(1, min(_MAX_HITS // limit, _MAX_VALUES // self.metadata.dimension))
         found: list[models.QueryResponse] = []
         for start in range(0, len(requests), step):
             part = requests[start : start + step]
             found += self._call(self._server.client.query_batch_points, self._physical, part)
         return [[Hit.of(point) for point in response.points] for response in found]
 
-    def scroll(self, *, vectors: bool = True, page: int = 4096) -> Iterator[Page]:
+    def scroll(self, *, vectors: bool = True, fields: Sequence[str] | None = None, page: int = 4096) -> Iterator[Page]:
         """Yield all points in the order of their ids."""
         offset: Any = None
+        payload = True if fields is None else list(fields) or False
         width = self.metadata.dimension if vectors else 0
         while True:
             records, offset = self._call(
@@ -157,7 +179,7 @@ class ServedCollection:
                 self._physical,
                 limit=page,
                 offset=offset,
-                with_payload=True,
+                with_payload=payload,
                 with_vectors=vectors,
             )
             if records:
@@ -179,28 +201,28 @@ class ServedCollection:
         selector = models.PointIdsList(points=list(ids))
         self._call(self._server.client.delete, self._physical, points_selector=selector, wait=True)
 
-    def hold_index(self) -> None:
-        """Put the HNSW index off, from the next upsert until `build_index`."""
-        self._hold = True
+    def pause_indexing(self) -> None:
+        """Build no HNSW index, from the next upsert until `build_index`."""
+        self._pause_indexing = True
 
     def index_pays(self) -> bool:
-        """Tell that it does: Qdrant decides by its own threshold."""
+        """Return True: Qdrant decides by its own threshold."""
         return True
 
-    def build_index(self, *, small: bool = False, report: Report = silent) -> None:
-        """Let Qdrant index what its threshold asks for (`small`: everything), and wait until it is done."""
+    def build_index(self, *, small: bool = False, progress: Progress = silent) -> None:
+        """Have Qdrant index what is above its threshold (`small`: everything), and wait until it is done."""
         now = self._described().config.optimizer_config.indexing_threshold
-        # 0 and 1 are never somebody's choice: they are what a load of ours that was stopped left.
+        # Nobody chooses 0 or 1: a load of ours that was stopped left it.
         usual = now if now and now > 1 else self._thresholds.pop(self._physical, INDEXING_THRESHOLD)
         if small:
             self._set_threshold(1)
-            self._wait(report)
+            self._wait(progress)
         if small or usual != now:
             self._set_threshold(usual)
-        self._wait(report)
+        self._wait(progress)
 
-    def _wait(self, report: Report) -> None:
-        """Wait for green, seen twice: an optimizer starts a moment after it is asked for. Or for `close`."""
+    def _wait(self, progress: Progress) -> None:
+        """Wait until Qdrant is green twice in a row, as optimizers start with a delay; or until `close`."""
         green = 0
         while green < 2 and not self._closed:
             described = self._described()
@@ -208,26 +230,26 @@ class ServedCollection:
                 described.optimizer_status, models.OptimizersStatusOneOf
             ):
                 raise CollectionError(
-                    f"Qdrant could not optimize collection '{self.name}': {_told(described.optimizer_status)}"
+                    f"Qdrant could not optimize collection '{self.name}': {_reason(described.optimizer_status)}"
                 )
             green = green + 1 if described.status == models.CollectionStatus.GREEN else 0
             if described.status == models.CollectionStatus.GREY:
-                # After a restart, optimizers rest until something is changed.
+                # After a restart of the server, optimizers do nothing until something is changed.
                 self._call(
                     self._server.client.update_collection,
                     self._physical,
                     optimizers_config=models.OptimizersConfigDiff(),
                 )
-            report(described.indexed_vectors_count or 0, described.points_count or 0)
-            time.sleep(_ONCE_MORE)
+            progress("index", described.indexed_vectors_count or 0, described.points_count or 0)
+            time.sleep(_POLL_SECONDS)
 
     def info(self) -> Info:
-        """Tell the number of points; a server does not tell bytes."""
+        """Return sizes; a server does not report bytes on disk."""
         described = self._described()
         return Info(self.count(), described.indexed_vectors_count or 0, None, self._server.location)
 
     def close(self) -> None:
-        """End a `build_index` of another thread; the connection is the engine's."""
+        """End a `build_index` of another thread; the engine closes the connection."""
         self._closed = True
 
     def _described(self) -> models.CollectionInfo:
@@ -241,32 +263,34 @@ class ServedCollection:
         )
 
     def _call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        with self._gone():
+        with self._missing_errors():
             return self._server.call(function, *args, **kwargs)
 
     @contextlib.contextmanager
-    def _gone(self) -> Iterator[None]:
-        """Say it when the collection behind the name is not there any more."""
+    def _missing_errors(self) -> Iterator[None]:
+        """Turn Qdrant's "not found" into an error that says what became of the collection."""
         try:
             yield
         except RefusedError as error:
             if error.status != _NOT_FOUND:
                 raise
             raise CollectionError(
-                f"collection '{self.name}' at {self._server.location} was replaced or deleted meanwhile; try again"
+                f"collection '{self.name}' at {self._server.location} was replaced or deleted meanwhile; "
+                "run the same command again"
             ) from error
 
 
 def _filter(where: Where | None) -> models.Filter | None:
     if not where:
         return None
-    return models.Filter(must=[models.Filter(should=_matches(field, values)) for field, values in where.items()])
+    return models.Filter(must=[models.Filter(should=_conditions(field, values)) for field, values in where.items()])
 
 
-def _matches(field: str, values: Sequence[Label]) -> list[Any]:
-    """Match any of the values."""
-    return [models.FieldCondition(key=field, match=models.MatchAny(any=kind)) for kind in checked_values(field, values)]
+def _conditions(field: str, values: Sequence[Label]) -> list[Any]:
+    """Return conditions of which one must hold: the field has one of the values."""
+    allowed = validated_filter(field, values)
+    return [models.FieldCondition(key=field, match=models.MatchAny(any=kind)) for kind in allowed]
 
 
-def _told(status: Any) -> str:
+def _reason(status: Any) -> str:
     return str(getattr(status, "error", status))

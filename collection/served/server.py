@@ -1,8 +1,8 @@
-"""A Qdrant server: one client, made when first needed, and calls that outlast passing faults.
+"""A Qdrant server: one client, made when first needed, and calls that are retried.
 
-In: an address and a key. Out: `client`, for what to call, and `call`, which
-tries again with backoff and jitter while a fault may pass, and raises one
-`CollectionError` in the end.
+In: an address and a key. Out: `client`, whose functions are to be called through
+`call`: it retries with backoff and jitter while a fault may be temporary, and
+raises one `CollectionError` in the end.
 """
 
 import threading
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import tenacity
 
-from cbir.collection.interface import CollectionError
+from cbir.collection.errors import CollectionError
 from cbir.collection.served.address import Address
 from cbir.collection.served.faults import Fault, fault
 from cbir.core.errors import CbirWarning, first_line
@@ -26,18 +26,18 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 T = TypeVar("T")
 
-#: Older ones lack calls that this module makes.
+#: Older versions lack calls that we make.
 OLDEST = (1, 15)
 
-#: Seconds to keep trying when a server is first asked: one that is just starting needs a few.
-_GREETING = 4.0
+#: Seconds to retry the first call: a server that is just starting needs a few.
+_FIRST_RETRY = 4.0
 
-#: Seconds for an answer once somebody has pressed Ctrl-C.
-_IN_A_HURRY = 2.0
+#: Seconds to wait for an answer after Ctrl-C.
+_TIMEOUT_AFTER_CTRL_C = 2.0
 
 
 class ServerWarning(CbirWarning):
-    """A server that keeps us waiting, or a key that others could read."""
+    """A server that has to be waited for, or a key that others could read."""
 
 
 class RefusedError(CollectionError):
@@ -49,71 +49,73 @@ class RefusedError(CollectionError):
 
 
 class Server:
-    """A server that is asked through qdrant-client.
+    """A server, used through qdrant-client.
 
     Parameters
     ----------
     address : Address
     key : str, optional
         Sent in a header; never shown, logged or put into a URL.
-    patience : float
-        Seconds to try again while a fault may pass.
+    retry_for : float
+        Seconds to retry a call while its fault may be temporary.
     timeout : float
         Seconds to wait for one answer.
 
     Raises
     ------
     CollectionError
-        A key that no header can carry. The message does not repeat it.
+        A key that cannot be sent in a header. The message does not repeat it.
     """
 
     def __init__(
-        self, address: Address, key: str | None = None, *, patience: float = 60.0, timeout: float = 30.0
+        self, address: Address, key: str | None = None, *, retry_for: float = 60.0, timeout: float = 30.0
     ) -> None:
         key = (key or "").strip() or None
         if key is not None and not (key.isascii() and key.isprintable() and " " not in key):
-            raise CollectionError("QDRANT_API_KEY holds characters that no key has; set it again")
+            raise CollectionError("QDRANT_API_KEY contains characters that no key has; set it again")
         self.address = address
         self.location = address.url
-        self.patience = patience
+        self.retry_for = retry_for
         self.timeout = timeout
         self._key = key
         self._lock = threading.Lock()
         self._client: QdrantClient | None = None
         self._grpc: bool | None = None
         self._stopping = threading.Event()
-        self._waiting = False
-        self._away = False
+        # A warning of this outage was given.
+        self._warned = False
+        # The last call was given up.
+        self._unreachable = False
         self.version: tuple[int, ...] = ()
         if key is not None and not address.secure and not address.local:
             warnings.warn(
-                f"the key travels unencrypted to {address.host}, for others to read; use https:// or a tunnel",
+                f"the key is sent to {address.host} unencrypted, where others can read it; use https:// or a tunnel",
                 ServerWarning,
                 stacklevel=2,
             )
 
     @property
     def client(self) -> "QdrantClient":
-        """The client; made, and the server's version checked, when first asked for."""
+        """The client; made when first needed, which also checks the server's version."""
         with self._lock:
             if self._client is None:
                 try:
-                    made = self._made()
+                    made = self._new_client()
                 except (OSError, ValueError, ImportError) as error:
                     raise CollectionError(
-                        f"no connection to {self.location} can be made ({first_line(error)}); "
-                        "see SSL_CERT_FILE, the URL, and the proxy settings (HTTP_PROXY, ...)"
+                        f"cannot connect to {self.location} ({first_line(error)}); "
+                        "check SSL_CERT_FILE, the URL, and the proxy settings (HTTP_PROXY, ...)"
                     ) from error
                 try:
-                    told = self._try(
+                    version = self._retry(
                         lambda: made.info().version,
-                        min(self.patience, _GREETING),
-                        "see that the URL is right and the server runs",
+                        min(self.retry_for, _FIRST_RETRY),
+                        "Check the URL, and that the server is running.",
                     )
-                    self.version = _version(told)
+                    self.version = _version(version)
                     if self.version < OLDEST:
                         raise CollectionError(
-                            f"Qdrant at {self.location} is version {told}; cbir needs "
+                            f"Qdrant at {self.location} is version {version}; cbir needs "
                             f"{'.'.join(map(str, OLDEST))} or newer"
                         )
                 except BaseException:
@@ -123,53 +125,53 @@ class Server:
             return self._client
 
     def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call a function of the client, again while a fault may pass.
+        """Call a function of the client, and retry while the fault may be temporary.
 
         Raises
         ------
         RefusedError
-            The server refused, or did not answer within our patience.
+            The server refused, or did not answer within `retry_for` seconds.
         """
-        # Once it has kept us waiting in vain, what still wants to tidy up does not wait again.
-        patience = 0.0 if self._away or self._stopping.is_set() else self.patience
-        return self._try(
+        # After a call was given up, those that clean up behind it do not wait as long again.
+        seconds = 0.0 if self._unreachable or self._stopping.is_set() else self.retry_for
+        return self._retry(
             lambda: function(*args, **kwargs),
-            patience,
-            "what is stored stays, and the same again goes on from there",
+            seconds,
+            "Nothing stored is lost. Run the same command again to continue.",
         )
 
     def once(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call a function once, for what must not be done twice; RefusedError as `call`."""
-        return self._try(lambda: function(*args, **kwargs), 0.0, "")
+        """Call a function without a retry, for what must not be done twice; RefusedError as `call`."""
+        return self._retry(lambda: function(*args, **kwargs), 0.0, "")
 
     def grpc_points(self) -> "PointsStub | None":
-        """Return gRPC's calls for points, or None where only REST is offered."""
+        """Return gRPC's calls for points, or None where the server offers only REST."""
         client = self.client
         with self._lock:
             if self._grpc is None:
-                self._grpc = self._speaks_grpc()
+                self._grpc = self._offers_grpc()
         return client.grpc_points if self._grpc else None
 
     def http(self) -> "httpx.Client":
-        """Return a plain HTTP client for files, which qdrant-client does not carry; close it."""
+        """Return a plain HTTP client for files, which qdrant-client cannot transfer; close it."""
         import httpx
 
         headers = {"api-key": self._key} if self._key else {}
         return httpx.Client(base_url=self.location, headers=headers, timeout=self.timeout, mounts=self._mounts())
 
     def interrupt(self) -> None:
-        """End the calls of other threads, and from now on wait for nothing long: until `close`.
+        """End the calls of other threads; from now on, until `close`, calls have a short timeout and no retry.
 
-        What tidies up after Ctrl-C still can, if the server answers at once.
+        Calls that clean up after Ctrl-C still succeed if the server answers at once.
         """
         self._stopping.set()
         self._drop_client()
 
     def close(self) -> None:
-        """Close the connections; asking again opens them again."""
+        """Close the connections; the next call opens them again."""
         self._drop_client()
         self._stopping.clear()
-        self._away = False
+        self._unreachable = False
 
     def _drop_client(self) -> None:
         with self._lock:
@@ -177,12 +179,12 @@ class Server:
                 self._client.close()
                 self._client = None
 
-    def _made(self) -> "QdrantClient":
+    def _new_client(self) -> "QdrantClient":
         from qdrant_client import QdrantClient
 
-        timeout = _IN_A_HURRY if self._stopping.is_set() else self.timeout
+        timeout = _TIMEOUT_AFTER_CTRL_C if self._stopping.is_set() else self.timeout
         with warnings.catch_warnings():
-            # Ours, above, is for those whom it concerns.
+            # Ours, above, leaves out servers on this machine.
             warnings.filterwarnings("ignore", message="Api key is used with an insecure connection")
             return QdrantClient(
                 url=self.location,
@@ -192,7 +194,7 @@ class Server:
                 mounts=self._mounts(),
                 check_compatibility=False,
                 grpc_options={
-                    # gRPC would wait up to two minutes before it looks for a server that is back.
+                    # By default gRPC waits up to two minutes before it connects to a server that is back.
                     "grpc.initial_reconnect_backoff_ms": 200,
                     "grpc.min_reconnect_backoff_ms": 200,
                     "grpc.max_reconnect_backoff_ms": 2000,
@@ -201,54 +203,56 @@ class Server:
             )
 
     def _mounts(self) -> "dict[str, httpx.BaseTransport | None] | None":
-        """Keep what is for this machine on it, whatever proxy the environment names."""
+        """Return httpx's setting that sends requests to this machine past any proxy that the environment names."""
         return dict.fromkeys(("http://", "https://", "all://")) if self.address.local else None
 
-    def _speaks_grpc(self) -> bool:
-        """Tell whether the gRPC port is Qdrant's, without showing it the key."""
+    def _offers_grpc(self) -> bool:
+        """Tell whether Qdrant listens on the gRPC port, without sending the key there."""
         import grpc
         from qdrant_client.grpc import HealthCheckRequest, QdrantStub
 
         host = f"[{self.address.host}]" if ":" in self.address.host else self.address.host
         target = f"{host}:{self.address.grpc_port}"
-        made = (
+        opened = (
             grpc.secure_channel(target, grpc.ssl_channel_credentials())
             if self.address.secure
             else grpc.insecure_channel(target)
         )
-        with made as channel:
+        with opened as channel:
             try:
                 reply = QdrantStub(channel).HealthCheck(HealthCheckRequest(), timeout=2)  # type: ignore[no-untyped-call]
             except grpc.RpcError:
                 return False
         return _version(reply.version) == self.version
 
-    def _try(self, function: Callable[[], T], patience: float, advice: str) -> T:
-        def found(error: BaseException) -> Fault | None:
+    def _retry(self, function: Callable[[], T], seconds: float, advice: str) -> T:
+        """Call a function, and for some seconds again while its fault may be temporary; `advice` ends the message."""
+
+        def fault_of(error: BaseException) -> Fault | None:
             return fault(error, self.location, self._key is not None)
 
-        def passing(error: BaseException) -> bool:
-            known = found(error)
-            return known is not None and known.passing
+        def temporary(error: BaseException) -> bool:
+            known = fault_of(error)
+            return known is not None and known.temporary
 
         backoff = tenacity.wait_random_exponential(multiplier=0.2, max=4)
 
         def wait(state: tenacity.RetryCallState) -> float:
-            known = found(_failure(state))
+            known = fault_of(_failure(state))
             return max(backoff(state), known.wait if known else 0.0)
 
-        def say(state: tenacity.RetryCallState) -> None:
-            known = found(_failure(state))
-            # Once an outage, and not for a hiccup, nor if the error is to follow soon.
-            if known and patience > _GREETING and not self._waiting and state.attempt_number > 2:
-                self._waiting = True
-                warnings.warn(f"{known.message}; trying again for {patience:.0f} s", ServerWarning, stacklevel=2)
+        def warn(state: tenacity.RetryCallState) -> None:
+            known = fault_of(_failure(state))
+            # One warning an outage; none for a short one, nor where the error follows soon.
+            if known and seconds > _FIRST_RETRY and not self._warned and state.attempt_number > 2:
+                self._warned = True
+                warnings.warn(f"{known.message}; retrying for {seconds:.0f} s", ServerWarning, stacklevel=2)
 
         retrying = tenacity.Retrying(
-            retry=tenacity.retry_if_exception(passing),
-            stop=tenacity.stop_any(tenacity.stop_before_delay(patience), tenacity.stop_when_event_set(self._stopping)),
+            retry=tenacity.retry_if_exception(temporary),
+            stop=tenacity.stop_any(tenacity.stop_before_delay(seconds), tenacity.stop_when_event_set(self._stopping)),
             wait=wait,
-            before_sleep=say,
+            before_sleep=warn,
             sleep=tenacity.sleep_using_event(self._stopping),
             reraise=True,
         )
@@ -258,14 +262,14 @@ class Server:
             self.interrupt()
             raise
         except Exception as error:
-            known = found(error)
+            known = fault_of(error)
             if known is None:
                 raise
-            if known.passing and advice:
-                self._away = True
-                known = replace(known, message=f"{known.message}; given up after {patience:.0f} s: {advice}")
+            if known.temporary and advice:
+                self._unreachable = True
+                known = replace(known, message=f"{known.message}; gave up after {seconds:.0f} s. {advice}")
             raise RefusedError(known) from error
-        self._waiting = self._away = False
+        self._warned = self._unreachable = False
         return result
 
 
@@ -274,7 +278,7 @@ def _failure(state: tenacity.RetryCallState) -> BaseException:
     return error if error is not None else RuntimeError("no outcome")
 
 
-def _version(told: str) -> tuple[int, ...]:
+def _version(text: str) -> tuple[int, ...]:
     """Read `1.18.3` or `1.19.0-dev`."""
-    numbers = told.partition("-")[0].split(".")
+    numbers = text.partition("-")[0].split(".")
     return tuple(int(number) for number in numbers if number.isdecimal())

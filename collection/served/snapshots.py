@@ -1,8 +1,7 @@
 """Qdrant's own snapshots of a served collection, as files here.
 
-In: a collection's name on the server and a file. A snapshot is made by the
-server, fetched, compared with the checksum that the server gives, and removed
-there again.
+In: a collection's name on the server and a file. The server makes the snapshot;
+it is downloaded, compared with the server's checksum, and deleted there.
 """
 
 import contextlib
@@ -14,49 +13,50 @@ from urllib.parse import quote
 import httpx
 from qdrant_client.http.exceptions import UnexpectedResponse
 
-from cbir.collection.interface import CollectionError, Report, silent
+from cbir.collection.errors import CollectionError
 from cbir.collection.served.server import RefusedError, Server
+from cbir.core.progress import Progress, silent
 
-_CHUNK = 1 << 20
+_CHUNK_BYTES = 1 << 20
 
 #: Seconds that a server may take to write or read a snapshot.
-_PATIENCE = 3600
-_CONNECT = 30
+_SNAPSHOT_TIMEOUT = 3600
+_CONNECT_TIMEOUT = 30
 
 
-def download(server: Server, collection: str, path: Path, report: Report = silent) -> None:
-    """Have a snapshot made and write it to `path`.
+def download(server: Server, collection: str, path: Path, progress: Progress = silent) -> None:
+    """Have the server make a snapshot, and write it to `path`; stage `snapshot`, in bytes.
 
     Raises
     ------
     CollectionError
-        The collection is spread over several nodes (each has its own snapshot), or
+        The collection is distributed over several nodes (each has its own snapshot), or
         what arrived is not what the server sent.
     """
     client = server.client
-    spread = server.call(client.http.distributed_api.collection_cluster_info, collection).result
-    if spread is not None and spread.remote_shards:
-        here = {shard.shard_id for shard in spread.local_shards}
-        if any(shard.shard_id not in here for shard in spread.remote_shards):
+    cluster = server.call(client.http.distributed_api.collection_cluster_info, collection).result
+    if cluster is not None and cluster.remote_shards:
+        local = {shard.shard_id for shard in cluster.local_shards}
+        if any(shard.shard_id not in local for shard in cluster.remote_shards):
             raise CollectionError(
-                f"collection '{collection}' is spread over several nodes of {server.location}, and Qdrant's snapshots "
-                "are made node by node; take the collection home with cbir pull, and make the snapshot there"
+                f"collection '{collection}' is distributed over several nodes of {server.location}, and Qdrant makes "
+                "snapshots node by node; copy the collection to this machine with cbir pull, and make the snapshot here"
             )
-    place = f"/collections/{quote(collection)}/snapshots"
+    url = f"/collections/{quote(collection)}/snapshots"
     with server.http() as http:
-        # Made once: a second try would leave the first one's file on the server.
-        made = server.once(_make, http, place)
+        # No retry: it would leave the first snapshot's file on the server.
+        made = server.once(_make, http, url)
         try:
-            checksum = server.call(_fetch, http, f"{place}/{quote(made['name'])}", path, made["size"], report)
+            checksum = server.call(_fetch, http, f"{url}/{quote(made['name'])}", path, made["size"], progress)
         finally:
             with contextlib.suppress(CollectionError):
                 server.call(client.delete_snapshot, collection, made["name"])
     if made.get("checksum") not in (None, checksum):
-        raise CollectionError(f"the snapshot of '{collection}' arrived damaged; try again")
+        raise CollectionError(f"the snapshot of '{collection}' was damaged on its way; run the same command again")
 
 
-def upload(server: Server, collection: str, path: Path, report: Report = silent) -> None:
-    """Make a collection from a snapshot file.
+def upload(server: Server, collection: str, path: Path, progress: Progress = silent) -> None:
+    """Make a collection from a snapshot file; stage `restore`, in bytes.
 
     Raises
     ------
@@ -64,35 +64,35 @@ def upload(server: Server, collection: str, path: Path, report: Report = silent)
         The server refuses it.
     """
     total = path.stat().st_size
-    report(0, total)
+    progress("restore", 0, total)
     with path.open("rb") as file:
         checksum = hashlib.file_digest(file, "sha256").hexdigest()
     try:
-        # Once: to a damaged snapshot Qdrant says that itself failed.
+        # No retry: Qdrant answers a damaged snapshot as if the server had failed, which would be retried.
         server.once(_send, server, collection, path, checksum)
     except RefusedError as error:
-        raise CollectionError(f"{path} cannot be restored ({error}); is it a snapshot of Qdrant's?") from error
-    report(total, total)
+        raise CollectionError(f"{path} cannot be restored ({error}); is it a snapshot that Qdrant made?") from error
+    progress("restore", total, total)
 
 
-def _make(http: httpx.Client, place: str) -> dict[str, Any]:
-    """Have a snapshot written; return its name, size and checksum."""
-    response = http.post(place, timeout=httpx.Timeout(_CONNECT, read=_PATIENCE))
+def _make(http: httpx.Client, url: str) -> dict[str, Any]:
+    """Have the server write a snapshot; return its name, size and checksum."""
+    response = http.post(url, timeout=httpx.Timeout(_CONNECT_TIMEOUT, read=_SNAPSHOT_TIMEOUT))
     _check(response)
     return dict(response.json()["result"])
 
 
-def _fetch(http: httpx.Client, place: str, path: Path, size: int, report: Report) -> str:
-    """Stream into a file, which a second try writes anew; return its SHA-256."""
+def _fetch(http: httpx.Client, url: str, path: Path, size: int, progress: Progress) -> str:
+    """Stream into a file, which a retry overwrites; return its SHA-256."""
     digest = hashlib.sha256()
-    with http.stream("GET", place) as response, path.open("wb") as file:
+    with http.stream("GET", url) as response, path.open("wb") as file:
         _check(response)
         done = 0
-        for chunk in response.iter_bytes(_CHUNK):
+        for chunk in response.iter_bytes(_CHUNK_BYTES):
             file.write(chunk)
             digest.update(chunk)
             done += len(chunk)
-            report(done, size)
+            progress("snapshot", done, size)
     return digest.hexdigest()
 
 
@@ -102,7 +102,7 @@ def _send(server: Server, collection: str, path: Path, checksum: str) -> None:
             f"/collections/{quote(collection)}/snapshots/upload",
             params={"priority": "snapshot", "checksum": checksum, "wait": "true"},
             files={"snapshot": (path.name, file, "application/octet-stream")},
-            timeout=httpx.Timeout(_CONNECT, read=_PATIENCE),
+            timeout=httpx.Timeout(_CONNECT_TIMEOUT, read=_SNAPSHOT_TIMEOUT),
         )
         _check(response)
 

@@ -1,6 +1,6 @@
-"""Points go to a server in batches, over a few streams at a time: by gRPC where it is offered, else by REST.
+"""Sending points to a server, in batches over a few parallel streams: by gRPC where the server offers it, else by REST.
 
-In: points. Out: they are stored and can be searched. Qdrant advises batches of
+In: points. Out: they are stored and can be searched. Qdrant recommends batches of
 64 to 256 over 2 to 4 streams.
 """
 
@@ -12,7 +12,7 @@ import numpy as np
 from qdrant_client import grpc, models
 from qdrant_client.conversions.conversion import payload_to_grpc
 
-from cbir.collection.interface import Payload
+from cbir.collection.point import Payload
 from cbir.collection.served.server import Server
 
 if TYPE_CHECKING:
@@ -44,13 +44,13 @@ def upsert(
     vectors : ndarray of float32, shape (n, d)
     payloads : sequence of dict
     sharded : bool
-        More than one shard: each applies points in an order of its own.
+        The collection has more than one shard, and each applies points in its own order.
 
     Raises
     ------
     RefusedError
         The server refused, or did not answer in time. Some of the points may be stored;
-        storing all of them again is safe.
+        sending all of them again is safe.
     """
     if not len(ids):
         return
@@ -77,15 +77,32 @@ def upsert(
                 future.cancel()
             for future in done:
                 future.result()
-    # Of one shard, each answer before meant "in the write-ahead log"; this one, "applied, and all before it".
+    # With one shard, each answer so far meant "in the write-ahead log"; this one means "applied, like all before it".
     part(last, True)
+
+
+def overwrite_payloads(server: Server, collection: str, payloads: Sequence[tuple[str, Payload]]) -> None:
+    """Replace the payloads of stored points, given by id; their vectors stay.
+
+    Raises
+    ------
+    RefusedError
+        As `upsert`; sending all of them again is safe.
+    """
+    for start in range(0, len(payloads), BATCH):
+        # One request, in which each point is an operation of its own.
+        operations = [
+            models.OverwritePayloadOperation(overwrite_payload=models.SetPayload(payload=payload, points=[identity]))
+            for identity, payload in payloads[start : start + BATCH]
+        ]
+        server.call(server.client.batch_update_points, collection, operations, wait=True)
 
 
 _Send = Callable[[Sequence[str], np.ndarray, Sequence[Payload], bool], None]
 
 
 def _by_grpc(server: Server, collection: str, stub: "PointsStub", dimension: int) -> _Send:
-    # A vector's message is this head and then its floats: some ten times faster than float by float.
+    # A vector's message is this head followed by its floats: some ten times faster than float by float.
     head = grpc.DenseVector(data=[0.0] * dimension).SerializeToString()[: -4 * dimension]
 
     def send(ids: Sequence[str], vectors: np.ndarray, payloads: Sequence[Payload], applied: bool) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from PIL import Image
 
-from cbir.collection.interface import Label
+from cbir.collection.point import Label
 from cbir.core.errors import CbirError
 
 

@@ -12,7 +12,7 @@ import cbir
 from cbir.collection.embedded.engine import EmbeddedEngine
 from cbir.collection.served.engine import ServedEngine
 from tests.cbir.test_cli import failure, run
-from tests.collection.test_contract import METADATA
+from tests.collection.sample import METADATA
 from tests.qdrant import GIVEN_KEY, free_ports
 
 
@@ -114,7 +114,7 @@ def test_what_cannot_be_done_is_one_line(home: Path, tmp_path: Path):
     with closing(EmbeddedEngine(home / "collections").create("c", METADATA)):
         pass
     assert f"no Qdrant server can be reached at {nobody}" in failure("push", "--qdrant-url", nobody)
-    assert "--quantization, --shards: only a server does that" in failure(
+    assert "--quantization, --shards: only for a collection on a server" in failure(
         "ingest", "digits", "--quantization", "int8", "--shards", "2"
     )
     assert "'int8', 'binary'" in run("ingest", "digits", "--quantization", "int4", code=2).stderr

@@ -11,10 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from cbir.collection.archive import archived, attach, detach
+from cbir.collection.archive import archive_metadata, attach, extract_attached
 from cbir.collection.embedded.engine import EmbeddedEngine
-from cbir.collection.interface import CollectionError
-from tests.collection.test_contract import METADATA, fill, ids
+from cbir.collection.errors import CollectionError
+from tests.collection.sample import METADATA, fill, ids
 
 PAYLOADS = st.dictionaries(
     st.text(max_size=5), st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(max_size=9), max_size=3
@@ -23,7 +23,7 @@ PAYLOADS = st.dictionaries(
 
 @pytest.fixture
 def engine(tmp_path: Path) -> EmbeddedEngine:
-    return EmbeddedEngine(tmp_path / "collections", patience=0)
+    return EmbeddedEngine(tmp_path / "collections", timeout=0)
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ def test_an_attached_folder_comes_along_and_can_write_nowhere_else(archive: Path
     with zipfile.ZipFile(archive, "a") as opened:
         opened.writestr("attached/../../evil.bin", b"evil")
     (tmp_path / "out").mkdir()
-    assert detach(archive, tmp_path / "out")
-    assert archived(archive) == METADATA
+    assert extract_attached(archive, tmp_path / "out")
+    assert archive_metadata(archive) == METADATA
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"a.bin", "evil.bin"}
     assert not (tmp_path.parent / "evil.bin").exists()

@@ -1,10 +1,8 @@
 """What every home of a collection must do, whichever engine is behind it."""
 
 import uuid
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,61 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from cbir.collection.embedded.engine import EmbeddedEngine
-from cbir.collection.interface import Collection, CollectionError, Engine, Metadata, check_encoder
-from cbir.collection.served.cards import Cards
-from cbir.collection.served.engine import ServedEngine
-from tests.qdrant import MemoryServer
-
-METADATA = Metadata(
-    fingerprint="0123456789abcdef",
-    dimension=4,
-    model="m",
-    sources=("s",),
-    input_shape=(28, 28, 1),
-    version="0",
-    created="2026-01-01T00:00:00+00:00",
-    updated="2026-01-01T00:00:00+00:00",
-)
-
-
-IN_MEMORY = pytest.param(
-    "in memory",
-    marks=[
-        pytest.mark.filterwarnings("ignore:Payload indexes have no effect in the local Qdrant"),
-        pytest.mark.filterwarnings("ignore:Local mode performs exact"),
-    ],
-)
-
-
-@pytest.fixture(params=["embedded", "served", "served, older", IN_MEMORY])
-def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
-    if request.param == "embedded":
-        yield EmbeddedEngine(tmp_path / "collections", patience=0)
-    elif request.param == "in memory":
-        yield ServedEngine(MemoryServer(), tmp_path / "locks")
-    else:
-        served: ServedEngine = request.getfixturevalue("served")
-        reserved = request.param == "served, older"
-        yield ServedEngine(served.server, tmp_path / "locks", cards=Cards(served.server, reserved=reserved))
-
-
-@pytest.fixture
-def points(engine: Engine) -> Iterator[Collection]:
-    collection = engine.create("points", METADATA)
-    yield collection
-    collection.close()
-
-
-def ids(count: int) -> list[str]:
-    return [str(uuid.uuid5(uuid.NAMESPACE_URL, str(n))) for n in range(count)]
-
-
-def fill(collection: Collection, vectors: np.ndarray, labels: list[int | str | None] | None = None) -> list[str]:
-    labels = labels or [None] * len(vectors)
-    payloads = [{"uri": f"u{n}"} | ({} if label is None else {"label": label}) for n, label in enumerate(labels)]
-    collection.upsert(ids(len(vectors)), vectors, payloads)
-    return ids(len(vectors))
+from cbir.collection.checks import check_encoder
+from cbir.collection.errors import CollectionError
+from cbir.collection.interface import Collection, Engine
+from tests.collection.sample import METADATA, fill, ids
 
 
 def test_hits_come_closest_first_with_euclidean_distances(points: Collection):
@@ -143,6 +90,33 @@ def test_scroll_gives_every_point_once_with_its_vector(points: Collection):
     assert next(points.scroll(vectors=False)).vectors.shape == (10 + 15, 0)
 
 
+def test_scroll_reads_the_fields_that_are_wanted(points: Collection):
+    fill(points, np.ones((3, 4), np.float32), [7, None, 9])
+    assert sorted(map(str, next(points.scroll(fields=["label"])).payloads)) == ["{'label': 7}", "{'label': 9}", "{}"]
+    assert all(set(payload) == {"uri"} for payload in next(points.scroll(fields=("uri", "none_such"))).payloads)
+    assert next(points.scroll(fields=(), vectors=False)).payloads == [{}, {}, {}]
+
+
+def test_points_are_described_anew_and_keep_their_vectors(points: Collection):
+    vectors = np.random.default_rng(0).random((300, 4), np.float32)
+    stored = fill(points, vectors, [1] * 300)
+    unknown = str(uuid.uuid4())
+    described = [{"uri": f"new{n}", "code": n} for n in range(299)]
+    points.describe([*stored[:299], unknown], [*described, {"uri": "nobody"}])
+    assert points.payloads(stored) == {
+        **dict(zip(stored, described, strict=False)),
+        stored[299]: {"uri": "u299", "label": 1},
+    }
+    assert points.count() == 300
+    assert points.count(where={"label": [1]}) == 1
+    assert points.count(where={"code": [7]}) == 1
+    kept = points.vectors(stored)
+    assert all(np.array_equal(kept[i], vector) for i, vector in zip(stored, vectors, strict=True))
+    points.describe([], [])
+    with pytest.raises(CollectionError, match="do not match"):
+        points.describe(stored[:2], [{}])
+
+
 def test_payloads_of_known_ids_only(points: Collection):
     stored = fill(points, np.ones((2, 4), np.float32), ["a", "b"])
     assert points.payloads([stored[1], str(uuid.uuid4())]) == {stored[1]: {"uri": "u1", "label": "b"}}
@@ -195,6 +169,10 @@ def test_metadata_is_remembered_but_the_encoder_stays(engine: Engine, points: Co
 def test_engine_lists_creates_and_deletes(engine: Engine, points: Collection):
     engine.create("other", METADATA).close()
     assert engine.names() == ["other", "points"]
+    assert [engine.exists(name) for name in ("other", "points", "another", "other@1", "../other", "")] == [
+        *(True, True),
+        *(False,) * 4,
+    ]
     with pytest.raises(CollectionError, match="already"):
         engine.create("other", METADATA)
     engine.delete("other")

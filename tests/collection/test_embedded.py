@@ -9,14 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cbir.collection.embedded.engine import DISK_RESERVE, INDEX_PAYS_ABOVE, EmbeddedEngine
-from cbir.collection.interface import CollectionBusyError, CollectionError
-from tests.collection.test_contract import METADATA, fill, ids
+from cbir.collection.embedded.engine import EmbeddedEngine
+from cbir.collection.embedded.points import INDEX_PAYS_ABOVE
+from cbir.collection.embedded.shards import DISK_RESERVE
+from cbir.collection.errors import CollectionBusyError, CollectionError
+from tests.collection.sample import METADATA, fill, ids
 
 
 @pytest.fixture
 def engine(tmp_path: Path) -> EmbeddedEngine:
-    return EmbeddedEngine(tmp_path / "collections", patience=0)
+    return EmbeddedEngine(tmp_path / "collections", timeout=0)
 
 
 def in_another_process(engine: EmbeddedEngine, code: str) -> subprocess.Popen[str]:
@@ -25,7 +27,7 @@ def in_another_process(engine: EmbeddedEngine, code: str) -> subprocess.Popen[st
         import sys, numpy as np
         from pathlib import Path
         from cbir.collection.embedded.engine import EmbeddedEngine
-        from tests.collection.test_contract import METADATA, fill, ids
+        from tests.collection.sample import METADATA, fill, ids
         engine = EmbeddedEngine(Path({str(engine.folder)!r}))
     """
     script = textwrap.dedent(head) + textwrap.dedent(code)
@@ -49,7 +51,7 @@ def test_what_another_process_holds_is_said_to_be_in_use(engine: EmbeddedEngine)
         with pytest.raises(CollectionBusyError, match="'held' is in use by another process"):
             engine.open("held")
         # One that waits gets it once the other lets go.
-        patient = EmbeddedEngine(engine.folder, patience=30)
+        patient = EmbeddedEngine(engine.folder, timeout=30)
         assert process.stdin is not None
         process.stdin.close()
         patient.open("held").close()
@@ -112,7 +114,7 @@ def test_readers_never_miss_a_collection_that_is_being_replaced(engine: Embedded
                 fill(new, np.ones((7, 4), np.float32))
         """,
     )
-    reader = EmbeddedEngine(engine.folder, patience=30)
+    reader = EmbeddedEngine(engine.folder, timeout=30)
     while process.poll() is None:
         assert reader.names() == ["c"]
         collection = reader.open("c")

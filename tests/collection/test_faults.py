@@ -19,7 +19,7 @@ from cbir.collection.interface import Collection, Engine
 from cbir.collection.served.address import Address
 from cbir.collection.served.engine import ServedEngine
 from cbir.collection.served.server import RefusedError, Server, ServerWarning
-from tests.collection.test_contract import METADATA, ids
+from tests.collection.sample import METADATA, ids
 from tests.proxy import Proxy, Weather
 from tests.qdrant import QdrantProcess
 
@@ -42,9 +42,9 @@ def grpc(own_qdrant: QdrantProcess) -> Iterator[Proxy]:
 
 
 @contextmanager
-def engine_at(rest_port: int, grpc_port: int, locks: Path, patience: float = 60) -> Iterator[ServedEngine]:
+def engine_at(rest_port: int, grpc_port: int, locks: Path, retry_for: float = 60) -> Iterator[ServedEngine]:
     place = Address(f"http://127.0.0.1:{rest_port}", "127.0.0.1", secure=False, grpc_port=grpc_port)
-    with closing(ServedEngine(Server(place, patience=patience, timeout=10), locks)) as engine:
+    with closing(ServedEngine(Server(place, retry_for=retry_for, timeout=10), locks)) as engine:
         yield engine
 
 
@@ -107,15 +107,15 @@ def test_a_server_that_stays_away_is_an_error_that_says_so_and_the_load_goes_on_
     own_qdrant: QdrantProcess, tmp_path: Path
 ):
     parts = list(batches())
-    with engine_at(own_qdrant.port, own_qdrant.grpc_port, tmp_path, patience=1) as engine:
+    with engine_at(own_qdrant.port, own_qdrant.grpc_port, tmp_path, retry_for=1) as engine:
         collection = engine.create("c", METADATA)
         for many in parts[:3]:
             collection.upsert(*many)
         own_qdrant.kill()
-        with pytest.raises(RefusedError, match=r"given up after 1 s: what is stored stays, and the same again goes on"):
+        with pytest.raises(RefusedError, match=r"gave up after 1 s\. Nothing stored is lost\. Run the same"):
             collection.upsert(*parts[3])
         # What tidies up afterwards does not wait as long again.
-        with pytest.raises(RefusedError, match="given up after 0 s"):
+        with pytest.raises(RefusedError, match="gave up after 0 s"):
             collection.remember(METADATA)
     own_qdrant.start()
     with engine_at(own_qdrant.port, own_qdrant.grpc_port, tmp_path) as engine, closing(engine.open("c")) as collection:
@@ -126,16 +126,16 @@ def test_a_server_that_stays_away_is_an_error_that_says_so_and_the_load_goes_on_
 
 
 def test_a_replacement_cut_off_leaves_what_was_there(own_qdrant: QdrantProcess, tmp_path: Path):
-    with engine_at(own_qdrant.port, own_qdrant.grpc_port, tmp_path, patience=1) as engine:
+    with engine_at(own_qdrant.port, own_qdrant.grpc_port, tmp_path, retry_for=1) as engine:
         with closing(engine.create("c", METADATA)) as collection:
             for many in batches():
                 collection.upsert(*many)
-        with pytest.raises(RefusedError, match="what is stored stays"):
+        with pytest.raises(RefusedError, match="Nothing stored is lost"):
             replace_and_die(engine, own_qdrant)
         own_qdrant.start()
         with closing(engine.open("c")) as collection:
             assert_whole(collection)
-        with pytest.warns(ServerWarning, match="'c@2' .* stands for no name"), engine.replacement("c", METADATA) as new:
+        with pytest.warns(ServerWarning, match="'c@2' .* has no alias"), engine.replacement("c", METADATA) as new:
             new.upsert(*next(batches()))
         left = [c.name for c in engine.server.client.get_collections().collections]
         with closing(engine.open("c")) as collection:
@@ -153,12 +153,12 @@ def test_a_server_killed_while_it_indexes_is_waited_for(own_qdrant: QdrantProces
     wide = replace(METADATA, dimension=128)
     with engine_at(own_qdrant.port, own_qdrant.grpc_port, tmp_path) as engine:
         with closing(engine.create("c", wide)) as collection:
-            collection.hold_index()
+            collection.pause_indexing()
             vectors = np.random.default_rng(0).random((POINTS, 128), np.float32)
             collection.upsert(ids(POINTS), vectors, [{}] * POINTS)
         told: list[int] = []
 
-        def tell(done: int, total: int | None, note: str) -> None:
+        def tell(stage: str, done: int, total: int | None, note: str = "") -> None:
             if not told:
                 own_qdrant.kill()
                 own_qdrant.start()

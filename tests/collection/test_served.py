@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 from qdrant_client import QdrantClient, models
 
-from cbir.collection.interface import CollectionBusyError, CollectionError, Metadata
+from cbir.collection.errors import CollectionBusyError, CollectionError
+from cbir.collection.metadata import Metadata
 from cbir.collection.served.cards import RESERVED, Cards
 from cbir.collection.served.engine import ServedEngine
 from cbir.collection.served.layout import Layout
 from cbir.collection.served.points import INDEXING_THRESHOLD
 from cbir.collection.served.server import Server, ServerWarning
-from tests.collection.test_contract import METADATA, fill
+from tests.collection.sample import METADATA, fill
 from tests.qdrant import GIVEN_KEY
 
 WIDE = replace(METADATA, dimension=128)
@@ -127,13 +128,13 @@ def test_an_open_one_that_is_replaced_is_never_searched_with_another_encoders_ve
         with served.replacement("c", replace(METADATA, fingerprint="new")):
             pass
         for use in (lambda: before.search(np.ones(4), 1), lambda: fill(before, np.ones((3, 4), np.float32))):
-            with pytest.raises(CollectionError, match=r"'c' .* was replaced or deleted meanwhile; try again"):
+            with pytest.raises(CollectionError, match=r"'c' .* was replaced or deleted meanwhile; run the same"):
                 use()
 
 
 def test_what_stands_for_no_name_is_left_alone_and_told(served: ServedEngine, client: QdrantClient):
     made(client, "photos@7", 3, models.Distance.COSINE)
-    with pytest.warns(ServerWarning, match="'photos@7' .* stands for no name"):
+    with pytest.warns(ServerWarning, match="'photos@7' .* has no alias"):
         served.create("photos", METADATA).close()
     assert {c.name for c in client.get_collections().collections} == {"photos@7", "photos@8"}
 
@@ -224,7 +225,7 @@ def test_a_proxy_never_sees_what_is_for_this_machine(
 ):
     for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
-    with closing(ServedEngine(Server(served.server.address, GIVEN_KEY, patience=1), tmp_path)) as engine:
+    with closing(ServedEngine(Server(served.server.address, GIVEN_KEY, retry_for=1), tmp_path)) as engine:
         with closing(engine.create("c", METADATA)) as collection:
             fill(collection, np.ones((3, 4), np.float32))
         engine.snapshot("c", tmp_path / "c.snapshot")
@@ -261,13 +262,13 @@ def test_indexing_is_held_back_while_loading_and_waited_for_at_the_end(served: S
         return client.get_collection("c").config.optimizer_config.indexing_threshold
 
     with closing(served.create("c", WIDE)) as collection:
-        collection.hold_index()
+        collection.pause_indexing()
         vectors = np.random.default_rng(0).random((4_000, 128), np.float32)
         fill(collection, vectors)
         assert threshold() == 0
         assert collection.info().indexed == 0
         told: list[tuple[int, int]] = []
-        collection.build_index(small=True, report=lambda *steps: told.append(steps))
+        collection.build_index(small=True, progress=lambda stage, *steps: told.append(steps))
         assert threshold() == INDEXING_THRESHOLD
         assert collection.info().indexed >= 4_000
         assert told[-1][0] >= 4_000
@@ -279,7 +280,7 @@ def test_the_operators_own_threshold_is_kept(served: ServedEngine, client: Qdran
         client.update_collection("c@1", optimizers_config=models.OptimizersConfigDiff(indexing_threshold=77_000))
         collection.build_index()
         assert client.get_collection("c").config.optimizer_config.indexing_threshold == 77_000
-        collection.hold_index()
+        collection.pause_indexing()
         fill(collection, np.ones((3, 4), np.float32))
     with closing(served.open("c")) as collection:
         collection.build_index()

@@ -14,11 +14,11 @@ import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cbir.collection.interface import CollectionError
+from cbir.collection.errors import CollectionError
 from cbir.collection.served.address import Address, address
 from cbir.collection.served.engine import ServedEngine
 from cbir.collection.served.server import OLDEST, RefusedError, Server, ServerWarning
-from tests.collection.test_contract import METADATA
+from tests.collection.sample import METADATA
 from tests.qdrant import BINARY, NO_BINARY, QdrantProcess, free_ports
 
 SECRET = "s3cr3t-key-that-nobody-may-see"
@@ -52,9 +52,9 @@ def answering(*answers: tuple[int, str], port: int = 0) -> Iterator[str]:
             thread.join()
 
 
-def greeting(url: str, key: str | None = None, *, patience: float = 0.3, timeout: float = 30.0) -> str:
+def greeting(url: str, key: str | None = None, *, retry_for: float = 0.3, timeout: float = 30.0) -> str:
     """Ask a server that must not answer well, and return what it is said to have."""
-    with closing(Server(address(url), key, patience=patience, timeout=timeout)) as server, warnings.catch_warnings():
+    with closing(Server(address(url), key, retry_for=retry_for, timeout=timeout)) as server, warnings.catch_warnings():
         warnings.simplefilter("ignore", ServerWarning)
         with pytest.raises(CollectionError) as raised:
             server.call(server.client.get_collections)
@@ -115,14 +115,14 @@ def test_a_key_in_a_url_is_refused_and_not_repeated(url: str):
 @given(st.text(min_size=1).filter(lambda text: text.strip() and not (text.isascii() and text.strip().isprintable())))
 def test_a_key_that_no_header_carries_is_refused_and_not_repeated(key: str):
     with pytest.raises(
-        CollectionError, match="QDRANT_API_KEY holds characters that no key has; set it again"
+        CollectionError, match="QDRANT_API_KEY contains characters that no key has; set it again"
     ) as raised:
         Server(address("http://localhost"), f"{SECRET}{key}{SECRET}")
     assert SECRET not in str(raised.value)
 
 
 def test_a_key_over_plain_http_to_another_host_is_warned_of():
-    with pytest.warns(ServerWarning, match="unencrypted to qdrant.example") as caught:
+    with pytest.warns(ServerWarning, match="sent to qdrant.example unencrypted") as caught:
         Server(address("http://qdrant.example:6333"), SECRET)
     assert SECRET not in str(caught[0].message)
     for url, key in (("http://127.0.0.1", SECRET), ("https://qdrant.example", SECRET), ("http://qdrant.example", None)):
@@ -135,7 +135,7 @@ def test_nobody_there():
 
 
 def test_a_host_that_is_not_known_is_not_waited_for():
-    assert "host of http://nowhere.invalid:6333 is not known" in greeting("http://nowhere.invalid", patience=60)
+    assert "host of http://nowhere.invalid:6333 is unknown" in greeting("http://nowhere.invalid", retry_for=60)
 
 
 def test_something_else_answers():
@@ -149,7 +149,7 @@ def test_certificates_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.Mo
     (tmp_path / "bad.pem").write_text("no certificate")
     for file in ("bad.pem", "nothing.pem"):
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / file))
-        assert "no connection to https://localhost:6333 can be made" in greeting("https://localhost")
+        assert "cannot connect to https://localhost:6333" in greeting("https://localhost")
 
 
 def test_a_server_too_old():
@@ -161,12 +161,12 @@ def test_answers_of_500_are_retried_within_bounds_and_said():
     error = json.dumps({"status": {"error": "Service internal error: disk on fire"}, "time": 0})
     with answering((200, GREETING), (500, error)) as url:
         said = greeting(url)
-    assert said.startswith(f"Qdrant at {url} failed: Service internal error: disk on fire; given up after 0 s: ")
-    assert said.endswith("what is stored stays, and the same again goes on from there")
+    assert said.startswith(f"Qdrant at {url} failed: Service internal error: disk on fire; gave up after 0 s. ")
+    assert said.endswith("Nothing stored is lost. Run the same command again to continue.")
     empty = json.dumps({"result": {"collections": []}, "status": "ok", "time": 0})
     with (
         answering((503, "starting"), (200, GREETING), (503, ""), (502, ""), (200, empty)) as url,
-        closing(Server(address(url), patience=30)) as server,
+        closing(Server(address(url), retry_for=30)) as server,
     ):
         assert server.call(server.client.get_collections).collections == []
 
@@ -174,8 +174,8 @@ def test_answers_of_500_are_retried_within_bounds_and_said():
 def test_an_outage_is_said_once_while_it_lasts():
     with (
         answering((200, GREETING), (503, "")) as url,
-        closing(Server(address(url), patience=5)) as server,
-        pytest.warns(ServerWarning, match="trying again for 5 s") as caught,
+        closing(Server(address(url), retry_for=5)) as server,
+        pytest.warns(ServerWarning, match="retrying for 5 s") as caught,
         pytest.raises(RefusedError, match="failed"),
     ):
         server.call(server.client.get_collections)
@@ -188,7 +188,7 @@ def test_no_answer_in_time(own_qdrant: QdrantProcess):
     with closing(Proxy(own_qdrant.port)) as proxy:
         proxy.weather.delay = 3
         url = f"http://127.0.0.1:{proxy.port}"
-        assert greeting(url, timeout=1).startswith(f"Qdrant at {url} does not answer in time; given up")
+        assert greeting(url, timeout=1).startswith(f"Qdrant at {url} did not answer in time; gave up")
 
 
 @pytest.fixture
@@ -254,8 +254,8 @@ def secured(tmp_path: Path, authority: trustme.CA) -> Iterator[QdrantProcess]:
 
 
 def test_tls(secured: QdrantProcess, authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    assert f"the certificate of {secured.url} is not trusted" in greeting(secured.url, patience=60)
-    assert "if that server uses TLS, write https://" in greeting(secured.url.replace("https", "http"))
+    assert f"the certificate of {secured.url} is not trusted" in greeting(secured.url, retry_for=60)
+    assert "write https:// if the server uses TLS" in greeting(secured.url.replace("https", "http"))
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
     with closing(ServedEngine(Server(address(secured.url), SECRET), tmp_path)) as engine:
@@ -267,7 +267,7 @@ def test_tls(secured: QdrantProcess, authority: trustme.CA, tmp_path: Path, monk
 def test_tls_where_there_is_none():
     with answering((200, GREETING)) as url:
         secure = url.replace("http", "https")
-        assert greeting(secure, patience=60).startswith(f"{secure} does not speak TLS; write http://")
+        assert greeting(secure, retry_for=60).startswith(f"{secure} does not use TLS; write http://")
 
 
 def test_grpc_is_used_only_where_qdrant_offers_it(own_qdrant: QdrantProcess):

@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from cbir.collection.embedded.engine import EmbeddedEngine
-from cbir.collection.interface import CollectionError, Payload
+from cbir.collection.errors import CollectionError
+from cbir.collection.point import Payload
 from cbir.collection.served.engine import ServedEngine
 from cbir.collection.served.points import ServedCollection
 from cbir.collection.transfer import transfer
-from tests.collection.test_contract import IN_MEMORY, METADATA, fill, ids
+from tests.collection.sample import IN_MEMORY, METADATA, fill, ids
 from tests.qdrant import MemoryServer
 
 POINTS = 2_500
@@ -21,7 +22,7 @@ POINTS = 2_500
 
 @pytest.fixture
 def here(tmp_path: Path) -> EmbeddedEngine:
-    engine = EmbeddedEngine(tmp_path / "here", patience=0)
+    engine = EmbeddedEngine(tmp_path / "here", timeout=0)
     with closing(engine.create("c", METADATA)) as collection:
         fill(collection, np.random.default_rng(0).random((POINTS, 4), np.float32), [7] * POINTS)
     return engine
@@ -37,13 +38,13 @@ def there(request: pytest.FixtureRequest, tmp_path: Path) -> ServedEngine:
 
 def test_there_and_back(here: EmbeddedEngine, there: ServedEngine, tmp_path: Path):
     told: list[tuple[int, int]] = []
-    done = transfer(here, there, "c", lambda *steps: told.append(steps))
+    done = transfer(here, there, "c", lambda stage, *steps: told.append(steps))
     assert (done.points, done.copied, done.unchanged, done.more) == (POINTS, POINTS, 0, 0)
     assert 90 <= done.compared <= 110
     assert told[-1] == (POINTS, POINTS)
     assert there.metadata("c") == METADATA
 
-    back = EmbeddedEngine(tmp_path / "back", patience=0)
+    back = EmbeddedEngine(tmp_path / "back", timeout=0)
     transfer(there, back, "c")
     with closing(here.open("c")) as first, closing(back.open("c")) as last:
         for a, b in zip(first.scroll(), last.scroll(), strict=True):

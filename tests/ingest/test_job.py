@@ -157,7 +157,7 @@ def test_a_searcher_outlived_by_its_collection_is_refused(home: Path, pictures: 
         with pytest.raises(cbir.CbirError, match="was filled by encoder"):
             searcher.search(picture())
     # The failed attempt holds nothing.
-    EmbeddedEngine(home / "collections", patience=0).open("pictures").close()
+    EmbeddedEngine(home / "collections", timeout=0).open("pictures").close()
 
 
 @pytest.mark.parametrize("suffix", [".keras", ".h5"])

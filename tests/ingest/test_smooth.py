@@ -1,6 +1,6 @@
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +11,14 @@ from hypothesis import strategies as st
 import cbir
 import cbir.ingest.smooth
 from cbir.collection.embedded.engine import EmbeddedCollection, EmbeddedEngine
-from cbir.collection.interface import CollectionError, Metadata, Page
+from cbir.collection.errors import CollectionError
+from cbir.collection.metadata import Metadata
+from cbir.collection.point import Page
 from cbir.collection.transfer import transfer
 from cbir.ingest.encoded import Encoded
 from cbir.ingest.smooth import smooth
 from cbir.ingest.sources.source import Item
-from tests.collection.test_contract import METADATA
+from tests.collection.sample import METADATA
 from tests.conftest import picture
 
 
@@ -152,7 +154,7 @@ def test_an_interrupted_one_goes_on(home: Path, pictures: Path, monkeypatch: pyt
 
 
 def test_a_card_from_before_smoothing_is_read():
-    card = asdict(METADATA)
+    card = METADATA.to_json()
     del card["smooth"]
     assert Metadata.from_json(card) == METADATA
     assert Metadata.from_json({**card, "smooth": 7}).smooth == 7

@@ -13,7 +13,7 @@ from cbir.collection.interface import Collection, Where
 from cbir.evaluate.ranking import ExactNeighbours
 from cbir.search.expansion import expand
 from cbir.search.neighbours import CollectionNeighbours
-from tests.collection.test_contract import METADATA, ids
+from tests.collection.sample import METADATA, ids
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 import cbir
-from cbir.collection.interface import Hit
+from cbir.collection.point import Hit
 from cbir.evaluate.draw.curve import curves
 from cbir.evaluate.draw.lineup import lineup
 from cbir.evaluate.run import Run, pack

@@ -14,7 +14,7 @@ from cbir.evaluate.ranking import ExactNeighbours, RankedBlock, rank, reordered
 from cbir.search.neighbours import CollectionNeighbours, Ranking
 from cbir.search.options import RankingOptions
 from cbir.search.rerank import DEPTH, distances, rerank
-from tests.collection.test_contract import METADATA, ids
+from tests.collection.sample import METADATA, ids
 
 
 def as_in_the_paper(features: np.ndarray) -> np.ndarray:

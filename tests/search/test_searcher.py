@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 
 import cbir
 from cbir.collection.embedded.engine import EmbeddedEngine
-from cbir.collection.interface import Hit
+from cbir.collection.point import Hit
 from cbir.evaluate.options import EvaluationKeywords, EvaluationOptions
 from cbir.ingest.sources.digits import digits as load_digits
 from cbir.search.options import SearchKeywords, SearchOptions

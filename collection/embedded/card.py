@@ -1,0 +1,55 @@
+"""The metadata file of an embedded collection, `NAME/collection.json`.
+
+It holds the collection's metadata, and beside them the name of the shard folder
+that is in use. It is replaced atomically, and written after everything else: a
+collection exists once its metadata file does, and is replaced by another at the
+moment the file names another shard.
+"""
+
+import json
+from pathlib import Path
+
+from cbir.collection.errors import CollectionError
+from cbir.collection.metadata import Metadata, check_format
+from cbir.core.atomic import write_atomic
+from cbir.core.errors import first_line
+
+NAME = "collection.json"
+_SHARD = "shard"
+
+
+def read_card(folder: Path) -> tuple[Metadata, str]:
+    """Return a collection's metadata, and the name of the shard folder that is in use.
+
+    Raises
+    ------
+    NewerFormatError
+        A newer cbir wrote the file.
+    CollectionError
+        There is no such file, or it is damaged.
+    """
+    file = folder / NAME
+    try:
+        stored = json.loads(file.read_text(encoding="utf-8"))
+        owner = f"collection '{folder.name}'"
+        check_format(stored, owner)  # before anything else is expected of it
+        shard = str(stored.pop(_SHARD))
+        return Metadata.from_json(stored, owner), shard
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CollectionError(f"{file} is damaged ({first_line(error)}); {how_to_rebuild(folder.name)}") from None
+
+
+def write_card(folder: Path, metadata: Metadata, shard: str) -> None:
+    """Write the metadata file, or replace it; all of it or nothing."""
+    document = json.dumps({**metadata.to_json(), _SHARD: shard}, indent=2)
+    write_atomic(folder / NAME, document.encode())
+
+
+def has_card(folder: Path) -> bool:
+    """Tell whether a folder holds a collection, damaged or not."""
+    return (folder / NAME).is_file()
+
+
+def how_to_rebuild(name: str) -> str:
+    """Return the advice for a damaged collection."""
+    return f"rebuild it with: cbir ingest SOURCE --collection '{name}' --retrain"

@@ -1,0 +1,38 @@
+"""Errors of collections, and the sentences that more than one engine says."""
+
+from collections.abc import Sequence
+
+from cbir.core.errors import CbirError
+
+
+class CollectionError(CbirError):
+    """A collection that is missing, damaged, in use or does not fit."""
+
+
+class CollectionBusyError(CollectionError):
+    """Another process uses the collection."""
+
+
+class NewerFormatError(CollectionError):
+    """A collection that a newer cbir wrote: it is not damaged, and nothing of it may be replaced or removed.
+
+    Attributes
+    ----------
+    model : str or None
+        The model that the collection needs, if its metadata still say so under the same key.
+    """
+
+    def __init__(self, message: str, model: str | None = None) -> None:
+        super().__init__(message)
+        self.model = model
+
+
+def no_such_collection(name: str, location: str, names: Sequence[str]) -> CollectionError:
+    """Return the error for a name that no collection has; it lists those there are and says how to make one."""
+    existing = f"there are: {', '.join(names)}" if names else "there is none yet"
+    return CollectionError(f"no collection '{name}' in {location} ({existing}); make one with: cbir ingest")
+
+
+def already_exists(name: str) -> CollectionError:
+    """Return the error for a new collection whose name is taken."""
+    return CollectionError(f"there is a collection '{name}' already; name another with --collection")

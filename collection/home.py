@@ -1,0 +1,108 @@
+"""Which engine stores the collections, and which collection is meant where none is named.
+
+In: settings. Out: an engine, embedded in `CBIR_HOME` or on the server that the
+settings name. The key of a server comes from `QDRANT_API_KEY` and goes nowhere
+but into the connection.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from typing import TYPE_CHECKING
+
+from cbir.collection.errors import CollectionError
+from cbir.core.errors import CbirWarning, flag
+
+if TYPE_CHECKING:
+    from cbir.collection.embedded.engine import EmbeddedEngine
+    from cbir.collection.interface import Engine
+    from cbir.collection.served.engine import ServedEngine
+    from cbir.collection.served.layout import Layout
+    from cbir.core.settings import Settings
+
+
+def open_engine(settings: Settings, layout: Layout | None = None) -> Engine:
+    """Return the engine that the settings name; close it.
+
+    Raises
+    ------
+    CollectionError
+        A URL that is not valid, or a layout for an embedded collection.
+    """
+    if settings.qdrant_url is not None:
+        return served_engine(settings, layout)
+    if layout is not None and layout.chosen:
+        options = ", ".join(flag(name) for name in layout.chosen)
+        raise CollectionError(f"{options}: only for a collection on a server; name one with --qdrant-url or QDRANT_URL")
+    return embedded_engine(settings)
+
+
+def embedded_engine(settings: Settings, *, timeout: float = 10.0) -> EmbeddedEngine:
+    """Return the embedded engine, even if the settings name a server.
+
+    Parameters
+    ----------
+    settings : Settings
+    timeout : float
+        Seconds to wait for a collection that another process uses.
+    """
+    from cbir.collection.embedded.engine import EmbeddedEngine
+
+    return EmbeddedEngine(settings.collections, timeout=timeout)
+
+
+def served_engine(settings: Settings, layout: Layout | None = None) -> ServedEngine:
+    """Return the server's engine.
+
+    Raises
+    ------
+    CollectionError
+        The settings name no server, or its URL is not valid.
+    """
+    if settings.qdrant_url is None:
+        raise CollectionError("name the server with --qdrant-url or QDRANT_URL, such as http://localhost:6333")
+    from cbir.collection.served.address import address
+    from cbir.collection.served.engine import ServedEngine
+    from cbir.collection.served.server import Server
+
+    server = Server(address(settings.qdrant_url), os.environ.get("QDRANT_API_KEY"))
+    return ServedEngine(server, settings.locks, layout=layout)
+
+
+def collection_or_default(engine: Engine, name: str | None) -> str:
+    """Return the name that was given, or else the `default_collection`."""
+    return default_collection(engine) if name is None else name
+
+
+def default_collection(engine: Engine) -> str:
+    """Return the name of the only collection of an engine, else of the one ingested last.
+
+    Raises
+    ------
+    CollectionError
+        There is none, or none that can be read.
+    """
+    updated: dict[str, str] = {}
+    failures: list[CollectionError] = []
+    for name in engine.names():
+        try:
+            updated[name] = engine.metadata(name).updated
+        except CollectionError as error:  # a damaged collection must not hide the others
+            failures.append(error)
+    if updated:
+        return max(updated, key=lambda name: updated[name])
+    if failures:
+        raise failures[0]
+    raise CollectionError(f"there is no collection yet in {engine.location}; make one with: cbir ingest")
+
+
+def warn_of_unused_layout(layout: Layout, name: str, engine: Engine) -> None:
+    """Warn that a layout is for new collections, if this one exists."""
+    if layout.chosen and engine.exists(name):
+        warnings.warn(
+            f"{', '.join(layout.chosen)} not used: collection '{name}' exists; change it with Qdrant's own "
+            "interface, or rebuild it (cbir ingest --retrain)",
+            CbirWarning,
+            stacklevel=3,
+        )

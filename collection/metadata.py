@@ -1,0 +1,165 @@
+"""What a collection remembers about how it was filled.
+
+In and out: a dataclass, and the JSON object that either engine stores. The
+object has a format number: an object without one is format 1 and is read; a
+higher number than ours is refused, and the collection is left alone. Keys that
+this cbir does not know are kept and written back.
+"""
+
+import operator
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from cbir.collection.errors import NewerFormatError
+from cbir.collection.point import Payload, is_absolute
+
+#: Written into the metadata; the highest number that is read. Format 1 had no number and no roots.
+FORMAT = 2
+
+_NAME = re.compile(r"[^\W_][\w.\- ]{0,99}")
+_NAME_BYTES = 200
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What a collection remembers about how it was filled.
+
+    Attributes
+    ----------
+    fingerprint : str
+        Of the encoder; no other encoder may add to or search this collection.
+    dimension : int
+        Values in a feature.
+    model : str
+        Name of the model bundle.
+    sources : tuple of str
+        Named datasets and folders, in the order they were ingested.
+    input_shape : tuple of int
+        (height, width, channels) of the encoder's input.
+    version : str
+        The cbir that wrote it.
+    created, updated : str
+        ISO 8601, UTC.
+    background : tuple (mean, standard deviation, count) or None
+        Border brightness of the stored images, in [0, 1].
+    smooth : int
+        Each feature is stored as its average with so many nearest; 0: as the encoder made it.
+    roots : Mapping
+        Name of each source that is a folder, to the folder's absolute path.
+    extra : Mapping
+        Keys that a newer cbir wrote, with their values.
+    """
+
+    fingerprint: str
+    dimension: int
+    model: str
+    sources: tuple[str, ...]
+    input_shape: tuple[int, int, int]
+    version: str
+    created: str
+    updated: str
+    background: tuple[float, float, int] | None = None
+    smooth: int = 0
+    roots: Mapping[str, str] = field(default_factory=dict)
+    extra: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_json(cls, stored: Mapping[str, Any], owner: str = "this collection") -> "Metadata":
+        """Read what `to_json` wrote.
+
+        Parameters
+        ----------
+        stored : Mapping
+        owner : str
+            Whose metadata they are, for the message.
+
+        Raises
+        ------
+        NewerFormatError
+            A newer cbir wrote them.
+        KeyError, TypeError, ValueError, AttributeError
+            They are no metadata: damaged.
+        """
+        check_format(stored, owner)
+        height, width, channels = stored["input_shape"]
+        mean, deviation, count = stored.get("background") or (0.0, 0.0, 0)
+        if not is_valid_name(stored["model"]):
+            raise ValueError("the model's name is not a name")  # it becomes a path
+        values = {
+            **stored,
+            "sources": tuple(stored["sources"]),
+            "input_shape": (height, width, channels),
+            "background": (mean, deviation, count) if count else None,
+            "smooth": operator.index(stored.get("smooth", 0)),  # older metadata have none
+            "roots": dict(stored.get("roots", {})),
+        }
+        values.pop("format", None)
+        return cls(**{name: values.pop(name) for name in _KEYS if name in values}, extra=values)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return JSON values, with the format number, and with the keys of newer versions."""
+        known = {name: getattr(self, name) for name in _KEYS}
+        return {**self.extra, "format": FORMAT, **known, "roots": dict(self.roots)}
+
+    def updating(self, stored: "Metadata") -> "Metadata":
+        """Return these metadata as they may replace stored ones: encoder, dimension and newer versions' keys stay."""
+        return replace(
+            self,
+            dimension=stored.dimension,
+            fingerprint=stored.fingerprint,
+            extra={**stored.extra, **self.extra},
+        )
+
+    def locate(self, payload: Payload) -> str:
+        """Return what opens the picture of a stored point.
+
+        Parameters
+        ----------
+        payload : dict
+
+        Returns
+        -------
+        str
+            An absolute path, or a dataset's uri such as `mnist:train/7`.
+        """
+        uri = str(payload.get("uri", ""))
+        root = self.roots.get(payload.get("source", ""))
+        # Points of format 1 have absolute paths, also in a collection that has roots by now.
+        return uri if root is None or is_absolute(uri) else str(Path(root, uri))
+
+
+_KEYS = tuple(each.name for each in fields(Metadata) if each.name != "extra")
+
+
+def check_format(stored: Mapping[str, Any], owner: str) -> None:
+    """Refuse stored metadata of a newer format; see `Metadata.from_json`, which does it first.
+
+    Raises
+    ------
+    NewerFormatError
+        Naming the format, and the highest that is read.
+    TypeError, ValueError
+        No format number: damaged.
+    """
+    number = operator.index(stored.get("format", 1))
+    if number < 1:
+        raise ValueError(f"format {number}")
+    if number > FORMAT:
+        model = stored.get("model")
+        raise NewerFormatError(
+            f"{owner} was written by a newer cbir (format {number}; this one reads up to {FORMAT}): upgrade cbir",
+            model if isinstance(model, str) else None,
+        )
+
+
+def is_valid_name(name: object) -> bool:
+    """Tell whether a name fits a folder on any system, and a server."""
+    return (
+        isinstance(name, str)
+        and _NAME.fullmatch(name) is not None
+        and not name.endswith((" ", "."))
+        and len(name.encode()) <= _NAME_BYTES
+    )

@@ -1,0 +1,32 @@
+"""Each engine, for the tests of what all of them must do."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cbir.collection.embedded.engine import EmbeddedEngine
+from cbir.collection.interface import Collection, Engine
+from cbir.collection.served.cards import Cards
+from cbir.collection.served.engine import ServedEngine
+from tests.collection.sample import IN_MEMORY, METADATA
+from tests.qdrant import MemoryServer
+
+
+@pytest.fixture(params=["embedded", "served", "served, older", IN_MEMORY])
+def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
+    if request.param == "embedded":
+        yield EmbeddedEngine(tmp_path / "collections", timeout=0)
+    elif request.param == "in memory":
+        yield ServedEngine(MemoryServer(), tmp_path / "locks")
+    else:
+        served: ServedEngine = request.getfixturevalue("served")
+        reserved = request.param == "served, older"
+        yield ServedEngine(served.server, tmp_path / "locks", cards=Cards(served.server, reserved=reserved))
+
+
+@pytest.fixture
+def points(engine: Engine) -> Iterator[Collection]:
+    collection = engine.create("points", METADATA)
+    yield collection
+    collection.close()
