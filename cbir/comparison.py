@@ -371,7 +371,7 @@ class _Filled:
             return "was filled by another encoder or recipe"
         if metadata.smooth:
             return f"was filled with --smooth {metadata.smooth}"
-        if (side := bundle.preprocessing.height) != (usual := preprocessing_for(source).height):
+        if (side := bundle.preprocessing.height) != (usual := kind.preprocessing(preprocessing_for(source)).height):
             return f"sees pictures at {side}x{side}, where {usual}x{usual} suits them"
         images = min(len(source), self.limit or len(source), TRAIN_AT_MOST)
         if kind.learns_from != "nothing" and card.get("images", images) < _MOST * images:

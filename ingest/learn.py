@@ -97,7 +97,7 @@ def train_bundle(
         After Ctrl-C; the same call goes on after the last whole epoch.
     """
     count = min(len(source), limit or len(source), TRAIN_AT_MOST)
-    preprocessing = preprocessing_for(source, plan.size)
+    preprocessing = plan.kind.preprocessing(preprocessing_for(source, plan.size))
     items, images = _pixels(itertools.islice(source.items(), count), preprocessing, count, progress)
     if not len(images):
         raise SourceError(f"not one of the {count} pictures of {source.name} can be read")

@@ -1,9 +1,9 @@
-"""A model on disk: a folder that is either whole or absent.
+"""A model on disk: a folder that is either complete or absent.
 
-What runs (`encoder.onnx` of a network, `encoder.npz` of a classical encoder),
-a network itself as Keras keeps it (`autoencoder.keras`: to train on, denoise,
-share) and `model.json` (what it is, what it was trained on and how). Written to
-a temporary folder beside its place and renamed into it.
+It holds what runs (`encoder.onnx` of a network, `encoder.npz` of a classical
+encoder), a trained network in Keras's format (`autoencoder.keras`: to train on,
+denoise, share) and `model.json` (what it is, what it was trained on and how). It
+is written to a temporary folder beside its place, which is then renamed.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from cbir.core.atomic import atomic_folder
 from cbir.model.encoder import Encoder
 from cbir.model.errors import ModelError
 from cbir.model.graph import graph
-from cbir.model.method import Learned, Run
+from cbir.model.method import Inference, Learned
 from cbir.model.preprocessing import Preprocessing
 from cbir.model.registry import kind_of
 
@@ -104,7 +104,7 @@ class Bundle:
 
         return load_keras(self.path / _KERAS)
 
-    def _classical(self, file: Path) -> Run:
+    def _classical(self, file: Path) -> Inference:
         with file.open("rb") as content, np.load(content, allow_pickle=False) as stored:
             arrays = dict(stored)
         return kind_of(self.kind).method.run(arrays)
@@ -179,6 +179,8 @@ def write_bundle(
     with atomic_folder(path) as folder:
         if learned.network is not None:
             written = _network(folder, learned.network, preprocessing)
+        elif learned.graph is not None:
+            written = _graph(folder, learned.graph, preprocessing)
         else:
             written = _arrays(folder, learned, preprocessing, described)
         card = {
@@ -225,18 +227,35 @@ def _network(folder: Path, network: "Model", preprocessing: Preprocessing) -> di
     }
 
 
+def _graph(folder: Path, content: bytes, preprocessing: Preprocessing) -> dict[str, Any]:
+    (folder / _ONNX).write_bytes(content)
+    return {
+        "runs": _ONNX,
+        "dimension": _dimension(graph(folder / _ONNX, threads=1), preprocessing),
+        "parameters": None,
+        "denoises": False,
+    }
+
+
 def _arrays(
     folder: Path, learned: Learned, preprocessing: Preprocessing, described: Mapping[str, Any]
 ) -> dict[str, Any]:
     arrays = dict(learned.arrays or {})
     np.savez(folder / _ARRAYS, allow_pickle=False, **arrays)
-    sample = kind_of(described["encoder"]).method.run(arrays)(np.zeros((1, *preprocessing.shape), np.float32))
     return {
         "runs": _ARRAYS,
-        "dimension": int(sample.shape[1]),
+        "dimension": _dimension(kind_of(described["encoder"]).method.run(arrays), preprocessing),
         "parameters": sum(array.size for array in arrays.values()),
         "denoises": False,
     }
+
+
+def _dimension(run: Inference, preprocessing: Preprocessing) -> int:
+    """Return how many values a feature has, by encoding a black picture."""
+    feature = run(preprocessing.inputs(np.zeros((1, *preprocessing.shape), np.uint8)))
+    if feature.ndim != 2 or len(feature) != 1:
+        raise ModelError(f"an encoder gives a row of values a picture, (n, d), not {feature.shape} for one picture")
+    return int(feature.shape[1])
 
 
 def _fingerprint(learned: Learned, preprocessing: Preprocessing, described: Mapping[str, Any]) -> str:
@@ -247,6 +266,7 @@ def _fingerprint(learned: Learned, preprocessing: Preprocessing, described: Mapp
         return fingerprint_of(encoder_of(learned.network), preprocessing)
     facts = [described["encoder"], described["revision"], preprocessing.describe()]
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
+    digest.update(learned.graph or b"")
     for name, array in sorted((learned.arrays or {}).items()):
         digest.update(f"{name} {array.dtype.str} {array.shape}".encode() + np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()[:16]

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from cbir.core.options import Option, make, options_of
 from cbir.model.method import Method
+from cbir.model.preprocessing import Preprocessing
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,11 @@ class Kind:
             An option that this encoder does not have, listing those it has, or a wrong value.
         """
         return make(self.method.Recipe, options, f"encoder '{self.name}'")
+
+    def preprocessing(self, suited: Preprocessing) -> Preprocessing:
+        """Return what pictures are brought to: what suits the source's pictures, unless the module decides."""
+        chosen = getattr(self.method, "preprocessing", None)
+        return suited if chosen is None else chosen(suited)
 
     def non_defaults(self, recipe: Mapping[str, Any]) -> dict[str, Any]:
         """Return those options of a stored recipe that differ from the defaults.

@@ -1,9 +1,9 @@
-"""What every encoder's module offers, so that all are learned, kept and run alike.
+"""What every encoder's module offers, so that all are learned, stored and run alike.
 
-A module in `classical/` or `networks/` has a `Recipe` (a frozen dataclass: what
-decides its training besides the images), a `REVISION` (raised when the same
-recipe comes to mean another encoder) and `learn`; a classical one has `run` too,
-where a network's ONNX graph runs by itself.
+A module of the registry has a `KIND` (name and description), a `REVISION` (raised
+when the same recipe comes to mean another encoder), a `Recipe` (a frozen
+dataclass: its options) and `learn`. One that learns arrays has `run` too; one
+whose graph takes pictures in a size or normalisation of its own, `preprocessing`.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,8 +19,8 @@ from cbir.model.recipe import History
 if TYPE_CHECKING:
     from keras import Model
 
-#: From float32 pixels (n, h, w, c) in [0, 1] to float32 features (n, d).
-Run = Callable[[np.ndarray], np.ndarray]
+#: From what `Preprocessing.inputs` makes (float32 pixels in [0, 1], by default) to float32 features (n, d).
+Inference = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,14 @@ class Examples:
 
 @dataclass(frozen=True)
 class Learned:
-    """What learning leaves: a network, or the arrays of a classical encoder.
+    """What learning leaves: a network, an ONNX graph, or the arrays of a classical encoder.
 
     Attributes
     ----------
     network : keras.Model or None
         (n, h, w, c) in [0, 1]; its layer `encoder`, flattened, is the feature.
+    graph : bytes or None
+        An ONNX graph: its first input is what `Preprocessing.inputs` makes, its first output the features (n, d).
     arrays : dict of str to ndarray, or None
         What `run` needs.
     history : History or None
@@ -63,13 +65,18 @@ class Learned:
     """
 
     network: "Model | None" = None
+    graph: bytes | None = None
     arrays: Mapping[str, np.ndarray] | None = None
     history: History | None = None
     code_bits: int | None = None
 
 
 class Method(Protocol):
-    """An encoder's module."""
+    """An encoder's module.
+
+    It may also define `preprocessing(suited)`: from the `Preprocessing` that suits the
+    source's pictures to the one that the encoder needs. By default that is the same.
+    """
 
     REVISION: int
 
@@ -88,12 +95,12 @@ class Method(Protocol):
         examples : Examples
         recipe : Recipe
         checkpoint : Path, optional
-            Where a long training keeps what it has, so that the same call goes on. The caller deletes it.
+            Where a long training stores its state, so that the same call continues it. The caller deletes it.
         progress : Progress
             Stage `train`.
         """
         ...
 
-    def run(self, arrays: Mapping[str, np.ndarray]) -> Run:
-        """Return the function that encodes with what was learned (classical encoders)."""
+    def run(self, arrays: Mapping[str, np.ndarray]) -> Inference:
+        """Return the function that encodes with the arrays that were learned."""
         ...

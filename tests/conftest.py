@@ -28,7 +28,7 @@ def _no_settings_of_the_user(tmp_path_factory: pytest.TempPathFactory) -> Iterat
         patch.setenv("CBIR_HOME", str(tmp_path_factory.mktemp("nobody")))
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
         patch.setenv("XDG_DATA_HOME", str(tmp_path_factory.mktemp("data")))
-        for name in ("QDRANT_URL", "QDRANT_API_KEY", "QDRANT_GRPC_PORT"):
+        for name in ("QDRANT_URL", "QDRANT_API_KEY", "QDRANT_GRPC_PORT", "CBIR_PROVIDERS"):
             patch.delenv(name, raising=False)
         yield
 

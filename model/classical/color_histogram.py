@@ -16,7 +16,7 @@ import numpy as np
 
 from cbir.core.progress import Progress, silent
 from cbir.model.kind import Kind
-from cbir.model.method import Examples, Learned, Run
+from cbir.model.method import Examples, Inference, Learned
 from cbir.model.preprocessing import to_bytes
 
 KIND = Kind("color-histogram", "How much of which colour, or grey, wherever it is.", __name__, learns_from="nothing")
@@ -42,7 +42,7 @@ def learn(
     return Learned(arrays={})
 
 
-def run(arrays: Mapping[str, np.ndarray]) -> Run:  # noqa: ARG001
+def run(arrays: Mapping[str, np.ndarray]) -> Inference:  # noqa: ARG001
     """Return the function from (n, h, w, 3) to (n, 256), or from (n, h, w, 1) to (n, 64)."""
     import cv2
 

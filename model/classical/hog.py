@@ -16,7 +16,7 @@ import numpy as np
 
 from cbir.core.progress import Progress, silent
 from cbir.model.kind import Kind
-from cbir.model.method import Examples, Learned, Run
+from cbir.model.method import Examples, Inference, Learned
 
 KIND = Kind("hog", "Which way the edges run in each part (Dalal and Triggs 2005).", __name__, learns_from="nothing")
 REVISION = 1
@@ -40,7 +40,7 @@ def learn(
     return Learned(arrays={})
 
 
-def run(arrays: Mapping[str, np.ndarray]) -> Run:  # noqa: ARG001
+def run(arrays: Mapping[str, np.ndarray]) -> Inference:  # noqa: ARG001
     """Return the function from (n, h, w, c) to (n, 324)."""
     from skimage.feature import hog
 

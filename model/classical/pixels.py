@@ -11,7 +11,7 @@ import numpy as np
 
 from cbir.core.progress import Progress, silent
 from cbir.model.kind import Kind
-from cbir.model.method import Examples, Learned, Run
+from cbir.model.method import Examples, Inference, Learned
 
 KIND = Kind("pixels", "The picture itself: the floor.", __name__, learns_from="nothing")
 REVISION = 1
@@ -33,6 +33,6 @@ def learn(
     return Learned(arrays={})
 
 
-def run(arrays: Mapping[str, np.ndarray]) -> Run:  # noqa: ARG001
+def run(arrays: Mapping[str, np.ndarray]) -> Inference:  # noqa: ARG001
     """Return the function that flattens (n, h, w, c) to (n, h * w * c)."""
     return lambda images: images.reshape(len(images), -1)

@@ -32,7 +32,7 @@ from cbir.core.options import check_options, option
 from cbir.core.progress import Progress, silent
 from cbir.model.errors import ModelError
 from cbir.model.kind import Kind
-from cbir.model.method import Examples, Learned, Run
+from cbir.model.method import Examples, Inference, Learned
 from cbir.model.preprocessing import to_bytes, to_unit
 
 KIND = Kind("sift", "SIFT on a grid, as VLAD; replaces SURF, which is patented.", __name__)
@@ -100,7 +100,7 @@ def learn(
     return Learned(arrays={"words": centres, "mean": found.mean_, "components": found.components_})
 
 
-def run(arrays: Mapping[str, np.ndarray]) -> Run:
+def run(arrays: Mapping[str, np.ndarray]) -> Inference:
     """Return the function from (n, h, w, c) to (n, values).
 
     Parameters
