@@ -53,7 +53,7 @@ def trained(seed: int = 0) -> Path:
     with home(f"article-{seed}") as place:
         print(f"training on MNIST, seed {seed}, unless kept in {place}", file=sys.stderr, flush=True)
         # In a process of its own: a child's peak memory starts from its parent's, so ours must stay small.
-        timed(["-m", "cbir", "ingest", "mnist", "--encoder", "autoencoder", "--seed", str(seed)])
+        timed(["-m", "cbir", "ingest", "mnist", "--encoder", f"autoencoder:seed={seed}"])
     return place
 
 

@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any
 from cbir import homes
 from cbir.core.atomic import write_atomic
 from cbir.core.disk import disk_errors
-from cbir.core.errors import CbirError, flag
+from cbir.core.errors import CbirError
+from cbir.core.options import spell
 from cbir.core.progress import Progress, labelled
 from cbir.core.settings import Settings
 
@@ -380,12 +381,10 @@ class _Filled:
 
     def command(self, source: Source) -> str:
         """What builds the collection anew, as one types it."""
-        options = {"limit": self.limit, **self.entrant.non_defaults, "smooth": 0}
-        words = ["cbir", "ingest", source.name, "--collection", self.name, "--encoder", self.entrant.kind.name]
-        for name, value in options.items():
-            if value is not None:
-                words += [flag(name), str(value)]
-        return shlex.join([*words, "--retrain"])
+        limit = [] if self.limit is None else ["--limit", str(self.limit)]
+        encoder = spell(self.entrant.kind.name, self.entrant.non_defaults)
+        words = ["cbir", "ingest", source.name, "--collection", self.name, "--encoder", encoder]
+        return shlex.join([*words, *limit, "--smooth", "0", "--retrain"])
 
 
 @dataclass(frozen=True)

@@ -124,6 +124,20 @@ def encoders() -> list[dict[str, Any]]:
     ]
 
 
+def encoder(name: str) -> dict[str, Any]:
+    """Return an encoder and its options as JSON values; a default that depends on the pictures is null."""
+    from cbir.model.registry import DEFAULT, kind_of
+
+    kind = kind_of(name)
+    return {
+        "name": kind.name,
+        "default": kind.name == DEFAULT,
+        "learns_from": kind.learns_from,
+        "line": kind.line,
+        "options": [{**asdict(option), "type": option.type.__name__} for option in kind.options.values()],
+    }
+
+
 def overview(found: Overview) -> dict[str, Any]:
     """Return collections and models as JSON values; sizes are null while a collection is in use."""
     return {

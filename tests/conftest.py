@@ -51,7 +51,7 @@ def _trained(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
         if not trained.exists():
             with pytest.MonkeyPatch.context() as patch:
                 patch.setenv("CBIR_HOME", str(trained))
-                report = cbir.ingest("digits", encoder="autoencoder", epochs=EPOCHS)
+                report = cbir.ingest("digits", encoder=f"autoencoder:epochs={EPOCHS}")
             assert report.trained
             assert report.points == 1500
         if trained != place:

@@ -23,7 +23,11 @@ def compare(
         str, typer.Option(help="digits, mnist, fashion-mnist, or a folder of pictures with labels.")
     ] = "digits",
     encoder: Annotated[
-        list[str] | None, typer.Option(help="Encoder, or NAME:epochs=5,seed=1; repeatable; default: all that fit.")
+        list[str] | None,
+        typer.Option(
+            metavar="NAME[:OPTION=VALUE,...]",
+            help="Encoder, such as pca:values=32; repeatable; default: all that fit. See: cbir encoders [NAME].",
+        ),
     ] = None,
     queries: Annotated[int, typer.Option(min=1, help="At most so many queries, the same for all encoders.")] = 1000,
     seed: Seed = 0,

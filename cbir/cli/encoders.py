@@ -1,17 +1,60 @@
-"""`cbir encoders`: the encoders there are."""
+"""`cbir encoders`: the encoders there are, or the options of one."""
+
+from typing import Annotated, Any
+
+import typer
 
 from cbir import documents
 from cbir.cli.output import print_json
 from cbir.cli.parameters import AsJson
 
 
-def encoders(json_: AsJson = False) -> None:
-    """List the encoders: what each is, and what it learns from."""
-    listed = documents.encoders()
+def encoders(
+    name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Show the options of this encoder.")] = None,
+    json_: AsJson = False,
+) -> None:
+    """List the encoders, or the options of one: name, type, default, and what it does."""
+    document = documents.encoders() if name is None else documents.encoder(name)
     if json_:
-        print_json(listed)
-        return
-    from cbir.cli.terminal import table
+        print_json(document)
+    elif isinstance(document, list):
+        _print_encoders(document)
+    else:
+        _print_options(document)
+
+
+def _print_encoders(listed: list[dict[str, Any]]) -> None:
+    from cbir.cli.terminal import line, table
 
     rows = [(f"{e['name']} (default)" if e["default"] else e["name"], e["learns_from"], e["line"]) for e in listed]
     table("", [("encoder", False), ("learns from", False), ("", False)], rows)
+    line("options of an encoder: cbir encoders NAME")
+
+
+def _print_options(encoder: dict[str, Any]) -> None:
+    from cbir.cli.terminal import line, table
+
+    line(f"{encoder['name']}: {encoder['line']}")
+    line(f"learns from {encoder['learns_from']}")
+    if not encoder["options"]:
+        line("It has no options.")
+        return
+    rows = [(o["name"], _values(o), _written(o["default"]), o["help"]) for o in encoder["options"]]
+    table("", [("option", False), ("values", False), ("default", False), ("", False)], rows)
+    line(f"Options follow the name, separated by commas: --encoder {encoder['name']}:option=value,option=value")
+
+
+def _values(option: dict[str, Any]) -> str:
+    """Describe the values an option takes."""
+    if option["choices"]:
+        return " or ".join(option["choices"])
+    bounds = [
+        f"{word} {option[bound]:g}"
+        for bound, word in (("least", "at least"), ("most", "at most"))
+        if option[bound] is not None
+    ]
+    return ", ".join([option["type"], *bounds])
+
+
+def _written(default: Any) -> str:
+    return "" if default is None else f"{default:g}" if isinstance(default, float) else str(default)

@@ -12,7 +12,6 @@ from cbir import documents
 from cbir.cli.output import note, print_json
 from cbir.cli.parameters import AsJson, DataDir, Index, OnDisk, QdrantUrl, Quantization, Replicas, Shards
 from cbir.cli.terminal import bars, line
-from cbir.core.errors import flag
 
 if TYPE_CHECKING:
     from cbir.ingest.job import Report
@@ -28,29 +27,15 @@ def ingest(
     ] = None,
     retrain: Annotated[bool, typer.Option("--retrain", help="Train again and build the collection anew.")] = False,
     encoder: Annotated[
-        str | None, typer.Option(help="Encoder to learn (see: cbir encoders); contrastive for a new collection.")
+        str | None,
+        typer.Option(
+            metavar="NAME[:OPTION=VALUE,...]",
+            help="Encoder to train, such as contrastive:rotation=180; default: contrastive. See: cbir encoders [NAME].",
+        ),
     ] = None,
     size: Annotated[
         int | None, typer.Option(help="Height and width of the encoder's input; by default what suits the pictures.")
     ] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Epochs to train.")] = None,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="Images a training step.")] = None,
-    noise: Annotated[
-        float | None, typer.Option(min=0.0, help="Standard deviation of the noise, pixels in [0, 1].")
-    ] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help="Seed of the training.")] = None,
-    rotation: Annotated[
-        float | None, typer.Option(min=0.0, help="contrastive: degrees either way that are to make no difference.")
-    ] = None,
-    preset: Annotated[
-        str | None, typer.Option(help="contrastive: default, or quality, which takes three times as long or more.")
-    ] = None,
-    bits: Annotated[int | None, typer.Option(min=1, help="deep-autoencoder: length of the code.")] = None,
-    short_bits: Annotated[
-        int | None, typer.Option(min=1, help="deep-autoencoder: leading bits of it that prune a search.")
-    ] = None,
-    values: Annotated[int | None, typer.Option(min=1, help="pca, sift: values in a feature.")] = None,
-    words: Annotated[int | None, typer.Option(min=1, help="sift: size of the vocabulary.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="The most images to take.")] = None,
     smooth: Annotated[
         int | None,
@@ -66,18 +51,6 @@ def ingest(
     json_: AsJson = False,
 ) -> None:
     """Train or load an encoder, encode every image, store the features in Qdrant."""
-    options = {
-        "epochs": epochs,
-        "batch_size": batch_size,
-        "noise": noise,
-        "seed": seed,
-        "rotation": rotation,
-        "preset": preset,
-        "bits": bits,
-        "short_bits": short_bits,
-        "values": values,
-        "words": words,
-    }
     with bars() as progress:
         report = cbir.ingest(
             source,
@@ -96,13 +69,7 @@ def ingest(
             replicas=replicas,
             data_dir=data_dir,
             progress=progress,
-            **options,
         )
-    if not report.trained and not retrain:
-        learned_by = report.model.card.get("recipe") or {}
-        unused = [flag(name) for name, value in options.items() if value not in (None, learned_by.get(name))]
-        if unused:
-            note(f"{', '.join(unused)} not used: there is a model; train again with --retrain, or name a --collection")
     for _, reason in report.unreadable:
         note(f"skipped: {reason}")
     if report.passed_over:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ def compare(
     source: str | Path = "digits",
     encoders: Sequence[str] = (),
     *,
+    options: Mapping[str, Any] | None = None,
     queries: int = 1000,
     seed: int = 0,
     training_seed: int | None = None,
@@ -29,7 +30,6 @@ def compare(
     qdrant_url: str | None = None,
     data_dir: str | Path | None = None,
     progress: Progress = silent,
-    **options: Any,
 ) -> Comparison:
     """Train, ingest and evaluate what has not been yet, and put all side by side.
 
@@ -38,8 +38,10 @@ def compare(
     source : str or Path
         `digits`, `mnist`, `fashion-mnist`, or a folder of pictures with labels.
     encoders : sequence of str
-        Names of the registry, each with options of its own if you like, such as `autoencoder:epochs=5,seed=1`;
+        Encoders, each with options of its own if you like, such as `autoencoder:epochs=5,seed=1`;
         by default all that the source allows.
+    options : Mapping, optional
+        More options, such as `{"epochs": 5}`, for each encoder that has them.
     queries : int
         The most queries.
     seed : int
@@ -55,8 +57,6 @@ def compare(
     data_dir : str or Path, optional
         Where `mnist` and `fashion-mnist` lie.
     progress : callable
-    **options
-        Of the encoders, such as `epochs`, each for those that have it.
 
     Returns
     -------
@@ -79,7 +79,7 @@ def compare(
         comparison = compare_encoders(
             opened,
             encoders,
-            {**options, "seed": training_seed},
+            {**(options or {}), "seed": training_seed},
             engine,
             settings,
             queries=queries,

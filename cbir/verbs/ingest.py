@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 from cbir import homes
 from cbir.collection import home
 from cbir.core.disk import disk_errors
-from cbir.core.errors import CbirError
+from cbir.core.errors import CbirError, CbirWarning
+from cbir.core.options import split
 from cbir.core.progress import Progress, silent
 from cbir.core.settings import read_settings
 
 if TYPE_CHECKING:
     from cbir.ingest.job import Report
+    from cbir.model.bundle import Bundle
 
 
 def ingest(
@@ -25,6 +28,7 @@ def ingest(
     model: str | Path | None = None,
     retrain: bool = False,
     encoder: str | None = None,
+    options: Mapping[str, Any] | None = None,
     size: int | None = None,
     limit: int | None = None,
     smooth: int | None = None,
@@ -36,7 +40,6 @@ def ingest(
     replicas: int | None = None,
     data_dir: str | Path | None = None,
     progress: Progress = silent,
-    **options: Any,
 ) -> Report:
     """Fill a collection from a source, training an encoder if it has none.
 
@@ -51,8 +54,11 @@ def ingest(
     retrain : bool
         Train again and build the collection anew; the old one serves until then.
     encoder : str, optional
-        Which encoder to learn, a name of `cbir.encoders()`; by default the one that filled the collection,
-        and `contrastive` for a new one.
+        The encoder to train, with options of its own if you like: `contrastive:rotation=180,preset=quality`
+        (see `cbir encoders` and `cbir encoders NAME`). By default the one that filled the collection, and
+        `contrastive` for a new one.
+    options : Mapping, optional
+        More options of the encoder: `{"epochs": 5}`. Those in `encoder` win.
     size : int, optional
         Height and width of the encoder's input; by default what suits the pictures.
     limit : int, optional
@@ -74,8 +80,6 @@ def ingest(
     data_dir : str or Path, optional
         Where `mnist` and `fashion-mnist` lie.
     progress : callable
-    **options
-        The encoder's own, such as `epochs`, `batch_size`, `noise` (a standard deviation), `seed` and `bits`.
 
     Returns
     -------
@@ -103,14 +107,13 @@ def ingest(
     opened = open_source(str(source), settings.data, settings.cache)
     name = collection_name(str(source)) if collection is None else collection
     with closing(home.open_engine(settings, layout)) as engine, disk_errors(settings.home):
-        given = {option: value for option, value in options.items() if value is not None}
-        kind, recipe = parse_encoder(encoder or homes.kind(settings, name, engine) or DEFAULT, given)
+        kind, recipe = parse_encoder(encoder or homes.kind(settings, name, engine) or DEFAULT, options)
         plan = Plan(kind, recipe, size)
         if collection is None and not retrain and engine.exists(name):
             _check_source(name, opened.name, engine.metadata(name).sources)
         if not retrain:
             home.warn_of_unused_layout(layout, name, engine)
-        return run(
+        report = run(
             opened,
             name,
             engine,
@@ -123,6 +126,23 @@ def ingest(
             smooth=smooth,
             index=index,
             progress=progress,
+        )
+    if not report.trained and not retrain:
+        given = {option.strip().replace("-", "_") for option in (*(options or {}), *split(encoder or "")[1])}
+        _warn_of_unused_options({option: getattr(recipe, option) for option in sorted(given)}, report.model)
+    return report
+
+
+def _warn_of_unused_options(given: Mapping[str, Any], model: Bundle) -> None:
+    """Say which of the given options the model was not trained with."""
+    trained_with = model.card.get("recipe") or {}
+    unused = [option for option, value in given.items() if value != trained_with.get(option)]
+    if unused:
+        warnings.warn(
+            f"{', '.join(unused)} not used: there is a model already. "
+            "Train again with --retrain, or name another collection with --collection.",
+            CbirWarning,
+            stacklevel=3,
         )
 
 

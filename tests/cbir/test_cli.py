@@ -180,11 +180,11 @@ def test_denoise_passes_over_what_cannot_be_read(home: Path, pictures: Path, bun
 
 
 def test_training_options_that_are_not_used_are_said(digits: Path, home: Path, pictures: Path, bundle: Path):
-    done = run("ingest", pictures, "--model", bundle, "--epochs", "3", "--noise", "0.1")
-    assert "--epochs, --noise not used" in done.stderr
+    done = run("ingest", pictures, "--model", bundle, "--encoder", "autoencoder:epochs=3,noise=0.1")
+    assert "epochs, noise not used" in done.stderr
     assert "not used" not in run("ingest", pictures).stderr
     recipe = json.loads((bundle / "model.json").read_text())["recipe"]
-    assert "not used" not in run("ingest", pictures, "--epochs", str(recipe["epochs"])).stderr
+    assert "not used" not in run("ingest", pictures, "--encoder", f"autoencoder:epochs={recipe['epochs']}").stderr
 
 
 def test_info_while_another_process_holds_the_collection(digits: Path):
@@ -225,7 +225,6 @@ def test_unknown_collections_name_those_there_are(digits: Path, home: Path):
     [
         ["search", "x.png", "-k", "0"],
         ["ingest", "--limit", "0"],
-        ["ingest", "--epochs", "0"],
         ["evaluate", "--depth", "0"],
         ["search"],
         ["nonsense"],
@@ -273,3 +272,19 @@ def test_gains_are_options(digits: Path, home: Path, pictures: Path):
     run("ingest", pictures, "--encoder", "pixels", "--smooth", "2")
     assert "stored with --smooth 2, not 3" in failure("ingest", pictures, "--smooth", "3")
     assert json.loads(run("info", "--json").stdout)["collections"][0]["smooth"] == 2
+
+
+def test_options_of_an_encoder_are_listed_and_checked(home: Path):
+    document = json.loads(run("encoders", "contrastive", "--json").stdout)
+    assert document.keys() == {"name", "default", "learns_from", "line", "options"}
+    options = {option["name"]: option for option in document["options"]}
+    assert options["preset"]["choices"] == ["default", "quality"]
+    assert (options["noise"]["type"], options["noise"]["default"], options["noise"]["least"]) == ("float", 0.5, 0)
+    printed = run("encoders", "contrastive").stdout
+    assert all(name in printed for name in options)
+    assert "no options" in run("encoders", "pixels").stdout
+    assert {encoder["name"] for encoder in json.loads(run("encoders", "--json").stdout)} >= {"contrastive", "pca"}
+    assert "there is no encoder 'nothing'" in failure("encoders", "nothing")
+    assert "epochs must be at least 1, not 0" in failure("ingest", "--encoder", "contrastive:epochs=0")
+    assert "has no option 'bits' (its options: epochs" in failure("ingest", "--encoder", "contrastive:bits=1")
+    assert not home.exists()

@@ -92,7 +92,7 @@ def test_limit_takes_a_fair_sample(home: Path, pictures: Path, bundle: Path):
 def test_a_source_of_one_picture_is_enough(home: Path, tmp_path: Path):
     (tmp_path / "one").mkdir()
     picture(3).save(tmp_path / "one" / "only.png")
-    report = cbir.ingest(tmp_path / "one", epochs=1)
+    report = cbir.ingest(tmp_path / "one", options={"epochs": 1})
     assert (report.points, report.trained) == (1, True)
     with cbir.open() as searcher:
         assert [Path(hit.uri).name for hit in searcher.search(tmp_path / "one" / "only.png", 10)] == ["only.png"]
@@ -116,7 +116,7 @@ def test_a_folder_does_not_slip_into_a_collection_of_the_same_name(home: Path, t
         cbir.ingest(tmp_path / "two" / "cats")
     assert cbir.ingest(tmp_path / "two" / "cats", collection="cats").points == 2
     with pytest.raises(cbir.CbirError, match="would drop"):
-        cbir.ingest(tmp_path / "two" / "cats", collection="cats", retrain=True, epochs=1)
+        cbir.ingest(tmp_path / "two" / "cats", collection="cats", retrain=True, options={"epochs": 1})
     assert cbir.ingest(tmp_path / "one" / "cats").unchanged == 1
 
 
@@ -153,7 +153,7 @@ def test_a_search_with_another_encoder_is_refused(home: Path, pictures: Path, bu
 def test_a_searcher_outlived_by_its_collection_is_refused(home: Path, pictures: Path, bundle: Path):
     cbir.ingest(pictures, model=bundle)
     with cbir.open("pictures") as searcher:
-        cbir.ingest(pictures, retrain=True, epochs=1, seed=3)
+        cbir.ingest(pictures, retrain=True, options={"epochs": 1, "seed": 3})
         with pytest.raises(cbir.CbirError, match="was filled by encoder"):
             searcher.search(picture())
     # The failed attempt holds nothing.
@@ -174,7 +174,7 @@ def test_a_keras_file_is_adopted_once(home: Path, pictures: Path, bundle: Path, 
 
 def test_retrain_replaces_model_and_points(home: Path, pictures: Path, bundle: Path):
     first = cbir.ingest(pictures, model=bundle)
-    again = cbir.ingest(pictures, retrain=True, epochs=1, seed=7)
+    again = cbir.ingest(pictures, retrain=True, options={"epochs": 1, "seed": 7})
     assert again.trained
     assert again.model.fingerprint != first.model.fingerprint
     assert (again.points, again.ingested) == (6, 6)
@@ -205,13 +205,13 @@ def test_a_stopped_ingest_keeps_what_it_stored_and_goes_on(home: Path, bundle: P
 def test_a_stopped_retrain_leaves_the_old_collection_and_is_not_trained_twice(home: Path, pictures: Path, bundle: Path):
     first = cbir.ingest(pictures, model=bundle)
     with pytest.raises(KeyboardInterrupt):
-        cbir.ingest(pictures, retrain=True, epochs=1, progress=interrupt_at("encode", 1))
+        cbir.ingest(pictures, retrain=True, options={"epochs": 1}, progress=interrupt_at("encode", 1))
     with cbir.open("pictures") as searcher:
         assert searcher.info().points == 6
         assert searcher.bundle.fingerprint == first.model.fingerprint
-    again = cbir.ingest(pictures, retrain=True, epochs=1)
+    again = cbir.ingest(pictures, retrain=True, options={"epochs": 1})
     assert (again.trained, again.model.name, again.ingested) == (False, "pictures-2", 6)
-    assert cbir.ingest(pictures, retrain=True, epochs=1).trained
+    assert cbir.ingest(pictures, retrain=True, options={"epochs": 1}).trained
 
 
 @pytest.mark.parametrize("damage", ["card", "shard"])
@@ -230,7 +230,7 @@ def test_a_damaged_collection_is_built_anew_and_does_not_stand_in_the_way(
     assert [bool(c.problem) for c in cbir.overview().collections] == [True, False]
     if damage == "card":
         assert cbir.overview().default == "pictures"
-    assert cbir.ingest(pictures / "b", retrain=True, epochs=1).points == 3
+    assert cbir.ingest(pictures / "b", retrain=True, options={"epochs": 1}).points == 3
 
 
 def test_ctrl_c_in_training_leaves_no_half_model_and_training_goes_on(home: Path):
@@ -241,11 +241,9 @@ def test_ctrl_c_in_training_leaves_no_half_model_and_training_goes_on(home: Path
         "ingest",
         "digits",
         "--encoder",
-        "autoencoder",
+        "autoencoder:epochs=4000",
         "--limit",
         "64",
-        "--epochs",
-        "4000",
     ]
     process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     checkpoint = home / "models" / ".digits.training.npz"
@@ -291,11 +289,11 @@ def test_a_place_that_cannot_be_written_is_said_in_one_line(
     "wrong",
     [
         {"limit": 0},
-        {"epochs": 0},
-        {"batch_size": 0},
-        {"noise": -1.0},
-        {"noise": float("nan")},
-        {"seed": -1},
+        {"options": {"epochs": 0}},
+        {"options": {"batch_size": 0}},
+        {"options": {"noise": -1.0}},
+        {"options": {"noise": float("nan")}},
+        {"options": {"seed": -1}},
         {"retrain": True, "model": "m"},
         {"model": "nothing.txt"},
         {"model": "missing.keras"},
@@ -317,7 +315,7 @@ def test_retrain_trains_also_when_there_is_only_a_model(home: Path, pictures: Pa
     (home / "models" / "pictures" / "encoder.onnx").write_bytes(b"damaged")
     with pytest.raises(cbir.CbirError, match="--retrain"):
         cbir.ingest(pictures)
-    report = cbir.ingest(pictures, retrain=True, epochs=1)
+    report = cbir.ingest(pictures, retrain=True, options={"epochs": 1})
     assert (report.trained, report.points) == (True, 6)
 
 
@@ -340,24 +338,26 @@ def test_a_lost_model_is_given_back_with_model(home: Path, pictures: Path, bundl
 
 def test_another_collection_s_model_is_not_taken_for_its_name(home: Path, pictures: Path, bundle: Path):
     cbir.ingest(pictures, model=bundle)
-    assert cbir.ingest(pictures, retrain=True, epochs=1).model.name == "pictures-2"
-    assert cbir.ingest("digits", collection="pictures-2", encoder="autoencoder", epochs=1, limit=20).trained
+    assert cbir.ingest(pictures, retrain=True, options={"epochs": 1}).model.name == "pictures-2"
+    assert cbir.ingest(
+        "digits", collection="pictures-2", encoder="autoencoder", options={"epochs": 1}, limit=20
+    ).trained
 
 
 def test_stopping_at_the_index_keeps_the_new_collection(home: Path, pictures: Path, bundle: Path):
     first = cbir.ingest(pictures, model=bundle)
     with pytest.raises(KeyboardInterrupt):
-        cbir.ingest(pictures, retrain=True, epochs=1, index=True, progress=interrupt_at("index", 0))
+        cbir.ingest(pictures, retrain=True, options={"epochs": 1}, index=True, progress=interrupt_at("index", 0))
     with cbir.open("pictures") as searcher:
         assert searcher.bundle.fingerprint != first.model.fingerprint
         assert searcher.info().points == 6
 
 
 def test_a_model_trained_before_on_the_same_images_serves_another_collection(home: Path, pictures: Path):
-    assert cbir.ingest(pictures, encoder="autoencoder", epochs=1).trained
-    again = cbir.ingest(pictures, collection="again", encoder="autoencoder", epochs=1)
+    assert cbir.ingest(pictures, encoder="autoencoder", options={"epochs": 1}).trained
+    again = cbir.ingest(pictures, collection="again", encoder="autoencoder", options={"epochs": 1})
     assert (again.trained, again.model.name) == (False, "pictures")
-    assert cbir.ingest(pictures, collection="other", encoder="autoencoder", epochs=1, seed=1).trained
+    assert cbir.ingest(pictures, collection="other", encoder="autoencoder", options={"epochs": 1, "seed": 1}).trained
 
 
 def test_a_collection_keeps_its_encoder_and_refuses_another_kind(home: Path, pictures: Path):
