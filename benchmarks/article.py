@@ -12,7 +12,7 @@ import numpy as np
 import cbir
 from benchmarks.setting import home, mnist, show, trained
 from cbir.evaluate.ranking import rank
-from cbir.evaluate.scores import ranking_scores
+from cbir.evaluate.scores import Rankings, lrap
 from cbir.model.networks.autoencoder import article_autoencoder
 from cbir.model.networks.export import encoder_of
 from cbir.model.networks.training import add_noise, train
@@ -48,10 +48,10 @@ def main() -> None:
     queries = np.stack([np.asarray(item.open()) for item in chosen])
     asked = np.array([item.label for item in chosen])
     once = noise_once(database)
-    lrap, top = scored(encoded(once, queries), asked, encoded(once, database), labels)
-    rows.append(["autoencoder, noise drawn once", *written(lrap), f"{top:.3f}", ""])
-    lrap, top = scored(flat(queries), asked, flat(database), labels)
-    rows.append(["raw pixels", *written(lrap), f"{top:.3f}", ""])
+    means, top = scored(encoded(once, queries), asked, encoded(once, database), labels)
+    rows.append(["autoencoder, noise drawn once", *written(means), f"{top:.3f}", ""])
+    means, top = scored(flat(queries), asked, flat(database), labels)
+    rows.append(["raw pixels", *written(means), f"{top:.3f}", ""])
     rows.append(["reference: autoencoder", *written(REFERENCE), "0.942", ""])
     rows.append(["reference: raw pixels", *written(PIXELS), "0.968", ""])
     columns = ["features", *(f"LRAP@{n}" for n in DEPTHS), "precision@1", "seconds to evaluate"]
@@ -79,7 +79,7 @@ def scored(
         relevant = labels[block.order] == asked[block.start : block.start + len(block.order), None]
         tied = np.zeros_like(relevant)
         tied[:, 1:] = block.distances[:, 1:] == block.distances[:, :-1]
-        lraps.append(ranking_scores(relevant, tied, DEPTHS)[0])
+        lraps.append(lrap(Rankings(relevant, tied, DEPTHS)))
         tops.append(relevant[:, 0])
     return np.concatenate(lraps).mean(axis=0), float(np.concatenate(tops).mean())
 

@@ -15,8 +15,10 @@ at depth n (ties share the rank of the last of them, as scikit-learn has it):
 - ann_recall@10: how many of the 10 closest by exact ranking Qdrant served.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import numpy as np
 
@@ -33,8 +35,111 @@ _BLOCK_VALUES = 2_000_000
 
 
 @dataclass(frozen=True)
+class Rankings:
+    """Rankings of m queries, prepared for the scores.
+
+    Attributes
+    ----------
+    relevant : ndarray of bool, shape (m, n)
+        The image at this rank is relevant.
+    tied : ndarray of bool, shape (m, n)
+        It has the same distance as the one before.
+    depths : sequence of int
+        Ascending, each from 1 to n.
+    served : ndarray of float, shape (m,), optional
+        Share of the 10 closest that Qdrant served.
+    """
+
+    relevant: np.ndarray
+    tied: np.ndarray
+    depths: Sequence[int]
+    served: np.ndarray | None = None
+
+    @cached_property
+    def found(self) -> np.ndarray:
+        """Relevant images up to each rank, (m, n) float64."""
+        return self.relevant.cumsum(axis=1, dtype=np.float64)
+
+    @cached_property
+    def found_at(self) -> np.ndarray:
+        """Relevant images up to each depth, (m, depths) float64."""
+        return self.found[:, np.asarray(self.depths) - 1]
+
+    @cached_property
+    def average_precision(self) -> np.ndarray:
+        """Mean of the precisions at the relevant images up to each depth, (m, depths) float64; 0 if there is none."""
+        m, n = self.relevant.shape
+        ranks = np.arange(n)
+        # First and last rank of the group of equal distances that each rank belongs to.
+        first = np.maximum.accumulate(np.where(self.tied, 0, ranks), axis=1)
+        ends = np.column_stack([~self.tied[:, 1:], np.ones((m, 1), bool)])
+        last = np.minimum.accumulate(np.where(ends, ranks, n)[:, ::-1], axis=1)[:, ::-1]
+        precision_at_last = np.take_along_axis(self.found, last, axis=1) / (last + 1)
+        credit = (self.relevant * precision_at_last).cumsum(axis=1)
+
+        # The group that the depth cuts counts with the rank and the relevant images left of the cut.
+        depths = np.asarray(self.depths)
+        before = first[:, depths - 1] - 1
+        inside = before >= 0
+        rows = np.arange(m)[:, None]
+        credit_before = np.where(inside, credit[rows, before], 0.0)
+        found_before = np.where(inside, self.found[rows, before], 0.0)
+        total = credit_before + (self.found_at - found_before) * self.found_at / depths
+        return np.divide(total, self.found_at, out=np.zeros_like(total), where=self.found_at > 0)
+
+
+def lrap(rankings: Rankings) -> np.ndarray:
+    """Return LRAP of each query at each depth, (m, depths)."""
+    return np.where(rankings.found_at > 0, rankings.average_precision, 1.0)
+
+
+def precision(rankings: Rankings) -> np.ndarray:
+    """Return the share of relevant images among those up to each depth, (m, depths)."""
+    return rankings.found_at / np.asarray(rankings.depths)
+
+
+def recall(rankings: Rankings) -> np.ndarray:
+    """Return the share of a query's relevant images that is among those up to each depth, (m, depths)."""
+    everything = rankings.found[:, -1:]
+    return np.divide(rankings.found_at, everything, out=np.zeros_like(rankings.found_at), where=everything > 0)
+
+
+def served(rankings: Rankings) -> np.ndarray:
+    """Return the share of the 10 closest that was served, (m,)."""
+    return np.ones(len(rankings.relevant)) if rankings.served is None else rankings.served
+
+
+@dataclass(frozen=True)
+class Score:
+    """How one score is computed and shown.
+
+    Attributes
+    ----------
+    heading : str
+        In tables and legends.
+    measure : callable
+        From `Rankings` to (m, depths) of a curve, (m,) of a number: a value for each query, whose mean is the score.
+    curve : bool
+        Against depth.
+    also_at : tuple of int
+        Depths of a curve that are measured whatever is asked for.
+    summary : str
+        The line that shows it below the table, with a `{}` for the value; empty if it has none.
+    """
+
+    heading: str
+    measure: Callable[[Rankings], np.ndarray]
+    curve: bool
+    also_at: tuple[int, ...] = ()
+    summary: str = ""
+
+
+@dataclass(frozen=True)
 class Scores:
-    """Means over the queries; the keys of the dicts are depths.
+    """Means over the queries, and the table of all scores. A curve is a dict by depth.
+
+    The tables of the command line, the JSON documents and the lines of the
+    figure are made from this table: another score is another attribute here.
 
     `without_relevant` counts the queries that no stored image is relevant to:
     LRAP gives them 1, the others 0.
@@ -42,12 +147,48 @@ class Scores:
 
     queries: int
     without_relevant: int
-    lrap: dict[int, float]
-    map: float
-    map_at: dict[int, float]
-    precision_at: dict[int, float]
-    recall_at: dict[int, float]
-    ann_recall_at_10: float
+    lrap: Annotated[dict[int, float], Score("LRAP", lrap, curve=True)]
+    map: Annotated[
+        float, Score("mAP", lambda rankings: rankings.average_precision[:, -1], curve=False, summary="mAP {:.3f}")
+    ]
+    map_at: Annotated[dict[int, float], Score("mAP@n", lambda rankings: rankings.average_precision, curve=True)]
+    precision_at: Annotated[
+        dict[int, float],
+        Score("precision@n", precision, curve=True, also_at=(1, 10), summary="precision@1 {:.3f}"),
+    ]
+    recall_at: Annotated[dict[int, float], Score("recall@n", recall, curve=True, also_at=(1, 10))]
+    ann_recall_at_10: Annotated[
+        float,
+        Score(
+            "recall@10 of a search",
+            served,
+            curve=False,
+            summary="scored is the exact ranking; of its first ten, a search finds (recall@10) {:.3f}",
+        ),
+    ]
+
+    def curves(self) -> dict[str, dict[int, float]]:
+        """Return the scores against depth by heading, each at the depths that were asked for."""
+        return {
+            score.heading: {depth: getattr(self, name)[depth] for depth in self.lrap}
+            for name, score in SCORES.items()
+            if score.curve
+        }
+
+    def summary(self) -> Iterator[str]:
+        """Yield the lines below the table; a curve is summarised by its value at depth 1."""
+        for name, score in SCORES.items():
+            if score.summary:
+                value = getattr(self, name)
+                yield score.summary.format(value[1] if score.curve else value)
+
+
+#: The scores by name, which is an attribute of `Scores` and a key of the JSON documents.
+SCORES: dict[str, Score] = {
+    name: get_args(hint)[1]
+    for name, hint in get_type_hints(Scores, include_extras=True).items()
+    if get_origin(hint) is Annotated
+}
 
 
 def default_depths(ranks: int) -> list[int]:
@@ -82,81 +223,34 @@ def score(run: Run, depths: Sequence[int] | None = None) -> Scores:
     if not len(run):
         raise RunError("the run holds no queries")
     check_depths(depths or ())
-    wanted = sorted({min(d, run.ranks) for d in depths}) if depths else default_depths(run.ranks)
-    measured = sorted({*wanted, 1, min(10, run.ranks), run.ranks})
+    wanted = {min(depth, run.ranks) for depth in depths} if depths else {*default_depths(run.ranks)}
+    shown = {name: sorted({*wanted, *(min(n, run.ranks) for n in score.also_at)}) for name, score in SCORES.items()}
+    measured = sorted({run.ranks, *(depth for at in shown.values() for depth in at)})
+    shares = served_shares(run)
+    values: dict[str, list[np.ndarray]] = {name: [] for name in SCORES}
     block = max(1, _BLOCK_VALUES // run.ranks)
-    tables = [ranking_scores(*run.bits(start, start + block), measured) for start in range(0, len(run), block)]
-    lrap, ap, precision, recall = (np.concatenate(parts).mean(axis=0) for parts in zip(*tables, strict=True))
-
-    def at(means: np.ndarray, keys: Sequence[int]) -> dict[int, float]:
-        return {depth: float(means[measured.index(depth)]) for depth in keys}
-
-    shallow = sorted({1, min(10, run.ranks), *wanted})
-    return Scores(
-        queries=len(run),
-        without_relevant=int((~run.relevant.any(axis=1)).sum()),
-        lrap=at(lrap, wanted),
-        map=float(ap[-1]),
-        map_at=at(ap, wanted),
-        precision_at=at(precision, shallow),
-        recall_at=at(recall, shallow),
-        ann_recall_at_10=served_recall(run),
-    )
+    for start in range(0, len(run), block):
+        rankings = Rankings(*run.bits(start, start + block), measured, shares[start : start + block])
+        for name, score in SCORES.items():
+            values[name].append(score.measure(rankings))
+    means = {name: np.concatenate(parts).mean(axis=0) for name, parts in values.items()}
+    made: dict[str, Any] = {
+        name: {depth: float(means[name][measured.index(depth)]) for depth in shown[name]}
+        if score.curve
+        else float(means[name])
+        for name, score in SCORES.items()
+    }
+    return Scores(queries=len(run), without_relevant=int((~run.relevant.any(axis=1)).sum()), **made)
 
 
-def ranking_scores(
-    relevant: np.ndarray, tied: np.ndarray, depths: Sequence[int]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Score rankings at several depths in one pass.
-
-    Parameters
-    ----------
-    relevant : ndarray of bool, shape (m, n)
-        The image at this rank is relevant.
-    tied : ndarray of bool, shape (m, n)
-        It has the same distance as the one before.
-    depths : sequence of int
-        Ascending, each from 1 to n.
-
-    Returns
-    -------
-    lrap, average_precision, precision, recall : ndarray of float64, each (m, len(depths))
-    """
-    m, n = relevant.shape
-    ranks = np.arange(n)
-    found = relevant.cumsum(axis=1, dtype=np.float64)
-    # First and last rank of the group of equal distances that each rank belongs to.
-    first = np.maximum.accumulate(np.where(tied, 0, ranks), axis=1)
-    ends = np.column_stack([~tied[:, 1:], np.ones((m, 1), bool)])
-    last = np.minimum.accumulate(np.where(ends, ranks, n)[:, ::-1], axis=1)[:, ::-1]
-    precision_at_last = np.take_along_axis(found, last, axis=1) / (last + 1)
-    credit = (relevant * precision_at_last).cumsum(axis=1)
-
-    at = np.asarray(depths) - 1
-    found_at = found[:, at]
-    # The group that the depth cuts counts with the rank and the relevant images left of the cut.
-    before = first[:, at] - 1
-    whole = before >= 0
-    rows = np.arange(m)[:, None]
-    credit_before = np.where(whole, credit[rows, before], 0.0)
-    found_before = np.where(whole, found[rows, before], 0.0)
-    total = credit_before + (found_at - found_before) * found_at / np.asarray(depths)
-    average_precision = np.divide(total, found_at, out=np.zeros_like(total), where=found_at > 0)
-    lrap = np.where(found_at > 0, average_precision, 1.0)
-    precision = found_at / np.asarray(depths)
-    everything = found[:, -1:]
-    recall = np.divide(found_at, everything, out=np.zeros_like(found_at), where=everything > 0)
-    return lrap, average_precision, precision, recall
-
-
-def served_recall(run: Run) -> float:
-    """Return the share of the 10 closest that was served, counting an equally distant image as the same."""
+def served_shares(run: Run) -> np.ndarray:
+    """Return each query's share of the 10 closest that was served, (m,); an equally distant image is as good."""
     if not run.exact_ids.size:
-        return 1.0
+        return np.ones(len(run))
     shares = []
     for exact, distances, served, served_distances in zip(
         run.exact_ids, run.exact_distances, run.served_ids, run.served_distances, strict=True
     ):
         as_far = served_distances <= distances[-1] * (1 + 1e-5)
         shares.append((np.isin(served, exact) | as_far).sum() / len(exact))
-    return float(np.mean(np.minimum(shares, 1.0)))
+    return np.minimum(shares, 1.0)

@@ -98,15 +98,15 @@ def _print_scores(evaluation: Evaluation) -> None:
 
     run, scores = evaluation.run, evaluation.scores
     own = bool(run.about.get("leave_one_out"))
-    measures = (scores.lrap, scores.map_at, scores.precision_at, scores.recall_at)
+    curves = scores.curves()
     table(
         headline(run.collection, run.database, scores.queries, leave_one_out=own),
-        [("n", True), ("LRAP", True), ("mAP@n", True), ("precision@n", True), ("recall@n", True)],
-        [(f"{n:,}", *(f"{measure[n]:.3f}" for measure in measures)) for n in scores.lrap],
+        [("n", True), *((heading, True) for heading in curves)],
+        [(f"{n:,}", *(f"{curve[n]:.3f}" for curve in curves.values())) for n in scores.lrap],
     )
-    line(f"mAP {scores.map:.3f}, precision@1 {scores.precision_at[1]:.3f}")
+    for summary in scores.summary():
+        line(summary)
     print_without_relevant(scores)
-    line(f"scored is the exact ranking; of its first ten, a search finds (recall@10) {scores.ann_recall_at_10:.3f}")
     line(f"curve  {evaluation.curve}")
     line(f"run    {evaluation.run_file}")
 

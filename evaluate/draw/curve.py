@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+#: Marker and dashes of a measure's line.
+_STYLES = ("o-", "s--", "^:", "v:", "D-.", "x--")
 _MARKERS = "os^vDPX<>p*hd"
 
 
@@ -31,11 +33,8 @@ def curve(scores: Scores, title: str) -> bytes:
         A PNG.
     """
     figure, axes = _axes(8)
-    depths = list(scores.lrap)
-    axes.plot(depths, list(scores.lrap.values()), "o-", label="LRAP", linewidth=2, markersize=5)
-    axes.plot(depths, [scores.map_at[d] for d in depths], "s--", label="mAP@n", markersize=4)
-    axes.plot(depths, [scores.precision_at[d] for d in depths], "^:", label="precision@n", markersize=4)
-    axes.plot(depths, [scores.recall_at[d] for d in depths], "v:", label="recall@n", markersize=4)
+    for (heading, points), style in zip(scores.curves().items(), cycle(_STYLES), strict=False):
+        axes.plot(list(points), list(points.values()), style, label=heading, markersize=4)
     axes.set_ylim(0, 1.02)
     axes.set_ylabel(f"mean score of {scores.queries:,} queries")
     axes.legend()

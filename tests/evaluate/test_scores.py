@@ -10,7 +10,7 @@ from sklearn.metrics import label_ranking_average_precision_score
 
 from cbir.evaluate import scores
 from cbir.evaluate.run import Run, RunError, load_run, pack, save_run
-from cbir.evaluate.scores import ARTICLE_DEPTHS, default_depths, ranking_scores, score
+from cbir.evaluate.scores import ARTICLE_DEPTHS, SCORES, Rankings, default_depths, lrap, score
 
 
 def make_run(relevant: np.ndarray, distances: np.ndarray | None = None) -> Run:
@@ -82,8 +82,15 @@ def test_blocks_of_queries_give_the_same(monkeypatch):
 def test_a_cut_group_of_ties_counts_what_is_left_of_the_cut():
     relevant = np.array([[False, True, True, False]])
     tied = np.array([[False, True, True, True]])
-    lrap, *_ = ranking_scores(relevant, tied, [2, 4])
-    assert lrap[0].tolist() == [1 / 2, 2 / 4]
+    assert lrap(Rankings(relevant, tied, [2, 4]))[0].tolist() == [1 / 2, 2 / 4]
+
+
+def test_each_score_is_an_attribute_a_curve_and_a_line():
+    made = score(make_run(np.array([[True, False, True], [False, False, True]])), [2, 3])
+    assert list(made.curves()) == ["LRAP", "mAP@n", "precision@n", "recall@n"]
+    assert made.curves()["precision@n"] == {n: made.precision_at[n] for n in (2, 3)}
+    assert list(made.summary())[:2] == ["mAP 0.583", "precision@1 0.500"]
+    assert {*vars(made)} == {*SCORES, "queries", "without_relevant"}
 
 
 def test_default_depths_are_the_article_s_cut_to_the_database():
