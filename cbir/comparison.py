@@ -112,10 +112,10 @@ class Comparison:
     @property
     def title(self) -> str:
         """What was asked of what."""
-        from cbir.evaluate.run import headline
+        from cbir.evaluate.run import run_title
 
         row = self.rows[0]
-        return headline(Path(self.source).name, row.points, row.scores.queries, leave_one_out=self.leave_one_out)
+        return run_title(Path(self.source).name, row.points, row.scores.queries, leave_one_out=self.leave_one_out)
 
     @property
     def curves(self) -> Path:

@@ -1,8 +1,8 @@
-"""What is done to queries to see how much of a collection's score is left: turned, scaled, blurred, ...
+"""Distortions of queries, to measure how much of a collection's score is left: turned, scaled, blurred, ...
 
 In: a picture, a strength, a random generator. Out: a picture of the same
 content. The draw (which way to turn, which noise) is the generator's alone: the
-same at every strength, and for every encoder that is asked.
+same at every strength, and for every encoder.
 """
 
 import io
@@ -25,7 +25,7 @@ _RIM = 2
 
 
 class DistortionError(CbirError):
-    """A distortion that there is not, or a strength that makes no sense."""
+    """An unknown distortion, or a strength out of range."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class Distortion:
 
 
 def distortions(texts: Sequence[str]) -> list[Distortion]:
-    """Read what `--distort` takes.
+    """Parse what `--distort` takes.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def distortions(texts: Sequence[str]) -> list[Distortion]:
         name, equals, strengths = text.partition("=")
         name = name.strip()
         if name not in KINDS:
-            raise DistortionError(f"there is no distortion '{name}'; there are {', '.join(KINDS)}")
+            raise DistortionError(f"unknown distortion '{name}'; choose from {', '.join(KINDS)}")
         kind = KINDS[name]
         given = [_strength(kind, part) for part in strengths.split(",")] if equals else kind.strengths
         wanted.setdefault(name, set()).update(given)

@@ -12,7 +12,7 @@ from typing import Any
 
 from cbir.core.atomic import write_atomic
 from cbir.core.disk import disk_errors
-from cbir.evaluate.run import Run, headline, save_run
+from cbir.evaluate.run import Run, run_title, save_run
 from cbir.evaluate.scores import Scores, score
 from cbir.search.options import RankingOptions
 
@@ -86,7 +86,7 @@ def store_evaluation(
         evaluation = Evaluation(run, scores, path, folder)
         document = json.dumps(evaluation.as_json(), indent=2, ensure_ascii=False) + "\n"
         write_atomic(folder / "scores.json", document.encode())
-        title = headline(run.collection, run.database, len(run))
+        title = run_title(run.collection, run.database, len(run))
         write_atomic(evaluation.curve, curve(scores, title))
     return evaluation
 

@@ -1,20 +1,19 @@
-"""Queries that are no part of the database, told by content: a picture found again is no picture recognised.
+"""Queries that are no part of the database, by their content: to find the same picture again is no recognition.
 
 In: held-out items and those stored. Out: the queries whose picture is not
-stored too. What counts are decoded pixels, so that a copy of another name or
-another lossless format is found; a copy scaled or compressed anew is not.
+stored too. Decoded pixels are compared, so that a copy with another name or in
+another lossless format is found; a copy that was scaled or compressed again is not.
 """
 
 import hashlib
-import os
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, islice
 
 from cbir.collection.interface import Collection
 from cbir.core.errors import CbirWarning
 from cbir.core.settings import Settings
+from cbir.core.workers import ordered_map
 from cbir.evaluate.run import Run
 from cbir.ingest.sources.catalogue import NAMES, open_source
 from cbir.ingest.sources.source import Item, Source, SourceError
@@ -43,16 +42,16 @@ def held_out_queries(searcher: Searcher, settings: Settings) -> list[Item]:
 
 
 def warn_of_leakage(searcher: Searcher, run: Run) -> None:
-    """Say what makes a run's scores better than a search would be, where stored images are its queries."""
+    """Warn where stored images are a run's queries and something makes them easier to find than new ones."""
     if not run.about.get("leave_one_out"):
         return
     if searcher.bundle.kind in [kind.name for kind in encoders() if kind.learns_from == "labels"]:
-        told = f"encoder '{searcher.bundle.kind}' learned the labels of the very images that are the queries"
+        reason = f"encoder '{searcher.bundle.kind}' learned the labels of the very images that are the queries"
     elif searcher.metadata.smooth:
-        told = "the stored features are averages with neighbours, the queries among them"
+        reason = "the stored features are averages with neighbours, the queries among them"
     else:
         return
-    message = f"{told}: scores are too good; hold some images out, in folders database and queries"
+    message = f"{reason}: scores are too good; hold some images out, in folders database and queries"
     warnings.warn(message, CbirWarning, stacklevel=3)
 
 
@@ -77,32 +76,28 @@ def disjoint(queries: Sequence[Item], database: Iterable[Item]) -> list[Item]:
     """
     if not queries:
         return []
-    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        asked = list(chain.from_iterable(pool.map(_digests, _batches(queries))))
-        stored = set(chain.from_iterable(pool.map(_digests, _batches(database)))) - {None}
-    kept = [query for query, digest in zip(queries, asked, strict=True) if digest not in stored]
-    if not kept:
+    in_queries = list(_digests(queries))
+    in_database = set(_digests(database)) - {None}
+    remaining = [query for query, digest in zip(queries, in_queries, strict=True) if digest not in in_database]
+    if not remaining:
         raise SourceError(f"all of the {len(queries):,} queries are in the database too: hold other pictures out")
-    if len(kept) < len(queries):
-        left_out = f"{len(queries) - len(kept):,} of {len(queries):,} queries are in the database too: left out"
+    if len(remaining) < len(queries):
+        left_out = f"{len(queries) - len(remaining):,} of {len(queries):,} queries are in the database too: left out"
         warnings.warn(left_out, CbirWarning, stacklevel=2)
-    return kept
+    return remaining
 
 
 def left_behind(collection: Collection, items: Iterable[Item]) -> int:
     """Count the points whose picture the sources no longer have: `disjoint` cannot look at those."""
-    here = {item.id for item in items}
-    return sum(point not in here for page in collection.scroll(vectors=False) for point in page.ids)
+    present = {item.id for item in items}
+    return sum(point not in present for page in collection.scroll(vectors=False) for point in page.ids)
 
 
-def _batches(items: Iterable[Item]) -> Iterator[list[Item]]:
+def _digests(items: Iterable[Item]) -> Iterator[bytes | None]:
+    """Hash pictures in threads, in their order."""
     upcoming = iter(items)
-    while batch := list(islice(upcoming, _BATCH)):
-        yield batch
-
-
-def _digests(items: Iterable[Item]) -> list[bytes | None]:
-    return [_digest(item) for item in items]
+    batches = iter(lambda: list(islice(upcoming, _BATCH)), [])
+    return chain.from_iterable(ordered_map(lambda batch: [_digest(item) for item in batch], batches))
 
 
 def _digest(item: Item) -> bytes | None:

@@ -116,9 +116,9 @@ def reordered(
     if not depth:
         return block
     order, far = block.order.copy(), block.distances.copy()
-    asked = features[block.start : block.start + len(order)]
+    queries = features[block.start : block.start + len(order)]
     rankings = [Ranking(keys.tolist(), near) for keys, near in zip(order[:, :depth], far[:, :depth], strict=True)]
-    for row, ranking in enumerate(stages.after(database, asked, rankings, options)):
+    for row, ranking in enumerate(stages.after(database, queries, rankings, options)):
         order[row, :depth], far[row, :depth] = ranking.keys, ranking.distances
     return RankedBlock(block.start, order, far)
 

@@ -15,7 +15,7 @@ from cbir.core.disk import disk_errors
 from cbir.core.progress import Progress, silent
 from cbir.core.settings import Settings
 from cbir.evaluate.distortion import Distortion
-from cbir.evaluate.draw.robustness import DEPTH, Line, figure, kept, lrap, mean_precision
+from cbir.evaluate.draw.robustness import DEPTH, Line, average_precision, figure, lrap, retained
 from cbir.evaluate.evaluation import new_run_folder
 from cbir.evaluate.heldout import held_out_queries, warn_of_leakage
 from cbir.evaluate.options import EvaluationOptions
@@ -34,7 +34,7 @@ class Robustness:
     lines : tuple of Line
         One for each collection.
     about : tuple of dict
-        Of each: its name, encoder, size and how it was asked.
+        Of each: its name, encoder, size, and the options of the evaluation.
     folder : Path
         Holds `robustness.png`, `scores.json`, and each collection's runs in a folder of its name.
     """
@@ -58,8 +58,8 @@ class Robustness:
                     {
                         "distortion": distortion.kind.name,
                         "strength": distortion.strength,
-                        "kept": kept(line, distortion),
-                        "kept_map": kept(line, distortion, mean_precision),
+                        "kept": retained(line, distortion),
+                        "kept_map": retained(line, distortion, average_precision),
                         **self._point(about, scores, distortion),
                     }
                     for distortion, scores in line.distorted.items()
@@ -72,7 +72,7 @@ class Robustness:
     def _point(self, about: dict[str, Any], scores: Scores, distortion: Distortion | None) -> dict[str, Any]:
         return {
             "lrap_at_10": lrap(scores),
-            "map_at_10": mean_precision(scores),
+            "map_at_10": average_precision(scores),
             "map": scores.map,
             "run": str(_run_file(self.folder, about["collection"], None if distortion is None else str(distortion))),
         }

@@ -1,8 +1,9 @@
-"""A stored run: what searching many queries gave, kept so that scoring needs no search.
+"""A stored run: what searching many queries gave, so that scoring needs no search.
 
 In: rankings. Out: one compressed `.npz` file: for each query which ranks hold
 a relevant image and which tie with the rank before, one bit each, and the
-first hits by id. 1,000 queries over 60,000 images take a few megabytes.
+first hits by id. 1,000 queries over 60,000 images take a few megabytes. The
+file carries the number of its format; files before the first number have none.
 """
 
 import io
@@ -64,12 +65,20 @@ class Run:
         return _unpack(self.relevant[start:stop], self.ranks), _unpack(self.tied[start:stop], self.ranks)
 
 
+#: Raised when an older cbir would read a new file wrongly.
+_FORMAT = 1
 _ARRAYS = ("relevant", "tied", "exact_ids", "exact_distances", "served_ids", "served_distances", "query_uris")
 
 
 def save_run(run: Run, path: Path) -> None:
-    """Write a run, whole or not at all."""
-    facts = {"collection": run.collection, "database": run.database, "ranks": run.ranks, "about": run.about}
+    """Write a run, completely or not at all."""
+    facts = {
+        "format": _FORMAT,
+        "collection": run.collection,
+        "database": run.database,
+        "ranks": run.ranks,
+        "about": run.about,
+    }
     content = io.BytesIO()
     np.savez_compressed(content, facts=json.dumps(facts), **{name: getattr(run, name) for name in _ARRAYS})
     write_atomic(path, content.getbuffer())
@@ -81,22 +90,28 @@ def load_run(path: Path) -> Run:
     Raises
     ------
     RunError
-        Missing or not a run.
+        Missing, not a run, or written by a newer cbir.
     """
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
             facts = json.loads(str(stored["facts"]))
-            return Run(**facts, **{name: stored[name] for name in _ARRAYS})
+            number = facts.get("format", 1)
+            if number <= _FORMAT:
+                known = {name: facts[name] for name in ("collection", "database", "ranks", "about")}
+                return Run(**known, **{name: stored[name] for name in _ARRAYS})
     except FileNotFoundError:
         raise RunError(f"there is no run {path}; make one with: cbir evaluate") from None
     except Exception as error:
         raise RunError(f"{path} is no stored run of cbir, or is damaged") from error
+    raise RunError(
+        f"{path} was written by a newer cbir (format {number}; this one reads up to {_FORMAT}): upgrade cbir"
+    )
 
 
-def headline(name: str, database: int, queries: int, *, leave_one_out: bool = False) -> str:
-    """Say in a line what was asked of what."""
-    how = ", each left out of its own ranking" if leave_one_out else ""
-    return f"{name}: {database:,} images, {queries:,} queries{how}"
+def run_title(name: str, database: int, queries: int, *, leave_one_out: bool = False) -> str:
+    """Return the title of a run's table or figure: which collection, how many images and queries."""
+    own = ", each left out of its own ranking" if leave_one_out else ""
+    return f"{name}: {database:,} images, {queries:,} queries{own}"
 
 
 def pack(bits: np.ndarray) -> np.ndarray:

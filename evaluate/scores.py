@@ -122,7 +122,7 @@ class Score:
     curve : bool
         Against depth.
     also_at : tuple of int
-        Depths of a curve that are measured whatever is asked for.
+        Depths of a curve that are always measured.
     summary : str
         The line that shows it below the table, with a `{}` for the value; empty if it has none.
     """
@@ -168,7 +168,7 @@ class Scores:
     ]
 
     def curves(self) -> dict[str, dict[int, float]]:
-        """Return the scores against depth by heading, each at the depths that were asked for."""
+        """Return the scores against depth by heading, each at the depths that were chosen."""
         return {
             score.heading: {depth: getattr(self, name)[depth] for depth in self.lrap}
             for name, score in SCORES.items()
@@ -192,7 +192,7 @@ SCORES: dict[str, Score] = {
 
 
 def default_depths(ranks: int) -> list[int]:
-    """Return the article's depths that fit, and the whole ranking."""
+    """Return the article's depths that fit, and the depth of the full ranking."""
     return sorted({*(depth for depth in ARTICLE_DEPTHS if depth <= ranks), ranks})
 
 

@@ -2,7 +2,7 @@
 
 In: a query and its first hits, as features. Out: those hits in a better order.
 Nothing else of the collection is looked at: neighbours are those among the
-query and its hits, which stand for the neighbours in the whole collection. At
+query and its hits, which stand for the neighbours in the full collection. At
 the far end of the hits that is rough, as their own neighbours may be no hits.
 """
 

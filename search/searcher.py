@@ -172,10 +172,10 @@ class Searcher:
     ) -> list[list[Hit]]:
         """Search several queries as one batch; see `search`."""
         options = search_options(options, k, **given)
-        asked = validated_queries(queries, invert=options.invert)
+        validated = validated_queries(queries, invert=options.invert)
         with self._open() as collection:
-            features = self._features(collection, asked, invert=options.invert)
-            own = [query.id if isinstance(query, StoredPoint) else None for query in asked]
+            features = self._features(collection, validated, invert=options.invert)
+            own = [query.id if isinstance(query, StoredPoint) else None for query in validated]
             # The neighbours of a pruned search are the whole collection's: pruning is for ranking.
             points = CollectionNeighbours(collection, own, where=options.filters, exact=options.exact)
             balls = None if options.prune is None else self._balls(features, options.prune)

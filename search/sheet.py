@@ -153,7 +153,7 @@ def _font() -> ImageFont.FreeTypeFont:
 
 
 def save_picture(picture: Image.Image, path: str | Path) -> Path:
-    """Write a picture in the format of the path's suffix, whole or not at all."""
+    """Write a picture in the format of the path's suffix, completely or not at all."""
     path = Path(path).expanduser().absolute()
     kind = Image.registered_extensions().get(path.suffix.lower())
     if kind not in Image.SAVE:

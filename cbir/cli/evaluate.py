@@ -94,13 +94,13 @@ def print_without_relevant(scores: Scores) -> None:
 
 def _print_scores(evaluation: Evaluation) -> None:
     """Print scores against depth, and where curve and run are."""
-    from cbir.evaluate.run import headline
+    from cbir.evaluate.run import run_title
 
     run, scores = evaluation.run, evaluation.scores
     own = bool(run.about.get("leave_one_out"))
     curves = scores.curves()
     table(
-        headline(run.collection, run.database, scores.queries, leave_one_out=own),
+        run_title(run.collection, run.database, scores.queries, leave_one_out=own),
         [("n", True), *((heading, True) for heading in curves)],
         [(f"{n:,}", *(f"{curve[n]:.3f}" for curve in curves.values())) for n in scores.lrap],
     )
@@ -113,7 +113,7 @@ def _print_scores(evaluation: Evaluation) -> None:
 
 def _print_robustness(made: Robustness) -> None:
     """Print a table for each collection, and where the figure and the runs are."""
-    from cbir.evaluate.run import headline
+    from cbir.evaluate.run import run_title
 
     columns = [("LRAP@10", True), ("kept", True), ("mAP@10", True), ("kept", True), ("mAP", True)]
     for facts in made.as_json()["collections"]:
@@ -121,7 +121,7 @@ def _print_robustness(made: Robustness) -> None:
         points = [("none", facts["undistorted"])]
         points += [(f"{p['distortion']}={p['strength']:g}", p) for p in facts["distorted"]]
         table(
-            headline(name, facts["database"], facts["queries"], leave_one_out=facts["leave_one_out"]),
+            run_title(name, facts["database"], facts["queries"], leave_one_out=facts["leave_one_out"]),
             [("distortion", False), *columns],
             [
                 (

@@ -1,8 +1,8 @@
-"""Score against the strength of a distortion: what an encoder withstands.
+"""Score against the strength of a distortion.
 
-In: for each encoder, scores of queries as they are and distorted. Out: what
-share of the score was kept, and a PNG: a column a distortion, a line an
-encoder.
+In: for each encoder, scores of queries as they are and distorted. Out: the
+share of the score that remains, and a PNG: a column for each distortion, a line
+for each encoder.
 """
 
 import io
@@ -43,15 +43,15 @@ def lrap(scores: Scores) -> float:
     return scores.lrap[max(scores.lrap)]
 
 
-def mean_precision(scores: Scores) -> float:
+def average_precision(scores: Scores) -> float:
     """Return mAP@10, where such a query counts as 0."""
     return scores.map_at[max(scores.map_at)]
 
 
-def kept(line: Line, distortion: Distortion, measure: Callable[[Scores], float] = lrap) -> float:
+def retained(line: Line, distortion: Distortion, measure: Callable[[Scores], float] = lrap) -> float:
     """Return the score of distorted queries divided by that of the same queries undistorted; 0 if there is none."""
-    whole = measure(line.undistorted)
-    return measure(line.distorted[distortion]) / whole if whole else 0.0
+    undistorted = measure(line.undistorted)
+    return measure(line.distorted[distortion]) / undistorted if undistorted else 0.0
 
 
 def figure(lines: Sequence[Line], title: str) -> bytes:
@@ -80,7 +80,7 @@ def figure(lines: Sequence[Line], title: str) -> bytes:
         axes.set_visible(False)
     for number, kind in enumerate(kinds):
         row, column = 2 * (number // columns), number % columns
-        for below, (name, measure) in enumerate((("LRAP@10", lrap), ("mAP@10", mean_precision))):
+        for below, (name, measure) in enumerate((("LRAP@10", lrap), ("mAP@10", average_precision))):
             axes = panels[row + below, column]
             axes.set_visible(True)
             for line, mark in zip(lines, _MARKS * len(lines), strict=False):

@@ -121,7 +121,7 @@ def test_evaluate_distorted_queries_of_several_collections(home: Path):
     assert "rotate=90" in table
     assert "robustness.png" in table
     assert "cbir compare" in failure("evaluate", *both)
-    assert "there are rotate, scale" in failure("evaluate", *both, "--distort", "turn")
+    assert "choose from rotate, scale" in failure("evaluate", *both, "--distort", "turn")
     runs = set((home / "runs").iterdir())
     assert "no collection 'c'" in failure("evaluate", "-c", "a", "-c", "c", "--distort", "blur")
     assert set((home / "runs").iterdir()) == runs

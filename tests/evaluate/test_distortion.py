@@ -138,8 +138,8 @@ def test_what_the_command_line_takes():
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("turn=3", "no distortion 'turn'; there are rotate, scale"),
-        ("", "no distortion ''"),
+        ("turn=3", "unknown distortion 'turn'; choose from rotate, scale"),
+        ("", "unknown distortion ''"),
         ("rotate=", r"rotate takes degrees .* from 0 to 180, not ''; such as rotate=15,30,45,90"),
         ("rotate=200", "from 0 to 180, not '200'"),
         ("scale=0", "from 0.1 to 10, not '0'"),

@@ -1,3 +1,4 @@
+import json
 from contextlib import suppress
 from pathlib import Path
 
@@ -130,6 +131,26 @@ def test_a_stored_run_is_read_as_it_was(tmp_path_factory, ranking: tuple[np.ndar
     assert score(loaded) == score(run)
     assert (loaded.about, loaded.query_uris.tolist()) == (run.about, run.query_uris.tolist())
     assert [p.name for p in path.parent.iterdir()] == ["run.npz"]
+
+
+def rewritten(path: Path, **facts: object) -> None:
+    """Change facts in a stored run; None removes one."""
+    with np.load(path) as stored:
+        content = dict(stored)
+    changed = {**json.loads(str(content["facts"])), **facts}
+    content["facts"] = np.array(json.dumps({name: value for name, value in changed.items() if value is not None}))
+    np.savez(path, **content)
+
+
+def test_a_run_of_a_newer_cbir_is_refused_and_one_of_before_the_formats_is_read(tmp_path: Path):
+    path = tmp_path / "run.npz"
+    run = make_run(np.array([[True, False, True]]))
+    save_run(run, path)
+    rewritten(path, format=None, more="of a later version")
+    assert score(load_run(path)) == score(run)
+    rewritten(path, format=2)
+    with pytest.raises(RunError, match=r"run.npz was written by a newer cbir \(format 2; .*up to 1\): upgrade cbir"):
+        load_run(path)
 
 
 def test_what_is_no_run_is_refused(tmp_path: Path):
