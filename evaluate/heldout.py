@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 
 from cbir.collection.interface import Collection
+from cbir.collection.metadata import Metadata
 from cbir.core.errors import CbirWarning
 from cbir.core.settings import Settings
 from cbir.core.workers import ordered_map
@@ -29,7 +30,7 @@ _DEEP = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 
 def held_out_queries(searcher: Searcher, settings: Settings) -> list[Item]:
     """Return the images that the sources of a collection hold back, without those that it holds too."""
-    sources = _sources(searcher.metadata.sources, settings)
+    sources = _sources(searcher.metadata, settings)
     stored = [item for source in sources for item in source.items()]
     queries = disjoint([query for source in sources for query in source.queries()], stored)
     if queries and (gone := left_behind(searcher.collection, stored)):
@@ -90,7 +91,7 @@ def disjoint(queries: Sequence[Item], database: Iterable[Item]) -> list[Item]:
 def left_behind(collection: Collection, items: Iterable[Item]) -> int:
     """Count the points whose picture the sources no longer have: `disjoint` cannot look at those."""
     present = {item.id for item in items}
-    return sum(point not in present for page in collection.scroll(vectors=False) for point in page.ids)
+    return sum(point not in present for page in collection.scroll(vectors=False, fields=()) for point in page.ids)
 
 
 def _digests(items: Iterable[Item]) -> Iterator[bytes | None]:
@@ -111,13 +112,13 @@ def _digest(item: Item) -> bytes | None:
     return hashlib.sha256(f"{picture.mode} {picture.size} ".encode() + picture.tobytes()).digest()
 
 
-def _sources(names: Iterable[str], settings: Settings) -> list[Source]:
+def _sources(metadata: Metadata, settings: Settings) -> list[Source]:
     """Open a collection's sources; a folder that is gone by now holds nothing back."""
     opened = []
-    for name in names:
+    for name in metadata.sources:
         try:
-            opened.append(open_source(name, settings.data, settings.cache))
+            opened.append(open_source(metadata.roots.get(name, name), settings.data, settings.cache))
         except SourceError:
-            if name in NAMES:
+            if name in NAMES and name not in metadata.roots:
                 raise
     return opened

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import numpy as np
 from PIL import Image
 
-from cbir.collection.point import Label
+from cbir.collection.point import Label, Payload
 from cbir.core.progress import Progress, silent
 from cbir.evaluate.distortion import Distortion, workable
 from cbir.evaluate.options import EvaluationOptions
@@ -54,7 +54,7 @@ class _Database:
     """All points of a collection, in the order of their ids."""
 
     ids: np.ndarray
-    uris: list[str]
+    payloads: list[Payload]
     labels: list[Label | None]
     features: np.ndarray
 
@@ -168,8 +168,8 @@ def _prepared(
     rows = np.array([row for row, label in enumerate(database.labels) if label is not None])
     own_rows = generator.permutation(rows)[: options.queries]
     stored: list[Query] = [
-        _StoredImage(database.uris[row], database.labels[row], partial(searcher.open_picture, database.uris[row]))
-        for row in own_rows
+        _StoredImage(payload.get("uri", ""), database.labels[row], partial(searcher.open_stored, payload))
+        for row, payload in ((row, database.payloads[row]) for row in own_rows)
     ]
     return database, _Queries(stored, own_rows)
 
@@ -180,16 +180,16 @@ def _load(searcher: Searcher, progress: Progress) -> _Database:
     if not total:
         raise RunError(f"collection '{searcher.name}' is empty; fill it with: cbir ingest")
     ids: list[str] = []
-    uris: list[str] = []
+    payloads: list[Payload] = []
     labels: list[Label | None] = []
     stacks = []
-    for page in searcher.collection.scroll():
+    for page in searcher.collection.scroll(fields=("label", "uri", "source")):
         ids += page.ids
-        uris += [payload.get("uri", "") for payload in page.payloads]
+        payloads += page.payloads
         labels += [payload.get("label") for payload in page.payloads]
         stacks.append(page.vectors)
         progress("load", len(ids), total)
-    return _Database(np.array(ids), uris, labels, np.concatenate(stacks))
+    return _Database(np.array(ids), payloads, labels, np.concatenate(stacks))
 
 
 def _embed(

@@ -17,7 +17,7 @@ from PIL import Image
 from cbir.collection.checks import check_encoder, validated_k
 from cbir.collection.errors import CollectionError
 from cbir.collection.interface import Collection, Engine, Info
-from cbir.collection.point import Hit
+from cbir.collection.point import Hit, Payload
 from cbir.core.errors import CbirWarning
 from cbir.model.border import background
 from cbir.model.bundle import Bundle
@@ -249,6 +249,16 @@ class Searcher:
             raise QueryError(f"a picture is a path, a uri or a Pillow image, not a {type(picture).__name__}")
         image = upright(picture) if isinstance(picture, Image.Image) else self.open_picture(str(picture))
         return self.bundle.preprocessing.pixels(_inverted(image) if invert else image)
+
+    def open_stored(self, hit: Hit | Payload) -> Image.Image:
+        """Open the picture of a hit, or of a stored point's payload.
+
+        Raises
+        ------
+        ImageError, CbirError
+            It cannot be read, or its source is gone.
+        """
+        return self.open_picture(self.metadata.locate(hit.payload if isinstance(hit, Hit) else hit))
 
     def info(self) -> Info:
         """Return the collection's size and place."""

@@ -1,6 +1,6 @@
 """The picture of a search: each query, framed, beside its hits.
 
-In: queries, their hits, and a way to open a stored uri. Out: a sheet with
+In: queries, their hits, and a way to open them. Out: a sheet with
 label and distance under each hit.
 """
 
@@ -16,7 +16,7 @@ from cbir.search.sheet import Cell, sheet
 def strip(
     queries: Sequence[tuple[str, Image.Image]],
     hits: Sequence[Sequence[Hit]],
-    open_picture: Callable[[str], Image.Image],
+    open_hit: Callable[[Hit], Image.Image],
 ) -> tuple[Image.Image, str]:
     """Draw a row for each query.
 
@@ -24,8 +24,8 @@ def strip(
     ----------
     queries : sequence of (name, PIL.Image.Image)
     hits : sequence of sequences of Hit
-    open_picture : callable
-        Opens a hit's uri; one that cannot be opened leaves an empty frame.
+    open_hit : callable
+        Opens a hit's picture; one that cannot be opened leaves an empty frame.
 
     Returns
     -------
@@ -38,7 +38,7 @@ def strip(
     def cell(hit: Hit) -> Cell:
         picture = None
         try:
-            picture = open_picture(hit.uri)
+            picture = open_hit(hit)
         except CbirError as error:
             reasons.append(str(error))
         return Cell(picture, "" if hit.label is None else str(hit.label), f"{hit.distance:.3g}")

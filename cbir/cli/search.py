@@ -54,7 +54,7 @@ def search(
         from cbir.search.strip import strip
 
         queries = [(Path(i).name if Path(i).exists() else i, searcher.open_picture(i)) for i in images]
-        drawn, missing = strip(queries, found, searcher.open_picture)
+        drawn, missing = strip(queries, found, searcher.open_stored)
         if missing:
             note(f"not every hit can be shown: {missing}")
         note(f"picture: {save_picture(drawn, save)}")

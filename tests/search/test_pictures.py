@@ -64,7 +64,7 @@ def test_a_strip_shows_query_and_hits_in_order(tmp_path: Path):
     drawn, missing = strip(
         [("q", Image.new("L", (9, 9), 250))],
         [hits(*shades)],
-        lambda uri: Image.new("L", (20, 20), shades[uri]),
+        lambda hit: Image.new("L", (20, 20), shades[hit.uri]),
     )
     assert missing == ""
     middle = np.asarray(drawn.convert("L"))[12 + CELL // 2]
@@ -73,8 +73,8 @@ def test_a_strip_shows_query_and_hits_in_order(tmp_path: Path):
 
 
 def test_a_hit_that_is_gone_leaves_a_frame(tmp_path: Path):
-    def gone(uri: str) -> Image.Image:
-        raise cbir.CbirError(f"{uri} is gone")
+    def gone(hit: Hit) -> Image.Image:
+        raise cbir.CbirError(f"{hit.uri} is gone")
 
     drawn, missing = strip([("q", picture())], [hits("a", "b")], gone)
     assert missing == "a is gone"
