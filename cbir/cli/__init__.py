@@ -23,7 +23,7 @@ _ORDER = (
     *("push", "pull", "snapshot", "restore"),
 )
 #: Files of this folder that are no commands.
-_SHARED = {"errors", "output", "parameters", "terminal"}
+_SHARED = {"errors", "options", "output", "parameters", "terminal"}
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,10 +10,12 @@ import typer
 
 import cbir
 from cbir import documents
+from cbir.cli.options import options_from
 from cbir.cli.output import print_json
-from cbir.cli.parameters import AsJson, DataDir, Expand, QdrantUrl, Rerank, Seed, collection_or_default
+from cbir.cli.parameters import AsJson, DataDir, QdrantUrl, collection_or_default
 from cbir.cli.terminal import bars, line, table
 from cbir.core.errors import CbirError
+from cbir.evaluate.options import EvaluationOptions
 
 if TYPE_CHECKING:
     from cbir.evaluate.evaluation import Evaluation
@@ -20,20 +23,19 @@ if TYPE_CHECKING:
     from cbir.evaluate.scores import Scores
 
 
+@options_from(EvaluationOptions)
 def evaluate(
+    *,
     collection: Annotated[
         list[str] | None,
         typer.Option(
             "--collection", "-c", help="Collection; default: the one ingested last. Repeatable with --distort."
         ),
     ] = None,
-    queries: Annotated[int, typer.Option(min=1, help="At most so many held-out queries.")] = 1000,
     depth: Annotated[
         list[int] | None, typer.Option(min=1, help="Number of results to assess; repeatable; default: the article's.")
     ] = None,
-    seed: Seed = 0,
-    expand: Expand = 0,
-    rerank: Rerank = False,
+    options: EvaluationOptions,
     distort: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME[=A,B,...]", help="Distort the queries, such as rotate=15,30 or blur; repeatable."),
@@ -51,13 +53,10 @@ def evaluate(
             robustness = cbir.evaluate_distorted(
                 collection or [collection_or_default(None, qdrant_url)],
                 distort,
-                queries=queries,
-                seed=seed,
-                expand=expand,
-                rerank=rerank,
                 qdrant_url=qdrant_url,
                 data_dir=data_dir,
                 progress=progress,
+                **asdict(options),
             )
         if json_:
             print_json(documents.robustness(robustness))
@@ -70,15 +69,12 @@ def evaluate(
     with bars() as progress:
         done = cbir.evaluate(
             name if from_run else collection_or_default(name, qdrant_url),
-            queries=queries,
             depths=depth,
-            seed=seed,
-            expand=expand,
-            rerank=rerank,
             from_run=from_run,
             qdrant_url=qdrant_url,
             data_dir=data_dir,
             progress=progress,
+            **asdict(options),
         )
     if json_:
         print_json(documents.evaluation(done))

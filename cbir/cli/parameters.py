@@ -29,10 +29,6 @@ Index = Annotated[
     bool | None, typer.Option("--index/--no-index", help="Build the HNSW index; by default when it pays.")
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Seed.")]
-Expand = Annotated[
-    int, typer.Option(min=0, help="Average the query with so many nearest and search again; 0: search once.")
-]
-Rerank = Annotated[bool, typer.Option("--rerank", help="Re-rank the first hits by their k-reciprocal neighbours.")]
 Invert = Annotated[bool, typer.Option("--invert", help="Swap dark and light in the query.")]
 
 

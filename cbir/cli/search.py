@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,35 +11,23 @@ import typer
 
 import cbir
 from cbir import documents
+from cbir.cli.options import options_from
 from cbir.cli.output import note, print_json
-from cbir.cli.parameters import (
-    AsJson,
-    Collection,
-    DataDir,
-    Expand,
-    Invert,
-    QdrantUrl,
-    Rerank,
-    collection_or_default,
-)
+from cbir.cli.parameters import AsJson, Collection, DataDir, QdrantUrl, collection_or_default
+from cbir.search.options import SearchOptions
 
 if TYPE_CHECKING:
     from cbir.collection.point import Hit
 
 
+@options_from(SearchOptions)
 def search(
     images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Files, or uris such as mnist:test/7.")],
-    k: Annotated[int, typer.Option("-k", min=1, help="Hits for each image.")] = 10,
+    *,
     collection: Collection = None,
     label: Annotated[list[str] | None, typer.Option(help="Only hits with this label; repeatable.")] = None,
-    exact: Annotated[bool, typer.Option("--exact", help="Compare with every point, not by the HNSW index.")] = False,
-    expand: Expand = 0,
-    rerank: Rerank = False,
+    options: SearchOptions,
     save: Annotated[Path | None, typer.Option(help="Write queries and hits side by side as a picture.")] = None,
-    prune: Annotated[
-        int | None, typer.Option(min=0, help="Rank only images whose short code differs in at most so many bits.")
-    ] = None,
-    invert: Invert = False,
     qdrant_url: QdrantUrl = None,
     data_dir: DataDir = None,
     json_: AsJson = False,
@@ -46,9 +35,7 @@ def search(
     """Find the stored images that look most like each query image."""
     name = collection_or_default(collection, qdrant_url)
     with cbir.open(name, qdrant_url=qdrant_url, data_dir=data_dir) as searcher:
-        found = searcher.search_many(
-            images, k, labels=_labels(label), exact=exact, invert=invert, prune=prune, expand=expand, rerank=rerank
-        )
+        found = searcher.search_many(images, options=replace(options, labels=_labels(label)))
     if save is not None:
         from cbir.search.sheet import save_picture
         from cbir.search.strip import strip
@@ -59,10 +46,11 @@ def search(
             note(f"not every hit can be shown: {missing}")
         note(f"picture: {save_picture(drawn, save)}")
     if label and not any(found):
-        near = "" if prune is None else f" and is within {prune} bits"
+        near = "" if options.prune is None else f" and is within {options.prune} bits"
         note(f"no image in '{name}' has the label {' or '.join(label)}{near}")
-    elif prune is not None and min(map(len, found)) < k:
-        note(f"fewer than {k} images{' of that label' if label else ''} are within {prune} bits")
+    elif options.prune is not None and min(map(len, found)) < options.k:
+        of_label = " of that label" if label else ""
+        note(f"fewer than {options.k} images{of_label} are within {options.prune} bits")
     if json_:
         print_json(documents.search(name, images, found))
     else:
