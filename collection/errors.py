@@ -14,17 +14,7 @@ class CollectionBusyError(CollectionError):
 
 
 class NewerFormatError(CollectionError):
-    """A collection that a newer cbir wrote: it is not damaged, and nothing of it may be replaced or removed.
-
-    Attributes
-    ----------
-    model : str or None
-        The model that the collection needs, if its metadata still say so under the same key.
-    """
-
-    def __init__(self, message: str, model: str | None = None) -> None:
-        super().__init__(message)
-        self.model = model
+    """A collection that a newer cbir wrote: it is not damaged, and nothing of it may be replaced or removed."""
 
 
 def no_such_collection(name: str, location: str, names: Sequence[str]) -> CollectionError:

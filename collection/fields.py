@@ -39,16 +39,26 @@ class Field:
 
 
 FIELDS = (
-    Field("label", ("integer", "keyword"), "what the image shows; absent if unknown", index="everywhere"),
-    Field("uri", ("keyword",), "where the image is, within its source", index="served"),
-    Field("source", ("keyword",), "name of the dataset or of the folder", index="served"),
+    Field(
+        "label",
+        ("integer", "keyword"),
+        "what the image shows: a class number, or the name of the class folder; absent if unknown",
+        index="everywhere",
+    ),
+    Field(
+        "uri",
+        ("keyword",),
+        "where the image is: `mnist:train/7` in a dataset, the path relative to the folder otherwise",
+        index="served",
+    ),
+    Field("source", ("keyword",), "name of the dataset, or of the folder", index="served"),
     Field("code", ("integer",), "the short binary code, where the encoder has one", index="everywhere"),
-    Field("index", ("integer",), "datasets: place in the dataset"),
-    Field("width", ("integer",), "datasets: pixels"),
-    Field("height", ("integer",), "datasets: pixels"),
-    Field("sha256", ("keyword",), "folders: hash of the file's content"),
-    Field("bytes", ("integer",), "folders: size of the file"),
-    Field("modified", ("integer",), "folders: when the file was changed, in nanoseconds since 1970"),
+    Field("index", ("integer",), "datasets: position in the dataset"),
+    Field("width", ("integer",), "datasets: width in pixels"),
+    Field("height", ("integer",), "datasets: height in pixels"),
+    Field("sha256", ("keyword",), "folders: SHA-256 of the file's content, in hexadecimal digits"),
+    Field("bytes", ("integer",), "folders: size of the file in bytes"),
+    Field("modified", ("integer",), "folders: when the file was last changed, in nanoseconds since 1970"),
 )
 
 

@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING
 from cbir.collection.errors import CollectionError
 from cbir.core.errors import CbirWarning, flag
 
+#: Seconds to wait for an embedded collection that another process uses.
+BUSY_TIMEOUT = 10.0
+
 if TYPE_CHECKING:
     from cbir.collection.embedded.engine import EmbeddedEngine
     from cbir.collection.interface import Engine
@@ -38,18 +41,18 @@ def open_engine(settings: Settings, layout: Layout | None = None) -> Engine:
     return embedded_engine(settings)
 
 
-def embedded_engine(settings: Settings, *, timeout: float = 10.0) -> EmbeddedEngine:
+def embedded_engine(settings: Settings, *, timeout: float | None = None) -> EmbeddedEngine:
     """Return the embedded engine, even if the settings name a server.
 
     Parameters
     ----------
     settings : Settings
-    timeout : float
-        Seconds to wait for a collection that another process uses.
+    timeout : float, optional
+        Seconds to wait for a collection that another process uses; by default `BUSY_TIMEOUT`.
     """
     from cbir.collection.embedded.engine import EmbeddedEngine
 
-    return EmbeddedEngine(settings.collections, timeout=timeout)
+    return EmbeddedEngine(settings.collections, timeout=BUSY_TIMEOUT if timeout is None else timeout)
 
 
 def served_engine(settings: Settings, layout: Layout | None = None) -> ServedEngine:

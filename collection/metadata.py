@@ -148,10 +148,8 @@ def check_format(stored: Mapping[str, Any], owner: str) -> None:
     if number < 1:
         raise ValueError(f"format {number}")
     if number > FORMAT:
-        model = stored.get("model")
         raise NewerFormatError(
-            f"{owner} was written by a newer cbir (format {number}; this one reads up to {FORMAT}): upgrade cbir",
-            model if isinstance(model, str) else None,
+            f"{owner} was written by a newer cbir (format {number}; this one reads up to {FORMAT}): upgrade cbir"
         )
 
 

@@ -240,12 +240,8 @@ def _in_use(engine: Engine) -> set[str]:
     """Name the models that collections need."""
     names = set()
     for name in engine.names():
-        try:
+        with suppress(CollectionError):
             names.add(engine.metadata(name).model)
-        except NewerFormatError as error:
-            names |= {error.model} if error.model else set()
-        except CollectionError:
-            continue
     return names
 
 

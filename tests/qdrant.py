@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
 from qdrant_client import QdrantClient
 
 from cbir.collection.served.address import address
@@ -27,6 +28,9 @@ BINARY = shutil.which("qdrant")
 
 NO_SERVER = "no Qdrant server: name an empty one with QDRANT_URL, or put a `qdrant` executable on PATH"
 NO_BINARY = "no Qdrant server to kill: put a `qdrant` executable on PATH"
+
+#: Skips a test before its fixtures, some of which train, where the fixture `own_qdrant` alone would skip it too late.
+needs_binary = pytest.mark.skipif(BINARY is None, reason=NO_BINARY)
 
 
 class QdrantProcess:

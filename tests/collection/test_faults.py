@@ -21,7 +21,7 @@ from cbir.collection.served.engine import ServedEngine
 from cbir.collection.served.server import RefusedError, Server, ServerWarning
 from tests.collection.sample import METADATA, ids
 from tests.proxy import Proxy, Weather
-from tests.qdrant import QdrantProcess
+from tests.qdrant import QdrantProcess, needs_binary
 
 POINTS = 4_000
 BATCH = 500
@@ -170,6 +170,7 @@ def test_a_server_killed_while_it_indexes_is_waited_for(own_qdrant: QdrantProces
             assert collection.count() == POINTS
 
 
+@needs_binary
 @pytest.mark.parametrize("how", ["frozen", "killed"])
 def test_ctrl_c_ends_an_ingest_soon_whatever_the_server_does(
     own_qdrant: QdrantProcess, bundle: Path, home: Path, how: str

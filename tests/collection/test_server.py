@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cbir.collection.errors import CollectionError
+from cbir.collection.served import server as server_module
 from cbir.collection.served.address import Address, address
 from cbir.collection.served.engine import ServedEngine
 from cbir.collection.served.server import OLDEST, RefusedError, Server, ServerWarning
@@ -171,11 +172,12 @@ def test_answers_of_500_are_retried_within_bounds_and_said():
         assert server.call(server.client.get_collections).collections == []
 
 
-def test_an_outage_is_said_once_while_it_lasts():
+def test_an_outage_is_said_once_while_it_lasts(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(server_module, "_FIRST_RETRY", 0.5)
     with (
         answering((200, GREETING), (503, "")) as url,
-        closing(Server(address(url), retry_for=5)) as server,
-        pytest.warns(ServerWarning, match="retrying for 5 s") as caught,
+        closing(Server(address(url), retry_for=1)) as server,
+        pytest.warns(ServerWarning, match="retrying for 1 s") as caught,
         pytest.raises(RefusedError, match="failed"),
     ):
         server.call(server.client.get_collections)

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.qdrant import BINARY, NO_BINARY, QdrantProcess
+from cbir.collection.fields import FIELDS
+from tests.qdrant import QdrantProcess, needs_binary
 
 KEY = "a-key-of-the-tests"
 PAGE = (Path(__file__).parents[2] / "docs" / "qdrant.md").read_text(encoding="utf-8")
@@ -29,8 +30,6 @@ def blocks(kind: str) -> list[str]:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QdrantProcess]:
     """A server with a key, as docker compose starts one."""
-    if BINARY is None:
-        pytest.skip(NO_BINARY)
     process = QdrantProcess(tmp_path_factory.mktemp("keyed"), SERVICE__API_KEY=KEY).start()
     yield process
     process.kill()
@@ -73,19 +72,26 @@ def hits(text: str) -> list[tuple[str, str]]:
     return [(str(line[-2]), line[-1]) for line in map(json.loads, text.splitlines())]
 
 
+def test_the_fields_described_are_those_declared():
+    rows = [
+        f"| `{field.name}` | {' or '.join(field.types)}{', indexed' * bool(field.index)} | {field.about} |"
+        for field in FIELDS
+    ]
+    assert "\n".join(["| field | type | |", "| --- | --- | --- |", *rows]) in PAGE
+
+
+@needs_binary
 def test_the_schema_is_the_one_described(place: Path):
     vectors, card, schema = (json.loads(part) for part in re.split(r"\n(?=\{)", output(place, "payload_schema")))
     assert vectors == {"size": 128, "distance": "Euclid"}
-    table = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \| (\w+)", PAGE, re.MULTILINE)
-    described = {field for fields, _ in table for field in re.findall(r"`(\w+)`", fields)}
     assert {field: index["data_type"] for field, index in schema.items()} == {
         "label": "integer",
         "uri": "keyword",
         "source": "keyword",
     }
-    assert set(json.loads(output(place, "id() {"))) <= described
-    told = PAGE[PAGE.index("The metadata's") : PAGE.index("## A vector")]
-    assert set(card) == set(re.findall(r"`(\w+)`", told)) - {"CBIR_HOME"}
+    assert set(json.loads(output(place, "id() {"))) <= {field.name for field in FIELDS}
+    described = PAGE[PAGE.index("The metadata's") : PAGE.index("## A vector")]
+    assert set(card) == set(re.findall(r"`(\w+)`", described)) - {"CBIR_HOME"}
     assert json.loads(output(place, "cbir embed")) == {
         "image": "digits:queries/7",
         "fingerprint": card["fingerprint"],
@@ -93,6 +99,7 @@ def test_the_schema_is_the_one_described(place: Path):
     }
 
 
+@needs_binary
 def test_curl_finds_what_cbir_finds(place: Path, server: QdrantProcess):
     done = subprocess.run(
         [sys.executable, "-m", "cbir", "search", "digits:queries/7", "-k", "5", "-c", "digits", "--json"],
@@ -112,6 +119,7 @@ def test_curl_finds_what_cbir_finds(place: Path, server: QdrantProcess):
     assert sum(count for _, count in map(json.loads, output(place, "facet").splitlines())) == 1500
 
 
+@needs_binary
 def test_python_and_node_find_what_curl_finds(place: Path, server: QdrantProcess):
     (code,) = blocks("python")
     done = subprocess.run(
@@ -151,6 +159,7 @@ def test_python_and_node_find_what_curl_finds(place: Path, server: QdrantProcess
     assert scrolled.startswith("2 128 ")
 
 
+@needs_binary
 @pytest.mark.parametrize("block", [text for kind, text in BLOCKS if kind == "http"])
 def test_the_dashboards_requests(place: Path, server: QdrantProcess, block: str):
     line, body = block.split("\n", 1)

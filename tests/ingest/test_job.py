@@ -1,3 +1,4 @@
+import json
 import os
 import resource
 import shutil
@@ -381,3 +382,20 @@ def test_colour_pictures_are_seen_in_colour_at_the_size_asked_for(home: Path, tm
     assert cbir.ingest(tmp_path / "colours", encoder="pixels").model.preprocessing.shape == (32, 32, 3)
     larger = cbir.ingest(tmp_path / "colours", encoder="pixels", size=48, collection="larger")
     assert larger.model.dimension == 48 * 48 * 3
+
+
+def test_what_a_newer_cbir_wrote_survives_this_one(home: Path, pictures: Path):
+    cbir.ingest(pictures, encoder="pixels")
+    file = home / "collections" / "pictures" / "collection.json"
+    written = file.read_text()
+    newer = json.dumps({**json.loads(written), "format": 3, "sources": {"another": "shape"}})
+    file.write_text(newer)
+    for again in ({}, {"retrain": True}, {"encoder": "pca"}):
+        with pytest.raises(
+            cbir.CbirError, match=r"'pictures' was written by a newer cbir \(format 3; .*: upgrade cbir$"
+        ):
+            cbir.ingest(pictures, **again)  # type: ignore[arg-type]
+    assert file.read_text() == newer
+    file.write_text(written)
+    with cbir.open("pictures") as searcher:
+        assert len(searcher.search(next(pictures.rglob("*.png")), 3)) == 3
