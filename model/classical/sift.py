@@ -22,7 +22,6 @@ k-means does not suit.
 """
 
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +29,7 @@ import numpy as np
 
 from cbir.core.options import check_options, option
 from cbir.core.progress import Progress, silent
+from cbir.core.workers import ordered_map
 from cbir.model.errors import ModelError
 from cbir.model.kind import Kind
 from cbir.model.method import Examples, Inference, Learned
@@ -126,8 +126,7 @@ def _describe(images: np.ndarray) -> np.ndarray:
         grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) if image.shape[-1] == 3 else image
         return cv2.SIFT_create().compute(cv2.resize(grey, (side, side), interpolation=cv2.INTER_CUBIC), patches)[1]
 
-    with ThreadPoolExecutor() as pool:
-        descriptors = np.stack(list(pool.map(sift, to_bytes(images))))
+    descriptors = np.stack(list(ordered_map(sift, to_bytes(images))))
     return np.sqrt(descriptors / np.maximum(descriptors.sum(axis=-1, keepdims=True), 1))
 
 

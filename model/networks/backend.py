@@ -14,6 +14,7 @@ import types
 from collections.abc import Iterator
 
 from cbir.core.errors import CbirError
+from cbir.core.workers import usable_cores
 
 
 @functools.cache
@@ -41,11 +42,6 @@ def keras() -> types.ModuleType:
         ) from None
 
 
-def cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _one_thread_an_operation() -> None:
     """Let TensorFlow run operations side by side, one thread each, as `cbir.model.networks.faster` needs.
 
@@ -56,7 +52,7 @@ def _one_thread_an_operation() -> None:
 
     with contextlib.suppress(RuntimeError):
         tf.config.threading.set_intra_op_parallelism_threads(1)
-        tf.config.threading.set_inter_op_parallelism_threads(cores())
+        tf.config.threading.set_inter_op_parallelism_threads(usable_cores())
 
 
 @contextlib.contextmanager

@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cbir.model.networks.backend import cores, keras
+from cbir.core.workers import usable_cores
+from cbir.model.networks.backend import keras
 
 if TYPE_CHECKING:
     from keras import Model
@@ -56,7 +57,7 @@ def side_by_side(tower: "Model", towers: int | None = None) -> "Model":
 
     Only where each image is treated by itself: not to train a network with batch normalisation.
     """
-    count = min(towers or cores(), MOST_TOWERS)
+    count = min(towers or usable_cores(), MOST_TOWERS)
     if count == 1:
         return tower
     return keras().Model(tower.input, _Towers(tower, count)(tower.input))

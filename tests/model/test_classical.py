@@ -152,6 +152,33 @@ def test_edges_are_described_whatever_the_light(known: Known, name: str):
     np.testing.assert_array_equal(nearest, np.arange(8))
 
 
+@pytest.mark.parametrize(
+    ("shape", "first", "later", "total"),
+    [
+        (
+            (28, 28, 1),
+            [0.377635, 0, 0.117915, 0, 0.377635, 0, 0, 0, 0, 0.377635, 0, 0, 0.03906, 0.18166, 0, 0, 0.085543, 0],
+            [0.192124, 0, 0, 0.173009, 0.064771],
+            30.2573,
+        ),
+        (
+            (32, 32, 3),
+            [0.085013, 0, 0, 0, 0.385475, 0, 0, 0, 0, 0.385475, 0, 0, 0, 0.385475, 0, 0, 0, 0.097209],
+            [0.288565, 0.047654, 0.060692, 0.084322, 0],
+            31.0781,
+        ),
+    ],
+)
+def test_hog_gives_what_scikit_image_gives(
+    known: Known, shape: tuple[int, int, int], first: list[float], later: list[float], total: float
+):
+    """Collections were filled when scikit-image 0.26 computed it, by encoders of the same fingerprint."""
+    feature = known("hog", shape).encoder().encode(images(shape, 1))[0]
+    np.testing.assert_allclose(feature[:18], first, atol=1e-5)
+    np.testing.assert_allclose(feature[[40, 123, 200, 299, 323]], later, atol=1e-5)
+    assert feature.sum() == pytest.approx(total, abs=1e-3)
+
+
 def test_sift_of_pictures_without_an_edge_is_refused_and_of_one_is_not(tmp_path: Path, known: Known):
     even = np.full((5, *SHAPES[0]), 90, np.uint8)
     with pytest.raises(ModelError, match="no edge"):

@@ -42,7 +42,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cbir.core.options import check_options, option
-from cbir.core.progress import Progress, silent
+from cbir.core.progress import Progress, share, silent
 from cbir.model.kind import Kind
 from cbir.model.method import Examples, Learned
 from cbir.model.networks.backend import keras
@@ -117,13 +117,13 @@ def learn(
     for number in range(course.teachers):
         teacher = replace(recipe, preset=DEFAULT, seed=recipe.seed + number)
         place = checkpoint and checkpoint.with_stem(f"{checkpoint.stem}-teacher-{number + 1}")
-        share = _share(progress, number, trainings, f"teacher {number + 1}")
-        _, history, lessons = _trained(images, course, teacher, None, place, share)
+        part = share(progress, number, trainings, f"teacher {number + 1}")
+        _, history, lessons = _trained(images, course, teacher, None, place, part)
         seen.append(lessons.seen())
         resumed += history.resumed
     told = np.concatenate(seen, axis=1) if seen else None
-    share = _share(progress, course.teachers, trainings)
-    network, history, _ = _trained(images, course, recipe, told, checkpoint, share)
+    part = share(progress, course.teachers, trainings)
+    network, history, _ = _trained(images, course, recipe, told, checkpoint, part)
     return Learned(network=network, history=replace(history, resumed=history.resumed + resumed))
 
 
@@ -158,17 +158,6 @@ def _trained(
         progress=progress,
     )
     return network, history, lessons
-
-
-def _share(progress: Progress, number: int, count: int, who: str = "") -> Progress:
-    """Tell of the first, second, ... of several trainings of one length as of parts of one."""
-
-    def told(stage: str, done: int, total: int | None, note: str = "") -> None:
-        whole = None if total is None else total * count
-        before = 0 if total is None else total * number
-        progress(stage, before + done, whole, ", ".join(filter(None, (who, note))))
-
-    return told
 
 
 def course_for(shape: tuple[int, int, int], recipe: Recipe) -> Course:

@@ -5,15 +5,13 @@ and what the network is to make of them. Neighbours, and where diffusion along
 them puts each picture, are found anew every few epochs.
 """
 
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cbir.core.workers import ordered_map
 from cbir.model.networks.backend import keras
 from cbir.model.networks.contrastive.diffusion import aligned, diffusion, nearest, neighbours_of
 from cbir.model.networks.contrastive.layers import HALF
@@ -104,7 +102,8 @@ class Lessons:
         # Too few for a batch are seen several times in it.
         order = np.resize(order, max(len(order), self.size))
         chosen = (order[step * self.size : (step + 1) * self.size] for step in range(steps))
-        yield from _ahead(partial(self._batch, rows, ranges, generator) for rows in chosen)
+        # One thread, so that the generator draws in order; OpenCV releases Python's lock while the network trains.
+        yield from ordered_map(lambda rows: self._batch(rows, ranges, generator), chosen, threads=1, ahead=3)
 
     def seen(self) -> np.ndarray:
         """Return what the network makes of the pictures by now, (n, d): head and likeness."""
@@ -145,15 +144,3 @@ class Lessons:
             noisy[:RESTORED] = noised(clean[:RESTORED], self.course.restored_noise, generator)
         lessons = {name: lesson[pictures] for name, lesson in self._lessons.items()}
         return noisy, {"clean": clean[:RESTORED], **lessons}
-
-
-def _ahead(jobs: Iterable[Any], count: int = 3) -> Iterator[Any]:
-    """Run jobs in order in a thread, a few ahead of whoever takes their results; OpenCV does without Python's lock."""
-    with ThreadPoolExecutor(1) as pool:
-        waiting: deque[Any] = deque()
-        for job in jobs:
-            waiting.append(pool.submit(job))
-            if len(waiting) > count:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
