@@ -4,6 +4,7 @@ In: a run. Out: an `Evaluation`, written to disk.
 """
 
 import json
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -12,6 +13,9 @@ from typing import Any
 
 from cbir.core.atomic import write_atomic
 from cbir.core.disk import disk_errors
+from cbir.core.errors import CbirWarning
+from cbir.evaluate.draw.canvas import INSTALL, can_draw
+from cbir.evaluate.draw.curve import curve
 from cbir.evaluate.run import Run, run_title, save_run
 from cbir.evaluate.scores import Scores, score
 from cbir.search.options import RankingOptions
@@ -28,18 +32,16 @@ class Evaluation:
     run_file : Path
         The stored run.
     folder : Path
-        Holds `scores.json` and `curve.png`.
+        Holds `scores.json` and the curve.
+    curve : Path or None
+        The score curve, a PNG; None if matplotlib is not installed.
     """
 
     run: Run
     scores: Scores
     run_file: Path
     folder: Path
-
-    @property
-    def curve(self) -> Path:
-        """The score curve, a PNG."""
-        return self.folder / "curve.png"
+    curve: Path | None
 
     def as_json(self) -> dict[str, Any]:
         """Return the scores as JSON values; keys of depths are strings."""
@@ -57,14 +59,14 @@ class Evaluation:
             "fingerprint": self.run.about.get("fingerprint"),
             "distortion": self.run.about.get("distortion"),
             "run": str(self.run_file),
-            "curve": str(self.curve),
+            "curve": None if self.curve is None else str(self.curve),
         }
 
 
 def store_evaluation(
     run: Run, folder: Path, depths: Sequence[int] | None = None, path: Path | None = None
 ) -> Evaluation:
-    """Score a run and write run, scores and curve.
+    """Score a run and write run, scores and, if matplotlib is installed, the curve.
 
     Parameters
     ----------
@@ -76,18 +78,18 @@ def store_evaluation(
     path : Path, optional
         Where the run is stored already.
     """
-    from cbir.evaluate.draw.curve import curve  # matplotlib
-
     with disk_errors(folder):
         if path is None:
             path = folder / "run.npz"
             save_run(run, path)
         scores = score(run, depths)
-        evaluation = Evaluation(run, scores, path, folder)
+        evaluation = Evaluation(run, scores, path, folder, folder / "curve.png" if can_draw() else None)
         document = json.dumps(evaluation.as_json(), indent=2, ensure_ascii=False) + "\n"
         write_atomic(folder / "scores.json", document.encode())
-        title = run_title(run.collection, run.database, len(run))
-        write_atomic(evaluation.curve, curve(scores, title))
+        if evaluation.curve is None:
+            warnings.warn(f"no curve was drawn, as that needs matplotlib; {INSTALL}", CbirWarning, stacklevel=2)
+        else:
+            write_atomic(evaluation.curve, curve(scores, run_title(run.collection, run.database, len(run))))
     return evaluation
 
 

@@ -15,6 +15,7 @@ from cbir.core.disk import disk_errors
 from cbir.core.progress import Progress, silent
 from cbir.core.settings import Settings
 from cbir.evaluate.distortion import Distortion
+from cbir.evaluate.draw.canvas import require_drawing
 from cbir.evaluate.draw.robustness import DEPTH, Line, average_precision, figure, lrap, retained
 from cbir.evaluate.evaluation import new_run_folder
 from cbir.evaluate.heldout import held_out_queries, warn_of_leakage
@@ -99,7 +100,13 @@ def measure_robustness(
     options : EvaluationOptions
         Its seed draws the queries, alike for all collections, and what is random in the distortions.
     progress : Progress
+
+    Raises
+    ------
+    CbirError
+        Matplotlib is not installed, or a collection cannot be evaluated.
     """
+    require_drawing()
     folder = new_run_folder(settings.runs, "robustness")
     lines, about = [], []
     for name in collections:

@@ -103,7 +103,8 @@ def _print_scores(evaluation: Evaluation) -> None:
     for summary in scores.summary():
         line(summary)
     print_without_relevant(scores)
-    line(f"curve  {evaluation.curve}")
+    if evaluation.curve is not None:
+        line(f"curve  {evaluation.curve}")
     line(f"run    {evaluation.run_file}")
 
 

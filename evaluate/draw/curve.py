@@ -3,11 +3,11 @@
 In: scores. Out: a PNG, of one collection's measures or of several encoders' LRAP.
 """
 
-import io
 from collections.abc import Mapping
 from itertools import cycle
 from typing import TYPE_CHECKING
 
+from cbir.evaluate.draw.canvas import new_figure, png
 from cbir.evaluate.scores import Scores
 
 if TYPE_CHECKING:
@@ -55,9 +55,9 @@ def curves(scores: Mapping[str, Scores], title: str) -> bytes:
     bytes
         A PNG; its legend has the order of the lines' right ends.
     """
+    figure, axes = _axes(10)
     from matplotlib import colormaps
 
-    figure, axes = _axes(10)
     # Dark before light: neighbours in the legend differ in colour and in marker.
     colours = [colormaps["tab20"](shade) for shade in (*range(0, 20, 2), *range(1, 20, 2))]
     styles = {
@@ -73,10 +73,7 @@ def curves(scores: Mapping[str, Scores], title: str) -> bytes:
 
 
 def _axes(width: float) -> tuple["Figure", "Axes"]:
-    # Not pyplot: it keeps global state and looks for a display.
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, 5), dpi=120, layout="constrained")
+    figure = new_figure(width, 5)
     return figure, figure.add_subplot()
 
 
@@ -85,6 +82,4 @@ def _png(figure: "Figure", axes: "Axes", title: str) -> bytes:
     axes.set_xlabel("number of results assessed, n")
     axes.set_title(title)
     axes.grid(which="both", alpha=0.25)
-    content = io.BytesIO()
-    figure.savefig(content, format="png")
-    return content.getvalue()
+    return png(figure)

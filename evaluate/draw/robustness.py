@@ -5,12 +5,12 @@ share of the score that remains, and a PNG: a column for each distortion, a line
 for each encoder.
 """
 
-import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cbir.evaluate.distortion import Distortion, Kind
+from cbir.evaluate.draw.canvas import new_figure, png
 from cbir.evaluate.scores import Scores
 
 if TYPE_CHECKING:
@@ -68,13 +68,10 @@ def figure(lines: Sequence[Line], title: str) -> bytes:
     bytes
         A PNG.
     """
-    # Not pyplot: it keeps global state and looks for a display.
-    from matplotlib.figure import Figure
-
     kinds = list(dict.fromkeys(distortion.kind for distortion in lines[0].distorted))
     columns = min(_COLUMNS, len(kinds))
     blocks = -(-len(kinds) // columns)
-    drawn = Figure(figsize=(1.2 + 3.4 * columns, 1 + 4.6 * blocks), dpi=120, layout="constrained")
+    drawn = new_figure(1.2 + 3.4 * columns, 1 + 4.6 * blocks)
     panels = drawn.subplots(2 * blocks, columns, squeeze=False, sharey="row", height_ratios=[3, 2] * blocks)
     for axes in panels.flat:
         axes.set_visible(False)
@@ -95,9 +92,7 @@ def figure(lines: Sequence[Line], title: str) -> bytes:
     handles, labels = panels[0, 0].get_legend_handles_labels()
     drawn.legend(handles, labels, loc="outside lower center", ncols=columns)
     drawn.suptitle(title)
-    content = io.BytesIO()
-    drawn.savefig(content, format="png")
-    return content.getvalue()
+    return png(drawn)
 
 
 def _strengths(axes: "Axes", kind: Kind, strengths: Sequence[float]) -> None:

@@ -1,0 +1,45 @@
+"""Matplotlib figures: made without its global state, and written as PNG; nothing else needs matplotlib."""
+
+import importlib.util
+import io
+from typing import TYPE_CHECKING
+
+from cbir.core.errors import CbirError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+INSTALL = "install it with: pip install 'cbir[figures]'"
+
+
+def can_draw() -> bool:
+    """Tell whether matplotlib is installed."""
+    return importlib.util.find_spec("matplotlib") is not None
+
+
+def require_drawing() -> None:
+    """Refuse to begin work whose result is a figure.
+
+    Raises
+    ------
+    CbirError
+        Matplotlib is not installed.
+    """
+    if not can_draw():
+        raise CbirError(f"drawing figures needs matplotlib; {INSTALL}")
+
+
+def new_figure(width: float, height: float) -> "Figure":
+    """Return an empty figure of so many inches at 120 pixels per inch; CbirError as `require_drawing`."""
+    require_drawing()
+    # Not pyplot: it keeps global state and looks for a display.
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), dpi=120, layout="constrained")
+
+
+def png(figure: "Figure") -> bytes:
+    """Return a figure as the content of a PNG file."""
+    content = io.BytesIO()
+    figure.savefig(content, format="png")
+    return content.getvalue()
