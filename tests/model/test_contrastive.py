@@ -7,9 +7,9 @@ import pytest
 
 from cbir.core.options import OptionError
 from cbir.model.method import Examples, Learned
-from cbir.model.networks.contrastive.encoder import Recipe, course_for, learn
+from cbir.model.networks.contrastive.encoder import Recipe, curriculum_for, learn
 from cbir.model.networks.contrastive.layers import contrastive_network
-from cbir.model.networks.contrastive.loss import info_nce, misplaced, unlike
+from cbir.model.networks.contrastive.loss import info_nce, place_loss, similarity_loss
 from cbir.model.preprocessing import to_unit
 from tests.conftest import picture
 
@@ -60,11 +60,11 @@ def test_photographs_are_learned_from_their_views_alone():
     np.testing.assert_allclose(np.linalg.norm(features(learned.network, photographs), axis=1), 1, atol=1e-5)
 
 
-@pytest.mark.parametrize(("shape", "usual"), [((28, 28, 1), 40), ((32, 32, 3), 15)])
-def test_how_far_a_picture_may_be_turned_can_be_chosen(shape: tuple[int, int, int], usual: float):
-    assert course_for(shape, Recipe()).ranges.rotation == usual
-    assert course_for(shape, Recipe(rotation=0)).ranges.rotation == 0
-    assert course_for(shape, Recipe(rotation=180)).ranges.rotation == 180
+@pytest.mark.parametrize(("shape", "default"), [((28, 28, 1), 40), ((32, 32, 3), 15)])
+def test_how_far_a_picture_may_be_turned_can_be_chosen(shape: tuple[int, int, int], default: float):
+    assert curriculum_for(shape, Recipe()).ranges.rotation == default
+    assert curriculum_for(shape, Recipe(rotation=0)).ranges.rotation == 0
+    assert curriculum_for(shape, Recipe(rotation=180)).ranges.rotation == 180
 
 
 @pytest.mark.parametrize(("count", "channels"), [(1, 1), (3, 1), (1, 3)])
@@ -132,16 +132,16 @@ def test_a_turned_embedding_is_as_alike_and_zeros_are_no_lesson():
     wanted = generator.normal(size=(9, 4)).astype(np.float32)
     wanted /= np.linalg.norm(wanted, axis=1, keepdims=True)
     turned = wanted @ np.linalg.qr(generator.normal(size=(4, 4)))[0].astype(np.float32)
-    assert float(unlike(turned, wanted)) == pytest.approx(0, abs=1e-9)
-    assert float(unlike(turned[::-1].copy(), wanted)) > 0.01
-    assert float(unlike(turned, np.zeros_like(wanted))) == 0
+    assert float(similarity_loss(turned, wanted)) == pytest.approx(0, abs=1e-9)
+    assert float(similarity_loss(turned[::-1].copy(), wanted)) > 0.01
+    assert float(similarity_loss(turned, np.zeros_like(wanted))) == 0
 
 
 def test_a_feature_in_its_place_has_no_loss_and_without_a_place_there_is_none():
     places = np.eye(5, dtype=np.float32)
-    assert float(misplaced(places, places)) == 0
-    assert float(misplaced(places[::-1].copy(), places)) == pytest.approx(0.8)
-    assert float(misplaced(places, np.zeros_like(places))) == 0
+    assert float(place_loss(places, places)) == 0
+    assert float(place_loss(places[::-1].copy(), places)) == pytest.approx(0.8)
+    assert float(place_loss(places, np.zeros_like(places))) == 0
 
 
 @pytest.mark.parametrize(

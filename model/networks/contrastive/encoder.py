@@ -1,37 +1,37 @@
 """A denoising encoder that learns, without labels, what stays the same.
 
 In: pictures. Out: a network whose layer `encoder` gives features of norm 1, and
-whose output is the picture without its noise. Four stages, each adding a lesson
-to those before, and taking more for the same:
+whose output is the picture without its noise. The training has four stages, a
+curriculum; each adds an objective and keeps those before it:
 
-1. Two random views of a picture belong together, against the rest of the batch
-   (InfoNCE: A. van den Oord et al. 2018; SimCLR: T. Chen et al., ICML 2020).
-2. So do views of a picture and of one of its nearest neighbours, found anew
-   with the encoder as it is by then (NNCLR: D. Dwibedi et al., ICCV 2021;
+1. Two random views of a picture are pulled together, against the rest of the
+   batch (InfoNCE: A. van den Oord et al. 2018; SimCLR: T. Chen et al., ICML 2020).
+2. So are a view of a picture and one of its nearest neighbours, which are found
+   with the encoder in its current state (NNCLR: D. Dwibedi et al., ICCV 2021;
    TLDR: Y. Kalantidis et al., TMLR 2022).
-3. How alike any two pictures of a batch are is learned from diffusion on the
-   graph of neighbours (`diffusion.py`), which joins the islands that one kind of
+3. The similarity of any two pictures of a batch is learned from diffusion on the
+   graph of neighbours (`diffusion.py`), which joins the clusters that one kind of
    picture falls into.
-4. So is the very place where diffusion puts a picture.
+4. The position that diffusion gives each picture is learned too.
 
-The first two teach a head that is dropped afterwards, the others a half of the
-feature each: likeness keeps the closest in order, places the whole database.
-The graph is made anew every few epochs, by the head, and in the last stage by
-head and likeness together. At the end views go half as far, for what is searched
-for is hardly ever so distorted.
+The first two train a head that is dropped afterwards, the others a half of the
+feature each: `likeness` orders the closest, `place` the rest of the database. The
+graph is rebuilt every few epochs, by the head, in the last stage by head and
+likeness together. At the end views are distorted half as much, as real queries
+are hardly ever so distorted.
 
-`--preset quality` trains the teachers first, as above but for their seeds, then
-one network that has no stages: its neighbours and places are those of the graph
-that all teachers make together (an ensemble, distilled: G. Hinton, O. Vinyals,
-J. Dean 2015; a network taught by its like, and better than that: T. Furlanello
-et al., *Born-Again Neural Networks*, ICML 2018).
+The preset `quality` trains two teachers first, as above but with other seeds, then
+one network without stages, whose neighbours and target positions come from the
+graph of both teachers' features together (distillation of an ensemble: G. Hinton,
+O. Vinyals, J. Dean 2015; a network that learns from its own kind and becomes
+better: T. Furlanello et al., *Born-Again Neural Networks*, ICML 2018).
 
-That is for drawings, in grey. Photographs, in colour, stay in the first stage:
+All this is for drawings, in grey. Photographs, in colour, stay in the first stage:
 of a photograph's nearest neighbours two in three show something else, and
 neither they nor diffusion among them helped (docs/encoders.md has the figures).
 So there `quality` is a network of twice the filters, trained for twice the epochs.
 
-The decoder sees the feature (what is shown) and a small map (how it is drawn):
+The decoder gets the feature (what is shown) and a small map (how it is drawn):
 what views change cannot be in the feature, but is needed to restore a picture.
 """
 
@@ -48,7 +48,7 @@ from cbir.model.method import Examples, Learned
 from cbir.model.networks.backend import keras
 from cbir.model.networks.checkpoint import identity
 from cbir.model.networks.contrastive.layers import contrastive_network, head_of, photographs
-from cbir.model.networks.contrastive.lessons import Course, Lessons
+from cbir.model.networks.contrastive.lessons import Curriculum, Lessons
 from cbir.model.networks.contrastive.loss import contrastive_twin
 from cbir.model.networks.contrastive.views import Ranges
 from cbir.model.networks.epochs import run_epochs
@@ -60,24 +60,24 @@ if TYPE_CHECKING:
 KIND = Kind("contrastive", "Ours: learns what stays the same, and denoises too.", __name__)
 REVISION = 2
 
-#: Ready-made choices of how much work goes into the training.
+#: The presets: how much work goes into the training.
 DEFAULT, QUALITY = "default", "quality"
-#: Networks whose graph teaches the one of `quality`.
+#: Networks that the one of `quality` learns from.
 _TEACHERS = 2
 #: Epochs, unless few images need more.
 _EPOCHS = 20
-#: Pictures of a batch at the least: what is normalised by slices needs some in each.
-_LEAST = 8
-#: Largest noise of a photograph's views: more hides what is finer than a digit's strokes.
-_FAINT = 0.1
+#: The smallest batch: batch normalisation works on slices of it, and needs several pictures in each.
+_MIN_BATCH = 8
+#: Largest noise of a photograph's views: more hides details that are finer than a digit's strokes.
+_PHOTOGRAPH_NOISE = 0.1
 
 
 @dataclass(frozen=True)
 class Recipe:
     """What decides the training, besides the images.
 
-    The preset `quality` trains, for drawings, a network taught by two others, whose seeds are this one's
-    and the next; for photographs, one with twice the filters, for twice the epochs.
+    The preset `quality` trains, for drawings, a network that learns from two others, whose seeds are this
+    one's and the next; for photographs, one with twice the filters, for twice the epochs.
     """
 
     epochs: int | None = option(
@@ -106,48 +106,50 @@ class Recipe:
 def learn(
     examples: Examples, recipe: Recipe, *, checkpoint: Path | None = None, progress: Progress = silent
 ) -> Learned:
-    """Train the encoder and its decoder; see the module for how.
+    """Train the encoder and its decoder; the module's docstring says how.
 
     Teachers have checkpoints beside the one that is named, `-teacher-1` and so on after its stem.
     """
-    progress("train", 0, None, "loading Keras")  # seconds in which nothing else is told
-    images, course = examples.images, course_for(examples.shape, recipe)
-    trainings = course.teachers + 1
-    seen, resumed = [], 0.0
-    for number in range(course.teachers):
+    progress("train", 0, None, "loading Keras")  # takes seconds
+    images, curriculum = examples.images, curriculum_for(examples.shape, recipe)
+    trainings = curriculum.teachers + 1
+    features, resumed = [], 0.0
+    for number in range(curriculum.teachers):
         teacher = replace(recipe, preset=DEFAULT, seed=recipe.seed + number)
         place = checkpoint and checkpoint.with_stem(f"{checkpoint.stem}-teacher-{number + 1}")
         part = share(progress, number, trainings, f"teacher {number + 1}")
-        _, history, lessons = _trained(images, course, teacher, None, place, part)
-        seen.append(lessons.seen())
+        _, history, lessons = _train_network(images, curriculum, teacher, None, place, part)
+        features.append(lessons.features())
         resumed += history.resumed
-    told = np.concatenate(seen, axis=1) if seen else None
-    part = share(progress, course.teachers, trainings)
-    network, history, _ = _trained(images, course, recipe, told, checkpoint, part)
+    teacher_features = np.concatenate(features, axis=1) if features else None
+    part = share(progress, curriculum.teachers, trainings)
+    network, history, _ = _train_network(images, curriculum, recipe, teacher_features, checkpoint, part)
     return Learned(network=network, history=replace(history, resumed=history.resumed + resumed))
 
 
-def _trained(
+def _train_network(
     images: np.ndarray,
-    course: Course,
+    curriculum: Curriculum,
     recipe: Recipe,
-    told: np.ndarray | None,
+    teacher_features: np.ndarray | None,
     checkpoint: Path | None,
     progress: Progress,
 ) -> tuple["Model", History, Lessons]:
-    """Train one network, by the graph of what teachers see if there is any."""
+    """Train one network, by the neighbour graph of its teachers' features if there are any."""
     height, width, channels = images.shape[1:]
-    network = contrastive_network((height, width, channels), recipe.seed, wide=course.wide)
+    network = contrastive_network((height, width, channels), recipe.seed, wide=curriculum.wide)
     head = head_of(network, recipe.seed)
-    size = max(_LEAST, min(recipe.batch_size, max(len(images) // 12, min(len(images), 64))))
+    size = max(_MIN_BATCH, min(recipe.batch_size, max(len(images) // 12, min(len(images), 64))))
     steps = max(1, len(images) // size)
-    epochs = recipe.epochs or course.longer * max(_EPOCHS, -(-course.steps // steps))
-    twin = contrastive_twin(network, head, course.lessons)
+    epochs = recipe.epochs or curriculum.longer * max(_EPOCHS, -(-curriculum.steps // steps))
+    twin = contrastive_twin(network, head, curriculum.targets)
     schedule = keras().optimizers.schedules.CosineDecay(
         1e-4, epochs * steps, warmup_target=2e-3, warmup_steps=min(100, epochs * steps // 4)
     )
     twin.compile(optimizer=keras().optimizers.AdamW(schedule, weight_decay=1e-4))
-    lessons = Lessons(network, head, images, course, recipe.seed, epochs=epochs, size=size, told=told)
+    lessons = Lessons(
+        network, head, images, curriculum, recipe.seed, epochs=epochs, size=size, teacher_features=teacher_features
+    )
     history = run_epochs(
         twin,
         lessons.batches,
@@ -160,19 +162,19 @@ def _trained(
     return network, history, lessons
 
 
-def course_for(shape: tuple[int, int, int], recipe: Recipe) -> Course:
-    """Choose what pictures of this shape are taught: photographs stay in the first stage."""
+def curriculum_for(shape: tuple[int, int, int], recipe: Recipe) -> Curriculum:
+    """Choose how a network is trained on pictures of this shape: photographs stay in the first stage."""
     quality = recipe.preset == QUALITY
     if photographs(shape):
         rotation = 15.0 if recipe.rotation is None else recipe.rotation
-        return Course(
+        return Curriculum(
             Ranges(
                 rotation=rotation,
                 scale=(1.0, 2.2),
                 shear=0.1,
                 shift=0.0,
                 elastic=0.01,
-                noise=min(_FAINT, recipe.noise),
+                noise=min(_PHOTOGRAPH_NOISE, recipe.noise),
                 blur=0.02,
                 crop=True,
                 light=0.4,
@@ -184,10 +186,10 @@ def course_for(shape: tuple[int, int, int], recipe: Recipe) -> Course:
             wide=quality,
         )
     rotation = 40.0 if recipe.rotation is None else recipe.rotation
-    return Course(
+    return Curriculum(
         Ranges(rotation=rotation, scale=(0.7, 1.3), shear=0.3, shift=0.1, elastic=0.03, noise=recipe.noise, blur=0.05),
         steps=360,
         stages=(0.2, 0.35, 0.7),
-        lessons={"likeness": 20.0, "place": 10.0},
+        targets={"likeness": 20.0, "place": 10.0},
         teachers=_TEACHERS if quality else 0,
     )

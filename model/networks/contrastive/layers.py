@@ -1,9 +1,8 @@
-"""The layers of the contrastive encoder, and of the head that it is taught through.
+"""The layers of the contrastive encoder, and of the head that it is trained through.
 
-In: an input shape and a seed. Out: Keras models. Drawings (grey) and
-photographs (colour) are summed up differently: a drawing's strokes mean what
-they mean by where they are, so its map is kept whole; what a photograph shows
-may be anywhere, so its map is averaged over all places.
+In: an input shape and a seed. Out: Keras models. The feature map of a drawing
+(grey) is flattened, as the meaning of a stroke depends on its position; that of
+a photograph (colour) is averaged, as its subject may be anywhere.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -16,14 +15,14 @@ if TYPE_CHECKING:
 
 #: Values of each half of a drawing's feature, and of the diffusion embedding that it learns from.
 HALF = 64
-#: Values of the hidden layer before the halves: places are groups, which no linear layer tells apart.
-_KNOWN = 512
+#: Values of the hidden layer before the halves: positions form clusters, which no linear layer separates.
+_HIDDEN = 512
 #: Values of a photograph's feature.
-_WHOLE = 128
-#: Values of the head that InfoNCE teaches, and of its hidden layer for photographs.
-_HEAD, _HIDDEN = 128, 256
-#: Values of the map that tells how a picture is drawn, for each of 4x4 places.
-_MANNER = 8
+_PHOTOGRAPH = 128
+#: Values of the head that InfoNCE trains, and of its hidden layer for photographs.
+_HEAD, _HEAD_HIDDEN = 128, 256
+#: Channels of the 4x4 map that says how a picture is drawn.
+_STYLE = 8
 
 
 def contrastive_network(shape: tuple[int, int, int], seed: int, *, wide: bool = False) -> "Model":
@@ -41,8 +40,8 @@ def contrastive_network(shape: tuple[int, int, int], seed: int, *, wide: bool = 
     -------
     keras.Model
         (n, h, w, c) in [0, 1] to the same. Its layer `encoder` gives the feature,
-        of norm 1. Of a drawing's, `likeness` and `place` are the halves. The head
-        is made from the layer `seen`, the decoder from `encoder` and `trunk`.
+        of norm 1; `likeness` and `place` are the halves of a drawing's. The head
+        starts from the layer `pooled`, the decoder from `encoder` and `trunk`.
     """
     layers = keras().layers
     weights = seeded(seed)
@@ -66,21 +65,21 @@ def contrastive_network(shape: tuple[int, int, int], seed: int, *, wide: bool = 
         size = 3 if sides[1:] else 5
         if sides[1:] or photographs(shape):
             x = normal(conv(x, next(widths), size=size, strides=2, use_bias=False))
-        else:  # the largest map: normalising it costs as much as making it
+        else:  # the largest map: normalising it costs as much as computing it
             x = conv(x, next(widths), size=size, strides=2, activation="relu")
         side = -(-side // 2)
     trunk = layers.Activation("linear", name="trunk")(x)  # 4 x 4 x 128
     if photographs(shape):
-        seen = dense(layers.GlobalAveragePooling2D()(trunk), _WHOLE, use_bias=False, name="seen")
-        feature = layers.UnitNormalization(name="encoder")(seen)
+        pooled = dense(layers.GlobalAveragePooling2D()(trunk), _PHOTOGRAPH, use_bias=False, name="pooled")
+        feature = layers.UnitNormalization(name="encoder")(pooled)
     else:
-        seen = layers.Flatten(name="seen")(trunk)
-        known = normal(dense(seen, _KNOWN, use_bias=False))
-        halves = [layers.UnitNormalization(name=name)(dense(known, HALF)) for name in ("likeness", "place")]
+        pooled = layers.Flatten(name="pooled")(trunk)
+        hidden = normal(dense(pooled, _HIDDEN, use_bias=False))
+        halves = [layers.UnitNormalization(name=name)(dense(hidden, HALF)) for name in ("likeness", "place")]
         feature = layers.Concatenate(name="encoder")([layers.Rescaling(0.5**0.5)(half) for half in halves])
 
-    shown = layers.Reshape((side, side, 32))(dense(feature, side * side * 32, activation="relu"))
-    x = layers.Concatenate()([shown, conv(trunk, _MANNER, size=1, activation="relu")])
+    content = layers.Reshape((side, side, 32))(dense(feature, side * side * 32, activation="relu"))
+    x = layers.Concatenate()([content, conv(trunk, _STYLE, size=1, activation="relu")])
     for width in (32, *([16] * (len(sides) - 1))):
         x = layers.UpSampling2D(2)(conv(x, width, activation="relu"))
     spare = (side * 2 ** len(sides) - shape[0]) // 2
@@ -90,24 +89,24 @@ def contrastive_network(shape: tuple[int, int, int], seed: int, *, wide: bool = 
 
 
 def photographs(shape: tuple[int, int, int]) -> bool:
-    """Tell whether pictures of this shape are taken for photographs, not drawings: those in colour."""
+    """Tell whether pictures of this shape are treated as photographs, not drawings: those in colour are."""
     return shape[2] == 3
 
 
 def head_of(network: "Model", seed: int) -> "Model":
-    """Build the head that InfoNCE teaches: from the layer `seen` to values of norm 1.
+    """Build the head that InfoNCE trains: from the layer `pooled` to values of norm 1.
 
-    A photograph's has a hidden layer, so that what views change may be kept in
+    A photograph's has a hidden layer, so that what views change may stay in
     the feature (T. Chen et al., ICML 2020, section 4.2).
     """
     layers = keras().layers
     shape = network.input_shape[1:]
-    seen = x = keras().Input(network.get_layer("seen").output.shape[1:])
+    pooled = x = keras().Input(network.get_layer("pooled").output.shape[1:])
 
     def dense(x: Any, values: int, number: int, **options: Any) -> Any:
         weights = keras().initializers.GlorotUniform(seed=seed + number)
         return layers.Dense(values, kernel_initializer=weights, **options)(x)
 
     if photographs(shape):
-        x = layers.ReLU()(layers.BatchNormalization(momentum=0.9)(dense(x, _HIDDEN, 1, use_bias=False)))
-    return keras().Model(seen, layers.UnitNormalization()(dense(x, _HEAD, 0)))
+        x = layers.ReLU()(layers.BatchNormalization(momentum=0.9)(dense(x, _HEAD_HIDDEN, 1, use_bias=False)))
+    return keras().Model(pooled, layers.UnitNormalization()(dense(x, _HEAD, 0)))
