@@ -1,10 +1,10 @@
-"""`cbir` and `python -m cbir`: where the program starts."""
+"""Entry point of `cbir` and `python -m cbir`."""
 
 import sys
 
 
 def main() -> None:
-    """Run the command line; Ctrl-C is quiet also while it is still being imported."""
+    """Run the command line; Ctrl-C prints no traceback even during the imports."""
     try:
         from cbir.cli import main as run
 

@@ -20,7 +20,6 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cbir import homes
 from cbir.core.atomic import write_atomic
 from cbir.core.disk import disk_errors
 from cbir.core.errors import CbirError
@@ -350,13 +349,15 @@ class _Filled:
             It is not on this machine, or not this encoder learned by this recipe from most of this source, or the
             collection is smoothed, or not this source's alone.
         """
+        from cbir.model.bundles import bundle_of
+
         metadata = engine.metadata(self.name)
         if set(metadata.sources) != {source.name}:
             raise CbirError(
                 f"collection '{self.name}' holds {', '.join(metadata.sources)}, not {source.name} alone; "
                 "rename the folder of pictures, or remove that collection"
             )
-        bundle = homes.model(settings, self.name, metadata)
+        bundle = bundle_of(settings.models, self.name, metadata.model, metadata.fingerprint)
         if reason := self._otherwise(bundle, metadata, source):
             raise CbirError(f"collection '{self.name}' {reason}; build it anew: {self.command(source)}")
         return bundle

@@ -1,6 +1,6 @@
-"""Every result as JSON values: what `--json` prints, and what any other face of cbir answers.
+"""Results as JSON values: what `--json` prints.
 
-In: what the functions of `cbir` return. Out: dicts and lists whose keys other programs rely on.
+In: what the functions of `cbir` return. Out: dicts and lists. Other programs rely on their keys.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import numpy as np
 
+    from cbir.collection.metadata import Metadata
     from cbir.collection.point import Hit
     from cbir.collection.transfer import Transferred
     from cbir.comparison import Comparison
@@ -44,25 +45,36 @@ def ingest(report: Report) -> dict[str, Any]:
     }
 
 
-def search(collection: str, images: Sequence[str], found: Sequence[Sequence[Hit]]) -> dict[str, Any]:
-    """Return hits as JSON values."""
+def search(
+    collection: str, metadata: Metadata, images: Sequence[str], found: Sequence[Sequence[Hit]]
+) -> dict[str, Any]:
+    """Return the hits of several queries as JSON values."""
     return {
         "collection": collection,
         "queries": [
-            {
-                "image": image,
-                "hits": [
-                    {"id": h.id, "distance": h.distance, "label": h.label, "uri": h.uri, "payload": h.payload}
-                    for h in hits
-                ],
-            }
+            {"image": image, "hits": [hit(each, metadata) for each in hits]}
             for image, hits in zip(images, found, strict=True)
         ],
     }
 
 
+def hit(found: Hit, metadata: Metadata) -> dict[str, Any]:
+    """Return a hit as JSON values; `path` is null where the picture is no file."""
+    from cbir.collection.point import is_absolute
+
+    located = metadata.locate(found.payload)
+    return {
+        "id": found.id,
+        "distance": found.distance,
+        "label": found.label,
+        "uri": found.uri,
+        "path": located if is_absolute(located) else None,
+        "payload": found.payload,
+    }
+
+
 def embedding(image: str, searcher: Searcher, vector: np.ndarray) -> dict[str, Any]:
-    """Return a picture's feature and what made it as JSON values."""
+    """Return a picture's feature, and which collection's encoder made it."""
     return {
         "image": image,
         "collection": searcher.name,
@@ -82,7 +94,7 @@ def robustness(done: Robustness) -> dict[str, Any]:
 
 
 def denoised(collection: str, picture: Path) -> dict[str, Any]:
-    """Return where a picture was drawn, and of which collection."""
+    """Return the path of a denoised picture and its collection."""
     return {"collection": collection, "picture": str(picture)}
 
 
@@ -110,7 +122,7 @@ def snapshot(made: Snapshot) -> dict[str, Any]:
 
 
 def restored(collection: str, file: Path) -> dict[str, Any]:
-    """Return what was restored from where."""
+    """Return a restored collection and its file."""
     return {"collection": collection, "file": str(file)}
 
 
@@ -144,6 +156,7 @@ def overview(found: Overview) -> dict[str, Any]:
         "home": str(found.home),
         "location": found.location,
         "default": found.default,
+        "providers": found.providers,
         "collections": [
             {
                 "name": c.name,
@@ -152,7 +165,7 @@ def overview(found: Overview) -> dict[str, Any]:
                 "indexed": c.info.indexed if c.info else None,
                 "bytes": c.info.bytes if c.info else None,
                 "problem": c.problem or None,
-                **({} if c.metadata is None else asdict(c.metadata)),
+                **({} if c.metadata is None else c.metadata.to_json()),
             }
             for c in found.collections
         ],

@@ -49,7 +49,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings=_SETTINGS,
-    epilog="Every command takes --json. Files are kept in CBIR_HOME (see: cbir info).",
+    epilog="Every command takes --json. Collections and models are in CBIR_HOME (see: cbir info).",
 )
 
 
@@ -66,7 +66,7 @@ def _options(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
     ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Print tracebacks; may stand anywhere.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Print tracebacks; anywhere on the line.")] = False,
 ) -> None:
     """Find images that look like a query image. No labels needed."""
 

@@ -11,7 +11,7 @@ from cbir.cli.parameters import Collection, DataDir, Invert, QdrantUrl, collecti
 
 
 def embed(
-    image: Annotated[str, typer.Argument(help="File, or a uri such as mnist:test/7.")],
+    image: Annotated[str, typer.Argument(help="Picture file, or a uri such as mnist:test/7.")],
     collection: Collection = None,
     invert: Invert = False,
     qdrant_url: QdrantUrl = None,

@@ -33,14 +33,14 @@ def evaluate(
         ),
     ] = None,
     depth: Annotated[
-        list[int] | None, typer.Option(min=1, help="Number of results to assess; repeatable; default: the article's.")
+        list[int] | None, typer.Option(min=1, help="Number of results to score at; repeatable; default: the article's.")
     ] = None,
     options: EvaluationOptions,
     distort: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME[=A,B,...]", help="Distort the queries, such as rotate=15,30 or blur; repeatable."),
     ] = None,
-    from_run: Annotated[Path | None, typer.Option(help="Score this stored run again, without searching.")] = None,
+    from_run: Annotated[Path | None, typer.Option(help="Score this stored run again instead of searching.")] = None,
     qdrant_url: QdrantUrl = None,
     data_dir: DataDir = None,
     json_: AsJson = False,

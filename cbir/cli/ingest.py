@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 def ingest(
     source: Annotated[str, typer.Argument(help="digits, mnist, fashion-mnist, or a folder of pictures.")] = "digits",
     collection: Annotated[
-        str | None, typer.Option("--collection", "-c", help="Collection to fill; the source's name by default.")
+        str | None, typer.Option("--collection", "-c", help="Collection to fill; default: the name of the source.")
     ] = None,
     model: Annotated[
-        Path | None, typer.Option(help="Model bundle, or .keras / .h5 file with a layer 'encoder', to use.")
+        Path | None, typer.Option(help="Use this model bundle, or .keras or .h5 file with a layer 'encoder'.")
     ] = None,
-    retrain: Annotated[bool, typer.Option("--retrain", help="Train again and build the collection anew.")] = False,
+    retrain: Annotated[bool, typer.Option("--retrain", help="Train again and rebuild the collection.")] = False,
     encoder: Annotated[
         str | None,
         typer.Option(
@@ -34,12 +34,14 @@ def ingest(
         ),
     ] = None,
     size: Annotated[
-        int | None, typer.Option(help="Height and width of the encoder's input; by default what suits the pictures.")
+        int | None, typer.Option(help="Height and width of the encoder's input; default: what suits the pictures.")
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="The most images to take.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Take at most so many images.")] = None,
     smooth: Annotated[
         int | None,
-        typer.Option(min=0, help="Store features averaged with so many nearest; the collection keeps to it."),
+        typer.Option(
+            min=0, help="Store each feature averaged with its so many nearest; fixed once the collection exists."
+        ),
     ] = None,
     index: Index = None,
     qdrant_url: QdrantUrl = None,
@@ -74,7 +76,7 @@ def ingest(
         note(f"skipped: {reason}")
     if report.passed_over:
         note(
-            f"not looked at: {report.passed_over} picture(s) deeper than one folder level, "
+            f"ignored: {report.passed_over} picture(s) deeper than one folder level, "
             "neither PNG nor JPEG, or with names that are not UTF-8"
         )
     if json_:

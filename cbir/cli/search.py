@@ -18,21 +18,26 @@ from cbir.search.options import SearchOptions
 
 if TYPE_CHECKING:
     from cbir.collection.point import Hit
+    from cbir.search.searcher import Searcher
 
 
 @options_from(SearchOptions)
 def search(
-    images: Annotated[list[str], typer.Argument(metavar="IMAGE...", help="Files, or uris such as mnist:test/7.")],
+    images: Annotated[
+        list[str], typer.Argument(metavar="IMAGE...", help="Picture files, or uris such as mnist:test/7.")
+    ],
     *,
     collection: Collection = None,
-    label: Annotated[list[str] | None, typer.Option(help="Only hits with this label; repeatable.")] = None,
+    label: Annotated[list[str] | None, typer.Option(help="Only images with this label; repeatable.")] = None,
     options: SearchOptions,
-    save: Annotated[Path | None, typer.Option(help="Write queries and hits side by side as a picture.")] = None,
+    save: Annotated[
+        Path | None, typer.Option(help="Write queries and hits side by side into this picture file.")
+    ] = None,
     qdrant_url: QdrantUrl = None,
     data_dir: DataDir = None,
     json_: AsJson = False,
 ) -> None:
-    """Find the stored images that look most like each query image."""
+    """Find the stored images that look most like each query."""
     name = collection_or_default(collection, qdrant_url)
     with cbir.open(name, qdrant_url=qdrant_url, data_dir=data_dir) as searcher:
         found = searcher.search_many(images, options=replace(options, labels=_labels(label)))
@@ -52,19 +57,23 @@ def search(
         of_label = " of that label" if label else ""
         note(f"fewer than {options.k} images{of_label} are within {options.prune} bits")
     if json_:
-        print_json(documents.search(name, images, found))
+        print_json(documents.search(name, searcher.metadata, images, found))
     else:
-        _print_hits(name, images, found)
+        _print_hits(searcher, images, found)
 
 
-def _print_hits(collection: str, images: Sequence[str], found: Sequence[Sequence[Hit]]) -> None:
+def _print_hits(searcher: Searcher, images: Sequence[str], found: Sequence[Sequence[Hit]]) -> None:
     """Print a table of hits for each query."""
     from cbir.cli.terminal import table
 
-    columns = [("rank", True), ("distance", True), ("label", False), ("uri", False)]
+    columns = [("rank", True), ("distance", True), ("label", False), ("image", False)]
+    locate = searcher.metadata.locate
     for image, hits in zip(images, found, strict=True):
-        rows = [(n, f"{h.distance:.4f}", "" if h.label is None else h.label, h.uri) for n, h in enumerate(hits, 1)]
-        table(f"{image} in {collection}", columns, rows)
+        rows = [
+            (rank, f"{hit.distance:.4f}", "" if hit.label is None else hit.label, locate(hit.payload))
+            for rank, hit in enumerate(hits, 1)
+        ]
+        table(f"{image} in {searcher.name}", columns, rows)
 
 
 def _labels(texts: list[str] | None) -> list[int | str] | None:

@@ -1,7 +1,6 @@
-"""The terminal: progress bars on standard error, tables on standard output.
+"""Progress bars on standard error, tables and lines on standard output.
 
-In: results. Out: what a person reads. Imported late, so that `--json` and a
-cold search do not wait for it.
+Imported by commands that need it: `cbir search --json` does not wait for rich.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -46,11 +45,11 @@ def bars() -> Iterator[Progress]:
 
     def report(stage: str, done: int, total: int | None, note: str = "") -> None:
         if not tasks:
-            drawn.start()  # not before: nothing to show would show as an empty line
+            drawn.start()  # not before: it would print an empty line
         if stage not in tasks:
             tasks[stage] = drawn.add_task(_STAGES.get(stage, stage), total=total, note=note)
         elif done < drawn.tasks[tasks[stage]].completed:
-            drawn.reset(tasks[stage])  # another encoder's turn
+            drawn.reset(tasks[stage])  # the next encoder begins the same stage
         drawn.update(tasks[stage], completed=done, total=total, note=note)
 
     try:
@@ -69,19 +68,19 @@ def table(title: str, columns: Sequence[tuple[str, bool]], rows: Iterable[Sequen
         drawn.add_row(*(escape(str(cell)) for cell in row))
     console = Console()
     if not console.is_terminal:
-        console.width = 10_000  # a file or a pipe is as wide as it takes
-    if title:  # not the table's own: that would be broken where the table ends
+        console.width = 10_000  # a file or a pipe has no width
+    if title:  # rich would wrap a title of the table itself at the table's width
         console.print(escape(title), style="bold", highlight=False, soft_wrap=True)
     console.print(drawn)
 
 
 def line(text: str) -> None:
-    """Print a line as it is."""
+    """Print a line without markup, colours or wrapping."""
     Console().print(escape(text), highlight=False, soft_wrap=True)
 
 
 def size(count: int) -> str:
-    """Write a number of bytes for people."""
+    """Return a number of bytes with a unit, such as `1.5 MB`."""
     value = float(count)
     for unit in ("B", "KB", "MB", "GB"):
         if value < 1000:

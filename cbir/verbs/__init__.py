@@ -1,5 +1,5 @@
-"""What cbir does, from Python: one public function a file, which has the function's name.
+"""What cbir does, from Python: one public function in each file, with the file's name.
 
-Each takes names and paths, finds the pieces of the rooms, joins them, and returns plain results; the command line
-prints them. `cbir.NAME` is the function of the file NAME. Heavy imports happen inside the functions.
+`cbir.ingest` is the function of `ingest.py`; a new file is a new function of `cbir`. Each takes names and paths and
+returns a plain result; the command line prints it. Heavy imports are inside the functions.
 """

@@ -1,4 +1,4 @@
-"""Put encoders side by side."""
+"""Compare encoders on one source."""
 
 from __future__ import annotations
 
@@ -31,37 +31,37 @@ def compare(
     data_dir: str | Path | None = None,
     progress: Progress = silent,
 ) -> Comparison:
-    """Train, ingest and evaluate what has not been yet, and put all side by side.
+    """Compare encoders: train, ingest and evaluate those that have not been yet, and make one table.
 
     Parameters
     ----------
     source : str or Path
         `digits`, `mnist`, `fashion-mnist`, or a folder of pictures with labels.
     encoders : sequence of str
-        Encoders, each with options of its own if you like, such as `autoencoder:epochs=5,seed=1`;
-        by default all that the source allows.
+        Names, each with options if any, such as `autoencoder:epochs=5,seed=1`; by default all that fit the source.
     options : Mapping, optional
         More options, such as `{"epochs": 5}`, for each encoder that has them.
     queries : int
-        The most queries.
+        At most so many queries.
     seed : int
         Draws the queries.
     training_seed : int, optional
-        Seeds those encoders that have a seed; their own default if it is not given.
+        Seed of the encoders that have one; by default each encoder's own.
     limit : int, optional
-        The most images to take.
+        Take at most so many images.
     save : str or Path, optional
-        A folder to copy table and pictures to.
+        Folder to copy the table and the pictures to.
     qdrant_url : str, optional
-        Fill collections on this server; by default `QDRANT_URL`, and embedded if that is not set.
+        Fill collections on this Qdrant server; by default `QDRANT_URL`, else they are embedded.
     data_dir : str or Path, optional
-        Where `mnist` and `fashion-mnist` lie.
-    progress : callable
+        Folder of `mnist` and `fashion-mnist`; also `CBIR_DATA`.
+    progress : Progress
+        Called often while the work goes on (see `cbir.core.progress`).
 
     Returns
     -------
     Comparison
-        An encoder that fails is in `failed` and does not stop the others.
+        An encoder that fails is in its `failed`, and does not stop the others.
 
     Raises
     ------

@@ -7,7 +7,6 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cbir import homes
 from cbir.collection import home
 from cbir.core.errors import CbirError
 from cbir.core.settings import read_settings
@@ -34,18 +33,19 @@ def denoise(
     Parameters
     ----------
     collection : str, optional
-        Whose model and pictures (held-out ones where there are any).
+        Its model denoises its pictures, held-out ones if there are any. By default the one ingested last.
     path : str or Path
         The PNG to write.
     count : int
-        Pictures.
+        Number of pictures.
     noise : float, optional
-        Standard deviation; by default what the model was trained with, else 0.5.
+        Standard deviation of the noise; by default as in the model's training, else 0.5.
     seed : int
-        Draws pictures and noise.
+        Chooses the pictures and the noise.
     qdrant_url : str, optional
-        The server to ask; by default `QDRANT_URL`.
+        Qdrant server; by default `QDRANT_URL`, else collections are embedded.
     data_dir : str or Path, optional
+        Folder of `mnist` and `fashion-mnist`; also `CBIR_DATA`.
 
     Returns
     -------
@@ -55,6 +55,7 @@ def denoise(
     from PIL import Image
 
     from cbir.ingest.sources.catalogue import open_source
+    from cbir.model.bundles import bundle_of
     from cbir.model.networks.denoising import denoise as denoise_pixels
     from cbir.search.sheet import Cell, save_picture, sheet
 
@@ -64,14 +65,14 @@ def denoise(
     with closing(home.open_engine(settings)) as engine:
         name = home.collection_or_default(engine, collection)
         metadata = engine.metadata(name)
-    bundle = homes.model(settings, name, metadata)
+    bundle = bundle_of(settings.models, name, metadata.model, metadata.fingerprint)
     recipe = bundle.card.get("recipe") or {}
     source = open_source(metadata.sources[0], settings.data, settings.cache)
     items = source.queries() or list(source.items())
     shuffled = (items[i] for i in np.random.default_rng(seed).permutation(len(items)))
     pixels = _readable_pixels(shuffled, bundle.preprocessing, count)
     if not pixels:
-        raise CbirError(f"not one picture of {source.name} can be read")
+        raise CbirError(f"no picture of {source.name} can be read")
     strength = recipe.get("noise", 0.5) if noise is None else noise
     rows = denoise_pixels(bundle.autoencoder(), np.stack(pixels), noise=strength, seed=seed)
     cells = [[Cell(Image.fromarray(image.squeeze())) for image in row] for row in rows]

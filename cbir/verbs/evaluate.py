@@ -31,20 +31,21 @@ def evaluate(
     Parameters
     ----------
     collection : str, optional
-        By default the only one there is, else the one ingested last.
+        By default the only one, else the one ingested last.
     depths : sequence of int, optional
-        Numbers of results to assess; the article's by default.
+        Numbers of results to score at; by default the article's.
     from_run : str or Path, optional
         Score this stored run (or its folder) again, into a new folder; nothing is searched.
     qdrant_url : str, optional
-        The server to ask; by default `QDRANT_URL`.
+        Qdrant server; by default `QDRANT_URL`, else collections are embedded.
     data_dir : str or Path, optional
-        Where `mnist` and `fashion-mnist` lie.
-    progress : callable
+        Folder of `mnist` and `fashion-mnist`; also `CBIR_DATA`.
+    progress : Progress
+        Called often while the work goes on (see `cbir.core.progress`).
     queries : int
-        The most queries, 1,000 by default.
+        At most so many queries, 1,000 by default.
     seed : int
-        Draws the queries.
+        Chooses the queries.
     expand, rerank
         Search as `cbir.search.searcher.Searcher.search` does with these.
 

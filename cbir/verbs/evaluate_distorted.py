@@ -1,4 +1,4 @@
-"""Score what a collection withstands."""
+"""Score a collection's robustness against distorted queries."""
 
 from __future__ import annotations
 
@@ -31,15 +31,16 @@ def evaluate_distorted(
     Parameters
     ----------
     collections : str or sequence of str
-        Those to ask, the same queries of each; what is random in a distortion is drawn alike for all.
+        All get the same queries, with the same random distortions.
     distort : sequence of str
         `NAME` for a distortion's usual strengths, or `NAME=A,B,...`: rotate (degrees), scale (a factor),
         shift and blur (shares of the width), noise (a standard deviation), colour (a strength), jpeg (a quality).
     qdrant_url : str, optional
-        The server to ask; by default `QDRANT_URL`.
+        Qdrant server; by default `QDRANT_URL`, else collections are embedded.
     data_dir : str or Path, optional
-        Where `mnist` and `fashion-mnist` lie.
-    progress : callable
+        Folder of `mnist` and `fashion-mnist`; also `CBIR_DATA`.
+    progress : Progress
+        Called often while the work goes on (see `cbir.core.progress`).
     queries, seed, expand, rerank
         As for `cbir.evaluate`; the seed also draws what is random in the distortions.
 

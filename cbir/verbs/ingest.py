@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cbir import homes
 from cbir.collection import home
 from cbir.core.disk import disk_errors
 from cbir.core.errors import CbirError, CbirWarning
@@ -17,6 +16,7 @@ from cbir.core.progress import Progress, silent
 from cbir.core.settings import read_settings
 
 if TYPE_CHECKING:
+    from cbir.collection.interface import Engine
     from cbir.ingest.job import Report
     from cbir.model.bundle import Bundle
 
@@ -48,38 +48,39 @@ def ingest(
     source : str or Path
         `digits`, `mnist`, `fashion-mnist`, or a folder of pictures.
     collection : str, optional
-        The source's name by default.
+        By default the name of the source.
     model : str or Path, optional
-        A model bundle, or a `.keras` or `.h5` file with a layer `encoder`.
+        Use this model bundle, or `.keras` or `.h5` file with a layer `encoder`, instead of training.
     retrain : bool
-        Train again and build the collection anew; the old one serves until then.
+        Train again and rebuild the collection; the old one can be searched until then.
     encoder : str, optional
-        The encoder to train, with options of its own if you like: `contrastive:rotation=180,preset=quality`
+        The encoder to train, with its options if any: `contrastive:rotation=180,preset=quality`
         (see `cbir encoders` and `cbir encoders NAME`). By default the one that filled the collection, and
         `contrastive` for a new one.
     options : Mapping, optional
-        More options of the encoder: `{"epochs": 5}`. Those in `encoder` win.
+        More options of the encoder, such as `{"epochs": 5}`; those in `encoder` win.
     size : int, optional
         Height and width of the encoder's input; by default what suits the pictures.
     limit : int, optional
-        The most images to take.
+        Take at most so many images.
     smooth : int, optional
         Store each feature averaged with those of so many nearest images (see `cbir.ingest.smooth`); by default
         as the collection has it, and not at all in a new one.
     index : bool, optional
-        Build the HNSW index or do not; by default when it pays.
+        Build the HNSW index, or do not; by default only for large collections.
     qdrant_url : str, optional
-        Fill a collection on this server; by default `QDRANT_URL`, and embedded if that is not set.
-        Its key comes from `QDRANT_API_KEY`.
+        Fill a collection on this Qdrant server; by default `QDRANT_URL`, else the collection is embedded.
+        The server's key is read from `QDRANT_API_KEY`.
     quantization : {'int8', 'binary', 'turbo'}, optional
-        Have a server search smaller copies of the vectors; for a new collection.
+        Let the server search smaller copies of the vectors; for a new collection.
     on_disk : bool
-        Have a server leave the vectors on disk; for a new collection.
+        Let the server keep the vectors on disk; for a new collection.
     shards, replicas : int, optional
-        How a cluster spreads and copies them; for a new collection.
+        In how many parts a cluster spreads the points, and how many copies of each it stores; for a new collection.
     data_dir : str or Path, optional
-        Where `mnist` and `fashion-mnist` lie.
-    progress : callable
+        Folder of `mnist` and `fashion-mnist`; also `CBIR_DATA`.
+    progress : Progress
+        Called often while the work goes on (see `cbir.core.progress`).
 
     Returns
     -------
@@ -88,7 +89,7 @@ def ingest(
     Raises
     ------
     CbirError
-        With a message for people.
+        What went wrong and what to do about it, in one or two sentences.
     """
     from cbir.collection.served.layout import Layout
     from cbir.ingest.job import run
@@ -101,13 +102,13 @@ def ingest(
     if smooth is not None and smooth < 0:
         raise CbirError(f"smooth must be at least 0, not {smooth}")
     if model is not None and retrain:
-        raise CbirError("a model to use and training again exclude each other; name one of --model and --retrain")
+        raise CbirError("--model uses a model and --retrain trains one: give only one of them")
     settings = read_settings(data_dir, qdrant_url)
     layout = Layout(quantization, on_disk, shards, replicas)
     opened = open_source(str(source), settings.data, settings.cache)
     name = collection_name(str(source)) if collection is None else collection
     with closing(home.open_engine(settings, layout)) as engine, disk_errors(settings.home):
-        kind, recipe = parse_encoder(encoder or homes.kind(settings, name, engine) or DEFAULT, options)
+        kind, recipe = parse_encoder(encoder or _encoder_of(name, engine, settings.models) or DEFAULT, options)
         plan = Plan(kind, recipe, size)
         if collection is None and not retrain and engine.exists(name):
             _check_source(name, opened.name, engine.metadata(name).sources)
@@ -133,8 +134,20 @@ def ingest(
     return report
 
 
+def _encoder_of(name: str, engine: Engine, models: Path) -> str | None:
+    """Return the encoder that filled a collection; None if there is no such collection, or its model is missing."""
+    from cbir.model.bundles import bundle_of
+
+    if not engine.exists(name):
+        return None
+    with suppress(CbirError):
+        metadata = engine.metadata(name)
+        return bundle_of(models, name, metadata.model, metadata.fingerprint).kind
+    return None
+
+
 def _warn_of_unused_options(given: Mapping[str, Any], model: Bundle) -> None:
-    """Say which of the given options the model was not trained with."""
+    """Warn of options that the model in use was not trained with."""
     trained_with = model.card.get("recipe") or {}
     unused = [option for option, value in given.items() if value != trained_with.get(option)]
     if unused:
@@ -147,9 +160,9 @@ def _warn_of_unused_options(given: Mapping[str, Any], model: Bundle) -> None:
 
 
 def _check_source(name: str, source: str, known: Sequence[str]) -> None:
-    """Refuse to mix sources in a collection that was not named."""
+    """Refuse to add a source to a collection of another one, unless the collection was named."""
     if known and source not in known:
         raise CbirError(
-            f"collection '{name}' holds {', '.join(known)}; name another for {source} with --collection, "
-            f"or add to this one with: --collection {name}"
+            f"collection '{name}' holds {', '.join(known)}. To add {source} to it, write --collection {name}; "
+            "else give another name with --collection."
         )

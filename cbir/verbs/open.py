@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cbir import homes
 from cbir.collection import home
 from cbir.core.settings import read_settings
 
@@ -21,11 +20,11 @@ def open(  # noqa: A001
     Parameters
     ----------
     collection : str, optional
-        By default the only one there is, else the one ingested last.
+        By default the only one, else the one ingested last.
     qdrant_url : str, optional
-        The server to ask; by default `QDRANT_URL`.
+        Qdrant server; by default `QDRANT_URL`, else collections are embedded.
     data_dir : str or Path, optional
-        Where `mnist` and `fashion-mnist` lie, for queries such as `mnist:test/7`.
+        Folder of `mnist` and `fashion-mnist`, for queries such as `mnist:test/7`; also `CBIR_DATA`.
 
     Returns
     -------
@@ -38,13 +37,15 @@ def open(  # noqa: A001
         No such collection, or its model is missing.
     """
     from cbir.ingest.sources.catalogue import picture_opener
+    from cbir.model.bundles import bundle_of
     from cbir.search.searcher import Searcher
 
     settings = read_settings(data_dir, qdrant_url)
     engine = home.open_engine(settings)
     try:
         name = home.collection_or_default(engine, collection)
-        bundle = homes.model(settings, name, engine.metadata(name))
+        metadata = engine.metadata(name)
+        bundle = bundle_of(settings.models, name, metadata.model, metadata.fingerprint)
         return Searcher(engine, name, bundle, picture_opener(settings.data, settings.cache))
     except BaseException:
         engine.close()

@@ -1,4 +1,4 @@
-"""What there is: collections and models."""
+"""List collections and models."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CollectionSummary:
-    """A collection.
+    """A collection as the overview shows it.
 
     Attributes
     ----------
@@ -26,7 +26,7 @@ class CollectionSummary:
     path : Path or None
         Its folder; None on a server.
     metadata, info
-        None where `problem` says why: in use, or damaged.
+        None if they cannot be read; `problem` says why.
     problem : str
     """
 
@@ -39,25 +39,41 @@ class CollectionSummary:
 
 @dataclass(frozen=True)
 class Overview:
-    """What there is: `home`, the `location` of the `collections`, their `default`, and the `models`."""
+    """Collections and models.
+
+    Attributes
+    ----------
+    home : Path
+        `CBIR_HOME`.
+    location : str
+        Where the collections are: a folder, or a server's address.
+    providers : list of str
+        What onnxruntime runs encoders on, in order of preference (see `CBIR_PROVIDERS`).
+    collections : list of CollectionSummary
+    models : list of Bundle
+    default : str or None
+        The collection that is used where none is named.
+    """
 
     home: Path
     location: str
+    providers: list[str]
     collections: list[CollectionSummary]
     models: list[Bundle]
     default: str | None
 
 
 def overview(*, qdrant_url: str | None = None) -> Overview:
-    """List collections and models with their sizes and places.
+    """Return what there is: collections and models, their sizes, and where they are stored.
 
     Parameters
     ----------
     qdrant_url : str, optional
-        The server to ask; by default `QDRANT_URL`.
+        Qdrant server; by default `QDRANT_URL`, else collections are embedded.
     """
     from cbir.collection.errors import CollectionBusyError, CollectionError
     from cbir.model.bundles import bundles
+    from cbir.model.graph import providers
 
     settings = read_settings(qdrant_url=qdrant_url)
     summaries = []
@@ -79,4 +95,4 @@ def overview(*, qdrant_url: str | None = None) -> Overview:
             path = None if settings.qdrant_url else settings.collections / name
             summaries.append(CollectionSummary(name, path, metadata, info, problem))
         default = home.default_collection(engine) if any(s.metadata for s in summaries) else None
-        return Overview(settings.home, engine.location, summaries, bundles(settings.models), default)
+        return Overview(settings.home, engine.location, providers(), summaries, bundles(settings.models), default)

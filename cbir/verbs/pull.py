@@ -23,17 +23,18 @@ def pull(
     index: bool | None = None,
     progress: Progress = silent,
 ) -> Transferred:
-    """Copy a server's collection into CBIR_HOME; again, to go on or to bring it up to date.
+    """Copy a server's collection into CBIR_HOME; run again to continue or to update the copy.
 
     Parameters
     ----------
     collection : str, optional
-        By default the only one of cbir's on the server, else the one ingested last.
+        By default the server's only one of cbir, else the one ingested last.
     qdrant_url : str, optional
         By default `QDRANT_URL`.
     index : bool, optional
-        Build the HNSW index or do not; by default when it pays.
-    progress : callable
+        Build the HNSW index, or do not; by default only for large collections.
+    progress : Progress
+        Called often while the work goes on (see `cbir.core.progress`).
 
     Returns
     -------
@@ -55,7 +56,8 @@ def pull(
         model = settings.models / target.metadata(name).model
     if not model.is_dir():
         warnings.warn(
-            f"the model that filled it is not here; to search it by picture, copy the model's folder to {model}",
+            "the model that filled the collection is not on this machine. To search it by picture, copy the model's "
+            f"folder to {model}.",
             CbirWarning,
             stacklevel=2,
         )

@@ -24,7 +24,7 @@ def push(
     index: bool | None = None,
     progress: Progress = silent,
 ) -> Transferred:
-    """Copy an embedded collection to a server; again, to go on or to bring it up to date.
+    """Copy an embedded collection to a server; run again to continue or to update the copy.
 
     Parameters
     ----------
@@ -35,8 +35,9 @@ def push(
     quantization, on_disk, shards, replicas
         As for `cbir.ingest`.
     index : bool, optional
-        Have everything indexed, or nothing; by default as the server decides.
-    progress : callable
+        Index everything, or nothing; by default as the server decides.
+    progress : Progress
+        Called often while the work goes on (see `cbir.core.progress`).
 
     Returns
     -------
@@ -45,7 +46,7 @@ def push(
     Raises
     ------
     CbirError
-        With a message for people.
+        What went wrong and what to do about it, in one or two sentences.
     """
     from cbir.collection.indexing import build_index
     from cbir.collection.served.layout import Layout

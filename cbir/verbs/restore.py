@@ -27,10 +27,11 @@ def restore(
     ----------
     path : str or Path
     collection : str, optional
-        Its name; by default the file's, up to the first dot.
+        Name to give it; by default the file's, up to its first dot.
     qdrant_url : str, optional
         By default `QDRANT_URL`.
-    progress : callable
+    progress : Progress
+        Called often while the work goes on (see `cbir.core.progress`).
 
     Returns
     -------
@@ -62,7 +63,7 @@ def restore(
 
 
 def _restore_model(archive: Path, models: Path) -> str | None:
-    """Put the archive's model beside the others, unless it is there; return its name, or None if there is none."""
+    """Install the model that an archive contains, unless it is there; return its name, None if there is no model."""
     from cbir.collection.archive import archive_metadata, extract_attached
     from cbir.collection.checks import check_encoder
     from cbir.model.bundles import adopt_bundle

@@ -16,7 +16,17 @@ from cbir.core.settings import read_settings
 
 @dataclass(frozen=True)
 class Snapshot:
-    """A collection in a file: its `collection`, `path`, size in `bytes`, and whether the model is in it."""
+    """A collection in a file.
+
+    Attributes
+    ----------
+    collection : str
+    path : Path
+    bytes : int
+        Size of the file.
+    with_model : bool
+        The file contains the model too.
+    """
 
     collection: str
     path: Path
@@ -31,20 +41,21 @@ def snapshot(
     qdrant_url: str | None = None,
     progress: Progress = silent,
 ) -> Snapshot:
-    """Write a whole collection into a file.
+    """Write a collection into a file.
 
-    An embedded one becomes a zip archive of its points, metadata and model; a
-    server's becomes Qdrant's own snapshot, which any Qdrant can restore.
+    An embedded collection becomes a zip archive of its points, metadata and model; a server's becomes
+    Qdrant's own snapshot, which any Qdrant can restore.
 
     Parameters
     ----------
     collection : str, optional
-        By default the only one there is, else the one ingested last.
+        By default the only one, else the one ingested last.
     path : str or Path, optional
         By default `NAME.cbir.zip` or `NAME.snapshot` in the current folder.
     qdrant_url : str, optional
         By default `QDRANT_URL`.
-    progress : callable
+    progress : Progress
+        Called often while the work goes on (see `cbir.core.progress`).
 
     Returns
     -------
