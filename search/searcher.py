@@ -173,8 +173,10 @@ class Searcher:
         """Search several queries as one batch; see `search`."""
         options = search_options(options, k, **given)
         validated = validated_queries(queries, invert=options.invert)
+        # Before the collection is opened: an embedded one is held by one process at a time, and this may take a while.
+        features = self._encoded(validated, invert=options.invert)
         with self._open() as collection:
-            features = self._features(collection, validated, invert=options.invert)
+            self._put_stored(collection, validated, features)
             own = [query.id if isinstance(query, StoredPoint) else None for query in validated]
             # The neighbours of a pruned search are the whole collection's: pruning is for ranking.
             points = CollectionNeighbours(collection, own, where=options.filters, exact=options.exact)
@@ -214,22 +216,25 @@ class Searcher:
             )
         return [ball(code, bits, radius) for code in codes(features, bits)]
 
-    def _features(self, collection: Collection, queries: Sequence[Query], *, invert: bool) -> np.ndarray:
-        """Return the queries' features, (m, d) float32."""
-        features = np.empty((len(queries), self.bundle.dimension), np.float32)
+    def _encoded(self, queries: Sequence[Query], *, invert: bool) -> np.ndarray:
+        """Return the queries' features, (m, d) float32; rows of stored points are left to `_put_stored`."""
+        features = np.zeros((len(queries), self.bundle.dimension), np.float32)
         pictures = [row for row, query in enumerate(queries) if is_picture(query)]
         if pictures:
             features[pictures] = self.embed_many([queries[row] for row in pictures], invert=invert)  # type: ignore[misc]
-        points = {row: query.id for row, query in enumerate(queries) if isinstance(query, StoredPoint)}
-        stored = collection.vectors(list(dict.fromkeys(points.values()))) if points else {}
         for row, query in enumerate(queries):
-            if isinstance(query, StoredPoint):
-                if query.id not in stored:
-                    raise CollectionError(f"collection '{self.name}' holds no point '{query.id}'")
-                features[row] = stored[query.id]
-            elif isinstance(query, np.ndarray):
+            if isinstance(query, np.ndarray):
                 features[row] = validated_feature(query, self.bundle.dimension)
         return features
+
+    def _put_stored(self, collection: Collection, queries: Sequence[Query], features: np.ndarray) -> None:
+        """Write the vectors of those queries that are stored points into their rows."""
+        points = {row: query.id for row, query in enumerate(queries) if isinstance(query, StoredPoint)}
+        stored = collection.vectors(list(dict.fromkeys(points.values()))) if points else {}
+        for row, point in points.items():
+            if point not in stored:
+                raise CollectionError(f"collection '{self.name}' holds no point '{point}'")
+            features[row] = stored[point]
 
     def embed(self, picture: Picture, *, invert: bool = False) -> np.ndarray:
         """Return a picture's feature, (d,) float32."""
