@@ -1,9 +1,6 @@
-"""The command line in a process of its own, as users and other programs meet it."""
+"""What commands print: documents for programs, tables and messages for people."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,29 +8,8 @@ import pytest
 from PIL import Image
 
 from cbir.collection.embedded.engine import EmbeddedEngine
+from tests.commands import failure, run
 from tests.conftest import picture
-
-
-def run(*arguments: object, code: int = 0, **environment: str) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
-        [sys.executable, "-m", "cbir", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        env={**os.environ, **environment},
-    )
-    assert done.returncode == code, done.stderr
-    return done
-
-
-def failure(*arguments: object) -> str:
-    """Run a command that must fail with one line on standard error, and return that line."""
-    done = run(*arguments, code=1)
-    assert done.stdout == ""
-    *before, last = done.stderr.strip().splitlines()
-    assert all(line.startswith("cbir: collection") for line in before), done.stderr
-    assert last.startswith("cbir: ")
-    return last
 
 
 def test_ingest_document(home: Path, pictures: Path, bundle: Path):
@@ -157,13 +133,6 @@ def test_info(digits: Path, home: Path):
     assert "cbir ingest" in run("info", CBIR_HOME=str(home)).stdout
 
 
-def test_searches_side_by_side_wait_for_each_other(digits: Path):
-    command = [sys.executable, "-m", "cbir", "search", "digits:queries/0", "--json"]
-    several = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(6)]
-    done = [process.communicate(timeout=120) for process in several]
-    assert [process.returncode for process in several] == [0] * 6, done
-
-
 def test_absurd_numbers_are_no_crash(digits: Path):
     huge = "9" * 30
     document = json.loads(run("search", "digits:queries/0", "-k", huge, "--json").stdout)
@@ -185,18 +154,6 @@ def test_training_options_that_are_not_used_are_said(digits: Path, home: Path, p
     assert "not used" not in run("ingest", pictures).stderr
     recipe = json.loads((bundle / "model.json").read_text())["recipe"]
     assert "not used" not in run("ingest", pictures, "--encoder", f"autoencoder:epochs={recipe['epochs']}").stderr
-
-
-def test_info_while_another_process_holds_the_collection(digits: Path):
-    held = EmbeddedEngine(digits / "collections").open("digits")
-    try:
-        document = json.loads(run("info", "--json").stdout)
-        assert document["collections"][0]["points"] is None
-        # Embedding needs no points; searching says who may hold them.
-        assert json.loads(run("embed", "digits:queries/0").stdout)["vector"]
-        assert "in use by another process" in failure("search", "digits:queries/0")
-    finally:
-        held.close()
 
 
 def test_without_a_name_the_collection_ingested_last_is_used(home: Path, pictures: Path, bundle: Path):
@@ -234,20 +191,6 @@ def test_wrong_usage_is_exit_2(home: Path, arguments: list[str]):
     done = run(*arguments, code=2)
     assert "Traceback" not in done.stderr
     assert not home.exists()
-
-
-def test_debug_shows_the_traceback_wherever_it_stands(home: Path):
-    for arguments in (["--debug", "search", "x.png"], ["search", "x.png", "--debug"]):
-        done = run(*arguments, code=1)
-        assert "Traceback" in done.stderr
-        assert done.stderr.strip().splitlines()[-1].startswith("cbir: ")
-
-
-def test_a_closed_pipe_is_no_error(digits: Path):
-    command = f"{sys.executable} -m cbir search digits:queries/0 -k 1500 | head -n 1"
-    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True)
-    assert "Traceback" not in done.stderr
-    assert "BrokenPipe" not in done.stderr
 
 
 def test_the_picture_of_a_changed_home_is_not_needed_to_search(home: Path, pictures: Path, bundle: Path):

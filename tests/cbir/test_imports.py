@@ -46,13 +46,3 @@ except SystemExit as end:
     loaded = modules_after(code)
     assert not loaded & HEAVY
     assert loaded >= {"onnxruntime", "qdrant_edge"}
-
-
-def test_public_names_are_there():
-    import cbir
-
-    for name in cbir.__all__:
-        assert getattr(cbir, name).__doc__
-    assert set(cbir.__all__) <= set(dir(cbir))
-    with pytest.raises(AttributeError):
-        _ = cbir.nothing

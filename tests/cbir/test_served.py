@@ -11,8 +11,8 @@ import pytest
 import cbir
 from cbir.collection.embedded.engine import EmbeddedEngine
 from cbir.collection.served.engine import ServedEngine
-from tests.cbir.test_cli import failure, run
 from tests.collection.sample import METADATA
+from tests.commands import failure, run
 from tests.qdrant import GIVEN_KEY, free_ports
 
 

@@ -13,7 +13,7 @@ from cbir.evaluate import evaluation, protocol
 from cbir.ingest import job
 from cbir.ingest.sources.digits import digits as load_digits
 from cbir.model import registry
-from tests.cbir.test_cli import run
+from tests.commands import run
 from tests.conftest import picture
 
 

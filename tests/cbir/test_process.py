@@ -1,0 +1,42 @@
+"""The command line in a process of its own: exit codes, pipes, and processes side by side."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+from cbir.collection.embedded.engine import EmbeddedEngine
+from tests.commands import run_process
+
+
+def test_searches_side_by_side_wait_for_each_other(digits: Path):
+    command = [sys.executable, "-m", "cbir", "search", "digits:queries/0", "--json"]
+    several = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(4)]
+    done = [process.communicate(timeout=120) for process in several]
+    assert [process.returncode for process in several] == [0] * 4, done
+
+
+def test_info_while_another_process_holds_the_collection(digits: Path):
+    held = EmbeddedEngine(digits / "collections").open("digits")
+    try:
+        document = json.loads(run_process("info", "--json").stdout)
+        assert document["collections"][0]["points"] is None
+        # Embedding needs no points; searching says who may hold them.
+        assert json.loads(run_process("embed", "digits:queries/0").stdout)["vector"]
+        assert "in use by another process" in run_process("search", "digits:queries/0", code=1).stderr
+    finally:
+        held.close()
+
+
+def test_errors_and_wrong_usage_have_exit_codes_of_their_own(home: Path):
+    failed = run_process("search", "x.png", code=1)
+    assert (failed.stdout, failed.stderr.count("\n")) == ("", 1)
+    assert failed.stderr.startswith("cbir: there is no collection yet")
+    assert "Traceback" not in run_process("search", code=2).stderr
+
+
+def test_a_closed_pipe_is_no_error(digits: Path):
+    command = f"{sys.executable} -m cbir search digits:queries/0 -k 1500 | head -n 1"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True)
+    assert "Traceback" not in done.stderr
+    assert "BrokenPipe" not in done.stderr
