@@ -57,7 +57,9 @@ def archive(_archive: Path, tmp_path: Path) -> Path:
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.data_too_large, HealthCheck.too_slow],
     deadline=None,
 )
-def test_what_goes_in_comes_out(engine: EmbeddedEngine, tmp_path: Path, vectors: np.ndarray, payloads: list[dict]):
+def test_a_restored_collection_equals_the_archived_one(
+    engine: EmbeddedEngine, tmp_path: Path, vectors: np.ndarray, payloads: list[dict]
+):
     with closing(engine.create("in", METADATA)) as collection:
         if len(vectors):
             collection.upsert(ids(len(vectors)), vectors, payloads)
@@ -81,7 +83,7 @@ def test_anything_that_reads_numpy_and_json_can_read_it(archive: Path):
     assert payload.keys() == {"uri", "label"}
 
 
-def test_one_that_is_there_is_not_overwritten(engine: EmbeddedEngine, archive: Path):
+def test_restore_does_not_overwrite_a_collection(engine: EmbeddedEngine, archive: Path):
     engine.create("c", METADATA).close()
     with pytest.raises(CollectionError, match="there is a collection 'c' already; name another with --collection"):
         engine.restore(archive, "c")
@@ -105,7 +107,7 @@ def test_damage_is_refused_and_leaves_nothing(engine: EmbeddedEngine, archive: P
     assert not (engine.folder / "new").exists()
 
 
-def test_a_newer_format_is_told(engine: EmbeddedEngine, archive: Path):
+def test_a_newer_archive_is_refused(engine: EmbeddedEngine, archive: Path):
     rewrite(archive, "newer")
     with pytest.raises(
         NewerFormatError, match=r"c\.zip was written by a newer cbir \(archive format 2; .*: upgrade cbir"
@@ -138,7 +140,7 @@ def rewrite(archive: Path, damage: str) -> None:
             opened.writestr(name, content)
 
 
-def test_an_attached_folder_comes_along_and_can_write_nowhere_else(archive: Path, tmp_path: Path):
+def test_an_attached_folder_is_extracted_into_the_given_folder_only(archive: Path, tmp_path: Path):
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "a.bin").write_bytes(b"a")
     attach(archive, tmp_path / "model")

@@ -1,4 +1,4 @@
-"""What every home of a collection must do, whichever engine is behind it."""
+"""What collections and engines must do, embedded or served."""
 
 import uuid
 from contextlib import closing
@@ -16,7 +16,7 @@ from cbir.collection.interface import Collection, Engine
 from tests.collection.sample import METADATA, fill, ids
 
 
-def test_hits_come_closest_first_with_euclidean_distances(points: Collection):
+def test_hits_are_sorted_by_euclidean_distance(points: Collection):
     fill(points, np.array([[0, 0, 0, 0], [3, 4, 0, 0], [1, 0, 0, 0]], np.float32), [7, 8, 9])
     hits = points.search(np.zeros(4, np.float32), 10)
     assert [(h.distance, h.label, h.uri) for h in hits] == [(0, 7, "u0"), (1, 9, "u2"), (5, 8, "u1")]
@@ -38,7 +38,7 @@ def test_exact_search_is_brute_force(points: Collection, vectors: np.ndarray, qu
     np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
-def test_a_batch_is_the_searches_one_by_one(points: Collection):
+def test_a_batch_search_equals_single_searches(points: Collection):
     vectors = np.random.default_rng(0).random((50, 4), np.float32)
     fill(points, vectors)
     batch = points.search_batch(vectors[:5], 3)
@@ -63,7 +63,7 @@ def test_filters_run_in_qdrant_for_numbers_and_texts(points: Collection):
     assert labels_of(*np.unique([1, 1])) == {(1, "u0"), (1, "u2")}  # numpy's own integers
 
 
-def test_a_filter_never_silently_lets_everything_through(points: Collection):
+def test_an_empty_or_invalid_filter_never_matches_everything(points: Collection):
     fill(points, np.eye(3, 4, dtype=np.float32), [1, "1", None])
     assert points.count(where={"label": []}) == 0
     for wrong in ("1", [1.0], [None], [1, b"1"]):
@@ -78,7 +78,7 @@ def test_the_same_id_is_replaced_not_added(points: Collection):
     assert sorted(hit.label for hit in points.search(np.zeros(4, np.float32), 2)) == [8, 9]
 
 
-def test_scroll_gives_every_point_once_with_its_vector(points: Collection):
+def test_scroll_yields_every_point_once_with_its_vector(points: Collection):
     vectors = np.random.default_rng(1).random((25, 4), np.float32)
     stored = fill(points, vectors)
     pages = list(points.scroll(page=10))
@@ -89,14 +89,14 @@ def test_scroll_gives_every_point_once_with_its_vector(points: Collection):
     assert next(points.scroll(vectors=False)).vectors.shape == (10 + 15, 0)
 
 
-def test_scroll_reads_the_fields_that_are_wanted(points: Collection):
+def test_scroll_reads_only_the_given_fields(points: Collection):
     fill(points, np.ones((3, 4), np.float32), [7, None, 9])
     assert sorted(map(str, next(points.scroll(fields=["label"])).payloads)) == ["{'label': 7}", "{'label': 9}", "{}"]
     assert all(set(payload) == {"uri"} for payload in next(points.scroll(fields=("uri", "none_such"))).payloads)
     assert next(points.scroll(fields=(), vectors=False)).payloads == [{}, {}, {}]
 
 
-def test_points_are_described_anew_and_keep_their_vectors(points: Collection):
+def test_describe_replaces_payloads_and_leaves_vectors(points: Collection):
     vectors = np.random.default_rng(0).random((300, 4), np.float32)
     stored = fill(points, vectors, [1] * 300)
     unknown = str(uuid.uuid4())
@@ -157,7 +157,7 @@ def test_k_below_one_is_refused_and_k_above_the_size_gives_all(points: Collectio
         assert len(points.search(np.ones(4, np.float32), k)) == 3
 
 
-def test_metadata_is_remembered_but_the_encoder_stays(engine: Engine, points: Collection):
+def test_remember_replaces_metadata_but_not_encoder_and_dimension(engine: Engine, points: Collection):
     points.remember(replace(METADATA, sources=("s", "t"), background=(0.5, 0.1, 3), fingerprint="other", dimension=9))
     points.close()
     reopened = engine.open("points")
@@ -186,7 +186,7 @@ def test_another_encoder_is_refused_naming_both(points: Collection):
         check_encoder("points", points.metadata, "fedcba", "elsewhere")
 
 
-def test_a_replacement_takes_the_place_only_when_it_is_whole(engine: Engine, points: Collection):
+def test_a_replacement_takes_effect_only_when_it_is_complete(engine: Engine, points: Collection):
     fill(points, np.ones((3, 4), np.float32))
     points.close()
     wider = replace(METADATA, dimension=2, fingerprint="new")

@@ -46,21 +46,21 @@ def kill(process: subprocess.Popen[str]) -> None:
     process.communicate()
 
 
-def test_what_another_process_holds_is_said_to_be_in_use(engine: EmbeddedEngine):
-    engine.create("held", METADATA).close()
-    (folder,) = (engine.folder / "held").glob("shard-*")
+def test_a_collection_used_by_another_process_is_busy_until_it_closes(engine: EmbeddedEngine):
+    engine.create("used", METADATA).close()
+    (folder,) = (engine.folder / "used").glob("shard-*")
     # Edge locks a shard against its own process too, if it is opened past ours.
     shard = edge.EdgeShard.load(str(folder))
-    with pytest.raises(CollectionBusyError, match="'held' is in use by another process"):
-        engine.open("held")
+    with pytest.raises(CollectionBusyError, match="'used' is in use by another process"):
+        engine.open("used")
     # An engine with a timeout opens it as soon as the other has closed it.
     closing_soon = threading.Timer(0.2, shard.close)
     closing_soon.start()
-    EmbeddedEngine(engine.folder, timeout=30).open("held").close()
+    EmbeddedEngine(engine.folder, timeout=30).open("used").close()
     closing_soon.join()
 
 
-def test_a_killed_process_loses_nothing_it_was_told_is_stored(engine: EmbeddedEngine):
+def test_a_killed_process_loses_nothing_that_upsert_returned_for(engine: EmbeddedEngine):
     process = in_another_process(
         engine,
         """
@@ -77,7 +77,7 @@ def test_a_killed_process_loses_nothing_it_was_told_is_stored(engine: EmbeddedEn
     collection.close()
 
 
-def test_a_killed_replacement_leaves_the_old_collection_and_is_cleared_away(engine: EmbeddedEngine):
+def test_a_killed_replacement_leaves_the_old_collection_and_is_removed_later(engine: EmbeddedEngine):
     collection = engine.create("c", METADATA)
     fill(collection, np.ones((3, 4), np.float32))
     collection.close()
@@ -160,17 +160,17 @@ def test_leftovers_of_killed_processes_are_not_listed(engine: EmbeddedEngine):
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "../up", "a/b", ".hidden", "a" * 200, "trailing.", "nul\0"])
-def test_names_that_are_no_folder_names_are_refused(engine: EmbeddedEngine, name: str):
+def test_names_that_are_not_valid_folder_names_are_refused(engine: EmbeddedEngine, name: str):
     with pytest.raises(CollectionError, match="cannot name a collection"):
         engine.create(name, METADATA)
 
 
-def test_names_with_unicode_and_spaces_are_welcome(engine: EmbeddedEngine):
+def test_names_may_have_unicode_and_spaces(engine: EmbeddedEngine):
     engine.create("münchen käse 2", METADATA).close()
     assert engine.names() == ["münchen käse 2"]
 
 
-def test_a_damaged_card_is_refused_by_name(engine: EmbeddedEngine):
+def test_a_damaged_metadata_file_is_refused(engine: EmbeddedEngine):
     engine.create("c", METADATA).close()
     (engine.folder / "c" / "collection.json").write_text("{}")
     with pytest.raises(CollectionError, match=r"collection\.json is damaged.*--retrain"):
@@ -178,7 +178,7 @@ def test_a_damaged_card_is_refused_by_name(engine: EmbeddedEngine):
 
 
 @pytest.mark.parametrize(("damaged", "raised"), [("status.dat", "PanicException"), ("tracker.dat", "Exception")])
-def test_damaged_files_are_an_error_like_any_other_also_where_qdrant_panics(
+def test_damaged_files_raise_a_collection_error_even_if_qdrant_panics(
     engine: EmbeddedEngine, damaged: str, raised: str
 ):
     collection = engine.create("c", METADATA)
@@ -208,7 +208,7 @@ def test_one_process_may_open_a_collection_many_times(engine: EmbeddedEngine):
     third.close()
 
 
-def test_a_damaged_shard_is_refused_with_the_way_out(engine: EmbeddedEngine):
+def test_a_missing_shard_is_refused_and_the_message_says_how_to_rebuild(engine: EmbeddedEngine):
     engine.create("c", METADATA).close()
     (shard,) = (engine.folder / "c").glob("shard-*")
     shutil.rmtree(shard)

@@ -56,7 +56,7 @@ def batches() -> Iterator[tuple[list[str], np.ndarray, list[dict]]]:
         yield known[part], vectors[part], [{"uri": i, "label": 7} for i in known[part]]
 
 
-def assert_whole(collection: Collection) -> None:
+def assert_complete(collection: Collection) -> None:
     expected = {i: (v, p) for many in batches() for i, v, p in zip(*many, strict=True)}
     assert collection.count() == POINTS
     assert collection.count(where={"label": [7]}) == POINTS
@@ -71,7 +71,7 @@ def assert_whole(collection: Collection) -> None:
 
 @pytest.mark.parametrize("by_grpc", [True, False])
 @pytest.mark.parametrize("weather", [Weather(delay=0.02), Weather(cut=6, after=2000), Weather(corrupt=6, after=2000)])
-def test_loading_through_bad_weather(
+def test_loading_over_a_bad_network(
     own_qdrant: QdrantProcess, rest: Proxy, grpc: Proxy, tmp_path: Path, weather: Weather, by_grpc: bool
 ):
     with engine_at(rest.port, grpc.port if by_grpc else 1, tmp_path) as engine:
@@ -82,7 +82,7 @@ def test_loading_through_bad_weather(
             collection.upsert(*many)
         assert (weather.cut, weather.corrupt) == (0, 0), "the weather was to be met"
         rest.weather = grpc.weather = Weather()
-        assert_whole(collection)
+        assert_complete(collection)
 
 
 def test_a_server_killed_and_started_again_while_loading(own_qdrant: QdrantProcess, tmp_path: Path):
@@ -100,12 +100,10 @@ def test_a_server_killed_and_started_again_while_loading(own_qdrant: QdrantProce
             collection.upsert(*many)
             if number in (2, 5):
                 cut.join()
-        assert_whole(collection)
+        assert_complete(collection)
 
 
-def test_a_server_that_stays_away_is_an_error_that_says_so_and_the_load_goes_on_later(
-    own_qdrant: QdrantProcess, tmp_path: Path
-):
+def test_an_unreachable_server_is_an_error_and_the_load_continues_later(own_qdrant: QdrantProcess, tmp_path: Path):
     parts = list(batches())
     with engine_at(own_qdrant.port, own_qdrant.grpc_port, tmp_path, retry_for=1) as engine:
         collection = engine.create("c", METADATA)
@@ -122,10 +120,10 @@ def test_a_server_that_stays_away_is_an_error_that_says_so_and_the_load_goes_on_
         assert 3 * BATCH <= collection.count() <= 4 * BATCH
         for many in parts:
             collection.upsert(*many)
-        assert_whole(collection)
+        assert_complete(collection)
 
 
-def test_a_replacement_cut_off_leaves_what_was_there(own_qdrant: QdrantProcess, tmp_path: Path):
+def test_an_interrupted_replacement_leaves_the_old_collection(own_qdrant: QdrantProcess, tmp_path: Path):
     with engine_at(own_qdrant.port, own_qdrant.grpc_port, tmp_path, retry_for=1) as engine:
         with closing(engine.create("c", METADATA)) as collection:
             for many in batches():
@@ -134,7 +132,7 @@ def test_a_replacement_cut_off_leaves_what_was_there(own_qdrant: QdrantProcess, 
             replace_and_die(engine, own_qdrant)
         own_qdrant.start()
         with closing(engine.open("c")) as collection:
-            assert_whole(collection)
+            assert_complete(collection)
         with pytest.warns(ServerWarning, match="'c@2' .* has no alias"), engine.replacement("c", METADATA) as new:
             new.upsert(*next(batches()))
         left = [c.name for c in engine.server.client.get_collections().collections]
@@ -156,24 +154,24 @@ def test_a_server_killed_while_it_indexes_is_waited_for(own_qdrant: QdrantProces
             collection.pause_indexing()
             vectors = np.random.default_rng(0).random((POINTS, 128), np.float32)
             collection.upsert(ids(POINTS), vectors, [{}] * POINTS)
-        told: list[int] = []
+        reported: list[int] = []
 
-        def tell(stage: str, done: int, total: int | None, note: str = "") -> None:
-            if not told:
+        def report(stage: str, done: int, total: int | None, note: str = "") -> None:
+            if not reported:
                 own_qdrant.kill()
                 own_qdrant.start()
-            told.append(done)
+            reported.append(done)
 
-        build_index(engine, "c", True, tell)
+        build_index(engine, "c", True, report)
         with closing(engine.open("c")) as collection:
             assert collection.info().indexed >= POINTS
             assert collection.count() == POINTS
 
 
 @needs_binary
-@pytest.mark.parametrize("how", ["frozen", "killed"])
+@pytest.mark.parametrize("fault", ["frozen", "killed"])
 def test_ctrl_c_ends_an_ingest_soon_whatever_the_server_does(
-    own_qdrant: QdrantProcess, bundle: Path, home: Path, how: str
+    own_qdrant: QdrantProcess, bundle: Path, home: Path, fault: str
 ):
     process = subprocess.Popen(
         [sys.executable, "-m", "cbir", "ingest", "digits", "--model", bundle, "--qdrant-url", own_qdrant.url],
@@ -185,14 +183,14 @@ def test_ctrl_c_ends_an_ingest_soon_whatever_the_server_does(
         while not client.collection_exists("digits"):
             assert process.poll() is None
             time.sleep(0.01)
-    if how == "frozen":
+    if fault == "frozen":
         own_qdrant.freeze()
     else:
         own_qdrant.kill()
     time.sleep(1)
     process.send_signal(signal.SIGINT)
     start = time.monotonic()
-    _, said = process.communicate(timeout=60)
+    _, stderr = process.communicate(timeout=60)
     assert time.monotonic() - start < 30
-    assert process.returncode == 130, said
-    assert "the same command, typed again, goes on from there" in said
+    assert process.returncode == 130, stderr
+    assert "stopped. Nothing stored is lost. Run the same command again to continue." in stderr

@@ -79,7 +79,7 @@ def test_format_1_is_read():
     assert not Metadata.from_json({k: v for k, v in FORMAT_1.items() if k not in ("background", "smooth")}).smooth
 
 
-def test_a_newer_format_is_told_whatever_else_it_holds():
+def test_a_newer_format_is_refused_whatever_else_the_metadata_contain():
     with pytest.raises(NewerFormatError) as raised:
         Metadata.from_json(NEWER, "collection 'c'")
     assert str(raised.value) == (
@@ -90,7 +90,7 @@ def test_a_newer_format_is_told_whatever_else_it_holds():
 @pytest.mark.parametrize(
     "wrong", [{"format": "2"}, {"format": 0}, {"model": "../m"}, {"input_shape": 3}, {"smooth": "1"}]
 )
-def test_what_is_no_metadata_is_told_from_what_is_newer(wrong: dict[str, Any]):
+def test_damaged_metadata_are_not_taken_for_newer_ones(wrong: dict[str, Any]):
     with pytest.raises((KeyError, TypeError, ValueError)):
         Metadata.from_json({**FORMAT_1, **wrong})
 
@@ -157,7 +157,7 @@ def test_nothing_changes_what_a_newer_cbir_wrote(engine: Engine, points: Collect
         assert opened.count() == 3
 
 
-def test_a_collection_that_became_newer_meanwhile_is_not_replaced(engine: Engine, points: Collection):
+def test_a_collection_that_a_newer_cbir_wrote_meanwhile_is_not_replaced(engine: Engine, points: Collection):
     points.close()
     before = stored(engine, "points")
 
@@ -173,7 +173,7 @@ def test_a_collection_that_became_newer_meanwhile_is_not_replaced(engine: Engine
         assert opened.count() == 0
 
 
-def test_the_default_is_never_one_that_cannot_be_read(engine: Engine, points: Collection):
+def test_the_default_collection_is_one_that_can_be_read(engine: Engine, points: Collection):
     points.close()
     store(engine, "points", {**stored(engine, "points"), **NEWER})
     with pytest.raises(NewerFormatError):
@@ -182,7 +182,7 @@ def test_the_default_is_never_one_that_cannot_be_read(engine: Engine, points: Co
     assert default_collection(engine) == "older"
 
 
-def test_an_archive_keeps_everything_the_metadata_hold(engine: Engine, points: Collection, tmp_path: Path):
+def test_an_archive_contains_all_metadata(engine: Engine, points: Collection, tmp_path: Path):
     kept = replace(METADATA, roots={"photos": "/mnt/photos"}, extra={"watched": {"every": 5}})
     points.remember(kept)
     fill(points, np.ones((3, 4), np.float32))

@@ -10,15 +10,16 @@ import numpy as np
 import pytest
 from qdrant_client import QdrantClient, models
 
-from cbir.collection.errors import CollectionBusyError, CollectionError
+from cbir.collection.errors import CollectionBusyError, CollectionError, NewerFormatError
 from cbir.collection.metadata import Metadata
 from cbir.collection.served.cards import RESERVED, Cards
 from cbir.collection.served.engine import ServedEngine
 from cbir.collection.served.layout import Layout
 from cbir.collection.served.points import INDEXING_THRESHOLD
 from cbir.collection.served.server import Server, ServerWarning
+from cbir.collection.served.snapshots import download
 from tests.collection.sample import METADATA, fill
-from tests.qdrant import GIVEN_KEY
+from tests.qdrant import GIVEN_KEY, MemoryServer
 
 WIDE = replace(METADATA, dimension=128)
 
@@ -66,7 +67,7 @@ def test_other_tools_collections_are_neither_listed_nor_touched(served: ServedEn
     ("size", "distance", "holds"),
     [(64, models.Distance.EUCLID, "64 values by Euclid"), (4, models.Distance.DOT, "4 values by Dot")],
 )
-def test_another_dimension_or_distance_is_told(
+def test_another_dimension_or_distance_is_refused(
     served: ServedEngine, client: QdrantClient, size: int, distance: models.Distance, holds: str
 ):
     made(client, "c", size, distance)
@@ -75,7 +76,7 @@ def test_another_dimension_or_distance_is_told(
         served.open("c")
 
 
-def test_damaged_metadata_is_told_and_can_be_replaced(served: ServedEngine, client: QdrantClient):
+def test_a_collection_with_damaged_metadata_is_refused_and_can_be_replaced(served: ServedEngine, client: QdrantClient):
     served.create("c", METADATA).close()
     client.update_collection("c@1", metadata={"cbir": {"fingerprint": 7}})
     assert served.names() == ["c"]
@@ -86,7 +87,7 @@ def test_damaged_metadata_is_told_and_can_be_replaced(served: ServedEngine, clie
     assert served.metadata("c") == METADATA
 
 
-def test_one_that_came_by_qdrants_own_means_is_ours_too(served: ServedEngine, client: QdrantClient):
+def test_a_collection_that_qdrant_restored_without_an_alias_is_ours_too(served: ServedEngine, client: QdrantClient):
     made(client, "plain", 4, models.Distance.EUCLID)
     Cards(served.server).write("plain", METADATA)
     assert served.names() == ["plain"]
@@ -100,7 +101,7 @@ def test_one_that_came_by_qdrants_own_means_is_ours_too(served: ServedEngine, cl
     assert served.names() == []
 
 
-def test_a_name_in_use_stays_answered_while_it_is_replaced(served: ServedEngine, client: QdrantClient):
+def test_a_name_can_be_searched_while_it_is_replaced(served: ServedEngine, client: QdrantClient):
     with closing(served.create("c", METADATA)) as collection:
         fill(collection, np.ones((3, 4), np.float32))
     stop = threading.Event()
@@ -122,7 +123,7 @@ def test_a_name_in_use_stays_answered_while_it_is_replaced(served: ServedEngine,
     assert counts <= set(range(3, 9))
 
 
-def test_an_open_one_that_is_replaced_is_never_searched_with_another_encoders_vectors(served: ServedEngine):
+def test_an_open_collection_that_is_replaced_is_an_error(served: ServedEngine):
     with closing(served.create("c", METADATA)) as before:
         fill(before, np.ones((3, 4), np.float32))
         with served.replacement("c", replace(METADATA, fingerprint="new")):
@@ -132,14 +133,16 @@ def test_an_open_one_that_is_replaced_is_never_searched_with_another_encoders_ve
                 use()
 
 
-def test_what_stands_for_no_name_is_left_alone_and_told(served: ServedEngine, client: QdrantClient):
+def test_a_physical_collection_without_an_alias_is_left_alone_with_a_warning(
+    served: ServedEngine, client: QdrantClient
+):
     made(client, "photos@7", 3, models.Distance.COSINE)
     with pytest.warns(ServerWarning, match="'photos@7' .* has no alias"):
         served.create("photos", METADATA).close()
     assert {c.name for c in client.get_collections().collections} == {"photos@7", "photos@8"}
 
 
-def test_a_collection_with_another_name_too_is_kept(served: ServedEngine, client: QdrantClient):
+def test_a_physical_collection_with_a_second_alias_is_not_deleted(served: ServedEngine, client: QdrantClient):
     with closing(served.create("c", METADATA)) as collection:
         fill(collection, np.ones((3, 4), np.float32))
     alias = models.CreateAlias(collection_name="c@1", alias_name="prod")
@@ -211,7 +214,7 @@ def test_every_shard_has_its_points_when_an_upsert_returns(served: ServedEngine,
         assert collection.count() == 12_801
 
 
-def test_many_deep_or_long_queries_are_asked_in_parts(served: ServedEngine):
+def test_large_batches_of_queries_are_sent_in_parts(served: ServedEngine):
     wide = replace(METADATA, dimension=8192)
     vectors = np.random.default_rng(0).random((300, 8192), np.float32)
     with closing(served.create("c", wide)) as collection:
@@ -220,9 +223,7 @@ def test_many_deep_or_long_queries_are_asked_in_parts(served: ServedEngine):
     assert [hits[0].uri for hits in found] == [f"u{n}" for n in range(300)]
 
 
-def test_a_proxy_never_sees_what_is_for_this_machine(
-    served: ServedEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_requests_to_this_machine_bypass_proxies(served: ServedEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     with closing(ServedEngine(Server(served.server.address, GIVEN_KEY, retry_for=1), tmp_path)) as engine:
@@ -231,7 +232,7 @@ def test_a_proxy_never_sees_what_is_for_this_machine(
         engine.snapshot("c", tmp_path / "c.snapshot")
 
 
-def test_filling_is_for_one_process_of_this_machine(served: ServedEngine, tmp_path: Path):
+def test_one_process_of_this_machine_fills_a_collection_at_a_time(served: ServedEngine, tmp_path: Path):
     other = ServedEngine(served.server, tmp_path / "locks")
     with served.writing("c"), pytest.raises(CollectionBusyError, match="another process"), other.writing("c"):
         pass
@@ -251,13 +252,13 @@ def test_the_layout_is_passed_through(served: ServedEngine, client: QdrantClient
     assert hasattr(config.quantization_config, kind)
 
 
-def test_what_no_layout_has_is_refused():
+def test_invalid_layouts_are_refused():
     for wrong in ({"quantization": "int4"}, {"shards": 0}, {"replicas": -1}):
         with pytest.raises(CollectionError):
             Layout(**wrong)
 
 
-def test_indexing_is_held_back_while_loading_and_waited_for_at_the_end(served: ServedEngine, client: QdrantClient):
+def test_indexing_is_paused_while_loading_and_completed_at_the_end(served: ServedEngine, client: QdrantClient):
     def threshold() -> int | None:
         return client.get_collection("c").config.optimizer_config.indexing_threshold
 
@@ -267,15 +268,15 @@ def test_indexing_is_held_back_while_loading_and_waited_for_at_the_end(served: S
         fill(collection, vectors)
         assert threshold() == 0
         assert collection.info().indexed == 0
-        told: list[tuple[int, int]] = []
-        collection.build_index(small=True, progress=lambda stage, *steps: told.append(steps))
+        reported: list[tuple[int, int]] = []
+        collection.build_index(small=True, progress=lambda stage, *steps: reported.append(steps))
         assert threshold() == INDEXING_THRESHOLD
         assert collection.info().indexed >= 4_000
-        assert told[-1][0] >= 4_000
+        assert reported[-1][0] >= 4_000
         assert [h.distance for h in collection.search(vectors[7], 1)] == [0]
 
 
-def test_the_operators_own_threshold_is_kept(served: ServedEngine, client: QdrantClient):
+def test_an_indexing_threshold_that_was_set_by_hand_is_restored(served: ServedEngine, client: QdrantClient):
     with closing(served.create("c", METADATA)) as collection:
         client.update_collection("c@1", optimizers_config=models.OptimizersConfigDiff(indexing_threshold=77_000))
         collection.build_index()
@@ -317,7 +318,7 @@ def test_a_damaged_snapshot_is_refused_and_leaves_nothing(served: ServedEngine, 
     assert client.get_collections() == before
 
 
-def test_older_servers_keep_metadata_in_a_reserved_collection(
+def test_metadata_on_older_servers_are_in_a_reserved_collection(
     served: ServedEngine, client: QdrantClient, tmp_path: Path
 ):
     older = ServedEngine(served.server, tmp_path, cards=Cards(served.server, reserved=True))
@@ -328,3 +329,23 @@ def test_older_servers_keep_metadata_in_a_reserved_collection(
     assert [(p.payload or {})["collection"] for p in points] == ["c@1"]
     older.delete("c")
     assert client.count(RESERVED).count == 0
+
+
+def test_a_snapshot_of_a_newer_format_is_refused_and_leaves_nothing(
+    served: ServedEngine, client: QdrantClient, tmp_path: Path
+):
+    served.create("c", METADATA).close()
+    client.update_collection("c@1", metadata={"cbir": {"format": 9}})
+    download(served.server, "c@1", tmp_path / "c.snapshot")
+    with pytest.raises(NewerFormatError, match=r"collection 'again@1' was written by a newer cbir \(format 9;"):
+        served.restore(tmp_path / "c.snapshot", "again")
+    assert [c.name for c in client.get_collections().collections] == ["c@1"]
+
+
+@pytest.mark.filterwarnings("ignore:Payload indexes have no effect in the local Qdrant")
+def test_exists_does_not_list_all_collections(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    engine = ServedEngine(MemoryServer(), tmp_path / "locks")
+    engine.create("c", METADATA).close()
+    monkeypatch.setattr(engine.server.client, "get_collections", lambda: pytest.fail("listed"))
+    assert engine.exists("c")
+    assert not engine.exists("d")

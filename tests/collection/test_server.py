@@ -1,4 +1,4 @@
-"""Addresses, keys, and what each fault of a server is called."""
+"""Addresses, keys, and the message of each fault of a server."""
 
 import json
 import logging
@@ -53,8 +53,8 @@ def answering(*answers: tuple[int, str], port: int = 0) -> Iterator[str]:
             thread.join()
 
 
-def greeting(url: str, key: str | None = None, *, retry_for: float = 0.3, timeout: float = 30.0) -> str:
-    """Ask a server that must not answer well, and return what it is said to have."""
+def failure(url: str, key: str | None = None, *, retry_for: float = 0.3, timeout: float = 30.0) -> str:
+    """Call a server that must fail, and return the message."""
     with closing(Server(address(url), key, retry_for=retry_for, timeout=timeout)) as server, warnings.catch_warnings():
         warnings.simplefilter("ignore", ServerWarning)
         with pytest.raises(CollectionError) as raised:
@@ -77,7 +77,7 @@ def test_urls(given_url: str, url: str, grpc_port: int):
     assert read.local == ("example" not in url)
 
 
-def test_the_grpc_port_may_lie_elsewhere(monkeypatch: pytest.MonkeyPatch):
+def test_the_grpc_port_can_be_given(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("QDRANT_GRPC_PORT", "7")
     assert address("http://localhost").grpc_port == 7
     monkeypatch.setenv("QDRANT_GRPC_PORT", "70000")
@@ -99,7 +99,7 @@ def test_the_grpc_port_may_lie_elsewhere(monkeypatch: pytest.MonkeyPatch):
         "http://a\x7f",
     ],
 )
-def test_what_is_no_url_is_said_to_be_none(url: str):
+def test_invalid_urls_are_refused(url: str):
     with pytest.raises(CollectionError, match="Qdrant URL"):
         address(url)
 
@@ -114,7 +114,7 @@ def test_a_key_in_a_url_is_refused_and_not_repeated(url: str):
 
 
 @given(st.text(min_size=1).filter(lambda text: text.strip() and not (text.isascii() and text.strip().isprintable())))
-def test_a_key_that_no_header_carries_is_refused_and_not_repeated(key: str):
+def test_a_key_that_no_header_can_contain_is_refused_and_not_repeated(key: str):
     with pytest.raises(
         CollectionError, match="QDRANT_API_KEY contains characters that no key has; set it again"
     ) as raised:
@@ -122,7 +122,7 @@ def test_a_key_that_no_header_carries_is_refused_and_not_repeated(key: str):
     assert SECRET not in str(raised.value)
 
 
-def test_a_key_over_plain_http_to_another_host_is_warned_of():
+def test_a_key_over_plain_http_to_another_host_gives_a_warning():
     with pytest.warns(ServerWarning, match="sent to qdrant.example unencrypted") as caught:
         Server(address("http://qdrant.example:6333"), SECRET)
     assert SECRET not in str(caught[0].message)
@@ -130,40 +130,40 @@ def test_a_key_over_plain_http_to_another_host_is_warned_of():
         Server(address(url), key)
 
 
-def test_nobody_there():
+def test_no_server():
     port, _ = free_ports()
-    assert f"no Qdrant server can be reached at http://127.0.0.1:{port}" in greeting(f"http://127.0.0.1:{port}")
+    assert f"no Qdrant server can be reached at http://127.0.0.1:{port}" in failure(f"http://127.0.0.1:{port}")
 
 
-def test_a_host_that_is_not_known_is_not_waited_for():
-    assert "host of http://nowhere.invalid:6333 is unknown" in greeting("http://nowhere.invalid", retry_for=60)
+def test_an_unknown_host_is_not_retried():
+    assert "host of http://nowhere.invalid:6333 is unknown" in failure("http://nowhere.invalid", retry_for=60)
 
 
-def test_something_else_answers():
+def test_an_answer_of_something_other_than_qdrant():
     with answering((200, "<html>hello</html>")) as url:
-        assert f"what answers at {url} is not Qdrant" in greeting(url)
+        assert f"what answers at {url} is not Qdrant" in failure(url)
     with answering((404, "<html>not found</html>")) as url:
-        assert f"what answers at {url} is not Qdrant (HTTP 404)" in greeting(url)
+        assert f"what answers at {url} is not Qdrant (HTTP 404)" in failure(url)
 
 
 def test_certificates_that_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "bad.pem").write_text("no certificate")
     for file in ("bad.pem", "nothing.pem"):
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / file))
-        assert "cannot connect to https://localhost:6333" in greeting("https://localhost")
+        assert "cannot connect to https://localhost:6333" in failure("https://localhost")
 
 
-def test_a_server_too_old():
+def test_a_server_that_is_too_old():
     with answering((200, GREETING.replace("1.99.0", "1.9.7"))) as url:
-        assert f"is version 1.9.7; cbir needs {OLDEST[0]}.{OLDEST[1]} or newer" in greeting(url)
+        assert f"is version 1.9.7; cbir needs {OLDEST[0]}.{OLDEST[1]} or newer" in failure(url)
 
 
-def test_answers_of_500_are_retried_within_bounds_and_said():
+def test_answers_of_500_are_retried_for_a_limited_time():
     error = json.dumps({"status": {"error": "Service internal error: disk on fire"}, "time": 0})
     with answering((200, GREETING), (500, error)) as url:
-        said = greeting(url)
-    assert said.startswith(f"Qdrant at {url} failed: Service internal error: disk on fire; gave up after 0 s. ")
-    assert said.endswith("Nothing stored is lost. Run the same command again to continue.")
+        message = failure(url)
+    assert message.startswith(f"Qdrant at {url} failed: Service internal error: disk on fire; gave up after 0 s. ")
+    assert message.endswith("Nothing stored is lost. Run the same command again to continue.")
     empty = json.dumps({"result": {"collections": []}, "status": "ok", "time": 0})
     with (
         answering((503, "starting"), (200, GREETING), (503, ""), (502, ""), (200, empty)) as url,
@@ -172,7 +172,7 @@ def test_answers_of_500_are_retried_within_bounds_and_said():
         assert server.call(server.client.get_collections).collections == []
 
 
-def test_an_outage_is_said_once_while_it_lasts(monkeypatch: pytest.MonkeyPatch):
+def test_an_outage_gives_one_warning(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(server_module, "_FIRST_RETRY", 0.5)
     with (
         answering((200, GREETING), (503, "")) as url,
@@ -190,7 +190,7 @@ def test_no_answer_in_time(own_qdrant: QdrantProcess):
     with closing(Proxy(own_qdrant.port)) as proxy:
         proxy.weather.delay = 3
         url = f"http://127.0.0.1:{proxy.port}"
-        assert greeting(url, timeout=1).startswith(f"Qdrant at {url} did not answer in time; gave up")
+        assert failure(url, timeout=1).startswith(f"Qdrant at {url} did not answer in time; gave up")
 
 
 @pytest.fixture
@@ -205,17 +205,17 @@ def locked(tmp_path: Path) -> Iterator[QdrantProcess]:
 
 def test_keys(locked: QdrantProcess, tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture):
     caplog.set_level(logging.DEBUG)
-    said = [
-        greeting(locked.url),
-        greeting(locked.url, "another"),
+    messages = [
+        failure(locked.url),
+        failure(locked.url, "another"),
     ]
-    assert said == [
+    assert messages == [
         f"Qdrant at {locked.url} asks for a key: set QDRANT_API_KEY",
         f"Qdrant at {locked.url} refuses the key in QDRANT_API_KEY",
     ]
     with closing(ServedEngine(Server(address(locked.url), SECRET), tmp_path)) as engine:
         engine.create("c", METADATA).upsert(["5b3d4a4e-2f4b-5d51-9d3b-1b2f5b0a7e11"], [[1, 2, 3, 4]], [{}])
-        said += [repr(engine.server), repr(engine.server.address), repr(vars(engine))]
+        messages += [repr(engine.server), repr(engine.server.address), repr(vars(engine))]
     with closing(ServedEngine(Server(address(locked.url), f"{SECRET}-read"), tmp_path)) as engine:
         collection = engine.open("c")
         assert len(collection.search([1, 2, 3, 4], 1)) == 1
@@ -227,9 +227,9 @@ def test_keys(locked: QdrantProcess, tmp_path: Path, caplog: pytest.LogCaptureFi
         ):
             with pytest.raises(CollectionError, match=r"may not do this .*a read-only key\?") as raised:
                 change()
-            said.append(str(raised.value))
+            messages.append(str(raised.value))
     log = (locked.folder / "qdrant.log").read_text()
-    assert SECRET not in "".join([*said, caplog.text, *capfd.readouterr(), log])
+    assert SECRET not in "".join([*messages, caplog.text, *capfd.readouterr(), log])
 
 
 @pytest.fixture(scope="module")
@@ -256,8 +256,8 @@ def secured(tmp_path: Path, authority: trustme.CA) -> Iterator[QdrantProcess]:
 
 
 def test_tls(secured: QdrantProcess, authority: trustme.CA, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    assert f"the certificate of {secured.url} is not trusted" in greeting(secured.url, retry_for=60)
-    assert "write https:// if the server uses TLS" in greeting(secured.url.replace("https", "http"))
+    assert f"the certificate of {secured.url} is not trusted" in failure(secured.url, retry_for=60)
+    assert "write https:// if the server uses TLS" in failure(secured.url.replace("https", "http"))
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
     with closing(ServedEngine(Server(address(secured.url), SECRET), tmp_path)) as engine:
@@ -266,10 +266,10 @@ def test_tls(secured: QdrantProcess, authority: trustme.CA, tmp_path: Path, monk
         assert collection.count() == 1
 
 
-def test_tls_where_there_is_none():
+def test_tls_with_a_server_that_has_none():
     with answering((200, GREETING)) as url:
         secure = url.replace("http", "https")
-        assert greeting(secure, retry_for=60).startswith(f"{secure} does not use TLS; write http://")
+        assert failure(secure, retry_for=60).startswith(f"{secure} does not use TLS; write http://")
 
 
 def test_grpc_is_used_only_where_qdrant_offers_it(own_qdrant: QdrantProcess):

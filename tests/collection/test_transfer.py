@@ -1,4 +1,4 @@
-"""Transfers between homes: whole, resumable, checked."""
+"""Transfers between engines: complete, resumable, verified."""
 
 from collections.abc import Sequence
 from contextlib import closing
@@ -36,12 +36,12 @@ def there(request: pytest.FixtureRequest, tmp_path: Path) -> ServedEngine:
     return ServedEngine(MemoryServer(), tmp_path / "locks")
 
 
-def test_there_and_back(here: EmbeddedEngine, there: ServedEngine, tmp_path: Path):
-    told: list[tuple[int, int]] = []
-    done = transfer(here, there, "c", lambda stage, *steps: told.append(steps))
+def test_a_transfer_there_and_back(here: EmbeddedEngine, there: ServedEngine, tmp_path: Path):
+    reported: list[tuple[int, int]] = []
+    done = transfer(here, there, "c", lambda stage, *steps: reported.append(steps))
     assert (done.points, done.copied, done.unchanged, done.more) == (POINTS, POINTS, 0, 0)
     assert 90 <= done.compared <= 110
-    assert told[-1] == (POINTS, POINTS)
+    assert reported[-1] == (POINTS, POINTS)
     assert there.metadata("c") == METADATA
 
     back = EmbeddedEngine(tmp_path / "back", timeout=0)
@@ -52,7 +52,7 @@ def test_there_and_back(here: EmbeddedEngine, there: ServedEngine, tmp_path: Pat
             np.testing.assert_array_equal(a.vectors, b.vectors)
 
 
-def test_one_that_was_stopped_goes_on(here: EmbeddedEngine, there: ServedEngine, monkeypatch: pytest.MonkeyPatch):
+def test_a_stopped_transfer_continues(here: EmbeddedEngine, there: ServedEngine, monkeypatch: pytest.MonkeyPatch):
     stored = ServedCollection.upsert
     calls: list[int] = []
 
@@ -73,11 +73,20 @@ def test_one_that_was_stopped_goes_on(here: EmbeddedEngine, there: ServedEngine,
     assert transfer(here, there, "c").copied == 0
 
 
-def test_points_of_its_own_stay_and_are_told(here: EmbeddedEngine, there: ServedEngine):
+def test_points_that_only_the_target_has_stay_and_are_counted(here: EmbeddedEngine, there: ServedEngine):
     with closing(there.create("c", replace(METADATA, sources=("t",)))) as collection:
         collection.upsert([ids(POINTS + 1)[-1]], np.ones((1, 4), np.float32), [{"uri": "other"}])
     assert transfer(here, there, "c").more == 1
     assert there.metadata("c").sources == ("t", "s")
+
+
+def test_roots_and_keys_of_newer_versions_are_copied(here: EmbeddedEngine, there: ServedEngine):
+    there.create("c", replace(METADATA, roots={"photos": "/old", "other": "/other"}, extra={"y": 2})).close()
+    with closing(here.open("c")) as collection:
+        collection.remember(replace(METADATA, roots={"photos": "/new"}, extra={"x": 1}))
+    transfer(here, there, "c")
+    assert there.metadata("c").roots == {"photos": "/new", "other": "/other"}
+    assert there.metadata("c").extra == {"x": 1, "y": 2}
 
 
 def test_another_encoder_is_refused(here: EmbeddedEngine, there: ServedEngine):
@@ -96,7 +105,7 @@ def test_a_vector_that_differs_is_found(here: EmbeddedEngine, there: ServedEngin
         transfer(here, there, "c")
 
 
-def test_fields_of_other_tools_stay(here: EmbeddedEngine, there: ServedEngine):
+def test_payload_fields_of_other_tools_stay(here: EmbeddedEngine, there: ServedEngine):
     transfer(here, there, "c")
     there.server.client.set_payload("c@1", {"colour": "red"}, points=ids(1))
     assert transfer(here, there, "c").copied == 0
