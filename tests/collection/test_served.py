@@ -219,8 +219,10 @@ def test_large_batches_of_queries_are_sent_in_parts(served: ServedEngine):
     vectors = np.random.default_rng(0).random((300, 8192), np.float32)
     with closing(served.create("c", wide)) as collection:
         fill(collection, vectors)
-        found = collection.search_batch(vectors, 60_000)
-    assert [hits[0].uri for hits in found] == [f"u{n}" for n in range(300)]
+        long = collection.search_batch(vectors, 1)
+        deep = collection.search_batch(vectors[:5], 60_000)
+    assert [hits[0].uri for hits in long] == [f"u{n}" for n in range(300)]
+    assert [(hits[0].uri, len(hits)) for hits in deep] == [(f"u{n}", 300) for n in range(5)]
 
 
 def test_requests_to_this_machine_bypass_proxies(served: ServedEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
