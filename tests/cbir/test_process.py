@@ -5,8 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-from cbir.collection.embedded.engine import EmbeddedEngine
-from tests.commands import run_process
+import pytest
+import qdrant_edge as edge
+
+from cbir.collection import home
+from tests.commands import failure, run, run_process
 
 
 def test_searches_side_by_side_wait_for_each_other(digits: Path):
@@ -16,16 +19,19 @@ def test_searches_side_by_side_wait_for_each_other(digits: Path):
     assert [process.returncode for process in several] == [0] * 4, done
 
 
-def test_info_while_another_process_holds_the_collection(digits: Path):
-    held = EmbeddedEngine(digits / "collections").open("digits")
+def test_info_while_another_process_uses_the_collection(digits: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(home, "BUSY_TIMEOUT", 0.1)
+    (shard,) = (digits / "collections" / "digits").glob("shard-*")
+    # Edge locks a shard against this process too, if it is opened past our engine.
+    used = edge.EdgeShard.load(str(shard))
     try:
-        document = json.loads(run_process("info", "--json").stdout)
+        document = json.loads(run("info", "--json").stdout)
         assert document["collections"][0]["points"] is None
-        # Embedding needs no points; searching says who may hold them.
-        assert json.loads(run_process("embed", "digits:queries/0").stdout)["vector"]
-        assert "in use by another process" in run_process("search", "digits:queries/0", code=1).stderr
+        # Embedding needs no points; searching does, and says that another process uses them.
+        assert json.loads(run("embed", "digits:queries/0").stdout)["vector"]
+        assert "in use by another process" in failure("search", "digits:queries/0")
     finally:
-        held.close()
+        used.close()
 
 
 def test_errors_and_wrong_usage_have_exit_codes_of_their_own(home: Path):
