@@ -81,5 +81,7 @@ def search_options(
     OptionError
         A value that an option does not take.
     """
-    made = replace(options or SearchOptions(), **given)
-    return made if k is None else replace(made, k=k)
+    return replace(options or _DEFAULTS, **given, **({} if k is None else {"k": k}))
+
+
+_DEFAULTS = SearchOptions()
