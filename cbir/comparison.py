@@ -286,10 +286,10 @@ class _Task:
             encoder=filled.entrant.label,
             collection=filled.name,
             fingerprint=bundle.fingerprint,
-            recipe=bundle.card["recipe"],
+            recipe=bundle.metadata["recipe"],
             points=ranked.database,
             values=bundle.dimension,
-            train_seconds=bundle.card.get("seconds"),
+            train_seconds=bundle.metadata.get("seconds"),
             images_per_second=speed,
             scores=store_evaluation(ranked, folder).scores,
             folder=folder,
@@ -366,7 +366,7 @@ class _Filled:
         """Tell what makes the collection another than `compare` would fill; None if nothing does."""
         from cbir.ingest.learn import TRAIN_AT_MOST, preprocessing_for
 
-        kind, card = self.entrant.kind, bundle.card
+        kind, card = self.entrant.kind, bundle.metadata
         described = json.loads(json.dumps(kind.describe(self.entrant.recipe)))
         same = all(card.get(fact) == described[fact] for fact in ("encoder", "revision"))
         if not same or kind.non_defaults(card.get("recipe") or {}) != kind.non_defaults(described["recipe"]):

@@ -169,5 +169,5 @@ def overview(found: Overview) -> dict[str, Any]:
             }
             for c in found.collections
         ],
-        "models": [{"name": b.name, "path": str(b.path), **b.card} for b in found.models],
+        "models": [{"name": b.name, "path": str(b.path), **b.metadata} for b in found.models],
     }

@@ -145,7 +145,7 @@ def run(
         model=bundle,
         trained=trained,
         seconds={
-            "train": bundle.card["seconds"] if trained else 0.0,
+            "train": bundle.metadata["seconds"] if trained else 0.0,
             "encode": stored.encode_seconds,
             "upsert": stored.upsert_seconds,
             "index": index_seconds,

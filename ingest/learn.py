@@ -107,7 +107,7 @@ def train_bundle(
     identity = _identity(decided, preprocessing, images, labels)
     for left in bundles(models):
         ours = (left.name == name or left.name.rpartition("-")[0] == name) and left.name not in in_use
-        if (ours or not anew) and left.card.get("training") == identity and left.loads():
+        if (ours or not anew) and left.metadata.get("training") == identity and left.loads():
             return left, False
     _, held_out = _pixels(source.queries()[:_WATCHED], preprocessing, None, silent)
     models.mkdir(parents=True, exist_ok=True)

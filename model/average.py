@@ -1,13 +1,13 @@
-"""The average of features that belong together, as query expansion and smoothing take it.
+"""The average of features, for query expansion and smoothing.
 
-In: groups of features. Out: a feature each, which is on the unit sphere if all
-of its group are, as encoders that normalise leave them.
+In: groups of features. Out: one feature for each group, normalised if all
+features of the group are.
 """
 
 import numpy as np
 
-#: How far from 1 a normalised feature's length may be: float32 and a few layers.
-_UNIT = 1e-3
+#: How far the length of a normalised feature may be from 1, computed in float32 through some layers.
+_TOLERANCE = 1e-3
 
 
 def average(features: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
@@ -17,14 +17,14 @@ def average(features: np.ndarray, weights: np.ndarray | None = None) -> np.ndarr
     ----------
     features : ndarray of float32, shape (..., k, d)
     weights : ndarray of float, shape (k,), optional
-        Above 0; by default all the same.
+        Above 0; equal by default.
 
     Returns
     -------
     ndarray of float32, shape (..., d)
-        Of length 1 where all k of a group have length 1 (and do not cancel out).
+        Of length 1 where all k of a group have length 1 (unless they cancel out).
     """
     mean = np.average(features, axis=-2, weights=weights)
     length = np.linalg.norm(mean, axis=-1, keepdims=True)
-    unit = (np.abs(np.linalg.norm(features, axis=-1) - 1) < _UNIT).all(axis=-1, keepdims=True)
+    unit = (np.abs(np.linalg.norm(features, axis=-1) - 1) < _TOLERANCE).all(axis=-1, keepdims=True)
     return (mean / np.where(unit & (length > 0), length, 1)).astype(np.float32)

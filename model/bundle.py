@@ -28,10 +28,10 @@ from cbir.model.registry import kind_of
 if TYPE_CHECKING:
     from keras import Model
 
-_KERAS, _ONNX, _ARRAYS, _CARD = "autoencoder.keras", "encoder.onnx", "encoder.npz", "model.json"
+_KERAS, _ONNX, _ARRAYS, _METADATA = "autoencoder.keras", "encoder.onnx", "encoder.npz", "model.json"
 #: What this version writes, and the highest that it reads; a change that older versions would misread raises it.
 _FORMAT = 1
-#: What a bundle of a version before the registry was, and a Keras file from elsewhere is taken for.
+#: The encoder of bundles that are older than the registry, and of Keras files from elsewhere.
 _ADOPTED = "autoencoder"
 
 
@@ -48,7 +48,7 @@ class Bundle:
     dimension : int
         Values in a feature.
     preprocessing : Preprocessing
-    card : Mapping
+    metadata : Mapping
         All of `model.json`.
     """
 
@@ -57,7 +57,7 @@ class Bundle:
     fingerprint: str
     dimension: int
     preprocessing: Preprocessing
-    card: Mapping[str, Any]
+    metadata: Mapping[str, Any]
 
     @property
     def name(self) -> str:
@@ -65,18 +65,18 @@ class Bundle:
         return self.path.name
 
     def encoder(self, *, threads: int = 0) -> Encoder:
-        """Load the encoder; a network's graph runs on so many `threads` (0: every core).
+        """Load the encoder; a network's graph runs on `threads` threads (0: one a core).
 
         Raises
         ------
         ModelError
             If its file is missing or is not the one this bundle was written with.
         """
-        file = self.path / self.card.get("runs", _ONNX)
-        if not file.is_file() or _sha256(file) != self.card.get("encoder_sha256"):
+        file = self.path / self.metadata.get("runs", _ONNX)
+        if not file.is_file() or _sha256(file) != self.metadata.get("encoder_sha256"):
             raise ModelError(f"{file} is missing or was changed; restore the bundle or train again with --retrain")
         run = graph(file, threads=threads) if file.suffix == ".onnx" else self._classical(file)
-        code_bits = self.card.get("code_bits")
+        code_bits = self.metadata.get("code_bits")
         return Encoder(run, self.preprocessing, self.fingerprint, self.dimension, code_bits)
 
     def loads(self) -> bool:
@@ -95,7 +95,7 @@ class Bundle:
         ModelError
             If this encoder has no decoder, or the file cannot be read.
         """
-        if not self.card.get("denoises", True):
+        if not self.metadata.get("denoises", True):
             raise ModelError(
                 f"encoder '{self.kind}' cannot denoise: it has no decoder; "
                 "use a collection made with --encoder contrastive or autoencoder"
@@ -111,7 +111,7 @@ class Bundle:
 
 
 def read_bundle(path: Path) -> Bundle:
-    """Read a model folder's card.
+    """Read a model folder.
 
     Raises
     ------
@@ -119,26 +119,27 @@ def read_bundle(path: Path) -> Bundle:
         Not a bundle, or a damaged one.
     """
     try:
-        card = json.loads((path / _CARD).read_text(encoding="utf-8"))
-        if int(card.get("format", 1)) > _FORMAT:
+        metadata = json.loads((path / _METADATA).read_text(encoding="utf-8"))
+        if int(metadata.get("format", 1)) > _FORMAT:
             raise ModelError(
-                f"{path} was written by a newer cbir (format {card['format']}; this one reads up to {_FORMAT}): "
+                f"{path} was written by a newer cbir (format {metadata['format']}; this one reads up to {_FORMAT}): "
                 "upgrade cbir"
             )
         return Bundle(
             path=path,
-            kind=str(card.get("encoder", _ADOPTED)),
-            fingerprint=str(card["fingerprint"]),
-            dimension=int(card["dimension"]),
-            preprocessing=_preprocessing(path, card.get("preprocessing", {"shape": card["input_shape"]})),
-            card=card,
+            kind=str(metadata.get("encoder", _ADOPTED)),
+            fingerprint=str(metadata["fingerprint"]),
+            dimension=int(metadata["dimension"]),
+            preprocessing=_preprocessing(path, metadata.get("preprocessing", {"shape": metadata["input_shape"]})),
+            metadata=metadata,
         )
     except FileNotFoundError:
         raise ModelError(
-            f"{path} is no model bundle (it has no {_CARD}); name another, or train again: cbir ingest SOURCE --retrain"
+            f"{path} is no model bundle (it has no {_METADATA}); "
+            "name another, or train again: cbir ingest SOURCE --retrain"
         ) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{path / _CARD} is damaged ({error}); train again with --retrain") from None
+        raise ModelError(f"{path / _METADATA} is damaged ({error}); train again with --retrain") from None
 
 
 def _preprocessing(path: Path, described: Mapping[str, Any]) -> Preprocessing:
@@ -169,7 +170,7 @@ def write_bundle(
     described : Mapping, optional
         `encoder`, `revision` and `recipe`, from `Kind.describe`; by default an autoencoder from elsewhere.
     trained_on, training, images, seconds
-        What the card tells of the training; None for a model from elsewhere.
+        What model.json says about the training; None for a model from elsewhere.
 
     Returns
     -------
@@ -183,7 +184,7 @@ def write_bundle(
             written = _graph(folder, learned.graph, preprocessing)
         else:
             written = _arrays(folder, learned, preprocessing, described)
-        card = {
+        metadata = {
             "format": _FORMAT,
             **described,
             **written,
@@ -199,14 +200,14 @@ def write_bundle(
             "history": asdict(learned.history) if learned.history else None,
             "encoder_sha256": _sha256(folder / written["runs"]),
         }
-        (folder / _CARD).write_text(json.dumps(card, indent=2) + "\n", encoding="utf-8")
+        (folder / _METADATA).write_text(json.dumps(metadata, indent=2) + "\n", encoding="utf-8")
     return read_bundle(path)
 
 
 def copy_bundle(bundle: Bundle, path: Path) -> Bundle:
-    """Copy a bundle to a place that does not exist yet, all or nothing."""
+    """Copy a bundle to a path that does not exist yet, completely or not at all."""
     with atomic_folder(path) as folder:
-        for name in (_KERAS, _ONNX, _ARRAYS, _CARD):
+        for name in (_KERAS, _ONNX, _ARRAYS, _METADATA):
             if (bundle.path / name).exists():
                 shutil.copyfile(bundle.path / name, folder / name)
     return read_bundle(path)

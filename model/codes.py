@@ -1,7 +1,7 @@
-"""Short binary codes as whole numbers, which a payload holds and a filter looks up.
+"""Short binary codes as integers, which are stored in payloads and looked up by a filter.
 
-In: the bits of features. Out: a number each; and for one number the ball of all
-that differ from it in few bits (R. Salakhutdinov and G. Hinton, Semantic
+In: the bits of features. Out: a number for each; and for one number the Hamming
+ball of all numbers that differ from it in few bits (R. Salakhutdinov and G. Hinton, Semantic
 Hashing, International Journal of Approximate Reasoning 50, 2009).
 """
 
@@ -17,7 +17,7 @@ LARGEST_BALL = 4_000
 
 
 def codes(features: np.ndarray, bits: int) -> list[int]:
-    """Read the leading bits of (n, d) features, each 0.0 or 1.0, as whole numbers; the first bit is the highest."""
+    """Read the leading bits of (n, d) features, each 0.0 or 1.0, as integers; the first bit is the highest."""
     values = (features[:, :bits] > 0.5) @ (1 << np.arange(bits - 1, -1, -1, dtype=np.int64))
     return [int(value) for value in values]
 

@@ -1,17 +1,16 @@
-"""Images in, features out: the one verb of every encoder, network or not.
+"""Images in, features out: one function for every encoder, network or not.
 
-In: pixels. Out: `encode(images) -> (n, d) float32`, checked. No TensorFlow
+In: pixels. Out: `encode(images) -> (n, d) float32`, validated. No TensorFlow
 here: this is what a search loads.
 """
-
-from collections.abc import Callable
 
 import numpy as np
 
 from cbir.model.errors import ModelError
+from cbir.model.method import Inference
 from cbir.model.preprocessing import Preprocessing
 
-#: Images a run: the activations of 256 small images stay in cache.
+#: Images encoded at once: the activations of 256 small images stay in the processor's cache.
 _BLOCK = 256
 
 
@@ -21,20 +20,20 @@ class Encoder:
     Parameters
     ----------
     run : callable
-        From (n, h, w, c) float32 in [0, 1] to (n, d) float32.
+        From what `preprocessing.inputs` makes to (n, d) float32.
     preprocessing : Preprocessing
         Makes pictures into the encoder's input.
     fingerprint : str
-        Identifies weights and preprocessing; kept by every collection filled from here.
+        Identifies weights and preprocessing; stored with every collection that this encoder fills.
     dimension : int
         Values in a feature, d.
     code_bits : int or None
-        So many leading values of a feature are the bits of its short code; None if it has none.
+        Number of leading values of a feature that are its short code; None if it has none.
     """
 
     def __init__(
         self,
-        run: Callable[[np.ndarray], np.ndarray],
+        run: Inference,
         preprocessing: Preprocessing,
         fingerprint: str,
         dimension: int,
@@ -71,7 +70,9 @@ class Encoder:
             block = self.preprocessing.inputs(_finite(images[start : start + _BLOCK]))
             features[start : start + _BLOCK] = self._run(block)
         if not np.isfinite(features).all():
-            raise ModelError("the encoder gave NaN or infinite features; check the model")
+            raise ModelError(
+                "the encoder gave NaN or infinite features: the model is damaged, or does not suit these pictures"
+            )
         return features
 
 

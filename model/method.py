@@ -1,4 +1,4 @@
-"""What every encoder's module offers, so that all are learned, stored and run alike.
+"""The interface of an encoder's module, so that all are learned, stored and run alike.
 
 A module of the registry has a `KIND` (name and description), a `REVISION` (raised
 when the same recipe comes to mean another encoder), a `Recipe` (a frozen
@@ -25,7 +25,7 @@ Inference = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class Examples:
-    """What an encoder is learned from.
+    """The images that an encoder learns from.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class Examples:
     labels : ndarray of int64, shape (n,), or None
         Numbers of classes; only for an encoder that learns from labels.
     held_out : ndarray of uint8, shape (m, h, w, c), or None
-        Only watched: decides nothing.
+        Images whose loss is recorded; they decide nothing.
     """
 
     images: np.ndarray
@@ -49,7 +49,7 @@ class Examples:
 
 @dataclass(frozen=True)
 class Learned:
-    """What learning leaves: a network, an ONNX graph, or the arrays of a classical encoder.
+    """The result of learning: a network, an ONNX graph, or the arrays of a classical encoder.
 
     Attributes
     ----------
@@ -61,7 +61,7 @@ class Learned:
         What `run` needs.
     history : History or None
     code_bits : int or None
-        So many leading values of the feature are 0.0 or 1.0: a short binary code, which prunes a search.
+        Number of leading values of the feature that are 0.0 or 1.0: a short binary code, which prunes a search.
     """
 
     network: "Model | None" = None

@@ -15,7 +15,7 @@ from cbir.model.formats import FORMATS, open_format
 
 #: Pillow refuses pictures above twice its own warning level; so do we.
 MAX_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 89_478_485)
-#: A file of so many pixels is not larger even if it is not compressed; larger ones are not read into memory.
+#: Not even an uncompressed file of `MAX_PIXELS` is larger; larger files are not read into memory.
 MAX_BYTES = 8 * MAX_PIXELS
 
 #: What Pillow's decoders raise for damaged files, and the system for unreadable ones.

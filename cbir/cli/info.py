@@ -47,7 +47,7 @@ def _print_overview(found: Overview) -> None:
     if found.models:
         headings = [("name", False), ("encoder", False), ("fingerprint", False), ("values", True)]
         models = [
-            (m.name, m.kind, m.fingerprint, m.dimension, m.card.get("trained_on") or "", _epochs(m.card) or "")
+            (m.name, m.kind, m.fingerprint, m.dimension, m.metadata.get("trained_on") or "", _epochs(m.metadata) or "")
             for m in found.models
         ]
         table("models", [*headings, ("trained on", False), ("epochs", True)], models)

@@ -66,7 +66,7 @@ def denoise(
         name = home.collection_or_default(engine, collection)
         metadata = engine.metadata(name)
     bundle = bundle_of(settings.models, name, metadata.model, metadata.fingerprint)
-    recipe = bundle.card.get("recipe") or {}
+    recipe = bundle.metadata.get("recipe") or {}
     source = open_source(metadata.sources[0], settings.data, settings.cache)
     items = source.queries() or list(source.items())
     shuffled = (items[i] for i in np.random.default_rng(seed).permutation(len(items)))

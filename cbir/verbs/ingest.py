@@ -148,7 +148,7 @@ def _encoder_of(name: str, engine: Engine, models: Path) -> str | None:
 
 def _warn_of_unused_options(given: Mapping[str, Any], model: Bundle) -> None:
     """Warn of options that the model in use was not trained with."""
-    trained_with = model.card.get("recipe") or {}
+    trained_with = model.metadata.get("recipe") or {}
     unused = [option for option, value in given.items() if value != trained_with.get(option)]
     if unused:
         warnings.warn(

@@ -1,4 +1,4 @@
-"""How much of which colour, wherever it is: the simplest hand-crafted feature.
+"""A histogram of colours: the simplest hand-crafted feature.
 
 In: pixels in [0, 1]. Out: for colour a joint histogram of hue, saturation and
 value, 16 x 4 x 4 = 256 bins; for grey 64 bins of brightness. Nothing is learned.
@@ -19,9 +19,14 @@ from cbir.model.kind import Kind
 from cbir.model.method import Examples, Inference, Learned
 from cbir.model.preprocessing import to_bytes
 
-KIND = Kind("color-histogram", "How much of which colour, or grey, wherever it is.", __name__, learns_from="nothing")
+KIND = Kind(
+    "color-histogram",
+    "Histogram of the colours, or of the grey levels, wherever they are.",
+    __name__,
+    learns_from="nothing",
+)
 REVISION = 1
-#: Bins of hue, saturation and value. Hue tells most colours apart; fine steps of the others follow the light.
+#: Bins of hue, saturation and value. Hue distinguishes most colours; the others change with the light.
 _HSV = (16, 4, 4)
 _GREY = (64,)
 

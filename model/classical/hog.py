@@ -1,4 +1,4 @@
-"""Which way the edges run in each part of the picture: a hand-crafted feature of shape.
+"""Histograms of edge directions in each part of the picture: a hand-crafted feature of shape.
 
 In: pixels in [0, 1]. Out: histograms of 9 directions in 4 x 4 cells, normalised
 over every 2 x 2 of them: 324 values at any size. Nothing is learned.
@@ -19,7 +19,7 @@ from cbir.core.progress import Progress, silent
 from cbir.model.kind import Kind
 from cbir.model.method import Examples, Inference, Learned
 
-KIND = Kind("hog", "Which way the edges run in each part (Dalal and Triggs 2005).", __name__, learns_from="nothing")
+KIND = Kind("hog", "Histograms of edge directions in a grid (Dalal and Triggs 2005).", __name__, learns_from="nothing")
 REVISION = 1
 #: Cells a side: 7 pixels each at 28x28, 8 at 32x32, 16 at 64x64; the paper's are 8.
 _CELLS = 4

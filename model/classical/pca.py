@@ -1,8 +1,8 @@
-"""Principal components of the pixels: the floor again, in fewer values.
+"""Principal components of the pixels: the baseline in fewer values.
 
-In: pixels in [0, 1]. Out: their place along the directions in which the
-source's images differ most, closest to the picture first. Not whitened: the
-distances approximate those of the pixels.
+In: pixels in [0, 1]. Out: their coordinates along the directions in which the
+source's images differ most. Not whitened: the distances approximate those of the
+pixels.
 """
 
 from collections.abc import Mapping
@@ -20,8 +20,8 @@ from cbir.model.preprocessing import to_unit
 
 KIND = Kind("pca", "Principal components of the pixels.", __name__)
 REVISION = 1
-#: Pixel values learned from (float32: 256 MB); the components hardly change by more.
-_VALUES = 64_000_000
+#: Most pixel values to learn from (float32: 256 MB); with more the components hardly change.
+_MAX_VALUES = 64_000_000
 
 
 @dataclass(frozen=True)
@@ -53,15 +53,15 @@ def learn(
 
     images = examples.images
     if len(images) < 2:
-        raise ModelError("encoder 'pca' learns how images differ: give it 2 or more, or use --encoder pixels")
+        raise ModelError("encoder 'pca' learns how images differ: ingest 2 or more, or use --encoder pixels")
     progress("train", 0, None)
-    most = max(2, _VALUES // images[0].size)
+    most = max(2, _MAX_VALUES // images[0].size)
     if len(images) > most:
         images = images[np.sort(np.random.default_rng(recipe.seed).choice(len(images), most, replace=False))]
     pixels = to_unit(images).reshape(len(images), -1)
     # n images span n - 1 directions around their mean.
     values = min(recipe.values, len(pixels) - 1, pixels.shape[1])
-    with np.errstate(invalid="ignore"):  # shares of no variance at all, if all images are the same
+    with np.errstate(invalid="ignore"):  # if all images are the same there is no variance to take shares of
         found = PCA(values, copy=False, random_state=recipe.seed).fit(pixels)
     progress("train", 1, 1)
     return Learned(arrays={"mean": found.mean_, "components": found.components_})

@@ -1,4 +1,4 @@
-"""The picture itself, flattened: the floor that every feature must beat.
+"""The pixels themselves, flattened: the baseline that every feature must beat.
 
 In: pixels in [0, 1]. Out: the same values in a row; nothing is learned.
 """
@@ -13,7 +13,7 @@ from cbir.core.progress import Progress, silent
 from cbir.model.kind import Kind
 from cbir.model.method import Examples, Inference, Learned
 
-KIND = Kind("pixels", "The picture itself: the floor.", __name__, learns_from="nothing")
+KIND = Kind("pixels", "The pixels themselves: the baseline.", __name__, learns_from="nothing")
 REVISION = 1
 
 

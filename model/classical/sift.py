@@ -1,16 +1,16 @@
-"""What small patches look like, gathered by a vocabulary: SIFT descriptors as one vector (VLAD).
+"""SIFT descriptors of small patches, aggregated by a vocabulary to one vector (VLAD).
 
 In: pixels in [0, 1]; colour is made grey. Out: for each word of a vocabulary
-learned from the source's patches, how the picture's own patches differ from
-it; shortened to some hundred values.
+learned from the source's patches, the sum of how the picture's patches differ
+from it; reduced to some hundred values by PCA.
 
 The patches lie on a grid, upright, and overlap widely; small pictures are
 enlarged first. In MNIST the SIFT detector finds 8 points in the middle, fewer
 than 5 in 20% and none in 2% of 28x28 pictures; enlarged to 64 pixels 22. Of
 1,000 training images its points gave a mAP of 0.46, the grid 0.83 (raw pixels
-0.60): where a stroke is tells digits apart, and points that turn with the
-picture forget it. For copies that were turned by up to 20 degrees the detector
-is the better: mean reciprocal rank of the original 0.76 against 0.54.
+0.60): digits differ by where their strokes are, which points that rotate with the
+picture ignore. For copies that were rotated by up to 20 degrees the detector is
+better: mean reciprocal rank of the original 0.76 against 0.54.
 
 Sources: Lowe, "Distinctive image features from scale-invariant keypoints", IJCV
 2004; RootSIFT: Arandjelovic and Zisserman, CVPR 2012; VLAD: Jegou et al.,
@@ -37,10 +37,10 @@ from cbir.model.preprocessing import to_bytes, to_unit
 
 KIND = Kind("sift", "SIFT on a grid, as VLAD; replaces SURF, which is patented.", __name__)
 REVISION = 1
-#: The side that smaller pictures are enlarged to; patches in a row and in a column.
+#: The side that smaller pictures are enlarged to; number of patches in a row and in a column.
 _SIDE, _ROW = 64, 8
-#: Images and descriptors that words and components are learned from.
-_IMAGES, _DESCRIPTORS = 4_000, 100_000
+#: Most images and descriptors that words and components are learned from.
+_MAX_IMAGES, _MAX_DESCRIPTORS = 4_000, 100_000
 _BLOCK = 256
 
 
@@ -63,7 +63,7 @@ def learn(
     checkpoint: Path | None = None,  # noqa: ARG001 - takes a minute at most
     progress: Progress = silent,
 ) -> Learned:
-    """Learn the words by scikit-learn's k-means, and what of the vectors to keep by its PCA.
+    """Learn the words by scikit-learn's k-means, and the components of the vectors by its PCA.
 
     Raises
     ------
@@ -74,9 +74,9 @@ def learn(
     from sklearn.decomposition import PCA
 
     if len(examples.images) < 2:
-        raise ModelError("encoder 'sift' learns how images differ: give it 2 or more, or use --encoder hog")
+        raise ModelError("encoder 'sift' learns how images differ: ingest 2 or more, or use --encoder hog")
     generator = np.random.default_rng(recipe.seed)
-    images = _some(examples.images, _IMAGES, generator)
+    images = _some(examples.images, _MAX_IMAGES, generator)
     described = []
     for start in range(0, len(images), _BLOCK):
         progress("train", start, len(images))
@@ -84,8 +84,8 @@ def learn(
     descriptors = np.concatenate(described)
     patches = descriptors[descriptors.any(axis=-1)]
     if not len(patches):
-        raise ModelError("encoder 'sift' found no edge in any picture; name another encoder (cbir encoders)")
-    patches = _some(patches, _DESCRIPTORS, generator)
+        raise ModelError("encoder 'sift' found no edge in any picture; use another encoder (see: cbir encoders)")
+    patches = _some(patches, _MAX_DESCRIPTORS, generator)
     words = min(recipe.words, len(np.unique(patches, axis=0)))
     # Stopping early would depend on sums whose order threads decide.
     means = MiniBatchKMeans(
@@ -94,7 +94,7 @@ def learn(
     centres = means.fit(patches).cluster_centers_
     vectors = np.concatenate([_vlad(block, centres) for block in described])
     values = min(recipe.values, len(vectors) - 1, vectors.shape[1])
-    with np.errstate(invalid="ignore"):  # shares of no variance at all, if all images are the same
+    with np.errstate(invalid="ignore"):  # if all images are the same there is no variance to take shares of
         found = PCA(values, copy=False, random_state=recipe.seed).fit(vectors)
     progress("train", len(images), len(images))
     return Learned(arrays={"words": centres, "mean": found.mean_, "components": found.components_})
@@ -113,7 +113,7 @@ def run(arrays: Mapping[str, np.ndarray]) -> Inference:
 
 
 def _describe(images: np.ndarray) -> np.ndarray:
-    """Describe the patches of pictures (n, h, w, c) in [0, 1]: RootSIFT, (n, p, 128) float32, 0 where all is even."""
+    """Return the RootSIFT descriptors of pictures (n, h, w, c) in [0, 1]: (n, p, 128) float32, 0 for even patches."""
     import cv2
 
     side = max(_SIDE, *images.shape[1:3])
@@ -140,10 +140,10 @@ def _vlad(descriptors: np.ndarray, words: np.ndarray) -> np.ndarray:
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
-    """Scale to length 1 along the last axis, leaving zeros."""
+    """Scale to length 1 along the last axis; zeros stay zeros."""
     return vectors / np.maximum(np.linalg.norm(vectors, axis=-1, keepdims=True), 1e-9)
 
 
 def _some(rows: np.ndarray, most: int, generator: np.random.Generator) -> np.ndarray:
-    """Choose so many rows at most, in their order."""
+    """Choose at most `most` rows, in their order."""
     return rows if len(rows) <= most else rows[np.sort(generator.choice(len(rows), most, replace=False))]

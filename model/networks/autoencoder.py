@@ -1,8 +1,8 @@
 """Convolutional denoising autoencoders, layer by layer.
 
 In: an input shape and a seed. Out: a Keras model from pictures to the same
-pictures, whose layer named `encoder` holds the code. For 28x28 grey it is the
-article's, as is; for other sizes and for colour one of the same idea.
+pictures, whose layer named `encoder` holds the code. For 28x28 grey it is exactly
+the article's; for other sizes and for colour it is a similar one.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["INPUT", "KIND", "REVISION", "Recipe", "article_autoencoder", "learn", "picture_autoencoder"]
 
-KIND = Kind("autoencoder", "The article's convolutional denoising autoencoder; its like in colour.", __name__)
+KIND = Kind("autoencoder", "The article's convolutional denoising autoencoder; another for colour.", __name__)
 INPUT = Preprocessing(height=28, width=28, channels=1)
 REVISION = 1
 
@@ -33,7 +33,7 @@ def learn(
     examples: Examples, recipe: Recipe, *, checkpoint: Path | None = None, progress: Progress = silent
 ) -> Learned:
     """Train an autoencoder of the examples' shape by the article's recipe."""
-    progress("train", 0, None, "loading Keras")  # seconds in which nothing else is told
+    progress("train", 0, None, "loading Keras")  # takes seconds
     shape = examples.shape
     autoencoder = article_autoencoder(recipe.seed) if shape == INPUT.shape else picture_autoencoder(shape, recipe.seed)
     history = train(
@@ -75,10 +75,10 @@ def article_autoencoder(seed: int) -> "Model":
 
 
 def picture_autoencoder(shape: tuple[int, int, int], seed: int) -> "Model":
-    """Build the untrained network for other sizes and for colour: the article's idea, wider.
+    """Build the untrained network for other sizes and for colour: the article's design, wider.
 
-    Halved while 4 pixels or more are left, then up to 16 values for each: 256
-    for squares of 32 or 64 pixels.
+    The side is halved while it is even and at least 8; each of the places that are left has up
+    to 16 values: 256 in all for squares of 32 or 64 pixels.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def picture_autoencoder(shape: tuple[int, int, int], seed: int) -> "Model":
 
 
 def _convolutions(seed: int) -> "Callable[..., Layer]":
-    """Return what makes the next 3x3 convolution."""
+    """Return a function that makes the next 3x3 convolution."""
     weights = seeded(seed)
 
     def conv(filters: int, activation: str = "relu", padding: str = "same") -> "Layer":

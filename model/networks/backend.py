@@ -1,6 +1,6 @@
-"""Keras, imported at the last moment and without its chatter.
+"""Keras, imported when it is first used and without its log messages.
 
-Only training, export and denoising come here: TensorFlow takes seconds to
+Only training, export and denoising need it: TensorFlow takes seconds to
 import, and a search must never pay for it.
 """
 
@@ -45,8 +45,8 @@ def keras() -> types.ModuleType:
 def _one_thread_an_operation() -> None:
     """Let TensorFlow run operations side by side, one thread each, as `cbir.model.networks.faster` needs.
 
-    Possible only before its first operation; if somebody has used TensorFlow in
-    this process already, their threads stay.
+    This is possible only before its first operation; if TensorFlow has been used in
+    this process already, its threads stay as they are.
     """
     import tensorflow as tf
 
@@ -59,11 +59,11 @@ def _one_thread_an_operation() -> None:
 def _muted_stderr() -> Iterator[None]:
     """Send the process's standard error nowhere: TensorFlow's C++ logs there before it reads its settings."""
     sys.stderr.flush()
-    kept = os.dup(2)
+    saved = os.dup(2)
     try:
         with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - a device, not a path of ours
             os.dup2(nowhere.fileno(), 2)
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+        os.dup2(saved, 2)
+        os.close(saved)

@@ -1,7 +1,8 @@
-"""A long training's state on disk, so that the same call goes on after its last whole epoch.
+"""A long training's state on disk, so that the same call continues after the last complete epoch.
 
-In: a place, what the training is, the variables that change in it. Out: a file
-written whole after each epoch, and read at the start if it is of this training.
+In: a path, a hash of what decides the training, and its variables. Out: a file
+that is replaced atomically after each epoch, and read at the start if it belongs
+to this training.
 """
 
 import hashlib
@@ -24,12 +25,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where a training keeps its state.
+    """A training's state and the file that it is stored in.
 
     Attributes
     ----------
     path : Path or None
-        Nothing is kept or restored if None. The caller deletes the file.
+        Nothing is stored or restored if None. The caller deletes the file.
     identity : str
         From `identity`; a file of another training is ignored.
     variables : sequence of keras.Variable
@@ -41,7 +42,7 @@ class Checkpoint:
     variables: Sequence[Any]
 
     def save(self, history: History, seconds: float) -> None:
-        """Write the variables, the losses so far and the seconds spent on them, whole or not at all."""
+        """Write the variables, the losses so far and the seconds spent on them, atomically."""
         if self.path is None:
             return
         state: dict[str, Any] = {f"variable_{i}": np.asarray(variable) for i, variable in enumerate(self.variables)}
@@ -57,19 +58,19 @@ class Checkpoint:
         write_atomic(self.path, content.getbuffer())
 
     def restore(self) -> History:
-        """Set the variables to what was kept, and return its losses: none, if nothing was kept of this training."""
+        """Set the variables to those stored, and return the losses; empty if nothing is stored of this training."""
         if self.path is None or not self.path.exists():
             return History()
         try:
             with self.path.open("rb") as file, np.load(file, allow_pickle=False) as state:
                 if str(state["identity"]) != self.identity:
                     return History()
-                # All is read before anything is assigned: half a checkpoint must change nothing.
+                # Everything is read before anything is assigned: half a checkpoint must change nothing.
                 values = [state[f"variable_{i}"] for i in range(len(self.variables))]
                 losses, validation = (tuple(state[name].tolist()) for name in ("loss", "validation"))
                 history = History(losses, validation, resumed=float(state["seconds"]))
         except Exception:  # noqa: BLE001 - a damaged archive can raise nearly anything
-            return History()  # a checkpoint is only a convenience: start over
+            return History()  # the training starts over
         for variable, value in zip(self.variables, values, strict=True):
             variable.assign(value)
         return history

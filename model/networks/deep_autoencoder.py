@@ -2,17 +2,18 @@
 
 In: pictures of one shape. Out: a network whose layer `encoder` gives bits as 0.0
 and 1.0, so that squared Euclidean distance is Hamming distance and a plain
-Euclidean search is a Hamming search. The leading bits are a code by themselves:
-the short one that prunes, where the long one ranks.
+Euclidean search is a Hamming search. The leading bits are a code of their own:
+the short code prunes the search, the long one ranks what is left.
 
 A. Krizhevsky and G. Hinton, Using Very Deep Autoencoders for Content-Based Image
-Retrieval, ESANN 2011. What differs: no stack of restricted Boltzmann machines
-comes first (Glorot and Bengio, AISTATS 2010, start a deep network without), and
-one network gives both codes where the paper trains two. Rounding the code on the
-way forward and leaving it out on the way back, as the paper does, is known today
-as the straight-through estimator (Bengio, Leonard and Courville, 2013). Training
-the leading units to do alone is nested dropout at one depth (Rippel, Gelbart and
-Adams, Learning Ordered Representations with Nested Dropout, ICML 2014).
+Retrieval, ESANN 2011. Differences: there is no pretraining by restricted
+Boltzmann machines (Glorot and Bengio, AISTATS 2010, initialise a deep network
+without), and one network gives both codes where the paper trains two. The code is
+rounded in the forward pass and the rounding ignored in the backward pass, as in
+the paper; today this is called the straight-through estimator (Bengio, Leonard
+and Courville, 2013). Training the leading units to work alone is nested dropout
+at one depth (Rippel, Gelbart and Adams, Learning Ordered Representations with
+Nested Dropout, ICML 2014).
 """
 
 from dataclasses import dataclass
@@ -59,7 +60,7 @@ def learn(
     examples: Examples, recipe: Recipe, *, checkpoint: Path | None = None, progress: Progress = silent
 ) -> Learned:
     """Train a deep autoencoder of the examples' shape to restore noisy pictures from binary codes."""
-    progress("train", 0, None, "loading Keras")  # seconds in which nothing else is told
+    progress("train", 0, None, "loading Keras")  # takes seconds
     network, twin = binary_autoencoder(examples.shape, recipe)
     twin.compile(
         optimizer=keras().optimizers.Adam(LEARNING_RATE), loss=keras().losses.BinaryCrossentropy(from_logits=True)
@@ -104,7 +105,7 @@ def binary_autoencoder(shape: tuple[int, int, int], recipe: Recipe) -> tuple["Mo
         return tensor
 
     pixels = k.Input(shape)
-    # Without it bits fall asleep: of 28 not one was awake after 6 epochs of 10,000 digits.
+    # Without it bits become constant: all 28 were after 6 epochs of 10,000 digits.
     logits = layers.BatchNormalization(momentum=0.9, center=False, scale=False)(through(pixels, down))
     code = layers.Identity(name="encoder")(ops.cast(ops.greater(logits, 0), "float32"))
     restored = layers.Activation("sigmoid")(through(code, up))

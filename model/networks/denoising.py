@@ -1,4 +1,4 @@
-"""The article's figure: what the autoencoder makes of noisy pictures.
+"""The article's figure: noisy pictures, and the autoencoder's restored ones.
 
 In: an autoencoder and pixels. Out: the noisy and the denoised pixels.
 """
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def denoise(
     autoencoder: "Model", images: np.ndarray, *, noise: float = 0.5, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Add noise to pictures and take it away again.
+    """Add noise to pictures and remove it again.
 
     Parameters
     ----------

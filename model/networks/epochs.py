@@ -1,4 +1,4 @@
-"""The loop of every training: batches, steps, epochs; resumable after any epoch.
+"""The training loop of every network: batches, steps, epochs; resumable after any epoch.
 
 In: a compiled network, batches by epoch. Out: the network, trained, and its
 loss history.
@@ -46,10 +46,10 @@ def run_epochs(
     identity : str
         From `cbir.model.networks.checkpoint.identity`.
     watch : callable, optional
-        Gives the loss on images not trained on, after each epoch; it decides nothing.
+        Returns the loss on images that are not trained on; called after each epoch, and decides nothing.
     checkpoint : Path, optional
-        Written whole after each epoch and read at the start, so that the same
-        call goes on where an interrupted one stopped. The caller deletes it.
+        Replaced atomically after each epoch and read at the start, so that the same
+        call continues where an interrupted one stopped. The caller deletes it.
     progress : Progress
         Stage `train`.
 
@@ -59,8 +59,8 @@ def run_epochs(
     """
     clock = time.perf_counter()
     network.optimizer.build(network.trainable_variables)
-    kept = Checkpoint(checkpoint, identity, [*network.weights, *network.optimizer.variables])
-    history = kept.restore()
+    state = Checkpoint(checkpoint, identity, [*network.weights, *network.optimizer.variables])
+    history = state.restore()
     for epoch in range(len(history.loss), epochs):
         total = loss = 0.0
         for step, (given, wanted) in enumerate(batches(epoch)):
@@ -70,5 +70,5 @@ def run_epochs(
             progress("train", epoch * steps + step + 1, epochs * steps, note)
         validation = history.validation if watch is None else (*history.validation, watch())
         history = replace(history, loss=(*history.loss, loss), validation=validation)
-        kept.save(history, history.resumed + time.perf_counter() - clock)
+        state.save(history, history.resumed + time.perf_counter() - clock)
     return history

@@ -1,4 +1,4 @@
-"""From a Keras autoencoder to an encoder anyone can run: an ONNX graph.
+"""Exports the encoder of a Keras model as an ONNX graph.
 
 In: a model with a layer named `encoder`. Out: `encoder.onnx`, (n, h, w, c)
 float32 to (n, d) float32 features, and the fingerprint of weights and
@@ -42,7 +42,7 @@ def load_keras(path: Path) -> "Model":
     except Exception as error:  # noqa: BLE001 - Keras raises nearly anything for a bad file
         text = str(error).replace(str(path), "")
         if "safe_mode" in text or "Lambda" in text or "unsafe" in text.lower():
-            cause = "it wants to run code of its own (a Lambda layer), which cbir refuses"
+            cause = "it would run code of its own (a Lambda layer), which cbir refuses"
         else:
             cause = first_line(error)
         raise ModelError(f"{path} cannot be loaded: {cause}") from None
@@ -90,7 +90,7 @@ def fingerprint_of(encoder: "Model", preprocessing: Preprocessing) -> str:
 
 
 def write_onnx(encoder: "Model", path: Path) -> None:
-    """Export the encoder for onnxruntime; its exporters' chatter is kept off the terminal."""
+    """Export the encoder for onnxruntime; the exporters' log messages are muted."""
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")

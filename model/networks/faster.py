@@ -6,10 +6,10 @@ on two cores takes 0.7 of the time of Keras's plain `fit` and 0.9 of a PyTorch
 loop's (benchmarks/training.py). Where `fit`'s 3.5 s of bare steps go, and what
 is won (one run):
 
-- The last UpSampling2D + Conv2D to one channel is the dearest pair. Each output
+- The last UpSampling2D + Conv2D to one channel is the most expensive pair. Each output
   pixel sees at most 2x2 pixels of the small image, so four small convolutions
   (one for each phase of the 2x2 upsampling) give the same result without the
-  large image: 2.4 s. Comparing phases with phases spares putting the image
+  large image: 2.4 s. Comparing phases with phases avoids putting the image
   together again.
 - Towers: a slice of the batch for each core, one thread an operation. Small
   convolutions gain little from being split among threads: 1.7 s.

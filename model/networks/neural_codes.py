@@ -1,10 +1,10 @@
-"""Neural codes: a network learns to tell classes apart, and what it computes just before it decides is the feature.
+"""Neural codes: a network learns to classify, and the output of its last layer but one is the feature.
 
 In: pictures of one shape and the numbers of their classes. Out: a network whose
 layer `encoder` gives 128 values of Euclidean length 1.
 
 A. Babenko, A. Slesarev, A. Chigorin and V. Lempitsky, Neural Codes for Image
-Retrieval, ECCV 2014. What differs: the network is small and is trained on the
+Retrieval, ECCV 2014. Differences: the network is small and is trained on the
 collection's own classes; the paper's was trained on ImageNet.
 """
 
@@ -34,7 +34,7 @@ KIND = Kind("neural-codes", "A classifier's last layer but one (Babenko et al. 2
 REVISION = 1
 
 DIMENSION = 128
-#: Of Adam, at the start; it falls to nothing along half a cosine.
+#: Adam's at the start; it falls to zero along half a cosine.
 LEARNING_RATE = 2e-3
 #: Images are shifted by up to this share of their side.
 _SHIFT = 1 / 14
@@ -57,8 +57,8 @@ def learn(
 ) -> Learned:
     """Train a classifier of the examples' shape and cut it where its feature is."""
     if examples.labels is None:
-        raise ModelError("neural codes are learned from labels, and there are none")
-    progress("train", 0, None, "loading Keras")  # seconds in which nothing else is told
+        raise ModelError("encoder 'neural-codes' learns from labels, and the images have none")
+    progress("train", 0, None, "loading Keras")  # takes seconds
     images, labels = examples.images, examples.labels
     network, classifier = neural_coder(examples.shape, int(labels.max()) + 1, recipe.seed)
     steps = -(-len(images) // recipe.batch_size)
@@ -137,7 +137,7 @@ def labelled_batches(
 
 
 def shifted(pixels: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Shift each of (n, h, w, c) pictures by whole pixels; what comes in at an edge is that edge, drawn out."""
+    """Shift each of (n, h, w, c) pictures by whole pixels; the edge that moves in is repeated."""
     count, height, width, _ = pixels.shape
     most = max(1, round(_SHIFT * min(height, width)))
     down, right = generator.integers(-most, most + 1, (2, count, 1))

@@ -1,4 +1,4 @@
-"""What a Keras network computes, as plain values: the same for the same layers, whatever they are named.
+"""The structure of a Keras network as plain values, which do not depend on the names of its layers.
 
 In: a model. Out: JSON values to hash: each layer's class, settings and inputs.
 """

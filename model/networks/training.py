@@ -1,8 +1,8 @@
 """Training by the article's recipe, resumable after any epoch.
 
 In: an untrained autoencoder, uint8 pixels, a recipe. Out: the same model,
-trained, and its loss history. Noise is drawn anew each epoch; the article drew
-it once. Anew costs no second copy of the database in memory, cannot be
+trained, and its loss history. Noise is drawn again in each epoch; the article drew
+it once. New noise needs no second copy of the database in memory, cannot be
 memorised, and scores the same (see benchmarks/article.py).
 """
 
@@ -50,10 +50,10 @@ def train(
     images : ndarray of uint8, shape (n, 28, 28, 1)
     recipe : Recipe
     held_out : ndarray of uint8, shape (m, 28, 28, 1), optional
-        Only watched: it decides nothing.
+        Images whose loss is recorded; they decide nothing.
     checkpoint : Path, optional
-        Written whole after each epoch and read at the start, so that the same
-        call goes on where an interrupted one stopped. The caller deletes it.
+        Replaced atomically after each epoch and read at the start, so that the same
+        call continues where an interrupted one stopped. The caller deletes it.
     progress : Progress
     batches : callable, optional
         Draws an epoch's (noisy, clean) batches; `noisy_batches` by default.

@@ -1,4 +1,4 @@
-"""First weights of a network's layers, decided by a seed.
+"""Initial weights of a network's layers, decided by a seed.
 
 In: a seed. Out: an initializer for each layer in turn. Keras's global seed is
 left alone.
@@ -9,11 +9,11 @@ from typing import Any
 
 from cbir.model.networks.backend import keras
 
-#: Layers of a network at the most, so that the same network of two seeds has no weights in common.
-_LAYERS = 100
+#: Most layers of a network: seeds are spaced by it, so that networks of two seeds share no layer's weights.
+_MAX_LAYERS = 100
 
 
 def seeded(seed: int, kind: str = "GlorotUniform") -> Iterator[Any]:
     """Yield initializers of that kind: the same for the same seed, and another for each layer."""
-    for number in range(seed * _LAYERS, (seed + 1) * _LAYERS):
+    for number in range(seed * _MAX_LAYERS, (seed + 1) * _MAX_LAYERS):
         yield getattr(keras().initializers, kind)(seed=number)

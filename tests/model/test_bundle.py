@@ -21,10 +21,10 @@ def test_bundle_holds_a_runnable_encoder_and_what_it_was_trained_on(bundle: Path
     assert sorted(p.name for p in bundle.iterdir()) == ["autoencoder.keras", "encoder.onnx", "model.json"]
     assert loaded.dimension == 128
     assert loaded.preprocessing.shape == (28, 28, 1)
-    assert loaded.card["trained_on"] == "digits"
-    assert loaded.card["images"] == 1500
-    assert loaded.card["recipe"] == {"epochs": 2, "batch_size": 128, "noise": 0.5, "seed": 0}
-    assert len(loaded.card["history"]["loss"]) == 2
+    assert loaded.metadata["trained_on"] == "digits"
+    assert loaded.metadata["images"] == 1500
+    assert loaded.metadata["recipe"] == {"epochs": 2, "batch_size": 128, "noise": 0.5, "seed": 0}
+    assert len(loaded.metadata["history"]["loss"]) == 2
 
 
 def test_onnx_features_are_keras_s(bundle: Path):
@@ -85,7 +85,7 @@ def test_a_bundle_is_whole_or_absent(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert list((tmp_path / "models").iterdir()) == []
 
 
-@pytest.mark.parametrize("damage", ["graph changed", "graph missing", "card damaged", "card missing"])
+@pytest.mark.parametrize("damage", ["graph changed", "graph missing", "model.json damaged", "model.json missing"])
 def test_damaged_bundles_are_refused(bundle: Path, tmp_path: Path, damage: str):
     copy = tmp_path / "copy"
     shutil.copytree(bundle, copy)
@@ -93,7 +93,7 @@ def test_damaged_bundles_are_refused(bundle: Path, tmp_path: Path, damage: str):
         (copy / "encoder.onnx").write_bytes((copy / "encoder.onnx").read_bytes() + b"\0")
     elif damage == "graph missing":
         (copy / "encoder.onnx").unlink()
-    elif damage == "card damaged":
+    elif damage == "model.json damaged":
         (copy / "model.json").write_text(json.dumps({"fingerprint": "x"}))
     else:
         (copy / "model.json").unlink()
@@ -138,7 +138,7 @@ def test_a_bundle_of_before_preprocessing_was_stored_is_read(bundle: Path, tmp_p
 def test_a_copy_has_what_this_version_does_not_know(bundle: Path, tmp_path: Path):
     newer = changed(bundle, tmp_path / "newer", licence={"name": "MIT"})
     copied = copy_bundle(read_bundle(newer), tmp_path / "copies" / "one")
-    assert copied.card["licence"] == {"name": "MIT"}
+    assert copied.metadata["licence"] == {"name": "MIT"}
     assert copied.encoder().fingerprint == read_bundle(bundle).fingerprint
 
 

@@ -124,9 +124,9 @@ def test_pca_keeps_the_distances_of_pixels(tmp_path: Path):
 
 
 def test_pca_and_sift_learn_from_a_bounded_sample(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("cbir.model.classical.pca._VALUES", 28 * 28 * 10)
-    monkeypatch.setattr("cbir.model.classical.sift._IMAGES", 10)
-    monkeypatch.setattr("cbir.model.classical.sift._DESCRIPTORS", 50)
+    monkeypatch.setattr("cbir.model.classical.pca._MAX_VALUES", 28 * 28 * 10)
+    monkeypatch.setattr("cbir.model.classical.sift._MAX_IMAGES", 10)
+    monkeypatch.setattr("cbir.model.classical.sift._MAX_DESCRIPTORS", 50)
     for name in ("pca", "sift"):
         learned = kind_of(name).method.learn(Examples(images(SHAPES[0])), kind_of(name).recipe(values=30))
         assert learned.arrays is not None

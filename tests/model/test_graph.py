@@ -90,7 +90,7 @@ def test_a_network_of_somebody_else_is_one_module(home: Path, given: Path, colou
         assert red.distance == 0
         feature = searcher.embed(Image.new("RGB", (10, 90), (255, 102, 0)))
     np.testing.assert_allclose(feature, [(1 - 0.5) / 0.1, 0, (0 - 0.3) / 0.4], atol=1e-5)
-    assert report.model.card["denoises"] is False
+    assert report.model.metadata["denoises"] is False
     (given / "network.onnx").write_bytes(network().replace(b"mean", b"same"))
     assert cbir.ingest(colours, encoder="mean-colour", retrain=True).model.fingerprint != report.model.fingerprint
 

@@ -1,9 +1,9 @@
-"""Diffusion on the graph of nearest neighbours, as features: who can be reached from whom.
+"""Diffusion on the graph of nearest neighbours, as an embedding.
 
-In: features. Out: an embedding whose nearness is nearness along the graph, so
-that two ends of a chain of look-alikes come out close, however far apart they
-lie. A group that falls into islands is joined where the graph has bridges; how
-many groups there are is not asked for.
+In: features. Out: an embedding in which distance follows the graph, so that the
+two ends of a chain of similar pictures come out close, however far apart their
+features are. Clusters are joined where the graph links them; the number of
+clusters need not be known.
 
 A. Iscen, Y. Avrithis, G. Tolias, T. Furon, O. Chum, *Fast Spectral Ranking for
 Similarity Search*, CVPR 2018: diffusion (I - aW)^-1 in the
@@ -18,16 +18,16 @@ import numpy as np
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-#: Share of a random walk that goes on at each step: 0.999 is a thousand steps.
+#: Probability that a random walk continues at each step: 0.999 is a thousand steps on average.
 REACH = 0.999
-#: Weight of an edge between neighbours that share none: the graph falls apart into fewer pieces.
-_FAINT = 1e-3
+#: Weight of an edge between neighbours that share no neighbour: with it the graph has fewer components.
+_WEAK_EDGE = 1e-3
 
 
 def neighbours_of(count: int) -> int:
-    """Choose how many neighbours each of so many points has in the graph: 3 to 15, a third of the root.
+    """Choose how many neighbours each of `count` points has in the graph: a third of the root, from 3 to 15.
 
-    As many neighbours among few points would link all with all.
+    15 neighbours among few points would link all of them with each other.
     """
     return max(3, min(15, round(count**0.5 / 3)))
 
@@ -59,7 +59,7 @@ def diffusion(neighbours: np.ndarray, values: int, *, reach: float = REACH, seed
     neighbours : ndarray of int, shape (n, k)
         From `nearest`.
     values : int
-        Of the embedding; fewer points than that leave zeros.
+        In a row of the embedding; if there are fewer points than that, the rest are zeros.
     reach : float
         Between 0 and 1; the nearer to 1, the longer the chains.
     seed : int
@@ -72,7 +72,7 @@ def diffusion(neighbours: np.ndarray, values: int, *, reach: float = REACH, seed
     from scipy.sparse import diags
     from scipy.sparse.linalg import eigsh
 
-    graph = _shared(neighbours)
+    graph = _graph_of(neighbours)
     degree = np.asarray(graph.sum(axis=1)).ravel()
     scaled = diags(degree**-0.5)
     transition = scaled @ graph @ scaled
@@ -81,7 +81,7 @@ def diffusion(neighbours: np.ndarray, values: int, *, reach: float = REACH, seed
         eigenvalues, vectors = np.linalg.eigh(transition.toarray())
     else:
         start = np.random.default_rng(seed).uniform(0.5, 1, len(neighbours))
-        # To full precision: a graph in pieces has equal eigenvalues, of which fewer digits miss some.
+        # To full precision: a graph of several components has equal eigenvalues, and less precision misses some.
         eigenvalues, vectors = eigsh(transition, k=count, which="LA", v0=start)
     leading = np.argsort(-eigenvalues)[:count]
     weights = (1 - reach) / (1 - reach * np.minimum(eigenvalues[leading], 1))
@@ -91,7 +91,7 @@ def diffusion(neighbours: np.ndarray, values: int, *, reach: float = REACH, seed
 
 
 def aligned(embedding: np.ndarray, features: np.ndarray) -> np.ndarray:
-    """Turn an embedding, as a whole, as near as it gets to features of the same points.
+    """Rotate an embedding as close as possible to features of the same points.
 
     P. Schönemann, *A generalized solution of the orthogonal Procrustes problem*, 1966.
 
@@ -110,12 +110,12 @@ def aligned(embedding: np.ndarray, features: np.ndarray) -> np.ndarray:
     return np.asarray(embedding @ turn, dtype=np.float32)
 
 
-def _shared(neighbours: np.ndarray) -> "csr_array":
-    """Link neighbours, either way, weighted by the share of neighbours that they have in common."""
+def _graph_of(neighbours: np.ndarray) -> "csr_array":
+    """Build the symmetric graph of neighbours, weighted by the share of neighbours that two have in common."""
     from scipy.sparse import csr_array
 
     count, k = neighbours.shape
     rows = np.repeat(np.arange(count), k)
     links = csr_array((np.ones(count * k), (rows, neighbours.ravel())), shape=(count, count))
     either = links.maximum(links.T)
-    return either.multiply(links @ links.T) / k + _FAINT * either
+    return either.multiply(links @ links.T) / k + _WEAK_EDGE * either

@@ -1,8 +1,8 @@
-"""Random views of pictures: what an encoder is to see as the same.
+"""Random views of pictures (augmentation): an encoder learns to give them the same feature.
 
-In: pixels and the ranges to draw from. Out: the same pictures turned, scaled,
+In: pixels and the ranges to draw from. Out: the same pictures rotated, scaled,
 sheared, shifted, bent, blurred and noisy; photographs also cropped, mirrored and
-in other light. Nothing here knows what a picture shows.
+in other light. Labels are not used.
 """
 
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ _YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.321], [0.211, -0.523,
 
 @dataclass(frozen=True)
 class Ranges:
-    """How far views go.
+    """How far views are distorted.
 
     Attributes
     ----------
@@ -56,7 +56,7 @@ class Ranges:
 
 
 def halved(ranges: Ranges) -> Ranges:
-    """Return ranges that go half as far from the picture as it is; crops, light and mirroring stay."""
+    """Return ranges of half the distortion; crops, light and mirroring stay."""
     return replace(
         ranges,
         scale=ranges.scale if ranges.crop else (ranges.scale[0] ** 0.5, ranges.scale[1] ** 0.5),
@@ -82,7 +82,7 @@ def views(images: np.ndarray, ranges: Ranges, generator: np.random.Generator) ->
 
     count, height, width, channels = images.shape
     x, y = _maps(count, height, width, ranges, generator)
-    # What a turned or shrunken picture leaves free continues its border; photographs are mirrored there.
+    # Where a rotated or shrunken picture leaves gaps, its border is repeated; photographs are mirrored there.
     border = cv2.BORDER_REPLICATE if channels == 1 else cv2.BORDER_REFLECT_101
     clean = np.empty(images.shape, np.float32)
     for image, view, map_x, map_y in zip(images, clean, x, y, strict=True):
@@ -106,7 +106,7 @@ def noised(images: np.ndarray, noise: float, generator: np.random.Generator) -> 
 def _maps(
     count: int, height: int, width: int, ranges: Ranges, generator: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return where each pixel of each view comes from, two (n, h, w) float32."""
+    """Return the coordinates that each pixel of each view comes from, two (n, h, w) float32."""
     import cv2
 
     side = max(height, width)
@@ -145,7 +145,7 @@ def _blurred(images: np.ndarray, blur: float, generator: np.random.Generator) ->
         generator.uniform(0, blur, len(images)) * (generator.random(len(images)) < 0.5) * max(images.shape[1:3])
     )
     for image, deviation in zip(images, deviations, strict=True):
-        if deviation > 0.1:  # less moves no pixel
+        if deviation > 0.1:  # less changes no pixel
             image[:] = cv2.GaussianBlur(image, (0, 0), deviation).reshape(image.shape)
 
 
