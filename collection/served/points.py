@@ -113,7 +113,7 @@ class ServedCollection:
         stored = {str(record.id) for record in records}  # for an unknown id, Qdrant may refuse the whole batch
         pairs = [(i, payload) for i, payload in zip(ids, payloads, strict=True) if i in stored]
         with self._missing_errors():
-            overwrite_payloads(self._server, self._physical, pairs)
+            overwrite_payloads(self._server, self._physical, pairs, sharded=self._sharded)
 
     @functools.cached_property
     def _sharded(self) -> bool:
