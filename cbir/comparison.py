@@ -213,7 +213,7 @@ def compare_encoders(
     if not rows:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
         raise CbirError(f"not one encoder could be compared: {reasons}")
-    return _drawn(settings, source, rows, failed)
+    return _drawn(settings, engine, source, rows, failed)
 
 
 @dataclass(frozen=True)
@@ -246,7 +246,7 @@ class _Task:
         held_out = self._held_out  # what is wrong with them is to be told before hours of training
         if entrant.kind.learns_from == "labels" and not held_out:
             raise CbirError(
-                f"it learns the labels of the very images it would be asked about: {self.source.name} holds none out"
+                f"it learns the labels of the very images it would be asked about: {self.source} holds none out"
             )
         plan = Plan(entrant.kind, entrant.recipe)
         run(
@@ -255,7 +255,7 @@ class _Task:
             self.engine,
             self.settings.models,
             plan,
-            insist=True,
+            require_plan=True,
             limit=self.limit,
             progress=progress,
         )
@@ -266,6 +266,7 @@ class _Task:
         from cbir.evaluate.heldout import left_behind
         from cbir.evaluate.options import EvaluationOptions
         from cbir.evaluate.protocol import evaluate
+        from cbir.ingest.roots import known_as
         from cbir.ingest.sources.catalogue import picture_opener
         from cbir.search.searcher import Searcher
 
@@ -275,9 +276,10 @@ class _Task:
         with Searcher(
             self.engine, filled.name, bundle, picture_opener(self.settings.data, self.settings.cache)
         ) as searcher:
-            if held_out and (gone := left_behind(searcher.collection, self.source.items())):
+            stored = known_as(self.source, searcher.metadata).items()
+            if held_out and (gone := left_behind(searcher.collection, stored)):
                 raise CbirError(
-                    f"collection '{filled.name}' holds {gone:,} picture(s) that {self.source.name} no longer has, "
+                    f"collection '{filled.name}' holds {gone:,} picture(s) that {self.source} no longer has, "
                     f"which may be among the queries; build it anew: {filled.command(self.source)}"
                 )
             options = EvaluationOptions(queries=self.queries, seed=self.seed)
@@ -321,10 +323,14 @@ class _Task:
 
     def _speed(self, bundle: Bundle) -> float:
         """Return the images encoded a second."""
-        from cbir.ingest.read import read
+        import numpy as np
+
+        from cbir.core.workers import batched
+        from cbir.ingest.read import BATCH, read_pixels
 
         encoder = bundle.encoder()
-        batches = [batch.pixels for batch in read(islice(self._items, _TIMED), bundle.preprocessing)]
+        pictures = read_pixels(islice(self._items, _TIMED), bundle.preprocessing)
+        batches = [np.stack(batch) for batch in batched((p for _, p in pictures if p is not None), BATCH)]
         encoder.encode(batches[0])  # the first time, memory is got
         clock = time.perf_counter()
         for pixels in batches:
@@ -349,12 +355,14 @@ class _Filled:
             It is not on this machine, or not this encoder learned by this recipe from most of this source, or the
             collection is smoothed, or not this source's alone.
         """
+        from cbir.ingest.roots import known_as
         from cbir.model.bundles import bundle_of
 
         metadata = engine.metadata(self.name)
-        if set(metadata.sources) != {source.name}:
+        if set(metadata.sources) != {known_as(source, metadata).name}:
+            places = ", ".join(metadata.roots.get(name, name) for name in metadata.sources)
             raise CbirError(
-                f"collection '{self.name}' holds {', '.join(metadata.sources)}, not {source.name} alone; "
+                f"collection '{self.name}' holds {places}, not {source} alone; "
                 "rename the folder of pictures, or remove that collection"
             )
         bundle = bundle_of(settings.models, self.name, metadata.model, metadata.fingerprint)
@@ -364,7 +372,8 @@ class _Filled:
 
     def _otherwise(self, bundle: Bundle, metadata: Metadata, source: Source) -> str | None:
         """Tell what makes the collection another than `compare` would fill; None if nothing does."""
-        from cbir.ingest.learn import TRAIN_AT_MOST, preprocessing_for
+        from cbir.ingest.learn import MAX_TRAINING_IMAGES
+        from cbir.ingest.sample import take_sample
 
         kind, card = self.entrant.kind, bundle.metadata
         described = json.loads(json.dumps(kind.describe(self.entrant.recipe)))
@@ -373,9 +382,9 @@ class _Filled:
             return "was filled by another encoder or recipe"
         if metadata.smooth:
             return f"was filled with --smooth {metadata.smooth}"
-        if (side := bundle.preprocessing.height) != (usual := kind.preprocessing(preprocessing_for(source)).height):
+        if (side := bundle.preprocessing.height) != (usual := take_sample(source, kind).preprocessing.height):
             return f"sees pictures at {side}x{side}, where {usual}x{usual} suits them"
-        images = min(len(source), self.limit or len(source), TRAIN_AT_MOST)
+        images = min(len(source), self.limit or len(source), MAX_TRAINING_IMAGES)
         if kind.learns_from != "nothing" and card.get("images", images) < _MOST * images:
             return f"has an encoder that learned from {card['images']:,} images, where there are {images:,} now"
         return None
@@ -384,7 +393,7 @@ class _Filled:
         """What builds the collection anew, as one types it."""
         limit = [] if self.limit is None else ["--limit", str(self.limit)]
         encoder = spell(self.entrant.kind.name, self.entrant.non_defaults)
-        words = ["cbir", "ingest", source.name, "--collection", self.name, "--encoder", encoder]
+        words = ["cbir", "ingest", str(source), "--collection", self.name, "--encoder", encoder]
         return shlex.join([*words, *limit, "--smooth", "0", "--retrain"])
 
 
@@ -409,9 +418,7 @@ def _entrants(source: Source, named: Sequence[str], options: Mapping[str, Any]) 
 
     labels = {item.label for item in source.items()}
     if labels == {None}:
-        raise CbirError(
-            f"{source.name} has no labels to compare encoders by; put the pictures into one folder per class"
-        )
+        raise CbirError(f"{source} has no labels to compare encoders by; put the pictures into one folder per class")
     if not named:
         learnable = None not in labels and bool(source.queries())
         named = [kind.name for kind in all_encoders() if kind.learns_from != "labels" or learnable]
@@ -434,7 +441,7 @@ def _collection(source: Source, entrant: _Entrant, limit: int | None) -> str:
 
     chosen = {**({} if limit is None else {"limit": limit}), **entrant.non_defaults}
     words = [f"{option}-{value}".replace("_", "-") for option, value in chosen.items()]
-    return "-".join([collection_name(source.name), entrant.kind.name, *words])
+    return "-".join([collection_name(str(source)), entrant.kind.name, *words])
 
 
 def _write_row(row: Row, size: list[int]) -> None:
@@ -460,23 +467,27 @@ def _read_row(folder: Path, size: list[int]) -> Row | None:
         return None
 
 
-def _drawn(settings: Settings, source: Source, rows: list[Row], failed: dict[str, str]) -> Comparison:
+def _drawn(settings: Settings, engine: Engine, source: Source, rows: list[Row], failed: dict[str, str]) -> Comparison:
     """Write table and pictures, where these rows have none yet."""
     from cbir.evaluate.draw.curve import curves
     from cbir.evaluate.draw.lineup import lineup
     from cbir.evaluate.run import load_run
+    from cbir.ingest.roots import known_as
     from cbir.ingest.sources.catalogue import collection_name
     from cbir.search.sheet import save_picture
 
-    name = collection_name(source.name)
+    name = collection_name(str(source))
     facts = [[row.encoder, row.folder.name, row.points, row.scores.queries] for row in rows]
     identity = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
     held_out = any(query.label is not None for query in source.queries())
-    comparison = Comparison(source.name, rows, failed, settings.runs / f"compare-{name}-{identity}", not held_out)
+    comparison = Comparison(str(source), rows, failed, settings.runs / f"compare-{name}-{identity}", not held_out)
     if not comparison.curves.exists():
         write_atomic(comparison.curves, curves({row.encoder: row.scores for row in rows}, comparison.title))
     if not comparison.lineup.exists():
-        shown = {key: item for item in chain(source.items(), source.queries()) for key in (item.id, item.uri)}
+        # By id in each collection, and queries by uri.
+        known = {found.name: found for found in (known_as(source, engine.metadata(row.collection)) for row in rows)}
+        items = chain(*(chain(found.items(), found.queries()) for found in known.values()))
+        shown = {key: item for item in items for key in (item.id, item.uri)}
         runs = {row.encoder: load_run(row.folder / "run.npz") for row in rows}
         save_picture(lineup(runs, shown), comparison.lineup)
     write_atomic(comparison.table, comparison.markdown().encode())

@@ -7,6 +7,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -19,6 +20,13 @@ MOST_THREADS = 8
 def usable_cores() -> int:
     """Return how many cores this process may use, which a container or taskset may have limited."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Yield the items in lists of `size`, the last one shorter (`itertools.batched` of Python 3.12)."""
+    upcoming = iter(items)
+    while batch := list(islice(upcoming, size)):
+        yield batch
 
 
 def ordered_map(

@@ -16,7 +16,8 @@ from cbir.core.errors import CbirWarning
 from cbir.core.settings import Settings
 from cbir.core.workers import ordered_map
 from cbir.evaluate.run import Run
-from cbir.ingest.sources.catalogue import NAMES, open_source
+from cbir.ingest.roots import open_known
+from cbir.ingest.sources.catalogue import NAMES
 from cbir.ingest.sources.source import Item, Source, SourceError
 from cbir.model.errors import ImageError
 from cbir.model.registry import encoders
@@ -117,7 +118,7 @@ def _sources(metadata: Metadata, settings: Settings) -> list[Source]:
     opened = []
     for name in metadata.sources:
         try:
-            opened.append(open_source(metadata.roots.get(name, name), settings.data, settings.cache))
+            opened.append(open_known(name, metadata, settings.data, settings.cache))
         except SourceError:
             if name in NAMES and name not in metadata.roots:
                 raise

@@ -1,38 +1,36 @@
-"""The encoder for a collection: loaded, taken over from a file, or trained.
+"""The encoder for a collection: found, copied from elsewhere, or trained.
 
-In: a source and where models are kept. Out: a model bundle and whether it was
+In: a source and the folder of models. Out: a model bundle and whether it was
 trained just now. A bundle is never changed: training again makes another, and
-the collection that is filled with it says which it uses.
+the metadata of the collection that is filled with it say which it uses.
 """
 
 import hashlib
-import itertools
 import json
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cbir.core.progress import Progress, silent
-from cbir.ingest.read import read
+from cbir.ingest.read import BATCH, read_pixels
+from cbir.ingest.sample import Sample, take_sample
 from cbir.ingest.sources.source import Item, Source, SourceError
 from cbir.model.bundle import Bundle, write_bundle
 from cbir.model.bundles import bundles, free_path
-from cbir.model.errors import ImageError
 from cbir.model.kind import Kind
 from cbir.model.method import Examples
 from cbir.model.preprocessing import Preprocessing
-from cbir.model.suited import Look, look, suited
 
-#: More images teach this network nothing more, and all are held in memory (78 MB at 28x28).
-TRAIN_AT_MOST = 100_000
-_WATCHED = 1_000
-#: Pictures opened to choose the encoder's input shape.
-_SAMPLED = 100
+#: More images teach these networks nothing more, and all are held in memory (78 MB at 28x28).
+MAX_TRAINING_IMAGES = 100_000
+#: Held-out pictures whose loss is watched while a network trains.
+_MAX_WATCHED = 1_000
 
 
 @dataclass(frozen=True)
@@ -76,8 +74,8 @@ def train_bundle(
     in_use : collection of str
         Bundles that collections use.
     anew : bool
-        Train although a bundle was trained before on the same images by the same recipe;
-        only one of this name that no collection uses, what an interrupted job left, is taken.
+        Train although a bundle was trained before on the same images by the same recipe; only a bundle
+        of this name that no collection uses, which an interrupted ingest left, is taken.
     limit : int, optional
         The most items to train on.
     progress : Progress
@@ -92,30 +90,33 @@ def train_bundle(
     Raises
     ------
     SourceError
-        Not one picture of the source can be read, or it has no labels to learn from.
+        No picture of the source can be read, or it has no labels to learn from.
     KeyboardInterrupt
-        After Ctrl-C; the same call goes on after the last whole epoch.
+        After Ctrl-C; the same call continues after the last complete epoch.
     """
-    count = min(len(source), limit or len(source), TRAIN_AT_MOST)
-    preprocessing = plan.kind.preprocessing(preprocessing_for(source, plan.size))
-    items, images = _pixels(itertools.islice(source.items(), count), preprocessing, count, progress)
-    if not len(images):
-        raise SourceError(f"not one of the {count} pictures of {source.name} can be read")
-    labels = _classes(items, source.name, plan.kind) if plan.kind.learns_from == "labels" else None
+    count = min(len(source), limit or len(source), MAX_TRAINING_IMAGES)
     described = plan.kind.describe(plan.recipe)
     decided = {**described, "recipe": plan.kind.non_defaults(described["recipe"])}
+    sample = take_sample(source, plan.kind, plan.size, keep_pixels=plan.kind.learns_from != "nothing")
+    preprocessing = sample.preprocessing
+    if plan.kind.learns_from == "nothing":
+        images, labels = np.empty((0, *preprocessing.shape), np.uint8), None
+    else:
+        items, images = _pixels(islice(source.items(), count), count, sample, progress)
+        if not len(images):
+            raise SourceError(f"none of the {count} pictures of {source} can be read")
+        labels = _classes(items, source, plan.kind) if plan.kind.learns_from == "labels" else None
     identity = _identity(decided, preprocessing, images, labels)
-    for left in bundles(models):
-        ours = (left.name == name or left.name.rpartition("-")[0] == name) and left.name not in in_use
-        if (ours or not anew) and left.metadata.get("training") == identity and left.loads():
-            return left, False
-    _, held_out = _pixels(source.queries()[:_WATCHED], preprocessing, None, silent)
+    for found in bundles(models):
+        own = (found.name == name or found.name.rpartition("-")[0] == name) and found.name not in in_use
+        if (own or not anew) and _is_same(found, identity, plan.kind, decided, preprocessing) and found.loads():
+            return found, False
+
     models.mkdir(parents=True, exist_ok=True)
     checkpoint = models / f".{name}.training.npz"
     clock = time.perf_counter()
-    learned = plan.kind.method.learn(
-        Examples(images, labels, held_out), plan.recipe, checkpoint=checkpoint, progress=progress
-    )
+    examples = Examples(images, labels, partial(_held_out, source, preprocessing))
+    learned = plan.kind.method.learn(examples, plan.recipe, checkpoint=checkpoint, progress=progress)
     seconds = time.perf_counter() - clock + (learned.history.resumed if learned.history else 0)
     progress("export", 0, None)
     bundle = write_bundle(
@@ -123,7 +124,7 @@ def train_bundle(
         learned,
         preprocessing,
         described=described,
-        trained_on=source.name,
+        trained_on=str(source),
         training=identity,
         images=len(images),
         seconds=seconds,
@@ -134,51 +135,53 @@ def train_bundle(
     return bundle, True
 
 
-def preprocessing_for(source: Source, size: int | None = None) -> Preprocessing:
-    """Choose what pictures of a source are brought to, by a sample of them, at that size if one is given."""
-    return suited(_sample(source), size)
-
-
-def _sample(source: Source) -> list[Look]:
-    """Look at some pictures of a source, from all over it."""
-    step = max(1, len(source) // _SAMPLED)
-    opened = []
-    for item in itertools.islice(source.items(), 0, None, step):
-        with suppress(ImageError):
-            opened.append(look(item.open()))
-    return opened
-
-
-def _pixels(
-    items: Iterable[Item], preprocessing: Preprocessing, count: int | None, progress: Progress
-) -> tuple[list[Item], np.ndarray]:
-    """Return the items that can be read, and their pixels (n, h, w, c) uint8."""
+def _pixels(items: Iterable[Item], count: int, sample: Sample, progress: Progress) -> tuple[list[Item], np.ndarray]:
+    """Return those of `count` items that can be read, and their pixels (n, h, w, c) uint8."""
     readable: list[Item] = []
-    stacks = [np.empty((0, *preprocessing.shape), np.uint8)]
-    done = 0
-    for batch in read(items, preprocessing):
-        readable += batch.items
-        stacks.append(batch.pixels)
-        done += len(batch.items) + len(batch.unreadable)
-        progress("read", done, count)
-    return readable, np.concatenate(stacks)
+    images = np.empty((count, *sample.preprocessing.shape), np.uint8)
+    for done, (item, pixels) in enumerate(read_pixels(items, sample.preprocessing, sample.pixels), 1):
+        if pixels is not None:
+            images[len(readable)] = pixels
+            readable.append(item)
+        if done % BATCH == 0 or done == count:
+            progress("read", done, count)
+    return readable, images[: len(readable)]
 
 
-def _classes(items: Sequence[Item], source: str, kind: Kind) -> np.ndarray:
+def _held_out(source: Source, preprocessing: Preprocessing) -> np.ndarray:
+    """Return the pixels of some held-out pictures, (n, h, w, c) uint8."""
+    pictures = read_pixels(source.queries()[:_MAX_WATCHED], preprocessing)
+    pixels = [pixels for _, pixels in pictures if pixels is not None]
+    return np.stack(pixels) if pixels else np.empty((0, *preprocessing.shape), np.uint8)
+
+
+def _classes(items: Sequence[Item], source: Source, kind: Kind) -> np.ndarray:
     """Number the items' labels, (n,) int64."""
     labels = [str(item.label) for item in items if item.label is not None]
     if len(labels) < len(items) or len(set(labels)) < 2:
         raise SourceError(
-            f"encoder '{kind.name}' learns from labels, which {source} has not: put the pictures into one folder "
+            f"encoder '{kind.name}' learns from labels, which {source} does not have: put the pictures into one folder "
             "per class, or name another encoder (cbir encoders)"
         )
     return np.unique(labels, return_inverse=True)[1].astype(np.int64)
 
 
+def _is_same(
+    bundle: Bundle, identity: str, kind: Kind, decided: Mapping[str, Any], preprocessing: Preprocessing
+) -> bool:
+    """Tell whether learning would make this bundle again."""
+    if bundle.metadata.get("training") == identity:
+        return True
+    # What learns nothing is the same whatever pictures it was made for; older bundles were identified by them.
+    recipe = kind.non_defaults(bundle.metadata.get("recipe") or {})
+    facts = {**{name: bundle.metadata.get(name) for name in ("encoder", "revision")}, "recipe": recipe}
+    return kind.learns_from == "nothing" and facts == decided and bundle.preprocessing == preprocessing
+
+
 def _identity(
     decided: Mapping[str, Any], preprocessing: Preprocessing, images: np.ndarray, labels: np.ndarray | None
 ) -> str:
-    """Hash encoder, recipe, images and labels: what was learned is the same if these are; 64 hexadecimal digits."""
+    """Return a hash of all that decides what is learned: encoder, recipe, images and labels; 64 hexadecimal digits."""
     facts = [decided, preprocessing.describe(), images.shape]
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
     digest.update(np.ascontiguousarray(images).data)

@@ -1,68 +1,162 @@
-"""Items become pixels, a few batches ahead of whoever takes them.
+"""Items become pixels, in threads that are some batches ahead of whoever takes them.
 
-In: items. Out: batches of uint8 pixels in the items' order. A picture that
-cannot be read does not stop the run: it is handed on with its reason.
+In: items, or items compared with a collection. Out: batches of uint8 pixels in
+the items' order. A file is read once: its bytes give its hash and its picture.
+A picture that cannot be read does not stop the run: it is passed on with the
+reason.
 """
 
-import os
-from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from itertools import islice
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from types import MappingProxyType
 
 import numpy as np
 
+from cbir.collection.point import Payload
+from cbir.core.workers import batched, ordered_map
 from cbir.ingest.sources.source import Item
+from cbir.ingest.sync import Compared, Status
 from cbir.model.errors import ImageError
+from cbir.model.picture import decode
 from cbir.model.preprocessing import Preprocessing
 
-#: Images a batch: Qdrant takes some hundred points at a time best.
+#: Images in a batch: Qdrant takes some hundred points at a time best.
 BATCH = 256
-_AHEAD = 4
+#: Items in a batch, those that need no reading included.
+_MOST_ITEMS = 4096
+#: Items that a thread takes at once: handing over a dataset's image takes as long as preparing it.
+_CHUNK = 16
+#: Chunks in work or waiting.
+_AHEAD = 4 * BATCH // _CHUNK
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Items with `pixels` (n, h, w, c) uint8, and those `unreadable`, each with the reason."""
+    """What became of some items.
+
+    Attributes
+    ----------
+    items : list of Item
+        Those whose pictures were read; the payloads of files have their `sha256`.
+    pixels : ndarray of uint8, shape (n, h, w, c)
+        Theirs.
+    described : list of (id, payload)
+        Points whose payload has to be replaced.
+    unreadable : list of (Item, reason)
+    unchanged : int
+        Items that are stored as they are.
+    """
 
     items: list[Item]
     pixels: np.ndarray
+    described: list[tuple[str, Payload]]
     unreadable: list[tuple[Item, str]]
+    unchanged: int
+
+    def __len__(self) -> int:
+        """Number of items."""
+        return len(self.items) + len(self.described) + len(self.unreadable) + self.unchanged
 
 
-def read(items: Iterable[Item], preprocessing: Preprocessing, *, size: int = BATCH) -> Iterator[Batch]:
-    """Open and preprocess items in threads (Pillow decodes without Python's lock).
+def read(compared: Iterable[Compared], preprocessing: Preprocessing) -> Iterator[Batch]:
+    """Open those items that have to be encoded; hash their files, and those that may have changed.
 
     Parameters
     ----------
-    items : iterable of Item
+    compared : iterable of Compared
     preprocessing : Preprocessing
-    size : int
-        Items a batch.
 
     Yields
     ------
     Batch
     """
-    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        waiting: deque[Future[Batch]] = deque()
-        upcoming = iter(items)
-        while batch := list(islice(upcoming, size)):
-            waiting.append(pool.submit(_read_batch, batch, preprocessing))
-            if len(waiting) > _AHEAD:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+    gathered: list[_Read] = []
+    pictures = 0
+    for chunk in ordered_map(partial(_read_chunk, preprocessing), batched(compared, _CHUNK), ahead=_AHEAD):
+        gathered += chunk
+        pictures += sum(read.pixels is not None for read in chunk)
+        if pictures >= BATCH or len(gathered) >= _MOST_ITEMS:
+            yield _batch(gathered, preprocessing)
+            gathered, pictures = [], 0
+    if gathered:
+        yield _batch(gathered, preprocessing)
 
 
-def _read_batch(batch: Iterable[Item], preprocessing: Preprocessing) -> Batch:
-    items, pixels, unreadable = [], [], []
-    for item in batch:
-        try:
-            pixels.append(preprocessing.pixels(item.open()))
-            items.append(item)
-        except ImageError as error:
-            unreadable.append((item, str(error)))
-    stack = np.stack(pixels) if pixels else np.empty((0, *preprocessing.shape), np.uint8)
-    return Batch(items, stack, unreadable)
+def read_pixels(
+    items: Iterable[Item], preprocessing: Preprocessing, known: Mapping[int, np.ndarray | None] = MappingProxyType({})
+) -> Iterator[tuple[Item, np.ndarray | None]]:
+    """Open items, for an encoder to learn from.
+
+    Parameters
+    ----------
+    items : iterable of Item
+    preprocessing : Preprocessing
+    known : Mapping
+        Number of an item to its pixels, for those that were opened before; None if they cannot be read.
+
+    Yields
+    ------
+    item : Item
+    pixels : ndarray of uint8, shape (h, w, c), or None
+        None for a picture that cannot be read.
+    """
+    prepare = partial(_prepare_chunk, preprocessing, known)
+    for chunk in ordered_map(prepare, batched(enumerate(items), _CHUNK), ahead=_AHEAD):
+        yield from chunk
+
+
+def _prepare_chunk(
+    preprocessing: Preprocessing, known: Mapping[int, np.ndarray | None], chunk: Iterable[tuple[int, Item]]
+) -> list[tuple[Item, np.ndarray | None]]:
+    return [(item, known[n] if n in known else _prepared(item, preprocessing)) for n, item in chunk]
+
+
+def _prepared(item: Item, preprocessing: Preprocessing) -> np.ndarray | None:
+    try:
+        return preprocessing.pixels(item.open())
+    except ImageError:
+        return None
+
+
+@dataclass(frozen=True)
+class _Read:
+    """An item after reading: with `pixels` if it has to be encoded, with a `problem` if it cannot be read."""
+
+    compared: Compared
+    pixels: np.ndarray | None = None
+    problem: str = ""
+
+
+def _read_chunk(preprocessing: Preprocessing, chunk: Iterable[Compared]) -> list[_Read]:
+    return [_read_one(compared, preprocessing) for compared in chunk]
+
+
+def _read_one(compared: Compared, preprocessing: Preprocessing) -> _Read:
+    item = compared.item
+    if compared.status in (Status.UNCHANGED, Status.DESCRIBED):
+        return _Read(compared)
+    try:
+        if item.content is None:
+            return _Read(compared, preprocessing.pixels(item.open()))
+        content = item.content()
+        sha256 = hashlib.sha256(content).hexdigest()
+        compared = replace(compared, item=replace(item, payload={**item.payload, "sha256": sha256}))
+        if compared.status is Status.UNSURE and (compared.stored or {}).get("sha256", sha256) == sha256:
+            return _Read(replace(compared, status=Status.DESCRIBED))
+        return _Read(compared, preprocessing.pixels(decode(content, item.location or item.uri)))
+    except ImageError as error:
+        return _Read(compared, problem=str(error))
+
+
+def _batch(gathered: list[_Read], preprocessing: Preprocessing) -> Batch:
+    pixels = [read.pixels for read in gathered if read.pixels is not None]
+    described = [read.compared for read in gathered if read.compared.status is Status.DESCRIBED]
+    return Batch(
+        items=[read.compared.item for read in gathered if read.pixels is not None],
+        pixels=np.stack(pixels) if pixels else np.empty((0, *preprocessing.shape), np.uint8),
+        described=[(compared.item.id, compared.merged_payload) for compared in described],
+        unreadable=[(read.compared.item, read.problem) for read in gathered if read.problem],
+        unchanged=sum(read.compared.status is Status.UNCHANGED for read in gathered),
+    )

@@ -1,7 +1,7 @@
 """Database-side augmentation: each image is stored as the average of itself and its nearest.
 
 In: encoded batches, and the collection that they go to. Out: the same batches
-with averaged features. Neighbours are looked for among the new images and those
+with averaged features. Neighbours are searched among the new images and those
 stored by then; features stored earlier are not averaged again when images are
 added, and queries never are.
 
@@ -20,10 +20,10 @@ import numpy as np
 
 from cbir.collection.interface import Collection
 from cbir.core.progress import Progress, silent
-from cbir.ingest.encoded import Encoded
+from cbir.ingest.encode import Encoded
 from cbir.model.average import average
 
-#: Images encoded before they are averaged and stored: what a run that is killed has to encode again.
+#: Images encoded before they are averaged and stored: so many a run that is killed has to encode again.
 BLOCK = 100_000
 
 
@@ -32,16 +32,16 @@ def smooth(
 ) -> Iterator[Encoded]:
     """Average each feature with its nearest.
 
-    The neighbours of an empty collection's first block are as they were encoded. Later
+    The neighbours in an empty collection's first block are as they were encoded. Later
     blocks, and what follows an interruption, also have stored neighbours, which are
-    averages themselves. Held in memory are the features of a block and those stored
+    averages themselves. The features of a block and those stored are held in memory
     (31 MB for 60,000 of 128 values).
 
     Parameters
     ----------
     batches : iterable of Encoded
     collection : Collection
-        Only read from. What was yielded is to be stored before more is asked for.
+        Only read from. What was yielded has to be stored before the next batch is taken.
     nearest : int
         The feature itself weighs `nearest` + 1, the closest one `nearest`, and so on down to 1.
     progress : Progress
@@ -55,11 +55,17 @@ def smooth(
 
     done = 0
     for block in _blocks(batches):
+        total = done + sum(len(batch.ids) for batch in block)
+        if total == done:  # only payloads to replace
+            yield from block
+            continue
         everything = np.concatenate([_stored(collection, block), *(batch.features for batch in block)])
         weights = np.arange(nearest + 1, 0, -1)[: len(everything)]
         index = NearestNeighbors(n_neighbors=len(weights), algorithm="brute").fit(everything)
-        total = done + sum(len(batch.ids) for batch in block)
         for batch in block:
+            if not batch.ids:
+                yield batch
+                continue
             # The closest of all to a feature is that feature itself.
             around = index.kneighbors(batch.features, return_distance=False)
             yield replace(batch, features=average(everything[around], weights))
@@ -79,8 +85,8 @@ def _blocks(batches: Iterable[Encoded]) -> Iterator[list[Encoded]]:
 
 
 def _stored(collection: Collection, block: list[Encoded]) -> np.ndarray:
-    """Return the stored features, (n, d), of other images than the block's: those are about to be replaced."""
+    """Return the stored features, (n, d), without those that the block replaces."""
     replaced = {one for batch in block for one in batch.ids}
     none = np.empty((0, collection.metadata.dimension), np.float32)
-    pages = (page.vectors[[i not in replaced for i in page.ids]] for page in collection.scroll())
+    pages = (page.vectors[[i not in replaced for i in page.ids]] for page in collection.scroll(fields=()))
     return np.concatenate([none, *pages])

@@ -32,13 +32,13 @@ class Examples:
     images : ndarray of uint8, shape (n, h, w, c)
     labels : ndarray of int64, shape (n,), or None
         Numbers of classes; only for an encoder that learns from labels.
-    held_out : ndarray of uint8, shape (m, h, w, c), or None
-        Images whose loss is recorded; they decide nothing.
+    held_out : callable or None
+        Returns images, uint8 of shape (m, h, w, c), whose loss may be recorded; they decide nothing.
     """
 
     images: np.ndarray
     labels: np.ndarray | None = None
-    held_out: np.ndarray | None = None
+    held_out: Callable[[], np.ndarray] | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -92,7 +92,7 @@ def _print_report(report: Report) -> None:
     line(f"encoder     {report.model.kind} {report.model.fingerprint}, {report.model.dimension} values an image")
     line(
         f"collection  {report.collection}: {report.points:,} points; {report.ingested:,} ingested, "
-        f"{report.unchanged:,} unchanged, {len(report.unreadable):,} skipped"
+        f"{report.described:,} described anew, {report.unchanged:,} unchanged, {len(report.unreadable):,} skipped"
     )
     if took:
         line(f"time        {took}")

@@ -74,7 +74,7 @@ def compare(
     if limit is not None and limit < 1:
         raise CbirError(f"limit must be at least 1, not {limit}")
     settings = read_settings(data_dir, qdrant_url)
-    opened = open_source(str(source), settings.data, settings.cache)
+    opened = open_source(str(source), settings.data, settings.cache, progress=progress)
     with closing(home.open_engine(settings)) as engine, disk_errors(settings.home):
         comparison = compare_encoders(
             opened,

@@ -54,7 +54,7 @@ def denoise(
     import numpy as np
     from PIL import Image
 
-    from cbir.ingest.sources.catalogue import open_source
+    from cbir.ingest.roots import open_known
     from cbir.model.bundles import bundle_of
     from cbir.model.networks.denoising import denoise as denoise_pixels
     from cbir.search.sheet import Cell, save_picture, sheet
@@ -67,12 +67,12 @@ def denoise(
         metadata = engine.metadata(name)
     bundle = bundle_of(settings.models, name, metadata.model, metadata.fingerprint)
     recipe = bundle.metadata.get("recipe") or {}
-    source = open_source(metadata.sources[0], settings.data, settings.cache)
+    source = open_known(metadata.sources[0], metadata, settings.data, settings.cache)
     items = source.queries() or list(source.items())
     shuffled = (items[i] for i in np.random.default_rng(seed).permutation(len(items)))
     pixels = _readable_pixels(shuffled, bundle.preprocessing, count)
     if not pixels:
-        raise CbirError(f"no picture of {source.name} can be read")
+        raise CbirError(f"no picture of {source} can be read")
     strength = recipe.get("noise", 0.5) if noise is None else noise
     rows = denoise_pixels(bundle.autoencoder(), np.stack(pixels), noise=strength, seed=seed)
     cells = [[Cell(Image.fromarray(image.squeeze())) for image in row] for row in rows]

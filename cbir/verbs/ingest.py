@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -105,13 +105,11 @@ def ingest(
         raise CbirError("--model uses a model and --retrain trains one: give only one of them")
     settings = read_settings(data_dir, qdrant_url)
     layout = Layout(quantization, on_disk, shards, replicas)
-    opened = open_source(str(source), settings.data, settings.cache)
+    opened = open_source(str(source), settings.data, settings.cache, progress=progress)
     name = collection_name(str(source)) if collection is None else collection
     with closing(home.open_engine(settings, layout)) as engine, disk_errors(settings.home):
         kind, recipe = parse_encoder(encoder or _encoder_of(name, engine, settings.models) or DEFAULT, options)
         plan = Plan(kind, recipe, size)
-        if collection is None and not retrain and engine.exists(name):
-            _check_source(name, opened.name, engine.metadata(name).sources)
         if not retrain:
             home.warn_of_unused_layout(layout, name, engine)
         report = run(
@@ -122,7 +120,8 @@ def ingest(
             plan,
             model=Path(model) if model is not None else None,
             retrain=retrain,
-            insist=encoder is not None or size is not None,
+            require_plan=encoder is not None or size is not None,
+            add_source=collection is not None,
             limit=limit,
             smooth=smooth,
             index=index,
@@ -156,13 +155,4 @@ def _warn_of_unused_options(given: Mapping[str, Any], model: Bundle) -> None:
             "Train again with --retrain, or name another collection with --collection.",
             CbirWarning,
             stacklevel=3,
-        )
-
-
-def _check_source(name: str, source: str, known: Sequence[str]) -> None:
-    """Refuse to add a source to a collection of another one, unless the collection was named."""
-    if known and source not in known:
-        raise CbirError(
-            f"collection '{name}' holds {', '.join(known)}. To add {source} to it, write --collection {name}; "
-            "else give another name with --collection."
         )

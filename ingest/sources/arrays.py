@@ -34,9 +34,13 @@ class ArraySource:
 
     def __init__(self, name: str, parts: dict[str, Part]) -> None:
         self.name = name
+        self.root = None
         self.passed_over = 0
         self._parts = parts
         self._database, self._queries = parts
+
+    def __str__(self) -> str:
+        return self.name
 
     def __len__(self) -> int:
         return len(self._parts[self._database].images)
@@ -68,6 +72,7 @@ class ArraySource:
             yield Item(
                 uri=f"{self.name}:{name}/{index}",
                 label=label,
+                source=self.name,
                 open=partial(Image.fromarray, part.images[index]),
                 payload={"index": index, "width": width, "height": height},
             )

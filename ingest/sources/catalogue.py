@@ -2,15 +2,15 @@
 
 import functools
 import os
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from PIL import Image
 
 from cbir.core.progress import Progress, silent
+from cbir.ingest.sources.arrays import ArraySource
 from cbir.ingest.sources.digits import digits
-from cbir.ingest.sources.folder import FolderSource
+from cbir.ingest.sources.folder import FolderSource, folder_name
 from cbir.ingest.sources.mnist import DATASETS, mnist
 from cbir.ingest.sources.source import Source, SourceError
 from cbir.model.picture import open_image
@@ -39,10 +39,8 @@ def open_source(
     SourceError
         Nothing of this name, or it is empty or damaged.
     """
-    if name == "digits":
-        return digits()
-    if name in DATASETS:
-        return mnist(name, folders, cache, progress=progress)
+    if name in NAMES:
+        return open_dataset(name, folders, cache, progress=progress)
     if not os.path.isdir(os.path.expanduser(name)):  # noqa: PTH111, PTH112 - these never raise
         if os.path.isfile(name):  # noqa: PTH113
             raise SourceError(f"{name} is a file; name the folder it lies in")
@@ -50,25 +48,29 @@ def open_source(
     return FolderSource(Path(name))
 
 
+def open_dataset(
+    name: str, folders: Sequence[Path] = (), cache: Path = Path(), *, progress: Progress = silent
+) -> ArraySource:
+    """Open one of `NAMES`; parameters and errors as of `open_source`."""
+    return digits() if name == "digits" else mnist(name, folders, cache, progress=progress)
+
+
 def collection_name(source: str) -> str:
     """Name the collection that a source fills by default: its own name, or the folder's."""
-    if source in NAMES:
-        return source
-    name = Path(source).expanduser().resolve().name
-    return re.sub(r"[^\w.\- ]+", "-", name).strip("-_. ") or "pictures"
+    return source if source in NAMES else folder_name(Path(source).expanduser().resolve())
 
 
 def picture_opener(folders: Sequence[Path] = (), cache: Path = Path()) -> Callable[[str], Image.Image]:
-    """Return a function that opens the picture of a stored uri: a dataset's (`mnist:test/7`) or a file's.
+    """Return a function that opens a picture by its path, or by a dataset's uri such as `mnist:test/7`.
 
     A dataset is read once (and looked for once, if it is not there), a file each
     time; either raises a `CbirError` if it cannot be.
     """
 
     @functools.cache
-    def dataset(name: str) -> Source | SourceError:
+    def dataset(name: str) -> ArraySource | SourceError:
         try:
-            return open_source(name, folders, cache)
+            return open_dataset(name, folders, cache)
         except SourceError as error:
             return error
 

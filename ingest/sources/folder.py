@@ -1,25 +1,27 @@
 """A folder of pictures: flat, or with one level of class folders.
 
-In: a path. Out: a source whose labels are the class folders' names. Classes
-take turns, so that the first n items are a fair sample of all. A folder of
-exactly the two folders `database` and `queries`, each of that form, holds the
-pictures of the second one back to evaluate with.
+In: a path. Out: a source whose labels are the class folders' names, and whose
+uris are relative to the folder, so that it can be moved. Classes take turns, so
+that the first n items are a fair sample of all. A folder of exactly the two
+folders `database` and `queries`, each of that form, holds the pictures of the
+second one back to evaluate with.
 """
 
+import copy
 import os
+import re
 from collections.abc import Iterator
 from functools import partial
 from itertools import chain, zip_longest
 from pathlib import Path
+from typing import Self
 
-from PIL import Image
-
+from cbir.collection.point import is_absolute
 from cbir.ingest.sources.source import Item, SourceError
 from cbir.model.formats import OTHER_SUFFIXES, SUFFIXES
-from cbir.model.picture import open_image
+from cbir.model.picture import open_image, read_file
 
 _DATABASE, _QUERIES = "database", "queries"
-
 #: A picture, and the class folder that it lies in.
 _File = tuple[Path, str | None]
 
@@ -33,8 +35,12 @@ class FolderSource:
 
     Attributes
     ----------
+    name : str
+        The folder's, in characters that every system allows; `renamed` gives it another.
+    root : Path
+        The folder, absolute.
     passed_over : int
-        Picture files that are not looked at: in folders deeper than one level,
+        Picture files that are not read: in folders deeper than one level,
         neither PNG nor JPEG, or with names that are not UTF-8.
 
     Raises
@@ -44,13 +50,15 @@ class FolderSource:
     """
 
     def __init__(self, path: Path) -> None:
-        path = path.expanduser().resolve()
-        self.name = str(path)
+        self.root = path.expanduser().resolve()
+        self.name = folder_name(self.root)
+        self._absolute_uris = False
         try:
-            parts = [path / _DATABASE, path / _QUERIES] if _holds_back(path) else [path]
+            holds_back = _holds_back(self.root)
+            parts = [self.root / _DATABASE, self.root / _QUERIES] if holds_back else [self.root]
             (self._files, self.passed_over), *held_out = [_found(part) for part in parts]
         except OSError as error:
-            raise SourceError(f"{error.filename or path} cannot be read: {error.strerror or error}") from None
+            raise SourceError(f"{error.filename or self.root} cannot be read: {error.strerror or error}") from None
         self._queries = [file for files, _ in held_out for file in files]
         self.passed_over += sum(passed_over for _, passed_over in held_out)
         if not self._files:
@@ -59,25 +67,55 @@ class FolderSource:
             )
             raise SourceError(f"{parts[0]} holds no PNG or JPEG pictures{hint}")
 
+    def __str__(self) -> str:
+        return str(self.root)
+
+    def renamed(self, name: str) -> Self:
+        """Return the same source under another name: its uris are the same, its ids are others."""
+        renamed = copy.copy(self)
+        renamed.name = name
+        return renamed
+
+    def with_absolute_uris(self) -> Self:
+        """Return the same source as collections of format 1 hold it: its name is its path, its uris are paths."""
+        changed = self.renamed(str(self.root))
+        changed._absolute_uris = True
+        return changed
+
     def __len__(self) -> int:
         return len(self._files)
 
     def items(self) -> Iterator[Item]:
         """Yield the pictures, classes taking turns."""
-        return map(_item, self._files)
+        return map(self._item, self._files)
 
     def queries(self) -> list[Item]:
         """Return the pictures of the folder `queries`, if there is one beside `database`; else all are stored."""
-        return [_item(file) for file in self._queries]
+        return [self._item(file) for file in self._queries]
 
-    def picture(self, uri: str) -> Image.Image:
-        """Open a stored path."""
-        return open_image(uri)
+    def _item(self, file: _File) -> Item:
+        path, label = file
+        return Item(
+            uri=str(path) if self._absolute_uris else relative_uri(path, self.root),
+            label=label,
+            source=self.name,
+            open=partial(open_image, path),
+            content=partial(read_file, path),
+            payload=_stamp(path),
+            location=str(path),
+        )
 
 
-def _item(file: _File) -> Item:
-    path, label = file
-    return Item(uri=str(path), label=label, open=partial(open_image, path), payload=_stamp(path))
+def folder_name(path: Path) -> str:
+    """Name a folder's source and collection: as the folder is called, in characters that every system allows."""
+    return re.sub(r"[^\w.\- ]+", "-", path.name).strip("-_. ") or "pictures"
+
+
+def relative_uri(path: Path, root: Path) -> str:
+    """Return the uri of a file: its path relative to the root, with `/`."""
+    uri = path.relative_to(root).as_posix()
+    # As in URLs: what has a colon in its first part would be read as something else than a relative path.
+    return f"./{uri}" if ":" in uri.partition("/")[0] or is_absolute(uri) else uri
 
 
 def _holds_back(path: Path) -> bool:
@@ -124,9 +162,9 @@ def _count_below(folder: Path) -> int:
 
 
 def _stamp(path: Path) -> dict[str, int]:
-    """Size and time of change: another stamp than the stored one means another picture."""
+    """Return size and time of change, in nanoseconds: while both stay the same, so does the content."""
     try:
         status = path.stat()
     except OSError:
         return {}
-    return {"bytes": status.st_size, "modified": int(status.st_mtime)}
+    return {"bytes": status.st_size, "modified": status.st_mtime_ns}

@@ -5,15 +5,18 @@ sources themselves are in digits.py, mnist.py and folder.py; catalogue.py finds
 them by name.
 """
 
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 from PIL import Image
 
-from cbir.collection.point import Label
+from cbir.collection.point import Label, Payload, point_id
 from cbir.core.errors import CbirError
+
+#: Payload fields of a file that tell, if they are the same, that its content is.
+STAMP = ("bytes", "modified")
 
 
 class SourceError(CbirError):
@@ -27,37 +30,57 @@ class Item:
     Attributes
     ----------
     uri : str
-        Where the image is: an absolute path, or `dataset:part/index`.
+        Where the image is: a path relative to the source's root, or `dataset:part/index`.
     label : int, str or None
+    source : str
+        The source's name.
     open : callable
         Returns the picture; raises ImageError if it cannot be read.
+    content : callable or None
+        Returns the bytes of the picture's file, for `decode` and for a hash; raises ImageError if it cannot be
+        read. None if the picture is no file.
     payload : Mapping
-        What the source adds to the point. Stored values that differ from these
-        tell that the image has changed since.
+        Fields of the point besides `label`, `uri` and `source`; those of `STAMP` for a file.
+    location : str
+        Where the picture is, for messages; by default the uri.
     """
 
     uri: str
     label: Label | None
+    source: str
     open: Callable[[], Image.Image] = field(repr=False)
+    content: Callable[[], bytes] | None = field(default=None, repr=False)
     payload: Mapping[str, Any] = field(default_factory=dict)
+    location: str = ""
 
     @property
     def id(self) -> str:
-        """Point id: the same uri has the same id, always."""
-        return str(uuid.uuid5(uuid.NAMESPACE_URL, self.uri))
+        """Point id: the same image of the same source always has the same id."""
+        return point_id(self.source, self.uri)
+
+    @property
+    def description(self) -> Payload:
+        """All fields of the point that are known without reading the picture."""
+        label = {} if self.label is None else {"label": self.label}
+        return {**label, "uri": self.uri, "source": self.source, **self.payload}
 
 
 class Source(Protocol):
-    """A named dataset or a folder."""
+    """A named dataset or a folder; `str(source)` is what opens it again: the dataset's name, or the folder's path."""
 
     @property
     def name(self) -> str:
-        """What payloads call it, and what opens it again."""
+        """What payloads call it."""
+        ...
+
+    @property
+    def root(self) -> Path | None:
+        """The folder that the items' uris are relative to; None if they are not."""
         ...
 
     @property
     def passed_over(self) -> int:
-        """Number of pictures that lie where this source does not look."""
+        """Number of pictures that this source does not read."""
         ...
 
     def __len__(self) -> int:
@@ -70,8 +93,4 @@ class Source(Protocol):
 
     def queries(self) -> list[Item]:
         """Return the held-out images to evaluate with; empty if the source has none."""
-        ...
-
-    def picture(self, uri: str) -> Image.Image:
-        """Open the picture that a stored uri names."""
         ...

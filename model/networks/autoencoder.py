@@ -36,9 +36,8 @@ def learn(
     progress("train", 0, None, "loading Keras")  # takes seconds
     shape = examples.shape
     autoencoder = article_autoencoder(recipe.seed) if shape == INPUT.shape else picture_autoencoder(shape, recipe.seed)
-    history = train(
-        autoencoder, examples.images, recipe, held_out=examples.held_out, checkpoint=checkpoint, progress=progress
-    )
+    held_out = examples.held_out() if examples.held_out else None
+    history = train(autoencoder, examples.images, recipe, held_out=held_out, checkpoint=checkpoint, progress=progress)
     return Learned(network=autoencoder, history=history)
 
 

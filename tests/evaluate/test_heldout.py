@@ -23,7 +23,9 @@ SMALL = st.sampled_from([(1, 2), (2, 1), (1, 2, 3)]).flatmap(
 
 
 def items(name: str, images: list[np.ndarray]) -> list[Item]:
-    return [Item(f"{name}/{n}", None, lambda image=image: Image.fromarray(image)) for n, image in enumerate(images)]
+    return [
+        Item(f"{name}/{n}", None, name, lambda image=image: Image.fromarray(image)) for n, image in enumerate(images)
+    ]
 
 
 def in_colour(image: np.ndarray) -> np.ndarray:
@@ -72,13 +74,14 @@ def test_a_picture_is_the_same_with_a_palette_and_two_palettes_are_two():
     other = palette.copy()
     other.putpalette(bytes(reversed(palette.getpalette() or [])))
     deep = Image.fromarray(np.asarray(picture(4)).astype(np.uint16) * 7)
-    named = [Item(f"queries/{n}", None, lambda shown=shown: shown) for n, shown in enumerate((palette, other, deep))]
+    shown = (palette, other, deep)
+    named = [Item(f"queries/{n}", None, "queries", lambda image=image: image) for n, image in enumerate(shown)]
     with pytest.warns(CbirWarning, match="1 of 3 queries"):
-        assert disjoint(named, [Item("database/0", None, lambda: colours)]) == named[1:]
+        assert disjoint(named, [Item("database/0", None, "database", lambda: colours)]) == named[1:]
 
 
 def test_without_queries_no_picture_is_opened():
     def refused() -> Image.Image:
         raise AssertionError
 
-    assert disjoint([], [Item("database/0", None, refused)]) == []
+    assert disjoint([], [Item("database/0", None, "database", refused)]) == []

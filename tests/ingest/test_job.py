@@ -1,3 +1,4 @@
+import hashlib
 import json
 import os
 import resource
@@ -49,7 +50,7 @@ def test_only_what_is_new_or_changed_is_encoded(home: Path, pictures: Path, bund
     with cbir.open("pictures") as searcher:
         for name in ("new.png", "0.png"):
             best = searcher.search(pictures / "b" / name, 1)[0]
-            assert best.uri == str(pictures / "b" / name)
+            assert best.uri == f"b/{name}"
             assert best.distance == pytest.approx(0, abs=1e-3)
 
 
@@ -77,10 +78,11 @@ def test_payloads_hold_what_other_tools_need(home: Path, pictures: Path, bundle:
         hit = searcher.search(path, 1)[0]
     assert hit.payload == {
         "label": "münchen käse",
-        "uri": str(path),
-        "source": str(pictures),
+        "uri": "münchen käse/1.png",
+        "source": "pictures",
         "bytes": path.stat().st_size,
-        "modified": int(path.stat().st_mtime),
+        "modified": path.stat().st_mtime_ns,
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
     }
 
 
@@ -103,7 +105,7 @@ def test_a_source_of_one_picture_is_enough(home: Path, tmp_path: Path):
 def test_a_source_without_a_readable_picture_is_refused(home: Path, tmp_path: Path, bundle: Path, given: bool):
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "bad.png").write_text("no picture")
-    with pytest.raises(cbir.CbirError, match="not one of the 1 pictures"):
+    with pytest.raises(cbir.CbirError, match=r"none of the 1 pictures of .*bad can be read"):
         cbir.ingest(tmp_path / "bad", model=bundle if given else None)
     assert cbir.overview().collections == []
 
@@ -113,7 +115,7 @@ def test_a_folder_does_not_slip_into_a_collection_of_the_same_name(home: Path, t
         (tmp_path / place / "cats").mkdir(parents=True)
         picture().save(tmp_path / place / "cats" / "a.png")
     cbir.ingest(tmp_path / "one" / "cats", model=bundle)
-    with pytest.raises(cbir.CbirError, match=r"'cats' holds .*one/cats; .*--collection"):
+    with pytest.raises(cbir.CbirError, match=r"'cats' holds .*one/cats\..*--collection"):
         cbir.ingest(tmp_path / "two" / "cats")
     assert cbir.ingest(tmp_path / "two" / "cats", collection="cats").points == 2
     with pytest.raises(cbir.CbirError, match="would drop"):

@@ -1,7 +1,10 @@
-"""Labels must not reach an encoder that does not learn from them."""
+"""What an encoder learns from: no labels that are not its own, no picture opened twice, no training repeated."""
 
+import json
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import cbir
+from cbir.collection.embedded.engine import EmbeddedEngine
+from cbir.ingest.job import run
 from cbir.ingest.learn import Plan, train_bundle
-from cbir.model.registry import encoders, kind_of
+from cbir.ingest.sources.source import Item
+from cbir.model.registry import encoders, kind_of, parse_encoder
 from tests.encoders.labelled import KIND as LABELLED
 
 #: As little of each recipe as there can be, for those encoders that have such options.
@@ -77,3 +84,82 @@ def test_where_labels_are_learned_from_they_are_read(tmp_path: Path):
     """What the test above relies on: a source that gives its labels away only to be caught."""
     with pytest.raises(AssertionError, match="a label was read"):
         train_bundle(tmp_path, "labelled", SecretiveSource(), Plan(LABELLED, LABELLED.recipe()))
+
+
+class Counting:
+    """Pictures in grey, or every third in colour, that count how often each is opened."""
+
+    name = "counting"
+    root = None
+    passed_over = 0
+
+    def __init__(self, count: int, colour: bool = False) -> None:
+        self.opened: Counter[int] = Counter()
+        self._count = count
+        self._colour = colour
+
+    def __str__(self) -> str:
+        return self.name
+
+    def __len__(self) -> int:
+        return self._count
+
+    def items(self) -> Iterator[Item]:
+        return (Item(f"counting:{n}", None, self.name, partial(self._open, n)) for n in range(self._count))
+
+    def queries(self) -> list[Item]:
+        raise AssertionError("held-out pictures were opened")
+
+    def _open(self, number: int) -> Image.Image:
+        self.opened[number] += 1
+        return drawn(number) if self._colour and number % 3 == 1 else drawn(number).convert("L")
+
+
+def ingested(home: Path, source: Counting, encoder: str, **options: Any) -> None:
+    plan = Plan(*parse_encoder(encoder), size=options.pop("size", None))
+    report = run(source, "counting", EmbeddedEngine(home / "collections"), home / "models", plan, **options)
+    assert report.ingested == min(len(source), options.get("limit", len(source)))
+
+
+def test_an_encoder_that_learns_opens_each_picture_once_to_learn_and_once_to_encode(home: Path):
+    source = Counting(130, colour=True)
+    ingested(home, source, "pca")
+    assert set(source.opened.values()) == {2}
+    assert len(source.opened) == 130
+
+
+def test_with_a_limit_the_sample_is_opened_besides(home: Path):
+    source = Counting(130)
+    ingested(home, source, "pca", limit=10)
+    assert [source.opened[number] for number in range(10)] == [2] * 10
+    assert [source.opened[number] for number in range(10, 130)] == [1, 0] * 60
+
+
+@pytest.mark.parametrize(("size", "colour", "sampled"), [(None, False, 65), (32, False, 65), (32, True, 3)])
+def test_an_encoder_that_learns_nothing_opens_a_sample_and_then_each_once(
+    home: Path, size: int | None, colour: bool, sampled: int
+):
+    source = Counting(130, colour)  # every second is sampled; of 0, 2 and 4 the last settles that there is colour
+    ingested(home, source, "pixels", size=size)
+    assert source.opened.total() == 130 + sampled
+    assert max(source.opened.values()) == 2
+
+
+#: `training` in model.json of the bundled digits, as it was when encoders that learn nothing still read them all.
+IDENTITIES = {
+    "pca": "cafc51e5fbca52093d5e84e4dfbf591ca4dd8ec5410ccc23f48f829cc3995e2d",
+    "pixels": "243c80f9ea8cd673351e71a45e7b49e3163fb3b39d4a398cc3cf3865615cfb8f",
+    "hog": "23ec485da49ee88fd56ee8e7ccf5001ea38296e77930bcd6e7055071c62ecfb1",
+}
+
+
+@pytest.mark.parametrize("name", IDENTITIES)
+def test_a_bundle_that_was_trained_before_is_found_again(home: Path, name: str):
+    first = cbir.ingest("digits", encoder=name)
+    card = first.model.path / "model.json"
+    card.write_text(json.dumps({**json.loads(card.read_text()), "training": IDENTITIES[name], "images": 1500}))
+    again = cbir.ingest("digits", encoder=name, collection="again")
+    assert (again.trained, again.model.name) == (False, "digits")
+    assert cbir.ingest("digits", encoder=name, size=32, collection="larger").trained
+    if name == "pca":
+        assert first.model.metadata["training"] == IDENTITIES[name]

@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import cbir
-import cbir.ingest.smooth
 from cbir.collection.embedded.engine import EmbeddedCollection, EmbeddedEngine
 from cbir.collection.errors import CollectionError
 from cbir.collection.metadata import Metadata
 from cbir.collection.point import Page
 from cbir.collection.transfer import transfer
-from cbir.ingest.encoded import Encoded
+from cbir.ingest import smooth as module
+from cbir.ingest.encode import Encoded
 from cbir.ingest.smooth import smooth
 from cbir.ingest.sources.source import Item
 from tests.collection.sample import METADATA
@@ -30,19 +30,20 @@ class Stored:
     def __init__(self, names: Sequence[str] = (), vectors: np.ndarray | None = None) -> None:
         self.pages = [Page([item(name).id for name in names], vectors, [{}] * len(names))] if names else []
 
-    def scroll(self) -> Iterator[Page]:
+    def scroll(self, *, fields: tuple[str, ...]) -> Iterator[Page]:
+        assert fields == ()
         return iter(self.pages)
 
 
 def item(name: object) -> Item:
-    return Item(str(name), None, picture)
+    return Item(str(name), None, "source", picture)
 
 
 def batches(features: np.ndarray, size: int = 7) -> Iterable[Encoded]:
     for start in range(0, len(features), size):
         part = features[start : start + size]
         names = [item(start + row).id for row in range(len(part))]
-        yield Encoded(names, part, [{}] * len(part), np.zeros(len(part), np.float32))
+        yield Encoded(names, part, [{}] * len(part), np.zeros(len(part), np.float32), [], [], 0)
 
 
 def smoothed(features: np.ndarray, nearest: int, stored: Stored | None = None) -> np.ndarray:
@@ -73,9 +74,17 @@ def test_what_is_replaced_is_no_neighbour():
     assert np.array_equal(smoothed(features, 3, outdated), smoothed(features, 3))
 
 
+def test_what_needs_no_encoding_passes_through():
+    features = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
+    described = Encoded([], features[:0], [], np.empty(0, np.float32), [("id", {"label": 1})], [], 7)
+    passed = list(smooth([described, *batches(features), described], Stored(), 2))  # type: ignore[arg-type]
+    assert [len(batch) for batch in passed] == [8, 3, 8]
+    assert list(smooth([described], Stored(), 2)) == [described]  # type: ignore[arg-type]
+
+
 def test_a_large_source_goes_block_by_block(monkeypatch: pytest.MonkeyPatch):
     features = np.random.default_rng(0).normal(size=(21, 4)).astype(np.float32)
-    monkeypatch.setattr(cbir.ingest.smooth, "BLOCK", 10)
+    monkeypatch.setattr(module, "BLOCK", 10)
     first, rest = features[:14], features[14:]
     np.testing.assert_allclose(smoothed(features, 2), [*averaged(first, first, 2), *averaged(rest, rest, 2)], atol=1e-5)
 
@@ -95,7 +104,7 @@ def test_the_collection_keeps_to_it(home: Path, pictures: Path):
     picture(99).save(pictures / "b" / "new.png")
     assert cbir.ingest(pictures).ingested == 1
     cbir.ingest(pictures, collection="plain")
-    after, new = vectors("pictures"), str(pictures / "b" / "new.png")
+    after, new = vectors("pictures"), "b/new.png"
     encoded = vectors("plain")[new]
     among = np.stack([encoded, *before.values()])
     np.testing.assert_allclose(after.pop(new), averaged(encoded[None], among, 2)[0], atol=1e-5)

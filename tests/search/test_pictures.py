@@ -40,7 +40,7 @@ def ranking(relevant: list[bool]) -> Run:
 
 
 def test_a_lineup_frames_the_hits_of_another_label():
-    shown = {key: Item(key, 7, lambda: Image.new("L", (28, 28))) for key in ["q", *map(str, range(12))]}
+    shown = {key: Item(key, 7, "source", lambda: Image.new("L", (28, 28))) for key in ["q", *map(str, range(12))]}
     runs = {"good": ranking([True] * 12), "bad": ranking([True, False] * 6), "none": ranking([False] * 3)}
     drawn = np.asarray(lineup(runs, shown)).astype(int)
     red = (drawn[..., 0] > 200) & (drawn[..., 1] < 60)

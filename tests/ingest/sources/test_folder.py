@@ -1,20 +1,23 @@
 import os
 import shutil
 import sys
+import uuid
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cbir.ingest.sources.catalogue import collection_name, open_source
 from cbir.ingest.sources.folder import FolderSource
 from cbir.ingest.sources.source import SourceError
+from cbir.model.picture import decode
 from tests.conftest import picture
 
 
 def test_classes_take_turns_and_name_the_labels(pictures: Path):
     items = list(FolderSource(pictures).items())
     assert [item.label for item in items] == ["b", "münchen käse"] * 3
-    assert items[1].uri == str(pictures / "münchen käse" / "0.png")
+    assert (items[1].source, items[1].uri) == ("pictures", "münchen käse/0.png")
     assert items[1].open().size == (28, 28)
     assert len({item.id for item in items}) == 6
 
@@ -51,12 +54,48 @@ def test_a_folder_that_cannot_be_read_is_refused_by_name(tmp_path: Path):
         FolderSource(tmp_path / "gone")
 
 
-def test_a_changed_file_has_another_stamp(pictures: Path):
-    before = {item.uri: item.payload for item in FolderSource(pictures).items()}
+def test_a_changed_file_has_another_stamp_within_the_same_second_too(pictures: Path):
     changed = pictures / "b" / "1.png"
-    os.utime(changed, (1, 1))
+    os.utime(changed, ns=(5_000_000_001, 5_000_000_001))
+    before = {item.uri: item.payload for item in FolderSource(pictures).items()}
+    os.utime(changed, ns=(5_000_000_002, 5_000_000_002))
     after = {item.uri: item.payload for item in FolderSource(pictures).items()}
-    assert [uri for uri in before if before[uri] != after[uri]] == [str(changed)]
+    assert [uri for uri in before if before[uri] != after[uri]] == ["b/1.png"]
+
+
+def test_a_moved_folder_has_the_same_uris_and_ids(pictures: Path, tmp_path: Path):
+    before = [(item.id, item.uri) for item in FolderSource(pictures).items()]
+    (tmp_path / "elsewhere").mkdir()
+    pictures.rename(tmp_path / "elsewhere" / "pictures")
+    assert [(item.id, item.uri) for item in FolderSource(tmp_path / "elsewhere" / "pictures").items()] == before
+    renamed = FolderSource(tmp_path / "elsewhere" / "pictures").renamed("pictures-2")
+    assert [item.uri for item in renamed.items()] == [uri for _, uri in before]
+    assert not {item.id for item in renamed.items()} & {id_ for id_, _ in before}
+
+
+def test_as_collections_of_format_1_hold_it_uris_are_paths(pictures: Path):
+    for item in FolderSource(pictures).with_absolute_uris().items():
+        assert item.source == str(pictures)
+        assert Path(item.uri).is_file()
+        assert item.id == str(uuid.uuid5(uuid.NAMESPACE_URL, item.uri))
+
+
+@pytest.mark.parametrize("folder", ["photos:x", "c:"])
+def test_a_colon_is_no_scheme(tmp_path: Path, folder: str):
+    place = tmp_path / "photos"
+    for class_folder in (folder, "x"):
+        (place / class_folder).mkdir(parents=True)
+        picture().save(place / class_folder / "1.png")
+    items = list(FolderSource(place).items())
+    assert {item.uri for item in items} == {f"./{folder}/1.png", "x/1.png"}
+    assert len({item.id for item in items}) == 2
+
+
+def test_one_reading_gives_content_and_picture(pictures: Path):
+    item = next(FolderSource(pictures).items())
+    assert item.content is not None
+    assert item.content() == (pictures / item.uri).read_bytes()
+    assert np.array_equal(decode(item.content(), item.location), item.open())
 
 
 def test_queries_beside_a_database_are_held_out(pictures: Path):
@@ -66,12 +105,12 @@ def test_queries_beside_a_database_are_held_out(pictures: Path):
     (both / "README.txt").write_text("no picture")
     (both / "queries" / "b" / "x.webp").write_bytes(b"")
     source = FolderSource(both)
-    assert (len(source), source.passed_over, source.name) == (6, 1, str(both))
+    assert (len(source), source.passed_over, source.root) == (6, 1, both)
     assert [item.label for item in source.items()] == ["b", "münchen käse"] * 3
-    assert {Path(item.uri).parents[1] for item in source.items()} == {both / "database"}
-    assert {(Path(query.uri).parents[1], query.label) for query in source.queries()} == {
-        (both / "queries", "b"),
-        (both / "queries", "münchen käse"),
+    assert {item.uri.split("/")[0] for item in source.items()} == {"database"}
+    assert {(query.uri.rpartition("/")[0], query.label) for query in source.queries()} == {
+        ("queries/b", "b"),
+        ("queries/münchen käse", "münchen käse"),
     }
 
 

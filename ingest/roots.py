@@ -1,0 +1,68 @@
+"""The names that a collection knows its sources by.
+
+A dataset has its own name everywhere. A folder is stored under a short name,
+and where it is stands once in the collection's metadata (`roots`), so that it
+can be moved without storing anything anew. Collections of format 1 know a folder
+by its absolute path, and go on doing so.
+"""
+
+import itertools
+from collections.abc import Sequence
+from pathlib import Path
+
+from cbir.collection.metadata import Metadata
+from cbir.ingest.sources.catalogue import NAMES, open_dataset
+from cbir.ingest.sources.folder import FolderSource
+from cbir.ingest.sources.source import Source
+
+
+def known_as(source: Source, metadata: Metadata | None) -> Source:
+    """Return a source under the name that a collection knows it by, or will.
+
+    Parameters
+    ----------
+    source : Source
+    metadata : Metadata or None
+        The collection's; None for a new one.
+
+    Returns
+    -------
+    Source
+        A folder that the collection holds keeps its name there; so does one that has moved: there is a root
+        of this name, and its folder is gone. Any other folder takes the first of its own name, `name-2`,
+        `name-3`, ... that is neither another source's nor a dataset's.
+    """
+    if not isinstance(source, FolderSource):
+        return source
+    sources, roots = (metadata.sources, metadata.roots) if metadata else ((), {})
+    if str(source.root) in sources:
+        return source.with_absolute_uris()
+    for name, path in roots.items():
+        if path == str(source.root):
+            return source.renamed(name)
+    if source.name in roots and not Path(roots[source.name]).exists():
+        return source
+    taken = {*NAMES, *sources, *roots}
+    names = itertools.chain([source.name], (f"{source.name}-{n}" for n in itertools.count(2)))
+    return source.renamed(next(name for name in names if name not in taken))
+
+
+def open_known(name: str, metadata: Metadata, folders: Sequence[Path] = (), cache: Path = Path()) -> Source:
+    """Open a source of a collection, so that its items have the ids that they have there.
+
+    Parameters
+    ----------
+    name : str
+        One of `metadata.sources`.
+    metadata : Metadata
+    folders, cache
+        Where datasets are, as for `open_source`.
+
+    Raises
+    ------
+    SourceError
+        It is gone, empty or damaged.
+    """
+    if name in metadata.roots:
+        return FolderSource(Path(metadata.roots[name])).renamed(name)
+    return open_dataset(name, folders, cache) if name in NAMES else FolderSource(Path(name)).with_absolute_uris()

@@ -1,0 +1,81 @@
+"""One worker's share of an ingest: a stretch of a source is read, encoded and stored.
+
+A share says what to do, and can be pickled, so that any process that can open
+the collection can do it; so can the results, which are added up. One process
+that ingests a whole source does one share.
+"""
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+
+from cbir.collection.interface import Collection
+from cbir.core.progress import Progress, silent
+from cbir.ingest.encode import Encoded, encode
+from cbir.ingest.read import read
+from cbir.ingest.smooth import smooth
+from cbir.ingest.sources.source import Source
+from cbir.ingest.store import Stored, store
+from cbir.ingest.sync import compare
+from cbir.model.bundle import read_bundle
+
+
+@dataclass(frozen=True)
+class Share:
+    """Which items to ingest, and the model that encodes them.
+
+    Attributes
+    ----------
+    source : Source
+        Under the name that the collection knows it by.
+    start, stop : int
+        From this item up to, but not including, that one.
+    model : Path
+        The bundle that fills the collection (the caller has checked).
+    """
+
+    source: Source
+    start: int
+    stop: int
+    model: Path
+
+
+def ingest_share(share: Share, collection: Collection, *, progress: Progress = silent) -> Iterator[Stored]:
+    """Encode the items of a share that are new or changed, and store them.
+
+    Parameters
+    ----------
+    share : Share
+    collection : Collection
+        Its metadata say with how many nearest a feature is averaged.
+    progress : Progress
+        Stages `encode`, `smooth`.
+
+    Yields
+    ------
+    Stored
+        After each batch that was stored; their sum is the result of the share.
+    """
+    encoder = read_bundle(share.model).encoder()
+    items = islice(share.source.items(), share.start, share.stop)
+    batches = encode(read(compare(items, collection), encoder.preprocessing), encoder)
+    batches = _reported(batches, share.stop - share.start, progress)
+    if collection.metadata.smooth:
+        batches = smooth(batches, collection, collection.metadata.smooth, progress=progress)
+    clock = time.perf_counter()
+    for batch in batches:
+        waited = time.perf_counter() - clock
+        yield replace(store(batch, collection), encode_seconds=waited)
+        clock = time.perf_counter()
+
+
+def _reported(batches: Iterable[Encoded], total: int, progress: Progress) -> Iterator[Encoded]:
+    """Report each batch once the consumer comes back for the next."""
+    done = 0
+    for batch in batches:
+        yield batch
+        done += len(batch)
+        progress("encode", done, total)
+    progress("encode", done, total)

@@ -1,0 +1,87 @@
+"""A source is compared with a collection: what is new or changed, described anew, or unchanged.
+
+In: items. Out: each with what has to be done. Payloads are fetched from the
+collection in batches, and no picture is opened: a file whose size and time of
+change are as stored is taken to be the same. Where they are not, its content
+has to decide, which read.py does, as it reads the file anyway.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from cbir.collection.interface import Collection
+from cbir.collection.point import Payload, same_payload
+from cbir.core.workers import batched
+from cbir.ingest.sources.source import STAMP, Item
+
+#: Items whose payloads are fetched at once.
+_BATCH = 256
+_SECOND = 1_000_000_000
+
+
+class Status(Enum):
+    """What has to be done about an item."""
+
+    UNCHANGED = "nothing: it is stored as it is"
+    DESCRIBED = "its payload has to be replaced; the picture is the stored one"
+    UNSURE = "its file has to be read: if its hash is not the stored one, it has to be encoded"
+    CHANGED = "it has to be encoded: it is new, or another picture than the stored one"
+
+
+@dataclass(frozen=True)
+class Compared:
+    """An item, its `status`, and the `stored` payload of its point, if there is one."""
+
+    item: Item
+    status: Status = Status.CHANGED
+    stored: Payload | None = None
+
+    @property
+    def merged_payload(self) -> Payload:
+        """The item's fields, and those that other tools or the encoder added to the stored point."""
+        stored = {name: value for name, value in (self.stored or {}).items() if name != "label"}
+        return {**stored, **self.item.description}
+
+
+def compare(items: Iterable[Item], collection: Collection) -> Iterator[Compared]:
+    """Compare items with the points of a collection.
+
+    Parameters
+    ----------
+    items : iterable of Item
+        Taken a batch ahead at the most.
+    collection : Collection
+        Only read from.
+
+    Yields
+    ------
+    Compared
+        In the items' order.
+    """
+    for batch in batched(items, _BATCH):
+        stored = collection.payloads([item.id for item in batch])
+        for item in batch:
+            yield Compared(item, _status(item, stored.get(item.id)), stored.get(item.id))
+
+
+def _status(item: Item, stored: Payload | None) -> Status:
+    if stored is None:
+        return Status.CHANGED
+    if item.content is None:  # no file: nothing but a label or a field of the payload can change
+        return Status.UNCHANGED if same_payload(stored, item.description) else Status.DESCRIBED
+    if "sha256" not in stored:  # stored by a version that had seconds, and no hash, which reading the file adds
+        return Status.UNSURE if _stamp(stored) == _in_seconds(_stamp(item.payload)) else Status.CHANGED
+    if _stamp(stored) != _stamp(item.payload):
+        return Status.UNSURE
+    return Status.UNCHANGED if same_payload(stored, item.description) else Status.DESCRIBED
+
+
+def _stamp(payload: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: payload.get(name) for name in STAMP}
+
+
+def _in_seconds(stamp: dict[str, Any]) -> dict[str, Any]:
+    modified = stamp["modified"]
+    return {**stamp, "modified": None if modified is None else int(modified / _SECOND)}

@@ -1,0 +1,148 @@
+"""A folder is known by a short name, wherever it is; collections of format 1 go on knowing theirs by its path."""
+
+import json
+import shutil
+import uuid
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+import cbir
+from cbir.collection.embedded.engine import EmbeddedEngine
+from cbir.collection.metadata import Metadata
+from cbir.ingest.job import Report
+from cbir.ingest.roots import known_as
+from cbir.ingest.sources.folder import FolderSource
+from tests.conftest import picture
+
+
+def counts(report: Report) -> tuple[int, int, int, int]:
+    return report.points, report.ingested, report.described, report.unchanged
+
+
+def metadata(home: Path, name: str = "pictures") -> Metadata:
+    return EmbeddedEngine(home / "collections").metadata(name)
+
+
+def test_a_moved_folder_is_not_encoded_again(home: Path, pictures: Path, tmp_path: Path):
+    cbir.ingest(pictures, encoder="pixels")
+    assert metadata(home).roots == {"pictures": str(pictures)}
+    moved = tmp_path / "disk" / "pictures"
+    moved.parent.mkdir()
+    pictures.rename(moved)
+    with pytest.warns(cbir.CbirWarning, match=rf"{pictures}, which .* is gone; {moved} is taken to be that folder"):
+        report = cbir.ingest(moved)
+    assert counts(report) == (6, 0, 0, 6)
+    assert (metadata(home).sources, metadata(home).roots) == (("pictures",), {"pictures": str(moved)})
+    with cbir.open() as searcher:
+        hit = searcher.search(moved / "b" / "1.png", 1)[0]
+        assert (hit.uri, hit.distance) == ("b/1.png", pytest.approx(0, abs=1e-3))
+        assert searcher.open_stored(hit).info["path"] == str(moved / "b" / "1.png")
+
+
+def test_two_folders_of_one_name_are_two_sources(home: Path, tmp_path: Path):
+    for seed, place in enumerate(("one", "two", "three")):
+        (tmp_path / place / "cats").mkdir(parents=True)
+        picture(seed).save(tmp_path / place / "cats" / "a.png")
+    for place in ("one", "two", "three"):
+        cbir.ingest(tmp_path / place / "cats", collection="cats", encoder="pixels")
+    assert metadata(home, "cats").roots == {
+        "cats": str(tmp_path / "one" / "cats"),
+        "cats-2": str(tmp_path / "two" / "cats"),
+        "cats-3": str(tmp_path / "three" / "cats"),
+    }
+    assert counts(cbir.ingest(tmp_path / "two" / "cats", collection="cats")) == (3, 0, 0, 1)
+    with cbir.open("cats") as searcher:
+        hits = searcher.search(tmp_path / "two" / "cats" / "a.png", 3)
+        assert (hits[0].payload["source"], {hit.uri for hit in hits}) == ("cats-2", {"a.png"})
+        assert searcher.open_stored(hits[0]).info["path"] == str(tmp_path / "two" / "cats" / "a.png")
+
+
+def test_a_folder_called_like_a_dataset_gets_another_name(pictures: Path):
+    digits = pictures.rename(pictures.parent / "digits")
+    assert known_as(FolderSource(digits), None).name == "digits-2"
+
+
+def test_a_source_that_is_refused_leaves_no_trace(home: Path, pictures: Path, tmp_path: Path):
+    cbir.ingest(pictures, encoder="pixels")
+    (tmp_path / "bad").mkdir()
+    (tmp_path / "bad" / "bad.png").write_text("no picture")
+    assert cbir.ingest(tmp_path / "bad", collection="pictures").unreadable
+    assert metadata(home).roots == {"pictures": str(pictures)}
+    assert metadata(home).sources == ("pictures",)
+
+
+def test_a_source_is_remembered_before_its_first_point_is_stored(
+    home: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A process that is killed cannot say afterwards what it was doing."""
+    seen = []
+
+    def upsert(self: object, *_: object) -> None:
+        seen.append(metadata(home))
+        raise KeyboardInterrupt
+
+    cbir.ingest("digits", collection="pictures", encoder="pixels", limit=5)
+    monkeypatch.setattr("cbir.collection.embedded.engine.EmbeddedCollection.upsert", upsert)
+    with pytest.raises(KeyboardInterrupt):
+        cbir.ingest(pictures, collection="pictures")
+    assert seen[0].sources == ("digits", "pictures")
+    assert seen[0].roots == {"pictures": str(pictures)}
+
+
+@pytest.fixture
+def old(home: Path, pictures: Path) -> Path:
+    """A folder in a collection of format 1: uris are paths, ids are theirs, stamps are seconds, nothing has a hash."""
+    cbir.ingest(pictures, encoder="pixels")
+    engine = EmbeddedEngine(home / "collections")
+    with closing(engine.open("pictures")) as collection:
+        now = replace(collection.metadata, sources=(str(pictures),), roots={})
+        (page,) = collection.scroll()
+    engine.delete("pictures")
+    payloads = [
+        {
+            "label": payload["label"],
+            "uri": str(pictures / payload["uri"]),
+            "source": str(pictures),
+            "bytes": payload["bytes"],
+            "modified": int((pictures / payload["uri"]).stat().st_mtime),
+        }
+        for payload in page.payloads
+    ]
+    with closing(engine.create("pictures", now)) as collection:
+        ids = [str(uuid.uuid5(uuid.NAMESPACE_URL, payload["uri"])) for payload in payloads]
+        collection.upsert(ids, page.vectors, payloads)
+    card = home / "collections" / "pictures" / "collection.json"
+    stored = json.loads(card.read_text())
+    del stored["format"], stored["roots"]
+    card.write_text(json.dumps(stored))
+    return pictures
+
+
+def test_a_collection_of_format_1_is_searched_and_shown(old: Path):
+    with cbir.open() as searcher:
+        hit = searcher.search(old / "b" / "1.png", 1)[0]
+        assert hit.uri == str(old / "b" / "1.png")
+        assert searcher.open_stored(hit).size == (28, 28)
+    assert cbir.evaluate("pictures", depths=[2]).scores.queries == 6
+
+
+def test_a_collection_of_format_1_goes_on_without_storing_twice(home: Path, old: Path):
+    picture(99).save(old / "b" / "new.png")
+    assert counts(cbir.ingest(old)) == (7, 1, 6, 0)  # six have a hash now
+    assert counts(cbir.ingest(old)) == (7, 0, 0, 7)
+    assert (metadata(home).sources, metadata(home).roots) == ((str(old),), {})
+    picture(98).save(old / "b" / "0.png")
+    assert counts(cbir.ingest(old)) == (7, 1, 0, 6)
+    shutil.copytree(old, old.parent / "other" / "pictures")
+    assert counts(cbir.ingest(old.parent / "other" / "pictures", collection="pictures")) == (14, 7, 0, 0)
+    assert metadata(home).roots == {"pictures": str(old.parent / "other" / "pictures")}
+
+
+def test_retraining_brings_a_collection_of_format_1_to_relative_uris(home: Path, old: Path):
+    assert counts(cbir.ingest(old, retrain=True)) == (6, 6, 0, 0)
+    assert (metadata(home).sources, metadata(home).roots) == (("pictures",), {"pictures": str(old)})
+    with cbir.open() as searcher:
+        assert searcher.search(old / "b" / "1.png", 1)[0].uri == "b/1.png"

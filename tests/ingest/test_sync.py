@@ -1,0 +1,168 @@
+"""A second ingest does no more than what has changed needs."""
+
+import os
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import cbir
+from cbir.collection.embedded.engine import EmbeddedEngine
+from cbir.collection.point import Payload, point_id
+from cbir.ingest import read as read_module
+from cbir.ingest.job import Report, run
+from cbir.ingest.learn import Plan
+from cbir.ingest.sources import folder as folder_module
+from cbir.ingest.sources.arrays import ArraySource, Part
+from cbir.ingest.sources.folder import FolderSource
+from cbir.ingest.sources.source import Item, Source
+from cbir.model.registry import parse_encoder
+from tests.conftest import picture
+
+NAME = "pictures"
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Files whose pictures are decoded from now on."""
+    names: list[str] = []
+    decode, open_image = read_module.decode, folder_module.open_image
+
+    def counted_decode(content: bytes, name: str) -> Any:
+        names.append(name)
+        return decode(content, name)
+
+    def counted_open(path: Path) -> Any:
+        names.append(str(path))
+        return open_image(path)
+
+    monkeypatch.setattr(read_module, "decode", counted_decode)
+    monkeypatch.setattr(folder_module, "open_image", counted_open)
+    return names
+
+
+@pytest.fixture
+def stored(home: Path, pictures: Path) -> Path:
+    """A folder that is ingested already."""
+    cbir.ingest(pictures, encoder="pixels")
+    return pictures
+
+
+def counts(report: Report) -> tuple[int, int, int, int]:
+    return report.ingested, report.described, report.unchanged, len(report.unreadable)
+
+
+def payload(home: Path, uri: str) -> Payload:
+    with closing(EmbeddedEngine(home / "collections").open(NAME)) as collection:
+        return collection.payloads([point_id(NAME, uri)])[point_id(NAME, uri)]
+
+
+def features(home: Path) -> dict[str, np.ndarray]:
+    with closing(EmbeddedEngine(home / "collections").open(NAME)) as collection:
+        return {i: v for page in collection.scroll() for i, v in zip(page.ids, page.vectors, strict=True)}
+
+
+def test_what_is_unchanged_is_not_even_read(stored: Path, decoded: list[str], monkeypatch: pytest.MonkeyPatch):
+    def refused(path: Path) -> bytes:
+        raise AssertionError(f"{path} was read")
+
+    monkeypatch.setattr(folder_module, "read_file", refused)
+    assert counts(cbir.ingest(stored)) == (0, 0, 6, 0)
+    assert decoded == []
+
+
+def test_a_touched_file_is_described_anew_without_decoding(home: Path, stored: Path, decoded: list[str]):
+    before = features(home)
+    os.utime(stored / "b" / "1.png", ns=(7, 7))
+    assert counts(cbir.ingest(stored)) == (0, 1, 5, 0)
+    assert payload(home, "b/1.png")["modified"] == 7
+    assert decoded == []
+    assert counts(cbir.ingest(stored)) == (0, 0, 6, 0)
+    assert all(np.array_equal(vector, before[point]) for point, vector in features(home).items())
+
+
+def test_another_content_of_the_same_size_within_the_same_second_is_encoded(
+    home: Path, stored: Path, decoded: list[str]
+):
+    file = stored / "b" / "flat.png"
+    for nanosecond, seed in enumerate((50, 51)):
+        picture(seed).save(file, compress_level=0)
+        os.utime(file, ns=(9_000_000_000 + nanosecond, 9_000_000_000 + nanosecond))
+        size, content = file.stat().st_size, file.read_bytes()
+        assert counts(cbir.ingest(stored)) == (1, 0, 6, 0)
+        assert payload(home, "b/flat.png")["bytes"] == size
+    assert decoded == [str(file)] * 2
+    with cbir.open() as searcher:
+        best = searcher.search(file, 1)[0]
+    assert (best.uri, best.distance) == ("b/flat.png", pytest.approx(0, abs=1e-3))
+    assert file.read_bytes() == content
+
+
+def test_what_other_tools_added_stays_until_the_picture_is_another(home: Path, stored: Path):
+    point = point_id(NAME, "b/1.png")
+    with closing(EmbeddedEngine(home / "collections").open(NAME)) as collection:
+        collection.describe([point], [{**collection.payloads([point])[point], "caption": "a blob"}])
+    assert counts(cbir.ingest(stored)) == (0, 0, 6, 0)
+    os.utime(stored / "b" / "1.png", ns=(7, 7))
+    assert counts(cbir.ingest(stored)) == (0, 1, 5, 0)
+    assert payload(home, "b/1.png")["caption"] == "a blob"
+    picture(77).save(stored / "b" / "1.png")
+    assert counts(cbir.ingest(stored)) == (1, 0, 5, 0)
+    assert "caption" not in payload(home, "b/1.png")
+
+
+def test_a_file_that_became_unreadable_is_skipped_and_its_point_stays(home: Path, stored: Path):
+    before = payload(home, "b/1.png")
+    (stored / "b" / "1.png").write_bytes(b"no picture")
+    assert counts(cbir.ingest(stored)) == (0, 0, 5, 1)
+    assert payload(home, "b/1.png") == before
+
+
+class WithCamera(FolderSource):
+    """A folder whose pictures have one field more."""
+
+    def items(self) -> Iterator[Item]:
+        return (replace(item, payload={**item.payload, "camera": "Pixel 8"}) for item in super().items())
+
+
+def again(home: Path, source: Source, name: str = NAME) -> Report:
+    plan = Plan(*parse_encoder("pixels"))
+    return run(source, name, EmbeddedEngine(home / "collections"), home / "models", plan)
+
+
+def test_a_new_field_changes_payloads_only(home: Path, stored: Path, decoded: list[str]):
+    before = features(home)
+    assert counts(again(home, WithCamera(stored))) == (0, 6, 0, 0)
+    assert decoded == []
+    found = payload(home, "b/1.png")
+    assert (found["camera"], found["label"]) == ("Pixel 8", "b")
+    assert len(found["sha256"]) == 64
+    assert counts(again(home, WithCamera(stored))) == (0, 0, 6, 0)
+    assert all(np.array_equal(vector, before[point]) for point, vector in features(home).items())
+
+
+def test_another_label_changes_payloads_only(home: Path):
+    images = np.random.default_rng(0).integers(0, 256, (300, 28, 28), np.uint8)
+    labels = np.arange(300) % 7
+
+    def toys(labels: np.ndarray) -> ArraySource:
+        return ArraySource("toys", {"all": Part(images, labels), "none": Part(images[:0], labels[:0])})
+
+    assert counts(again(home, toys(labels), "toys")) == (300, 0, 0, 0)
+    labels = np.where(np.arange(300) == 299, 9, labels)
+    assert counts(again(home, toys(labels), "toys")) == (0, 1, 299, 0)
+    with closing(EmbeddedEngine(home / "collections").open("toys")) as collection:
+        assert collection.count(where={"label": [9]}) == 1
+
+
+def test_a_label_that_is_gone_is_removed(home: Path, stored: Path):
+    class WithoutLabels(FolderSource):
+        def items(self) -> Iterator[Item]:
+            return (replace(item, label=None) for item in super().items())
+
+    assert counts(again(home, WithoutLabels(stored))) == (0, 6, 0, 0)
+    assert "label" not in payload(home, "b/1.png")
