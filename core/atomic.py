@@ -5,7 +5,6 @@ In: a path and its content. Out: the file or folder, renamed into place once it 
 
 import contextlib
 import os
-import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,4 +54,4 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 def _beside(path: Path) -> Path:
     """Return an unused, hidden name in the folder of `path`, which is made if need be."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    return path.with_name(f".{path.name[:100]}.{os.getpid()}-{secrets.token_hex(4)}.partial")
+    return path.with_name(f".{path.name[:100]}.{os.getpid()}-{os.urandom(4).hex()}.partial")

@@ -25,7 +25,7 @@ def compare(
     encoder: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME[:OPTION=VALUE,...]",
+            metavar="NAME[:OPTIONS]",
             help="Encoder, such as pca:values=32; repeatable; default: all that fit. See: cbir encoders [NAME].",
         ),
     ] = None,

@@ -16,7 +16,7 @@ def embed(
     invert: Invert = False,
     qdrant_url: QdrantUrl = None,
     data_dir: DataDir = None,
-    json_: Annotated[bool, typer.Option("--json", help="This command always prints JSON.")] = True,  # noqa: ARG001
+    json_: Annotated[bool, typer.Option("--json", help="This command always prints JSON.", show_default=False)] = True,  # noqa: ARG001
 ) -> None:
     """Print an image's feature vector as JSON, for other tools that query Qdrant."""
     name = collection_or_default(collection, qdrant_url)

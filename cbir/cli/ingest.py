@@ -29,8 +29,8 @@ def ingest(
     encoder: Annotated[
         str | None,
         typer.Option(
-            metavar="NAME[:OPTION=VALUE,...]",
-            help="Encoder to train, such as contrastive:rotation=180; default: contrastive. See: cbir encoders [NAME].",
+            metavar="NAME[:OPTIONS]",
+            help="Encoder to train, such as pca:values=32; default: contrastive. See: cbir encoders [NAME].",
         ),
     ] = None,
     size: Annotated[

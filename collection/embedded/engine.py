@@ -11,7 +11,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from cbir.collection.archive import is_archive, read_archive, write_archive
 from cbir.collection.checks import validated_name
 from cbir.collection.embedded.card import NAME, has_card, read_card, write_card
 from cbir.collection.embedded.points import EmbeddedCollection
@@ -137,11 +136,15 @@ class EmbeddedEngine:
 
     def snapshot(self, name: str, path: Path, progress: Progress = silent) -> None:
         """Write an archive of a collection; while it is open here, nobody else changes it."""
+        from cbir.collection.archive import write_archive
+
         with contextlib.closing(self.open(name)) as collection:
             write_archive(collection, path, progress)
 
     def restore(self, path: Path, name: str, progress: Progress = silent) -> None:
         """Make collection `name` from an archive."""
+        from cbir.collection.archive import is_archive, read_archive
+
         if not is_archive(path):
             raise CollectionError(
                 f"{path} is not an archive of cbir's; if it is a snapshot of Qdrant's, restore it on a server "
