@@ -69,7 +69,7 @@ def test_any_picture_at_any_strength(name: str, share: float, mode: str, size: t
     assert SEEN.pixels(one).shape == SEEN.shape
 
 
-@pytest.mark.parametrize("kind", KINDS.values(), ids=str)
+@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 @pytest.mark.parametrize("plain", [picture(3), picture(4, (8, 8)), colourful()], ids=["digit", "tiny", "colour"])
 def test_nothing_changes_nothing_and_more_changes_more(kind, plain):
     order = sorted(kind.strengths, key=lambda strength: abs(strength - kind.nothing))
