@@ -42,6 +42,7 @@ WHOLE = idx(np.zeros((3, 4, 4), np.uint8))
         (idx(np.zeros(3, np.uint8)), "not an IDX file"),
         (b"<html>not found</html>", "not an IDX file"),
     ],
+    ids=("short", "long", "half of gzip", "damaged gzip", "empty", "header cut", "other dimensions", "html"),
 )
 def test_damaged_and_wrong_files_are_refused_by_name(path: Path, content: bytes, reason: str):
     path.write_bytes(content)
