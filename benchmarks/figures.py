@@ -20,8 +20,9 @@ from PIL import Image
 import cbir
 from benchmarks.setting import RESULTS, home, mnist
 from cbir.collection.point import Hit
-from cbir.comparison import Comparison, Row
 from cbir.core.settings import read_settings
+from cbir.evaluate.compare.comparison import Comparison
+from cbir.evaluate.compare.row import Row
 from cbir.evaluate.scores import Scores
 from cbir.model.registry import encoders
 

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:  # for type checkers and editors; when the program runs, `__getattr__` finds the names
     from cbir.collection.point import Hit as Hit
     from cbir.collection.transfer import Transferred as Transferred
-    from cbir.comparison import Comparison as Comparison
     from cbir.core.errors import CbirError as CbirError
     from cbir.core.errors import CbirWarning as CbirWarning
+    from cbir.evaluate.compare.comparison import Comparison as Comparison
     from cbir.evaluate.evaluation import Evaluation as Evaluation
     from cbir.evaluate.robustness import Robustness as Robustness
     from cbir.ingest.job import Report as Report
@@ -44,7 +44,7 @@ if TYPE_CHECKING:  # for type checkers and editors; when the program runs, `__ge
 _TYPES = {
     "CbirError": "cbir.core.errors",
     "CbirWarning": "cbir.core.errors",
-    "Comparison": "cbir.comparison",
+    "Comparison": "cbir.evaluate.compare.comparison",
     "Evaluation": "cbir.evaluate.evaluation",
     "Hit": "cbir.collection.point",
     "Overview": "cbir.verbs.overview",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from cbir.collection.metadata import Metadata
     from cbir.collection.point import Hit
     from cbir.collection.transfer import Transferred
-    from cbir.comparison import Comparison
+    from cbir.evaluate.compare.comparison import Comparison
     from cbir.evaluate.evaluation import Evaluation
     from cbir.evaluate.robustness import Robustness
     from cbir.ingest.job import Report

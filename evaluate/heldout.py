@@ -37,7 +37,7 @@ def held_out_queries(searcher: Searcher, settings: Settings) -> list[Item]:
     if queries and (gone := left_behind(searcher.collection, stored)):
         message = (
             f"collection '{searcher.name}' holds {gone:,} picture(s) that its sources no longer have; those that are "
-            "queries now find themselves: build it anew with cbir ingest SOURCE --retrain"
+            "queries now find themselves; rebuild it: cbir ingest SOURCE --retrain"
         )
         warnings.warn(message, CbirWarning, stacklevel=2)
     return queries

@@ -246,7 +246,7 @@ def _search(
     relevant, tied, exact_ids, exact_distances = [], [], [], []
     for block in rank(features, database.features, own_rows):
         stop = block.start + len(block.order)
-        # What is compared with what Qdrant serves is the ranking before any step that follows a search.
+        # Qdrant serves rankings without the steps that follow a search: compare it with the same.
         exact_ids.append(database.ids[block.order[:, :count]])
         exact_distances.append(block.distances[:, :count])
         final = reordered(block, features, neighbours, options)

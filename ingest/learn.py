@@ -43,11 +43,14 @@ class Plan:
     recipe : Recipe of that kind
     size : int or None
         Height and width of the encoder's input; what suits the source if None.
+    sample : Sample or None
+        Pictures of the source, some or all, that were read before; they chose the preprocessing.
     """
 
     kind: Kind
     recipe: Any
     size: int | None = None
+    sample: Sample | None = None
 
 
 def train_bundle(
@@ -97,9 +100,10 @@ def train_bundle(
     count = min(len(source), limit or len(source), MAX_TRAINING_IMAGES)
     described = plan.kind.describe(plan.recipe)
     decided = {**described, "recipe": plan.kind.non_defaults(described["recipe"])}
-    sample = take_sample(source, plan.kind, plan.size, keep_pixels=plan.kind.learns_from != "nothing")
+    learns = plan.kind.learns_from != "nothing"
+    sample = plan.sample or take_sample(source, plan.kind, plan.size, keep_pixels=learns)
     preprocessing = sample.preprocessing
-    if plan.kind.learns_from == "nothing":
+    if not learns:
         images, labels = np.empty((0, *preprocessing.shape), np.uint8), None
     else:
         items, images = _pixels(islice(source.items(), count), count, sample, progress)

@@ -31,11 +31,15 @@ class Sample:
 
     Attributes
     ----------
+    suited : Preprocessing
+        What suits the pictures, whatever the encoder.
     preprocessing : Preprocessing
+        The encoder's.
     pixels : Mapping
         Number of a sampled item to its pixels (h, w, c) uint8, None if it cannot be read; empty if none are kept.
     """
 
+    suited: Preprocessing
     preprocessing: Preprocessing
     pixels: Mapping[int, np.ndarray | None]
 
@@ -69,8 +73,9 @@ def take_sample(source: Source, kind: Kind, size: int | None = None, *, keep_pix
         pixels[number * step] = prepared
         if settled_by_colour and looked is not None and not looked.grey:
             break
-    chosen = kind.preprocessing(suited(looks, size))
-    return Sample(chosen, {number: each.get(chosen) for number, each in pixels.items()} if keep_pixels else {})
+    fitting = suited(looks, size)
+    chosen = kind.preprocessing(fitting)
+    return Sample(fitting, chosen, {number: each.get(chosen) for number, each in pixels.items()} if keep_pixels else {})
 
 
 def _examine(

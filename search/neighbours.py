@@ -1,4 +1,4 @@
-"""What the steps around a search ask of the points that are searched, wherever those are.
+"""The questions that the steps around a search ask of the stored points, wherever those are.
 
 `Neighbours` is the protocol. A collection answers it through
 `CollectionNeighbours`, an evaluation through its features in memory
@@ -26,7 +26,7 @@ class Ranking(Generic[Key]):
     ----------
     keys : list
     distances : ndarray of float32, shape (n,)
-        What they are ordered by.
+        They are ordered by these.
     """
 
     keys: list[Key]

@@ -15,7 +15,7 @@ from cbir.core.options import check_options, option
 
 @dataclass(frozen=True)
 class RankingOptions:
-    """What changes the ranking that the encoder's distances give."""
+    """Options that change the ranking that the encoder's distances give."""
 
     expand: int = option(0, "Average the query with so many nearest and search again; 0: search once.", least=0)
     rerank: bool = option(False, "Re-rank the first hits by their k-reciprocal neighbours.")

@@ -1,6 +1,6 @@
-"""What can be searched for: a picture, a point that is stored, or a feature.
+"""Queries: a picture, a stored point, or a feature.
 
-In: whatever a caller hands over. Out: one of the types of `Query`, checked.
+In: what a caller passes. Out: one of the types of `Query`, validated.
 Text is always a path or a dataset's uri.
 """
 

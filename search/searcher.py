@@ -96,7 +96,7 @@ class Searcher:
                 try:
                     check_encoder(self.name, opened.metadata, self.bundle.fingerprint, self.bundle.path)
                 except CollectionError:
-                    opened.close()  # trained anew since this searcher was made
+                    opened.close()  # retrained since this searcher was made
                     raise
                 self._collection = opened
             return self._collection
@@ -154,7 +154,7 @@ class Searcher:
         ImageError
             The picture cannot be read.
         QueryError
-            What cannot be a query.
+            Neither a picture, nor a stored point, nor a feature.
         CollectionError
             No such stored point, or no short codes to prune by.
         OptionError, ModelError

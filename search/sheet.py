@@ -38,7 +38,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Heading:
-    """What stands to the left of a row: a name, and a line under it."""
+    """The heading to the left of a row: a title, and a line under it."""
 
     title: str
     note: str = ""

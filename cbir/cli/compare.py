@@ -15,7 +15,7 @@ from cbir.cli.parameters import AsJson, DataDir, QdrantUrl, Seed
 from cbir.cli.terminal import bars, line, table
 
 if TYPE_CHECKING:
-    from cbir.comparison import Comparison
+    from cbir.evaluate.compare.comparison import Comparison
 
 
 def compare(

@@ -14,7 +14,7 @@ from cbir.core.progress import Progress, silent
 from cbir.core.settings import read_settings
 
 if TYPE_CHECKING:
-    from cbir.comparison import Comparison
+    from cbir.evaluate.compare.comparison import Comparison
 
 
 def compare(
@@ -68,7 +68,8 @@ def compare(
     CbirError
         No such source or encoder, no labels, or not one encoder gave a row.
     """
-    from cbir.comparison import compare_encoders, copy_comparison
+    from cbir.evaluate.compare.comparison import compare_encoders, copy_comparison
+    from cbir.evaluate.options import EvaluationOptions
     from cbir.ingest.sources.catalogue import open_source
 
     if limit is not None and limit < 1:
@@ -82,8 +83,7 @@ def compare(
             {**(options or {}), "seed": training_seed},
             engine,
             settings,
-            queries=queries,
-            seed=seed,
+            EvaluationOptions(queries=queries, seed=seed),
             limit=limit,
             progress=progress,
         )

@@ -13,7 +13,7 @@ INSTALL = "install it with: pip install 'cbir[figures]'"
 
 
 def can_draw() -> bool:
-    """Tell whether matplotlib is installed."""
+    """Return whether matplotlib is installed."""
     return importlib.util.find_spec("matplotlib") is not None
 
 

@@ -1,18 +1,21 @@
 """The picture of a comparison: the same queries, and what each encoder finds first.
 
-In: stored runs of several encoders. Out: a sheet; a column a query, a row an
-encoder, in each cell its nine closest hits, those of another label framed.
-Nine and not one: good encoders differ in how soon they go wrong, not in the first hit.
+In: stored runs of several encoders. Out: a sheet; a column for each query, a
+row for each encoder, in each cell its nine closest hits, those of another label
+framed. Nine and not one: good encoders differ in how soon they go wrong, not in
+the first hit. Each picture is opened once, and kept at the size of a cell.
 """
 
 from collections.abc import Mapping
+from functools import cache
 
 from PIL import Image
 
 from cbir.core.errors import CbirError
 from cbir.evaluate.protocol import Query
 from cbir.evaluate.run import Run
-from cbir.search.sheet import Cell, Heading, sheet, tiles
+from cbir.model.modes import eight_bit
+from cbir.search.sheet import CELL, Cell, Heading, sheet, tiles
 
 _QUERIES = 10
 _ACROSS = 3
@@ -33,29 +36,34 @@ def lineup(runs: Mapping[str, Run], shown: Mapping[str, Query]) -> Image.Image:
     PIL.Image.Image
     """
     uris = [str(uri) for uri in next(iter(runs.values())).query_uris[:_QUERIES]]
-    rows = [[Cell(_picture(shown.get(uri)), _label(shown.get(uri)), marked=True) for uri in uris]]
+    small = cache(lambda key: _small(shown.get(key)))
+    rows = [[Cell(small(uri), _label(shown.get(uri)), marked=True) for uri in uris]]
     headings = [Heading("query")]
     for name, run in runs.items():
         places = {str(uri): row for row, uri in enumerate(run.query_uris)}
-        found = [_hits(run, places[uri], shown) if uri in places else [] for uri in uris]
+        found = [_hits(run, places[uri]) if uri in places else [] for uri in uris]
         right = sum(not wrong for hits in found for _, wrong in hits)
         headings.append(Heading(name, f"{right} of {sum(map(len, found))} right"))
-        rows.append([Cell(tiles(hits, _ACROSS)) for hits in found])
+        rows.append([Cell(tiles([(small(hit), wrong) for hit, wrong in hits], _ACROSS)) for hits in found])
     return sheet(rows, headings)
 
 
-def _hits(run: Run, query: int, shown: Mapping[str, Query]) -> list[tuple[Image.Image | None, bool]]:
-    """Return the closest images, each with whether its label is another than the query's."""
+def _hits(run: Run, query: int) -> list[tuple[str, bool]]:
+    """Return the ids of the closest images, each with whether its label is another than the query's."""
     relevant = run.bits(query, query + 1)[0][0]
     ids = run.exact_ids[query, : _ACROSS**2]
-    return [(_picture(shown.get(str(hit))), not right) for hit, right in zip(ids, relevant[: len(ids)], strict=True)]
+    return [(str(hit), not right) for hit, right in zip(ids, relevant[: len(ids)], strict=True)]
 
 
-def _picture(item: Query | None) -> Image.Image | None:
+def _small(item: Query | None) -> Image.Image | None:
+    """Open a picture and make it no larger than a cell; None if it cannot be opened."""
     try:
-        return None if item is None else item.open()
+        picture = None if item is None else eight_bit(item.open())
     except CbirError:
         return None
+    if picture is not None and max(picture.size) > CELL:
+        picture.thumbnail((CELL, CELL), Image.Resampling.LANCZOS)
+    return picture
 
 
 def _label(item: Query | None) -> str:

@@ -9,8 +9,7 @@ import pytest
 from PIL import Image
 
 import cbir
-from cbir.evaluate import evaluation, protocol
-from cbir.ingest import job
+from cbir.evaluate.compare import measure
 from cbir.ingest.sources.digits import digits as load_digits
 from cbir.model import registry
 from tests.commands import run
@@ -66,18 +65,18 @@ def test_what_exists_is_not_done_again_and_one_more_encoder_is_all_that_is_added
 ):
     first = cbir.compare("digits", ["pixels"], limit=300, queries=40)
     before = stamps(home / "runs")
-    both = cbir.compare("digits", ["pixels", "autoencoder"], limit=300, queries=40, options={"epochs": 1})
+    both = cbir.compare("digits", ["pixels", "pca"], limit=300, queries=40, options={"values": 8})
     assert both.rows[0] == first.rows[0]
     assert {path: stamp for path, stamp in stamps(home / "runs").items() if path in before} == before
 
     def refused(*_: object, **__: object) -> None:
         raise AssertionError("done again")
 
-    monkeypatch.setattr(job, "run", refused)
-    monkeypatch.setattr(protocol, "evaluate", refused)
+    monkeypatch.setattr(measure, "run", refused)
+    monkeypatch.setattr(measure, "evaluate", refused)
     before = stamps(home / "runs")
     again = cbir.compare(
-        "digits", ["pixels", "autoencoder"], limit=300, queries=40, options={"epochs": 1}, save=tmp_path / "out"
+        "digits", ["pixels", "pca"], limit=300, queries=40, options={"values": 8}, save=tmp_path / "out"
     )
     assert again == both
     assert stamps(home / "runs") == before
@@ -85,14 +84,12 @@ def test_what_exists_is_not_done_again_and_one_more_encoder_is_all_that_is_added
     with pytest.raises(cbir.CbirError, match=r"table.md is a file; name a folder"):
         cbir.compare("digits", ["pixels"], limit=300, queries=40, save=tmp_path / "out" / "table.md")
 
-    pixels, autoencoder = again.rows
-    assert (pixels.collection, autoencoder.collection) == (
-        "digits-pixels-limit-300",
-        "digits-autoencoder-limit-300-epochs-1",
-    )
-    assert (pixels.values, pixels.bytes_a_point, autoencoder.values) == (784, 3136, 128)
-    assert autoencoder.train_seconds > 0 < pixels.images_per_second
-    assert autoencoder.recipe["epochs"] == 1
+    pixels, pca = again.rows
+    assert (pixels.collection, pca.collection) == ("digits-pixels-limit-300", "digits-pca-limit-300-values-8")
+    assert (pixels.values, pixels.bytes_a_point, pca.values) == (784, 3136, 8)
+    assert pca.train_seconds is not None
+    assert pixels.images_per_second > 0
+    assert pca.recipe["values"] == 8
     stored = json.loads((pixels.folder / "scores.json").read_text())
     assert (pixels.points, pixels.scores.queries, pixels.scores.map) == (300, 40, stored["map"])
     runs = [np.load(row.folder / "run.npz") for row in again.rows]
@@ -103,12 +100,60 @@ def test_what_exists_is_not_done_again_and_one_more_encoder_is_all_that_is_added
 
 def test_a_row_that_was_interrupted_is_gone_on_with(home: Path, monkeypatch: pytest.MonkeyPatch):
     with monkeypatch.context() as patch:
-        patch.setattr(evaluation, "store_evaluation", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+        patch.setattr(measure, "store_evaluation", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
         with pytest.raises(KeyboardInterrupt):
             cbir.compare("digits", ["pixels"], limit=100, queries=10)
     bundles = stamps(home / "models")
     assert cbir.compare("digits", ["pixels"], limit=100, queries=10).rows[0].points == 100
     assert stamps(home / "models") == bundles
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """Everything that Pillow is given to open, from now on."""
+    given: list[object] = []
+    open_image = Image.open
+    monkeypatch.setattr(Image, "open", lambda *args, **options: given.append(args[0]) or open_image(*args, **options))
+    return given
+
+
+def test_pictures_are_read_once_to_learn_and_once_for_each_encoder_and_not_at_all_for_stored_rows(
+    home: Path, tmp_path: Path, opened: list[object]
+):
+    folder = tmp_path / "many"
+    for number in range(120):
+        (folder / f"class {number % 3}").mkdir(parents=True, exist_ok=True)
+        picture(number).save(folder / f"class {number % 3}" / f"{number}.png")
+    cbir.compare(folder, ["pca:values=4", "pixels", "pca:values=8"])
+    drawn = len(opened) - 4 * 120
+    assert 10 <= drawn <= 120  # the line-up opens a picture once, however often it is found
+    opened.clear()
+    cbir.compare(folder, ["pca:values=4", "pixels", "pca:values=8"])
+    assert opened == []
+
+
+def test_queries_are_compared_with_what_is_stored_once(home: Path, held_out: Path, opened: list[object]):
+    with pytest.warns(cbir.CbirWarning, match="1 of 21 queries"):
+        cbir.compare(held_out, ["pixels", "pca:values=4"])
+    check, learning, encoding, queries = 121, 100, 2 * 100, 2 * 20
+    drawn = len(opened) - check - learning - encoding - queries
+    assert 20 <= drawn <= 10 + 100
+    opened.clear()
+    cbir.compare(held_out, ["pixels", "pca:values=4"])
+    assert opened == []
+
+
+def test_a_picture_that_changed_is_measured_anew(home: Path, pictures: Path):
+    (before,) = cbir.compare(pictures, ["pixels"]).rows
+    (same,) = cbir.compare(pictures, ["pixels"]).rows
+    changed = pictures / "b" / "1.png"
+    picture(7).resize((40, 40)).save(changed)
+    (after,) = cbir.compare(pictures, ["pixels"]).rows
+    assert same.images_per_second == before.images_per_second  # stored
+    assert (after.folder, after.points) == (before.folder, before.points)
+    assert after.images_per_second != before.images_per_second  # measured
+    with cbir.open(after.collection) as searcher:
+        assert searcher.search(changed, 1)[0].distance == pytest.approx(0, abs=1e-4)
 
 
 def test_other_queries_limits_and_seeds_are_other_rows(home: Path):
@@ -131,7 +176,7 @@ def test_a_failing_encoder_stands_in_its_row_and_does_not_stop_the_others(
     assert "| labelled |  |" in table
     assert "`labelled` failed: encoder 'labelled' learns from labels" in table
     assert done.table.read_text() == table
-    with pytest.raises(cbir.CbirError, match="not one encoder could be compared: labelled: it learns the labels of"):
+    with pytest.raises(cbir.CbirError, match="none of the encoders could be compared: labelled: it would learn"):
         cbir.compare(pictures, ["labelled"])
 
 

@@ -1,0 +1,169 @@
+"""The comparison itself: a row for each encoder, and the table and pictures of all rows.
+
+In: a source and encoders. Out: a `Comparison`, written to disk.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+from cbir.collection.interface import Engine
+from cbir.core.atomic import write_atomic
+from cbir.core.disk import disk_errors
+from cbir.core.errors import CbirError
+from cbir.core.progress import Progress, labelled, silent
+from cbir.core.settings import Settings
+from cbir.evaluate.compare.entrants import entrants
+from cbir.evaluate.compare.measure import Measurer
+from cbir.evaluate.compare.row import Row
+from cbir.evaluate.compare.table import cells, markdown
+from cbir.evaluate.draw.canvas import require_drawing
+from cbir.evaluate.draw.curve import curves
+from cbir.evaluate.draw.lineup import lineup
+from cbir.evaluate.options import EvaluationOptions
+from cbir.evaluate.run import load_run, run_title
+from cbir.ingest.roots import known_as
+from cbir.ingest.sources.catalogue import collection_name
+from cbir.ingest.sources.source import Source
+from cbir.search.sheet import save_picture
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Encoders side by side.
+
+    Attributes
+    ----------
+    source : str
+    rows : list of Row
+        In the order the encoders were named.
+    failed : dict of str to str
+        Encoders that gave no row, and why.
+    folder : Path
+        Holds `table.md`, `curves.png` and `lineup.png`.
+    leave_one_out : bool
+        Nothing is held out: stored images are the queries, each left out of its own ranking.
+    """
+
+    source: str
+    rows: list[Row]
+    failed: dict[str, str]
+    folder: Path
+    leave_one_out: bool
+
+    @property
+    def title(self) -> str:
+        """Which source, how many images and queries."""
+        row = self.rows[0]
+        return run_title(Path(self.source).name, row.points, row.scores.queries, leave_one_out=self.leave_one_out)
+
+    @property
+    def curves(self) -> Path:
+        """LRAP against depth, a line for each encoder, a PNG."""
+        return self.folder / "curves.png"
+
+    @property
+    def lineup(self) -> Path:
+        """The same queries and what each encoder finds, a PNG."""
+        return self.folder / "lineup.png"
+
+    @property
+    def table(self) -> Path:
+        """The table, Markdown."""
+        return self.folder / "table.md"
+
+    def cells(self) -> tuple[list[str], list[list[str]]]:
+        """Return headings and rows of the table."""
+        return cells(self.rows, self.failed)
+
+    def markdown(self) -> str:
+        """Return the table as Markdown."""
+        return markdown(self.rows, self.failed)
+
+
+def compare_encoders(
+    source: Source,
+    encoders: Sequence[str],
+    options: Mapping[str, Any],
+    engine: Engine,
+    settings: Settings,
+    evaluation: EvaluationOptions,
+    *,
+    limit: int | None = None,
+    progress: Progress = silent,
+) -> Comparison:
+    """Train, ingest and evaluate the encoders that have not been yet, and put all side by side.
+
+    Parameters
+    ----------
+    source : Source
+    encoders : sequence of str
+        In text form, such as `autoencoder:epochs=5`; if empty, all that the source allows.
+    options : Mapping
+        Of all encoders that have them; those that are None do not count.
+    engine : Engine
+    settings : Settings
+    evaluation : EvaluationOptions
+    limit : int, optional
+        The most images to store.
+    progress : Progress
+
+    Returns
+    -------
+    Comparison
+
+    Raises
+    ------
+    CbirError
+        No such encoder, no labels, or none of the encoders gave a row.
+    """
+    require_drawing()
+    rows: list[Row] = []
+    failed: dict[str, str] = {}
+    measurer = Measurer(settings, engine, source, evaluation, limit)
+    for entrant in entrants(source, encoders, options):
+        try:
+            rows.append(measurer.row(entrant, labelled(progress, entrant.label)))
+        except CbirError as error:
+            failed[entrant.label] = str(error)
+    if not rows:
+        reasons = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
+        raise CbirError(f"none of the encoders could be compared: {reasons}")
+    return _drawn(settings, engine, source, measurer.digest, rows, failed)
+
+
+def copy_comparison(comparison: Comparison, folder: Path) -> None:
+    """Copy table and pictures to a folder; CbirError if it is a file."""
+    if folder.exists() and not folder.is_dir():
+        raise CbirError(f"{folder} is a file; name a folder to copy table and pictures to")
+    with disk_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for path in (comparison.table, comparison.curves, comparison.lineup):
+            shutil.copyfile(path, folder / path.name)
+
+
+def _drawn(
+    settings: Settings, engine: Engine, source: Source, digest: str, rows: list[Row], failed: dict[str, str]
+) -> Comparison:
+    """Write the table, and those pictures of these rows that do not exist yet."""
+    name = collection_name(str(source))
+    facts = [digest, *([row.encoder, row.folder.name, row.points, row.scores.queries] for row in rows)]
+    identity = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
+    held_out = any(query.label is not None for query in source.queries())
+    comparison = Comparison(str(source), rows, failed, settings.runs / f"compare-{name}-{identity}", not held_out)
+    if not comparison.curves.exists():
+        write_atomic(comparison.curves, curves({row.encoder: row.scores for row in rows}, comparison.title))
+    if not comparison.lineup.exists():
+        # Stored images by the ids that they have in each collection, queries by their uris.
+        known = {found.name: found for found in (known_as(source, engine.metadata(row.collection)) for row in rows)}
+        items = chain.from_iterable(chain(found.items(), found.queries()) for found in known.values())
+        shown = {key: item for item in items for key in (item.id, item.uri)}
+        runs = {row.encoder: load_run(row.folder / "run.npz") for row in rows}
+        save_picture(lineup(runs, shown), comparison.lineup)
+    write_atomic(comparison.table, comparison.markdown().encode())
+    return comparison

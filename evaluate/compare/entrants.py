@@ -1,0 +1,81 @@
+"""The encoders that a comparison takes, each with its recipe and a collection of its own.
+
+In: encoders in text form, such as `pca:values=32`. Out: an `Entrant` each.
+"""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from cbir.core.errors import CbirError
+from cbir.core.options import spell
+from cbir.ingest.sources.catalogue import collection_name
+from cbir.ingest.sources.source import Source
+from cbir.model.kind import Kind
+from cbir.model.registry import encoders, parse_encoder
+
+
+@dataclass(frozen=True)
+class Entrant:
+    """An encoder and its recipe; `label` is its text form as the user wrote it."""
+
+    label: str
+    kind: Kind
+    recipe: Any
+
+    @property
+    def non_defaults(self) -> dict[str, Any]:
+        """The options that are not at their defaults."""
+        return self.kind.non_defaults(asdict(self.recipe))
+
+    def collection(self, source: Source, limit: int | None) -> str:
+        """Return the collection's name: SOURCE-ENCODER and all non-defaults, such as `mnist-autoencoder-seed-1`."""
+        chosen = {**({} if limit is None else {"limit": limit}), **self.non_defaults}
+        words = [f"{option}-{value}".replace("_", "-") for option, value in chosen.items()]
+        return "-".join([collection_name(str(source)), self.kind.name, *words])
+
+    def command(self, source: Source, limit: int | None) -> str:
+        """Return the command that rebuilds the collection."""
+        encoder = spell(self.kind.name, self.non_defaults)
+        words = ["cbir", "ingest", str(source), "--collection", self.collection(source, limit), "--encoder", encoder]
+        limited = [] if limit is None else ["--limit", str(limit)]
+        return shlex.join([*words, *limited, "--smooth", "0", "--retrain"])
+
+
+def entrants(source: Source, texts: Sequence[str], options: Mapping[str, Any]) -> list[Entrant]:
+    """Return encoders with their recipes.
+
+    Parameters
+    ----------
+    source : Source
+    texts : sequence of str
+        Encoders in text form; if empty, all that the source allows.
+    options : Mapping
+        For all encoders that have them; those that are None do not count.
+
+    Raises
+    ------
+    CbirError
+        The source has no labels, or an option that none of the encoders has.
+    ModelError, OptionError
+        No such encoder, or an option that it does not have.
+    """
+    labels = {item.label for item in source.items()}
+    if labels == {None}:
+        raise CbirError(f"{source} has no labels to compare encoders by; put the pictures into one folder per class")
+    if not texts:
+        learnable = None not in labels and bool(source.queries())
+        texts = [kind.name for kind in encoders() if kind.learns_from != "labels" or learnable]
+    given = {option: value for option, value in options.items() if value is not None}
+    found = []
+    used = {"seed"}
+    for text in dict.fromkeys(texts):
+        kind, _ = parse_encoder(text)
+        shared = {option: value for option, value in given.items() if option in kind.options}
+        used |= shared.keys()
+        found.append(Entrant(text, *parse_encoder(text, shared)))
+    for option in given:
+        if option not in used:
+            raise CbirError(f"none of these encoders has an option '{option}'")
+    return found

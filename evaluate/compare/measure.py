@@ -1,0 +1,202 @@
+"""One encoder is measured: its collection is filled, queries are searched, the row is stored.
+
+In: an encoder and what all encoders of a comparison have in common. Out: its
+row, found or made. A row that is found costs no opening of a picture.
+"""
+
+import json
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import replace
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+
+from cbir.collection.interface import Engine
+from cbir.collection.metadata import Metadata
+from cbir.core.errors import CbirError
+from cbir.core.progress import Progress
+from cbir.core.settings import Settings
+from cbir.evaluate.compare.entrants import Entrant
+from cbir.evaluate.compare.pixels import SharedPixels
+from cbir.evaluate.compare.row import Row, digest_of, find_row, store_row
+from cbir.evaluate.evaluation import store_evaluation
+from cbir.evaluate.heldout import disjoint, left_behind
+from cbir.evaluate.options import EvaluationOptions
+from cbir.evaluate.protocol import evaluate
+from cbir.ingest.job import run
+from cbir.ingest.learn import MAX_TRAINING_IMAGES, Plan
+from cbir.ingest.roots import known_as
+from cbir.ingest.sources.catalogue import picture_opener
+from cbir.ingest.sources.source import Item, Source
+from cbir.model.bundle import Bundle
+from cbir.model.bundles import bundle_of
+from cbir.model.preprocessing import Preprocessing
+from cbir.search.searcher import Searcher
+
+#: Images that are encoded to measure the speed.
+_TIMED = 1_000
+#: Share of a source's images that an encoder must have learned from: some cannot be read, some were added since.
+MIN_TRAINED_SHARE = 0.9
+
+
+class Measurer:
+    """Makes the rows of one comparison.
+
+    Parameters
+    ----------
+    settings : Settings
+    engine : Engine
+    source : Source
+    options : EvaluationOptions
+    limit : int, optional
+        The most images to store.
+    """
+
+    def __init__(
+        self, settings: Settings, engine: Engine, source: Source, options: EvaluationOptions, limit: int | None
+    ) -> None:
+        self._settings = settings
+        self._engine = engine
+        self._source = source
+        self._options = options
+        self._limit = limit
+        self._pixels = SharedPixels(source, limit)
+
+    def row(self, entrant: Entrant, progress: Progress) -> Row:
+        """Return an encoder's row.
+
+        Raises
+        ------
+        CbirError
+            The encoder cannot be learned, or its collection was filled in another way.
+        """
+        name = entrant.collection(self._source, self._limit)
+        if self._engine.exists(name):
+            found = find_row(self._folder(name, self._bundle(entrant, name)), self.digest)
+            if found is not None:
+                return replace(found, encoder=entrant.label)
+        held_out = self._held_out  # before hours of training: it raises if they are of no use
+        if entrant.kind.learns_from == "labels" and not held_out:
+            raise CbirError(
+                f"it would learn the labels of the very images that are the queries: {self._source} holds none out"
+            )
+        sample = self._pixels.sample(entrant.kind, progress)
+        if self._engine.exists(name):
+            self._bundle(entrant, name, sample.preprocessing)
+        run(
+            self._source,
+            name,
+            self._engine,
+            self._settings.models,
+            Plan(entrant.kind, entrant.recipe, sample=sample),
+            require_plan=True,
+            limit=self._limit,
+            progress=progress,
+        )
+        return self._measured(entrant, name, self._bundle(entrant, name, sample.preprocessing), held_out, progress)
+
+    def _measured(
+        self, entrant: Entrant, name: str, bundle: Bundle, held_out: Sequence[Item], progress: Progress
+    ) -> Row:
+        folder = self._folder(name, bundle)
+        open_picture = picture_opener(self._settings.data, self._settings.cache)
+        with Searcher(self._engine, name, bundle, open_picture) as searcher:
+            present = known_as(self._source, searcher.metadata).items()
+            if held_out and (gone := left_behind(searcher.collection, present)):
+                raise CbirError(
+                    f"collection '{name}' holds {gone:,} picture(s) that {self._source} no longer has, which may be "
+                    f"among the queries; rebuild it: {entrant.command(self._source, self._limit)}"
+                )
+            evaluated = evaluate(searcher, held_out, self._options, progress=progress)
+        row = Row(
+            encoder=entrant.label,
+            collection=name,
+            fingerprint=bundle.fingerprint,
+            recipe=bundle.metadata["recipe"],
+            points=evaluated.database,
+            values=bundle.dimension,
+            train_seconds=bundle.metadata.get("seconds"),
+            images_per_second=self._speed(entrant, bundle, progress),
+            scores=store_evaluation(evaluated, folder).scores,
+            folder=folder,
+        )
+        store_row(row, self.digest)
+        return row
+
+    @cached_property
+    def _held_out(self) -> list[Item]:
+        return disjoint(self._source.queries(), islice(self._source.items(), self._limit))
+
+    @cached_property
+    def digest(self) -> str:
+        """Which images there are to store and to ask for, as far as is known without opening one."""
+        return digest_of(islice(self._source.items(), self._limit), self._source.queries())
+
+    def _folder(self, name: str, bundle: Bundle) -> Path:
+        """Return where the row is, if the collection has not changed."""
+        with closing(self._engine.open(name)) as collection:
+            points = collection.count()
+        options = self._options
+        return self._settings.runs / f"{name}-{bundle.fingerprint}-{points}-{options.queries}-{options.seed}"
+
+    def _speed(self, entrant: Entrant, bundle: Bundle, progress: Progress) -> float:
+        """Return the images encoded a second."""
+        encoder = bundle.encoder()
+        pixels = self._pixels.some(entrant.kind, _TIMED, progress)
+        encoder.encode(pixels[:256])  # the first call allocates memory
+        clock = time.perf_counter()
+        encoder.encode(pixels)
+        return len(pixels) / (time.perf_counter() - clock)
+
+    def _bundle(self, entrant: Entrant, name: str, preprocessing: Preprocessing | None = None) -> Bundle:
+        """Return the collection's model.
+
+        Raises
+        ------
+        CbirError
+            It is not on this machine, or something is not as this comparison would fill the collection.
+        """
+        metadata = self._engine.metadata(name)
+        if set(metadata.sources) != {known_as(self._source, metadata).name}:
+            places = ", ".join(metadata.roots.get(source, source) for source in metadata.sources)
+            raise CbirError(
+                f"collection '{name}' holds {places}, not {self._source} alone; "
+                "rename the folder of pictures, or remove that collection"
+            )
+        bundle = bundle_of(self._settings.models, name, metadata.model, metadata.fingerprint)
+        images = min(len(self._source), self._limit or len(self._source), MAX_TRAINING_IMAGES)
+        if reason := mismatch(entrant, bundle, metadata, images, preprocessing):
+            command = entrant.command(self._source, self._limit)
+            raise CbirError(f"collection '{name}' {reason}; rebuild it: {command}")
+        return bundle
+
+
+def mismatch(
+    entrant: Entrant, bundle: Bundle, metadata: Metadata, images: int, preprocessing: Preprocessing | None
+) -> str:
+    """Return how a collection differs from what a comparison would fill; empty if it does not.
+
+    Parameters
+    ----------
+    entrant : Entrant
+    bundle : Bundle
+    metadata : Metadata
+    images : int
+        Of the source, to learn from.
+    preprocessing : Preprocessing or None
+        What suits the source; None: whatever the bundle has.
+    """
+    kind, learned = entrant.kind, bundle.metadata
+    described = json.loads(json.dumps(kind.describe(entrant.recipe)))
+    same = all(learned.get(fact) == described[fact] for fact in ("encoder", "revision"))
+    if not same or kind.non_defaults(learned.get("recipe") or {}) != kind.non_defaults(described["recipe"]):
+        return "was filled by another encoder or recipe"
+    if metadata.smooth:
+        return f"was filled with --smooth {metadata.smooth}"
+    if preprocessing is not None and (side := bundle.preprocessing.height) != (usual := preprocessing.height):
+        return f"sees pictures at {side}x{side}, where {usual}x{usual} suits them"
+    if kind.learns_from != "nothing" and learned.get("images", images) < MIN_TRAINED_SHARE * images:
+        return f"has an encoder that learned from {learned['images']:,} images, where there are {images:,} now"
+    return ""
