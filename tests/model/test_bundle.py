@@ -75,7 +75,7 @@ def test_the_fingerprint_tells_apart_what_only_the_wiring_tells_apart():
     assert fingerprint("sum") == fingerprint("sum")
 
 
-def test_a_bundle_is_whole_or_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_bundle_is_complete_or_absent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 

@@ -48,7 +48,7 @@ def test_what_runs_gives_exactly_bits_that_differ_where_pictures_do(learned: Lea
 def test_training_goes_on_where_it_stopped(tmp_path: Path):
     recipe = Recipe(epochs=3, batch_size=16, bits=16, short_bits=8)
     examples = Examples(images(32))
-    whole = learn(examples, recipe)
+    plain = learn(examples, recipe)
 
     def interrupt(stage: str, done: int, total: int | None, note: str = "") -> None:
         if done == 5:
@@ -57,8 +57,8 @@ def test_training_goes_on_where_it_stopped(tmp_path: Path):
     with pytest.raises(KeyboardInterrupt):
         learn(examples, recipe, checkpoint=tmp_path / "c.npz", progress=interrupt)
     resumed = learn(examples, recipe, checkpoint=tmp_path / "c.npz")
-    assert resumed.history == whole.history
-    for one, other in zip(whole.network.get_weights(), resumed.network.get_weights(), strict=True):  # type: ignore[union-attr]
+    assert resumed.history == plain.history
+    for one, other in zip(plain.network.get_weights(), resumed.network.get_weights(), strict=True):  # type: ignore[union-attr]
         np.testing.assert_array_equal(one, other)
 
 

@@ -25,6 +25,12 @@ def trained(**changes: object) -> tuple[list[np.ndarray], list[float]]:
     return autoencoder.get_weights(), list(history.loss)
 
 
+@pytest.fixture(scope="module")
+def plain() -> tuple[list[np.ndarray], list[float]]:
+    """Weights and losses of a training that nothing disturbed."""
+    return trained()
+
+
 def test_architecture_is_the_article_s():
     autoencoder = article_autoencoder(0)
     kinds = [(type(layer).__name__, layer.output.shape[1:]) for layer in autoencoder.layers[1:]]
@@ -71,16 +77,18 @@ def test_fast_twin_has_the_same_gradients():
         np.testing.assert_allclose(one, other, atol=1e-5)
 
 
-def test_training_learns_and_repeats_by_seed():
-    weights, loss = trained()
+def test_training_learns_and_repeats_by_seed(plain: tuple[list[np.ndarray], list[float]]):
+    weights, loss = plain
     assert loss[-1] < 0.9 * loss[0]
     again, same_loss = trained()
     assert same_loss == loss
     assert all(np.array_equal(a, b) for a, b in zip(weights, again, strict=True))
 
 
-def test_interrupted_training_goes_on_as_if_it_had_not_been(tmp_path: Path):
-    whole, loss = trained()
+def test_interrupted_training_goes_on_as_if_it_had_not_been(
+    tmp_path: Path, plain: tuple[list[np.ndarray], list[float]]
+):
+    weights, loss = plain
 
     def interrupt(stage: str, done: int, total: int | None, note: str = "") -> None:
         if done == 5:  # in the second epoch of three batches
@@ -94,18 +102,20 @@ def test_interrupted_training_goes_on_as_if_it_had_not_been(tmp_path: Path):
     resumed, resumed_loss = trained(checkpoint=checkpoint, progress=lambda stage, done, *_: started.append(done))
     assert started[0] == 4
     assert resumed_loss == loss
-    assert all(np.array_equal(a, b) for a, b in zip(whole, resumed, strict=True))
+    assert all(np.array_equal(a, b) for a, b in zip(weights, resumed, strict=True))
 
 
 @pytest.mark.parametrize("damage", ["other recipe", "not a checkpoint"])
-def test_a_checkpoint_that_does_not_fit_is_ignored(tmp_path: Path, damage: str):
+def test_a_checkpoint_that_does_not_fit_is_ignored(
+    tmp_path: Path, damage: str, plain: tuple[list[np.ndarray], list[float]]
+):
     checkpoint = tmp_path / "checkpoint.npz"
     if damage == "other recipe":
         train(article_autoencoder(0), images(70), Recipe(epochs=1), checkpoint=checkpoint)
     else:
         checkpoint.write_bytes(b"PK nothing")
     _, loss = trained(checkpoint=checkpoint)
-    assert loss == trained()[1]
+    assert loss == plain[1]
 
 
 def test_noise_is_drawn_anew_each_epoch_and_clipped():
