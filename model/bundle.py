@@ -138,7 +138,7 @@ def read_bundle(path: Path) -> Bundle:
             f"{path} is no model bundle (it has no {_METADATA}); "
             "name another, or train again: cbir ingest SOURCE --retrain"
         ) from None
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelError(f"{path / _METADATA} is damaged ({error}); train again with --retrain") from None
 
 

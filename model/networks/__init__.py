@@ -1,4 +1,5 @@
 """Encoders that are networks: built and trained with Keras, exported to ONNX, run by onnxruntime.
 
-Nothing here is imported by a search: TensorFlow takes seconds to load.
+A file with a `KIND` is an encoder, the others are what they share. A search loads
+none of them: TensorFlow takes seconds to import.
 """

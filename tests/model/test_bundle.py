@@ -85,7 +85,7 @@ def test_a_bundle_is_complete_or_absent(tmp_path: Path, monkeypatch: pytest.Monk
     assert list((tmp_path / "models").iterdir()) == []
 
 
-@pytest.mark.parametrize("damage", ["graph changed", "graph missing", "model.json damaged", "model.json missing"])
+@pytest.mark.parametrize("damage", ["graph changed", "graph missing", "no object", "key missing", "no model.json"])
 def test_damaged_bundles_are_refused(bundle: Path, tmp_path: Path, damage: str):
     copy = tmp_path / "copy"
     shutil.copytree(bundle, copy)
@@ -93,7 +93,9 @@ def test_damaged_bundles_are_refused(bundle: Path, tmp_path: Path, damage: str):
         (copy / "encoder.onnx").write_bytes((copy / "encoder.onnx").read_bytes() + b"\0")
     elif damage == "graph missing":
         (copy / "encoder.onnx").unlink()
-    elif damage == "model.json damaged":
+    elif damage == "no object":
+        (copy / "model.json").write_text("[1]")
+    elif damage == "key missing":
         (copy / "model.json").write_text(json.dumps({"fingerprint": "x"}))
     else:
         (copy / "model.json").unlink()
