@@ -1,4 +1,7 @@
-"""Sources by name: `digits`, `mnist`, `fashion-mnist`, or the path of a folder."""
+"""Sources by name: `digits`, `mnist`, `fashion-mnist`, or the path of a folder.
+
+A search opens pictures by this module too, so what reads a source is imported when a source is opened.
+"""
 
 import functools
 import os
@@ -9,8 +12,6 @@ from PIL import Image
 
 from cbir.core.progress import Progress, silent
 from cbir.ingest.sources.arrays import ArraySource
-from cbir.ingest.sources.digits import digits
-from cbir.ingest.sources.folder import FolderSource, folder_name
 from cbir.ingest.sources.mnist import DATASETS, mnist
 from cbir.ingest.sources.source import Source, SourceError
 from cbir.model.picture import open_image
@@ -45,6 +46,8 @@ def open_source(
         if os.path.isfile(name):  # noqa: PTH113
             raise SourceError(f"{name} is a file; name the folder it lies in")
         raise SourceError(f"no source '{name}': name a folder of pictures or one of {', '.join(NAMES)}")
+    from cbir.ingest.sources.folder import FolderSource
+
     return FolderSource(Path(name))
 
 
@@ -52,11 +55,15 @@ def open_dataset(
     name: str, folders: Sequence[Path] = (), cache: Path = Path(), *, progress: Progress = silent
 ) -> ArraySource:
     """Open one of `NAMES`; parameters and errors as of `open_source`."""
+    from cbir.ingest.sources.digits import digits
+
     return digits() if name == "digits" else mnist(name, folders, cache, progress=progress)
 
 
 def collection_name(source: str) -> str:
     """Name the collection that a source fills by default: its own name, or the folder's."""
+    from cbir.ingest.sources.folder import folder_name
+
     return source if source in NAMES else folder_name(Path(source).expanduser().resolve())
 
 

@@ -14,8 +14,6 @@ import numpy as np
 from cbir.core.errors import first_line
 from cbir.core.progress import Progress, silent
 from cbir.ingest.sources.arrays import ArraySource, Part
-from cbir.ingest.sources.download import download
-from cbir.ingest.sources.idx import read_idx
 from cbir.ingest.sources.source import SourceError
 
 _FILES = {
@@ -113,6 +111,8 @@ def _file(place: Path, name: str) -> Path | None:
 
 
 def _read_files(place: Path) -> dict[str, Part]:
+    from cbir.ingest.sources.idx import read_idx
+
     parts = {}
     for part, (images_name, labels_name) in _FILES.items():
         images, labels = _file(place, images_name), _file(place, labels_name)
@@ -141,6 +141,8 @@ def _validated(part: Part, images: Path, labels: Path) -> Part:
 
 
 def _download(name: str, place: Path, looked_in: Sequence[Path], progress: Progress) -> None:
+    from cbir.ingest.sources.download import download
+
     dataset = DATASETS[name]
     names = [file for pair in _FILES.values() for file in pair]
     try:

@@ -36,7 +36,8 @@ def test_search_document_for_several_images(digits: Path):
     assert [query["image"] for query in document["queries"]] == images
     hits = document["queries"][0]["hits"]
     assert [hit["distance"] for hit in hits] == sorted(hit["distance"] for hit in hits)
-    assert hits[0].keys() >= {"id", "distance", "label", "uri"}
+    assert hits[0].keys() == {"id", "distance", "label", "uri", "path", "payload"}
+    assert hits[0]["path"] is None
     assert isinstance(hits[0]["label"], int)
 
 
@@ -46,6 +47,14 @@ def test_search_for_people_says_which_collection_and_draws_a_strip(digits: Path,
     assert "cbir: collection 'digits'" in done.stderr
     with Image.open(tmp_path / "strip.png") as strip:
         assert strip.width == 12 + 3 * 132
+
+
+def test_a_hit_in_a_folder_says_where_its_picture_is(home: Path, pictures: Path, bundle: Path):
+    run("ingest", pictures, "--model", bundle)
+    image = pictures / "b" / "0.png"
+    hit = json.loads(run("search", image, "-k", "1", "--json").stdout)["queries"][0]["hits"][0]
+    assert (hit["uri"], hit["path"]) == ("b/0.png", str(image))
+    assert str(image) in run("search", image, "-k", "1").stdout.splitlines()[-2]
 
 
 def test_labels_with_unicode_and_spaces(home: Path, pictures: Path, bundle: Path):
@@ -128,6 +137,7 @@ def test_info(digits: Path, home: Path):
     (collection,) = document["collections"]
     assert (collection["name"], collection["points"], document["default"]) == ("digits", 1500, "digits")
     assert Path(collection["path"]).is_dir()
+    assert document["providers"] == ["CPUExecutionProvider"]
     assert [model["name"] for model in document["models"]] == ["digits"]
     assert "1,500" in run("info", CBIR_HOME=str(digits)).stdout
     assert "cbir ingest" in run("info", CBIR_HOME=str(home)).stdout
