@@ -24,6 +24,8 @@ if TYPE_CHECKING:  # for type checkers and editors; when the program runs, `__ge
     from cbir.evaluate.evaluation import Evaluation as Evaluation
     from cbir.evaluate.robustness import Robustness as Robustness
     from cbir.ingest.job import Report as Report
+    from cbir.search.options import SearchOptions as SearchOptions
+    from cbir.search.query import StoredPoint as StoredPoint
     from cbir.search.searcher import QueryWarning as QueryWarning
     from cbir.search.searcher import Searcher as Searcher
     from cbir.verbs.compare import compare as compare
@@ -51,8 +53,10 @@ _TYPES = {
     "QueryWarning": "cbir.search.searcher",
     "Report": "cbir.ingest.job",
     "Robustness": "cbir.evaluate.robustness",
+    "SearchOptions": "cbir.search.options",
     "Searcher": "cbir.search.searcher",
     "Snapshot": "cbir.verbs.snapshot",
+    "StoredPoint": "cbir.search.query",
     "Transferred": "cbir.collection.transfer",
 }
 #: The verbs: each is the function of a file in `verbs/`, and has its name.

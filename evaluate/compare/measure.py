@@ -73,7 +73,8 @@ class Measurer:
             The encoder cannot be learned, or its collection was filled in another way.
         """
         name = entrant.collection(self._source, self._limit)
-        if self._engine.exists(name):
+        exists = self._engine.exists(name)
+        if exists:
             found = find_row(self._folder(name, self._bundle(entrant, name)), self.digest)
             if found is not None:
                 return replace(found, encoder=entrant.label)
@@ -82,8 +83,8 @@ class Measurer:
             raise CbirError(
                 f"it would learn the labels of the very images that are the queries: {self._source} holds none out"
             )
-        sample = self._pixels.sample(entrant.kind, progress)
-        if self._engine.exists(name):
+        sample = self._pixels.sample(entrant.kind, learning=not exists, progress=progress)
+        if exists:
             self._bundle(entrant, name, sample.preprocessing)
         run(
             self._source,

@@ -35,10 +35,17 @@ class SharedPixels:
         self._sample: Sample | None = None
         self._complete = False
 
-    def sample(self, kind: Kind, progress: Progress) -> Sample:
-        """Return an encoder's preprocessing, and the pixels of all pictures that it learns from.
+    def sample(self, kind: Kind, *, learning: bool, progress: Progress) -> Sample:
+        """Return an encoder's preprocessing, and pixels under it.
 
-        An encoder that learns nothing is content with those of the pictures that chose the preprocessing.
+        Parameters
+        ----------
+        kind : Kind
+        learning : bool
+            The encoder is to be learned: if it learns from pictures, their pixels are all there. Else only those
+            pictures are read that choose the preprocessing.
+        progress : Progress
+            Stage `read`.
         """
         if self._sample is None:
             self._sample = take_sample(self._source, kind, keep_pixels=True)
@@ -46,14 +53,14 @@ class SharedPixels:
         if chosen != self._sample.preprocessing:
             self._sample = replace(self._sample, preprocessing=chosen, pixels={})
             self._complete = False
-        if kind.learns_from != "nothing" and not self._complete:
+        if learning and kind.learns_from != "nothing" and not self._complete:
             self._sample = replace(self._sample, pixels=self._read(self._sample, progress))
             self._complete = True
         return self._sample
 
     def some(self, kind: Kind, count: int, progress: Progress) -> np.ndarray:
         """Return pixels to measure the speed with, (count, h, w, c) uint8: those at hand, repeated if too few."""
-        sample = self.sample(kind, progress)
+        sample = self.sample(kind, learning=False, progress=progress)
         known = [pixels for pixels in sample.pixels.values() if pixels is not None][:count]
         if not known:
             pictures = read_pixels(islice(self._source.items(), self._count), sample.preprocessing)

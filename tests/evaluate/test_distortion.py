@@ -71,7 +71,7 @@ def test_any_picture_at_any_strength(name: str, share: float, mode: str, size: t
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
 @pytest.mark.parametrize("plain", [picture(3), picture(4, (8, 8)), colourful()], ids=["digit", "tiny", "colour"])
-def test_nothing_changes_nothing_and_more_changes_more(kind, plain):
+def test_more_strength_changes_more(kind, plain):
     order = sorted(kind.strengths, key=lambda strength: abs(strength - kind.nothing))
     beyond = [s for s in order if s >= kind.nothing] if kind.name == "scale" else order
     changes = [difference(plain, Distortion(kind, s)(plain, drawn(1))) for s in (kind.nothing, *beyond)]
@@ -81,7 +81,7 @@ def test_nothing_changes_nothing_and_more_changes_more(kind, plain):
     assert max(changes) > 2
 
 
-def test_rotation_is_by_so_many_degrees_to_either_side_on_the_pictures_own_ground():
+def test_rotation_has_the_given_angle_either_way_and_fills_with_the_background():
     plain = picture(5)
     turns = {Distortion(KINDS["rotate"], 90)(plain, drawn(seed)).tobytes() for seed in range(20)}
     assert turns == {plain.transpose(t).tobytes() for t in (Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_270)}
@@ -91,7 +91,7 @@ def test_rotation_is_by_so_many_degrees_to_either_side_on_the_pictures_own_groun
 
 
 @pytest.mark.parametrize("factor", [0.25, 0.5, 0.75, 1.5, 2])
-def test_scaling_is_by_so_much_about_the_centre(factor: float):
+def test_scaling_has_the_given_factor_about_the_centre(factor: float):
     scaled = Distortion(KINDS["scale"], factor)(light_square(), drawn())
     centre, area = dark_centre(scaled)
     assert scaled.size == (60, 60)
@@ -100,13 +100,13 @@ def test_scaling_is_by_so_much_about_the_centre(factor: float):
     assert ground(scaled) == (200,)
 
 
-def test_shifts_are_as_far_as_said_and_go_everywhere():
+def test_shifts_have_the_given_length_and_any_direction():
     moved = [dark_centre(Distortion(KINDS["shift"], 0.2)(light_square(), drawn(seed)))[0] - 29.5 for seed in range(30)]
     assert np.linalg.norm(moved, axis=1) == pytest.approx([12] * 30, abs=0.1)
     assert len({tuple(np.sign(way)) for way in moved}) == 4
 
 
-def test_noise_has_the_deviation_that_was_asked_for_and_is_drawn_once_for_all_strengths():
+def test_noise_has_the_given_deviation_and_is_drawn_once_for_all_strengths():
     flat = Image.new("L", (200, 200), 128)
     weak, strong = (
         np.asarray(Distortion(KINDS["noise"], deviation)(flat, drawn()), float) - 128 for deviation in (0.02, 0.1)
@@ -121,12 +121,12 @@ def test_colour_turns_the_hue():
     assert {round(hue / 64) for hue in hues} == {1, 3}  # quarters of a turn
 
 
-def test_large_pictures_are_made_smaller_before_anything_is_done():
+def test_large_pictures_are_scaled_down_first():
     assert workable(Image.new("RGB", (4000, 1000))).size == (512, 128)
     assert workable(picture(1)).tobytes() == picture(1).tobytes()
 
 
-def test_what_the_command_line_takes():
+def test_distortions_are_parsed_from_text():
     asked = distortions(["rotate=30,15", "jpeg", "rotate=15,90", "scale=0.5"])
     assert [str(d) for d in asked] == [
         *("rotate=15", "rotate=30", "rotate=90"),
@@ -147,7 +147,7 @@ def test_what_the_command_line_takes():
         ("blur=0.1,thick", "not 'thick'"),
     ],
 )
-def test_what_makes_no_sense_is_refused_with_what_would(text: str, said: str):
+def test_an_invalid_distortion_is_refused_with_valid_choices(text: str, said: str):
     with pytest.raises(cbir.CbirError, match=said) as error:
         distortions([text])
     assert "\n" not in str(error.value)
@@ -164,7 +164,7 @@ def pixels(tmp_path_factory: pytest.TempPathFactory):
         yield home
 
 
-def test_every_encoder_is_asked_the_same_and_undistorted_queries_score_as_ever(pixels: Path):
+def test_all_collections_get_the_same_queries_and_undistorted_ones_score_as_in_evaluate(pixels: Path):
     made = cbir.evaluate_distorted(["digits", "twin"], ["rotate=20,60", "noise=0.3"], queries=80, seed=2)
     line, twin = made.lines
     assert {str(d): s for d, s in line.distorted.items()} == {str(d): s for d, s in twin.distorted.items()}
@@ -180,7 +180,7 @@ def test_every_encoder_is_asked_the_same_and_undistorted_queries_score_as_ever(p
         assert figure.width > figure.height
 
 
-def test_distorted_runs_say_so_and_are_scored_again(pixels: Path):
+def test_distorted_runs_name_their_distortion_and_can_be_scored_again(pixels: Path):
     made = cbir.evaluate_distorted("digits", ["shift=0.3"], queries=20).as_json()["collections"][0]
     again = cbir.evaluate(from_run=made["distorted"][0]["run"], depths=[10])
     assert again.as_json()["distortion"] == "shift=0.3"

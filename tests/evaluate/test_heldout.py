@@ -35,7 +35,7 @@ def in_colour(image: np.ndarray) -> np.ndarray:
 
 @settings(deadline=None)
 @given(st.lists(SMALL, max_size=8), st.lists(SMALL, max_size=8))
-def test_what_is_kept_is_what_no_stored_picture_equals(asked: list[np.ndarray], stored: list[np.ndarray]):
+def test_queries_equal_to_a_stored_picture_are_left_out(asked: list[np.ndarray], stored: list[np.ndarray]):
     queries = items("queries", asked)
     seen = [in_colour(image) for image in stored]
     expected = [
@@ -67,7 +67,7 @@ def test_a_copy_in_another_file_is_found_and_a_damaged_file_is_no_copy(tmp_path:
     assert [Path(query.uri).name for query in kept] == ["d.png", "x.png"]
 
 
-def test_a_picture_is_the_same_with_a_palette_and_two_palettes_are_two():
+def test_pictures_with_palettes_are_compared_by_their_colours():
     colours = Image.merge("RGB", [picture(seed).point(lambda value: value // 64 * 64) for seed in range(3)])
     palette = colours.quantize(64)
     assert np.array_equal(np.asarray(palette.convert("RGB")), np.asarray(colours))

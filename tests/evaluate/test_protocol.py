@@ -8,7 +8,7 @@ import cbir
 from cbir.ingest.sources.digits import digits as load_digits
 
 
-def test_evaluation_is_what_scikit_learn_says_of_the_same_features(digits: Path):
+def test_evaluation_equals_scikit_learn_on_the_same_features(digits: Path):
     """Everything again by other means: embed, numpy distances, scikit-learn's score."""
     evaluation = cbir.evaluate("digits", queries=50, depths=[10, 100, 1500], seed=3)
     source = load_digits()
@@ -31,7 +31,7 @@ def test_evaluation_is_what_scikit_learn_says_of_the_same_features(digits: Path)
     assert evaluation.scores.precision_at[1] > 0.7
 
 
-def test_what_it_writes(digits: Path):
+def test_files_that_an_evaluation_writes(digits: Path):
     evaluation = cbir.evaluate("digits", queries=20)
     assert sorted(p.name for p in evaluation.folder.iterdir()) == ["curve.png", "run.npz", "scores.json"]
     assert evaluation.folder.parent == digits / "runs"
@@ -52,7 +52,7 @@ def test_a_stored_run_is_scored_again_without_searching(digits: Path, monkeypatc
     assert {path.name: path.read_bytes() for path in moved.iterdir()} == before
 
 
-def test_a_depth_that_makes_no_sense_is_refused_before_searching(digits: Path):
+def test_an_invalid_depth_is_refused_before_searching(digits: Path):
     runs = list((digits / "runs").glob("*"))
     with pytest.raises(cbir.CbirError, match="at least 1"):
         cbir.evaluate("digits", depths=[0])
@@ -93,7 +93,7 @@ def test_queries_that_nothing_is_relevant_to_are_counted(home: Path, bundle: Pat
     assert scores.lrap[5] - scores.map == pytest.approx(scores.without_relevant / scores.queries)
 
 
-def test_without_labels_the_way_to_labels_is_named(home: Path, pictures: Path, bundle: Path):
+def test_a_collection_without_labels_is_refused_with_advice(home: Path, pictures: Path, bundle: Path):
     cbir.ingest(pictures / "b", model=bundle)
     with pytest.raises(cbir.CbirError, match=r"no labels.*one folder per class"):
         cbir.evaluate("b")

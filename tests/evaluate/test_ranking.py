@@ -26,7 +26,7 @@ def brute_force(queries: np.ndarray, database: np.ndarray) -> tuple[np.ndarray, 
 
 
 @given(features())
-def test_ranking_is_brute_force_with_ties_in_the_order_of_rows(pair: tuple[np.ndarray, np.ndarray]):
+def test_ranking_equals_brute_force_with_ties_in_the_order_of_rows(pair: tuple[np.ndarray, np.ndarray]):
     queries, database = pair
     (block,) = rank(queries, database)
     order, distances = brute_force(queries, database)

@@ -1,7 +1,3 @@
-import json
-from contextlib import suppress
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -10,7 +6,7 @@ from hypothesis.extra import numpy as arrays
 from sklearn.metrics import label_ranking_average_precision_score
 
 from cbir.evaluate import scores
-from cbir.evaluate.run import Run, RunError, load_run, pack, save_run
+from cbir.evaluate.run import Run, RunError, pack
 from cbir.evaluate.scores import ARTICLE_DEPTHS, SCORES, Rankings, default_depths, lrap, score
 
 
@@ -35,7 +31,7 @@ def rankings(draw: st.DrawFn) -> tuple[np.ndarray, np.ndarray]:
 
 
 @given(rankings())
-def test_lrap_is_scikit_learn_s_at_every_depth(ranking: tuple[np.ndarray, np.ndarray]):
+def test_lrap_equals_scikit_learn_at_every_depth(ranking: tuple[np.ndarray, np.ndarray]):
     relevant, distances = ranking
     depths = range(2, relevant.shape[1] + 1)  # of one label, scikit-learn makes no ranking
     scores = score(make_run(relevant, distances), list(depths))
@@ -45,7 +41,7 @@ def test_lrap_is_scikit_learn_s_at_every_depth(ranking: tuple[np.ndarray, np.nda
 
 
 @given(rankings())
-def test_peers_are_what_they_say(ranking: tuple[np.ndarray, np.ndarray]):
+def test_map_precision_and_recall_equal_their_definitions(ranking: tuple[np.ndarray, np.ndarray]):
     relevant, distances = ranking
     m, n = relevant.shape
     scores = score(make_run(relevant, distances), [1, n])
@@ -94,7 +90,7 @@ def test_each_score_is_an_attribute_a_curve_and_a_line():
     assert {*vars(made)} == {*SCORES, "queries", "without_relevant"}
 
 
-def test_default_depths_are_the_article_s_cut_to_the_database():
+def test_default_depths_are_the_articles_up_to_the_database_size():
     assert len(ARTICLE_DEPTHS) == 23
     assert default_depths(60_000) == list(ARTICLE_DEPTHS)
     assert default_depths(320) == [10, 50, 100, 200, 300, 320]
@@ -120,53 +116,3 @@ def test_served_recall_counts_what_qdrant_missed():
     # Another image at the same distance is as good.
     tie = Run(**{**vars(run), "served_ids": served})
     assert score(tie).ann_recall_at_10 == 1
-
-
-@given(rankings())
-def test_a_stored_run_is_read_as_it_was(tmp_path_factory, ranking: tuple[np.ndarray, np.ndarray]):
-    path = tmp_path_factory.mktemp("run") / "deep" / "run.npz"
-    run = make_run(*ranking)
-    save_run(run, path)
-    loaded = load_run(path)
-    assert score(loaded) == score(run)
-    assert (loaded.about, loaded.query_uris.tolist()) == (run.about, run.query_uris.tolist())
-    assert [p.name for p in path.parent.iterdir()] == ["run.npz"]
-
-
-def rewritten(path: Path, **facts: object) -> None:
-    """Change facts in a stored run; None removes one."""
-    with np.load(path) as stored:
-        content = dict(stored)
-    changed = {**json.loads(str(content["facts"])), **facts}
-    content["facts"] = np.array(json.dumps({name: value for name, value in changed.items() if value is not None}))
-    np.savez(path, **content)
-
-
-def test_a_run_of_a_newer_cbir_is_refused_and_one_of_before_the_formats_is_read(tmp_path: Path):
-    path = tmp_path / "run.npz"
-    run = make_run(np.array([[True, False, True]]))
-    save_run(run, path)
-    rewritten(path, format=None, more="of a later version")
-    assert score(load_run(path)) == score(run)
-    rewritten(path, format=2)
-    with pytest.raises(RunError, match=r"run.npz was written by a newer cbir \(format 2; .*up to 1\): upgrade cbir"):
-        load_run(path)
-
-
-def test_what_is_no_run_is_refused(tmp_path: Path):
-    with pytest.raises(RunError, match="no run"):
-        load_run(tmp_path / "run.npz")
-    (tmp_path / "run.npz").write_bytes(b"PK nothing")
-    with pytest.raises(RunError, match="no stored run"):
-        load_run(tmp_path / "run.npz")
-    save_run(make_run(np.random.default_rng(0).random((9, 99)) < 0.5), tmp_path / "run.npz")
-    content = bytearray((tmp_path / "run.npz").read_bytes())
-    for position in range(0, len(content), 13):  # one damaged byte anywhere
-        damaged = content.copy()
-        damaged[position] ^= 0xFF
-        (tmp_path / "damaged.npz").write_bytes(damaged)
-        with suppress(RunError):  # some bytes do not matter; no other error may come
-            load_run(tmp_path / "damaged.npz")
-    np.savez(tmp_path / "run.npz", a=np.arange(3))
-    with pytest.raises(RunError, match="no stored run"):
-        load_run(tmp_path / "run.npz")

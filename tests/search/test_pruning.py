@@ -22,7 +22,7 @@ def coded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("radius", [0, 2, 4])
-def test_what_is_near_by_the_short_code_is_ranked_by_the_long_one(
+def test_pruned_hits_are_within_the_radius_and_ranked_by_the_long_code(
     coded: Path, monkeypatch: pytest.MonkeyPatch, radius: int
 ):
     monkeypatch.setenv("CBIR_HOME", str(coded))

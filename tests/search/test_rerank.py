@@ -44,14 +44,14 @@ def as_in_the_paper(features: np.ndarray) -> np.ndarray:
 
 @settings(deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), n=st.integers(6, 60), spread=st.floats(0, 5))
-def test_distances_are_the_papers(seed: int, n: int, spread: float):
+def test_distances_equal_a_direct_implementation_of_the_paper(seed: int, n: int, spread: float):
     generator = np.random.default_rng(seed)
     centres = spread * generator.normal(size=(3, 4))
     features = (centres[generator.integers(0, 3, n)] + generator.normal(size=(n, 4))).astype(np.float32)
     np.testing.assert_allclose(distances(features[0], features[1:]), as_in_the_paper(features), atol=1e-4)
 
 
-def test_company_counts_more_than_closeness():
+def test_hits_of_the_querys_own_cluster_come_before_closer_strangers():
     """Strangers that are nearer than much of the query's own kind go behind it."""
     generator = np.random.default_rng(0)
     query = np.array([1.6, 0, 0, 0])
@@ -66,7 +66,7 @@ def test_company_counts_more_than_closeness():
 
 
 @pytest.mark.parametrize("n", [1, 2, 30])
-def test_hits_that_are_all_the_same_are_all_as_near(n: int):
+def test_equal_hits_get_equal_distances(n: int):
     for query in (1.0, 3.0):
         near = distances(np.full(4, query, np.float32), np.ones((n, 4), np.float32))
         assert np.isfinite(near).all()
@@ -100,7 +100,7 @@ def test_only_the_first_are_reordered(stored: tuple[Collection, np.ndarray]):
         assert np.array_equal(before.distances[100:], after.distances[100:])
 
 
-def test_a_hit_deleted_meanwhile_is_left_out(stored: tuple[Collection, np.ndarray]):
+def test_a_hit_deleted_since_the_search_is_left_out(stored: tuple[Collection, np.ndarray]):
     collection, features = stored
     (ranking,) = found(collection, features[:1], 20)
     collection.delete([ranking.keys[3]])

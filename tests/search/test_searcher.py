@@ -2,7 +2,7 @@ import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,9 +11,7 @@ from PIL import Image, ImageOps
 import cbir
 from cbir.collection.embedded.engine import EmbeddedEngine
 from cbir.collection.point import Hit
-from cbir.evaluate.options import EvaluationKeywords, EvaluationOptions
 from cbir.ingest.sources.digits import digits as load_digits
-from cbir.search.options import SearchKeywords, SearchOptions
 from cbir.search.query import StoredPoint
 
 
@@ -74,20 +72,6 @@ def test_vectors_are_fetched_once_for_a_batch(digits: Path, monkeypatch: pytest.
         assert 200 < reranked <= 1500
 
 
-def test_options_come_as_one_object_or_by_name(digits: Path, five: Path):
-    with cbir.open("digits") as searcher:
-        options = SearchOptions(k=3, labels=[3, 8], expand=4)
-        found = searcher.search(five, options=options)
-        assert found == searcher.search(five, 3, labels=[3, 8], expand=4)
-        assert searcher.search(five, 2, options=options) == found[:2]
-        assert searcher.search(five, options=options, labels=None, where={"label": [3, 8]}) == found
-
-
-def test_keywords_are_the_options(monkeypatch: pytest.MonkeyPatch):
-    for keywords, options in ((SearchKeywords, SearchOptions), (EvaluationKeywords, EvaluationOptions)):
-        assert {**get_type_hints(keywords), "k": int} == {**get_type_hints(options), "k": int}
-
-
 def test_threads_share_a_searcher_that_opens_once(digits: Path, monkeypatch: pytest.MonkeyPatch):
     opened = []
     open_collection = EmbeddedEngine.open
@@ -129,7 +113,7 @@ def test_closing_waits_for_the_searches_in_work(digits: Path, monkeypatch: pytes
         assert searcher.collection is not collection  # closed, and opened again
 
 
-def test_what_cannot_be_a_query_is_refused_by_type(digits: Path, five: Path):
+def test_values_that_are_no_query_are_refused(digits: Path, five: Path):
     with cbir.open("digits") as searcher:
         for wrong, message in (
             (7, "not a int"),

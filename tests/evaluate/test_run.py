@@ -1,0 +1,63 @@
+"""Stored runs: written, read, and refused."""
+
+import json
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+
+from cbir.evaluate.run import RunError, load_run, save_run
+from cbir.evaluate.scores import score
+from tests.evaluate.test_scores import make_run, rankings
+
+
+@given(rankings())
+def test_a_stored_run_is_read_as_it_was(tmp_path_factory, ranking: tuple[np.ndarray, np.ndarray]):
+    path = tmp_path_factory.mktemp("run") / "deep" / "run.npz"
+    run = make_run(*ranking)
+    save_run(run, path)
+    loaded = load_run(path)
+    assert score(loaded) == score(run)
+    assert (loaded.about, loaded.query_uris.tolist()) == (run.about, run.query_uris.tolist())
+    assert [p.name for p in path.parent.iterdir()] == ["run.npz"]
+
+
+def rewritten(path: Path, **facts: object) -> None:
+    """Change facts in a stored run; None removes one."""
+    with np.load(path) as stored:
+        content = dict(stored)
+    changed = {**json.loads(str(content["facts"])), **facts}
+    content["facts"] = np.array(json.dumps({name: value for name, value in changed.items() if value is not None}))
+    np.savez(path, **content)
+
+
+def test_a_run_of_a_newer_cbir_is_refused_and_one_without_a_format_is_read(tmp_path: Path):
+    path = tmp_path / "run.npz"
+    run = make_run(np.array([[True, False, True]]))
+    save_run(run, path)
+    rewritten(path, format=None, more="of a later version")
+    assert score(load_run(path)) == score(run)
+    rewritten(path, format=2)
+    with pytest.raises(RunError, match=r"run.npz was written by a newer cbir \(format 2; .*up to 1\): upgrade cbir"):
+        load_run(path)
+
+
+def test_damaged_and_missing_runs_are_refused(tmp_path: Path):
+    with pytest.raises(RunError, match="no run"):
+        load_run(tmp_path / "run.npz")
+    (tmp_path / "run.npz").write_bytes(b"PK nothing")
+    with pytest.raises(RunError, match="no stored run"):
+        load_run(tmp_path / "run.npz")
+    save_run(make_run(np.random.default_rng(0).random((9, 99)) < 0.5), tmp_path / "run.npz")
+    content = bytearray((tmp_path / "run.npz").read_bytes())
+    for position in range(0, len(content), 13):  # one damaged byte anywhere
+        damaged = content.copy()
+        damaged[position] ^= 0xFF
+        (tmp_path / "damaged.npz").write_bytes(damaged)
+        with suppress(RunError):  # some bytes do not matter; no other error may come
+            load_run(tmp_path / "damaged.npz")
+    np.savez(tmp_path / "run.npz", a=np.arange(3))
+    with pytest.raises(RunError, match="no stored run"):
+        load_run(tmp_path / "run.npz")

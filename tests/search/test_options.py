@@ -1,0 +1,22 @@
+"""The options of a search and of an evaluation, as one object and by name."""
+
+from pathlib import Path
+from typing import get_type_hints
+
+import cbir
+from cbir.evaluate.options import EvaluationKeywords, EvaluationOptions
+from cbir.search.options import SearchKeywords, SearchOptions
+
+
+def test_options_come_as_one_object_or_by_name(digits: Path):
+    with cbir.open("digits") as searcher:
+        options = SearchOptions(k=3, labels=[3, 8], expand=4)
+        found = searcher.search("digits:queries/4", options=options)
+        assert found == searcher.search("digits:queries/4", 3, labels=[3, 8], expand=4)
+        assert searcher.search("digits:queries/4", 2, options=options) == found[:2]
+        assert searcher.search("digits:queries/4", options=options, labels=None, where={"label": [3, 8]}) == found
+
+
+def test_keywords_are_the_options():
+    for keywords, options in ((SearchKeywords, SearchOptions), (EvaluationKeywords, EvaluationOptions)):
+        assert {**get_type_hints(keywords), "k": int} == {**get_type_hints(options), "k": int}
