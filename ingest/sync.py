@@ -61,9 +61,10 @@ def compare(items: Iterable[Item], collection: Collection) -> Iterator[Compared]
         In the items' order.
     """
     for batch in batched(items, _BATCH):
-        stored = collection.payloads([item.id for item in batch])
-        for item in batch:
-            yield Compared(item, _status(item, stored.get(item.id)), stored.get(item.id))
+        ids = [item.id for item in batch]
+        payloads = collection.payloads(ids)
+        for item, stored in zip(batch, map(payloads.get, ids), strict=True):
+            yield Compared(item, _status(item, stored), stored)
 
 
 def _status(item: Item, stored: Payload | None) -> Status:
