@@ -1,5 +1,7 @@
-"""Sources are read, encoded in batches and upserted.
+"""Pictures of a source are compared with a collection, read, encoded and stored.
 
 In: a named dataset or a folder of pictures. Out: a filled collection and a
-report of what was stored, what was there already and what could not be read.
+report. The files in the order of the data: sources/, sync, read, encode, smooth,
+store; shard joins them; sample and learn give the encoder, target the
+collection, and job runs everything.
 """

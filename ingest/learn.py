@@ -1,7 +1,7 @@
 """The encoder for a collection: found, copied from elsewhere, or trained.
 
-In: a source and the folder of models. Out: a model bundle and whether it was
-trained just now. A bundle is never changed: training again makes another, and
+In: where the points go, and the folder of models. Out: a model bundle and
+whether it was trained just now. A bundle is never changed: training again makes another, and
 the metadata of the collection that is filled with it say which it uses.
 """
 
@@ -9,6 +9,7 @@ import hashlib
 import json
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -17,12 +18,17 @@ from typing import Any
 
 import numpy as np
 
+from cbir.collection.checks import check_encoder
+from cbir.collection.errors import CollectionError
+from cbir.collection.interface import Engine
+from cbir.collection.metadata import Metadata
 from cbir.core.progress import Progress, silent
 from cbir.ingest.read import BATCH, read_pixels
 from cbir.ingest.sample import Sample, take_sample
 from cbir.ingest.sources.source import Item, Source, SourceError
-from cbir.model.bundle import Bundle, write_bundle
-from cbir.model.bundles import bundles, free_path
+from cbir.ingest.target import Target
+from cbir.model.bundle import Bundle, read_bundle, write_bundle
+from cbir.model.bundles import adopt_bundle, bundles, free_path
 from cbir.model.kind import Kind
 from cbir.model.method import Examples
 from cbir.model.preprocessing import Preprocessing
@@ -35,7 +41,7 @@ _MAX_WATCHED = 1_000
 
 @dataclass(frozen=True)
 class Plan:
-    """Which encoder to learn, and how.
+    """Which encoder to learn, and its options.
 
     Attributes
     ----------
@@ -53,6 +59,77 @@ class Plan:
     sample: Sample | None = None
 
 
+def bundle_for(
+    target: Target,
+    engine: Engine,
+    models: Path,
+    plan: Plan,
+    *,
+    model: Path | None = None,
+    require_plan: bool = False,
+    limit: int | None = None,
+    progress: Progress = silent,
+) -> tuple[Bundle, bool]:
+    """Find, copy or train the model bundle that fills a collection; parameters as of `cbir.ingest.job.run`.
+
+    Returns
+    -------
+    bundle : Bundle
+    trained : bool
+        By this call.
+
+    Raises
+    ------
+    CollectionError
+        Another encoder filled the collection.
+    SourceError, ModelError
+        The source or the model cannot be used.
+    """
+    name, existing = target.name, target.existing
+    if model is not None:
+        return adopt_bundle(models, name, model, lambda found: _check(name, existing, found, model)), False
+    if existing is not None:
+        bundle = read_bundle(models / existing.model)
+        _check(name, existing, bundle.fingerprint, bundle.path)
+        if require_plan:
+            _check_plan(name, bundle, plan)
+        return bundle, False
+    in_use = _in_use(engine)
+    # A model of this name that no collection uses was trained for this one before an interruption.
+    if not target.retrain and (models / name).is_dir() and name not in in_use:
+        found = read_bundle(models / name)
+        if plan.size in (None, found.preprocessing.height) and (not require_plan or found.kind == plan.kind.name):
+            return found, False
+    return train_bundle(
+        models, name, target.source, plan, in_use=in_use, retrain=target.retrain, limit=limit, progress=progress
+    )
+
+
+def _check(name: str, existing: Metadata | None, fingerprint: str, path: Path) -> None:
+    if existing is not None:
+        check_encoder(name, existing, fingerprint, path)
+
+
+def _check_plan(name: str, bundle: Bundle, plan: Plan) -> None:
+    """Refuse another kind of encoder, or another input size, than the collection's."""
+    side = bundle.preprocessing.height
+    if bundle.kind != plan.kind.name or plan.size not in (None, side):
+        wanted = plan.kind.name if plan.size is None else f"{plan.kind.name} at {plan.size}x{plan.size}"
+        raise CollectionError(
+            f"collection '{name}' was filled by encoder '{bundle.kind}' at {side}x{side}, not {wanted}; "
+            "name another --collection, or rebuild this one with --retrain"
+        )
+
+
+def _in_use(engine: Engine) -> set[str]:
+    """Return the names of the models that collections need."""
+    names = set()
+    for name in engine.names():
+        with suppress(CollectionError):
+            names.add(engine.metadata(name).model)
+    return names
+
+
 def train_bundle(
     models: Path,
     name: str,
@@ -60,7 +137,7 @@ def train_bundle(
     plan: Plan,
     *,
     in_use: Collection[str] = (),
-    anew: bool = False,
+    retrain: bool = False,
     limit: int | None = None,
     progress: Progress = silent,
 ) -> tuple[Bundle, bool]:
@@ -76,7 +153,7 @@ def train_bundle(
     plan : Plan
     in_use : collection of str
         Bundles that collections use.
-    anew : bool
+    retrain : bool
         Train although a bundle was trained before on the same images by the same recipe; only a bundle
         of this name that no collection uses, which an interrupted ingest left, is taken.
     limit : int, optional
@@ -113,7 +190,7 @@ def train_bundle(
     identity = _identity(decided, preprocessing, images, labels)
     for found in bundles(models):
         own = (found.name == name or found.name.rpartition("-")[0] == name) and found.name not in in_use
-        if (own or not anew) and _is_same(found, identity, plan.kind, decided, preprocessing) and found.loads():
+        if (own or not retrain) and _is_same(found, identity, plan.kind, decided, preprocessing) and found.loads():
             return found, False
 
     models.mkdir(parents=True, exist_ok=True)
@@ -160,7 +237,7 @@ def _held_out(source: Source, preprocessing: Preprocessing) -> np.ndarray:
 
 
 def _classes(items: Sequence[Item], source: Source, kind: Kind) -> np.ndarray:
-    """Number the items' labels, (n,) int64."""
+    """Return the number of each item's label, (n,) int64."""
     labels = [str(item.label) for item in items if item.label is not None]
     if len(labels) < len(items) or len(set(labels)) < 2:
         raise SourceError(
@@ -173,10 +250,10 @@ def _classes(items: Sequence[Item], source: Source, kind: Kind) -> np.ndarray:
 def _is_same(
     bundle: Bundle, identity: str, kind: Kind, decided: Mapping[str, Any], preprocessing: Preprocessing
 ) -> bool:
-    """Tell whether learning would make this bundle again."""
+    """Return whether learning would make this bundle again."""
     if bundle.metadata.get("training") == identity:
         return True
-    # What learns nothing is the same whatever pictures it was made for; older bundles were identified by them.
+    # An encoder that learns nothing does not depend on pictures; older bundles were identified by them nevertheless.
     recipe = kind.non_defaults(bundle.metadata.get("recipe") or {})
     facts = {**{name: bundle.metadata.get(name) for name in ("encoder", "revision")}, "recipe": recipe}
     return kind.learns_from == "nothing" and facts == decided and bundle.preprocessing == preprocessing

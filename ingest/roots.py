@@ -1,9 +1,9 @@
 """The names that a collection knows its sources by.
 
-A dataset has its own name everywhere. A folder is stored under a short name,
-and where it is stands once in the collection's metadata (`roots`), so that it
-can be moved without storing anything anew. Collections of format 1 know a folder
-by its absolute path, and go on doing so.
+A dataset has its own name everywhere. A folder has a short name, and its path
+stands once in the collection's metadata (`roots`), so that it can be moved and
+nothing has to be stored again. Collections of format 1 know a folder by its
+absolute path, and continue to do so.
 """
 
 import itertools
@@ -28,9 +28,9 @@ def known_as(source: Source, metadata: Metadata | None) -> Source:
     Returns
     -------
     Source
-        A folder that the collection holds keeps its name there; so does one that has moved: there is a root
-        of this name, and its folder is gone. Any other folder takes the first of its own name, `name-2`,
-        `name-3`, ... that is neither another source's nor a dataset's.
+        A folder that the collection holds has the same name as before. If there is a root of this folder's
+        name whose path no longer exists, the folder has moved, and has that name, too. Any other folder takes
+        the first of its own name, `name-2`, `name-3`, ... that is no other source's and no dataset's.
     """
     if not isinstance(source, FolderSource):
         return source

@@ -1,9 +1,9 @@
 """A sample of a source's pictures chooses the encoder's input; each of them is opened once.
 
 In: a source. Out: the preprocessing that suits it, and the sampled pictures'
-pixels under it, so that learning does not open them again. While the choice is
-open, their pixels are held under each preprocessing that it may come to,
-never the pictures themselves.
+pixels under it, so that learning does not open them again. Until the choice is
+made, their pixels are held under each preprocessing that is possible, never the
+pictures themselves.
 """
 
 from collections.abc import Mapping
@@ -36,7 +36,7 @@ class Sample:
     preprocessing : Preprocessing
         The encoder's.
     pixels : Mapping
-        Number of a sampled item to its pixels (h, w, c) uint8, None if it cannot be read; empty if none are kept.
+        Number of a sampled item to its pixels (h, w, c) uint8, None if it cannot be read.
     """
 
     suited: Preprocessing

@@ -1,8 +1,8 @@
-"""One worker's share of an ingest: a stretch of a source is read, encoded and stored.
+"""One worker's share of an ingest: some of a source's items are compared, read, encoded and stored.
 
-A share says what to do, and can be pickled, so that any process that can open
-the collection can do it; so can the results, which are added up. One process
-that ingests a whole source does one share.
+A share and its result can be pickled, so that any process that can open the
+collection can do the work; results are added up. An ingest in one process is
+one share.
 """
 
 import time

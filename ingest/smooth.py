@@ -23,7 +23,7 @@ from cbir.core.progress import Progress, silent
 from cbir.ingest.encode import Encoded
 from cbir.model.average import average
 
-#: Images encoded before they are averaged and stored: so many a run that is killed has to encode again.
+#: Images encoded before they are averaged and stored. A run that is killed loses so many at the most.
 BLOCK = 100_000
 
 

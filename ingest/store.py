@@ -1,8 +1,8 @@
 """Encoded batches go into a collection, and are counted.
 
 In: a batch and an open collection. Out: what was stored, as a result that can be
-added to others. A batch is durable when `store` returns: stopped at any moment,
-what has been stored stays, and the next run goes on with the rest.
+added to others. A batch is durable when `store` returns: an ingest can be stopped
+at any moment, nothing stored is lost, and the next run continues.
 """
 
 import math

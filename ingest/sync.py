@@ -1,9 +1,9 @@
-"""A source is compared with a collection: what is new or changed, described anew, or unchanged.
+"""A source is compared with a collection: which items are new or changed, have another payload, or are unchanged.
 
 In: items. Out: each with what has to be done. Payloads are fetched from the
 collection in batches, and no picture is opened: a file whose size and time of
-change are as stored is taken to be the same. Where they are not, its content
-has to decide, which read.py does, as it reads the file anyway.
+change are as stored counts as the same. If they differ, the content decides:
+read.py hashes it, as it reads the file anyway.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

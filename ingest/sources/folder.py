@@ -56,15 +56,14 @@ class FolderSource:
         try:
             holds_back = _holds_back(self.root)
             parts = [self.root / _DATABASE, self.root / _QUERIES] if holds_back else [self.root]
-            (self._files, self.passed_over), *held_out = [_found(part) for part in parts]
+            (self._files, self.passed_over), *held_out = [_list(part) for part in parts]
         except OSError as error:
             raise SourceError(f"{error.filename or self.root} cannot be read: {error.strerror or error}") from None
         self._queries = [file for files, _ in held_out for file in files]
         self.passed_over += sum(passed_over for _, passed_over in held_out)
         if not self._files:
-            hint = (
-                f"; {self.passed_over} lie deeper or are of other kinds: name their folder" if self.passed_over else ""
-            )
+            others = f"; {self.passed_over} are in deeper folders or of other formats: name their folder"
+            hint = others if self.passed_over else ""
             raise SourceError(f"{parts[0]} holds no PNG or JPEG pictures{hint}")
 
     def __str__(self) -> str:
@@ -107,7 +106,7 @@ class FolderSource:
 
 
 def folder_name(path: Path) -> str:
-    """Name a folder's source and collection: as the folder is called, in characters that every system allows."""
+    """Return the name of a folder's source and collection: the folder's, in characters that every system allows."""
     return re.sub(r"[^\w.\- ]+", "-", path.name).strip("-_. ") or "pictures"
 
 
@@ -123,7 +122,7 @@ def _holds_back(path: Path) -> bool:
     return [folder.name for folder in _folders(path)] == [_DATABASE, _QUERIES] and not beside
 
 
-def _found(path: Path) -> tuple[list[_File], int]:
+def _list(path: Path) -> tuple[list[_File], int]:
     """Return the pictures, classes taking turns, and the number of those that are passed over."""
     classes = _folders(path)
     groups: list[list[_File]] = [[(file, None) for file in _pictures(path)]]
@@ -148,7 +147,7 @@ def _is_picture(name: str, suffixes: frozenset[str] = SUFFIXES) -> bool:
 
 
 def _can_be_written(path: Path) -> bool:
-    """Tell whether the name is text: payloads and JSON hold nothing else."""
+    """Return whether the name is valid text: payloads and JSON hold nothing else."""
     try:
         str(path).encode()
     except UnicodeEncodeError:

@@ -15,7 +15,7 @@ from PIL import Image
 from cbir.collection.point import Label, Payload, point_id
 from cbir.core.errors import CbirError
 
-#: Payload fields of a file that tell, if they are the same, that its content is.
+#: Payload fields of a file: as long as they stay the same, so does its content.
 STAMP = ("bytes", "modified")
 
 

@@ -119,7 +119,7 @@ def test_a_folder_does_not_slip_into_a_collection_of_the_same_name(home: Path, t
         cbir.ingest(tmp_path / "two" / "cats")
     assert cbir.ingest(tmp_path / "two" / "cats", collection="cats").points == 2
     with pytest.raises(cbir.CbirError, match="would drop"):
-        cbir.ingest(tmp_path / "two" / "cats", collection="cats", retrain=True, options={"epochs": 1})
+        cbir.ingest(tmp_path / "two" / "cats", collection="cats", retrain=True)
     assert cbir.ingest(tmp_path / "one" / "cats").unchanged == 1
 
 
@@ -156,7 +156,7 @@ def test_a_search_with_another_encoder_is_refused(home: Path, pictures: Path, bu
 def test_a_searcher_outlived_by_its_collection_is_refused(home: Path, pictures: Path, bundle: Path):
     cbir.ingest(pictures, model=bundle)
     with cbir.open("pictures") as searcher:
-        cbir.ingest(pictures, retrain=True, options={"epochs": 1, "seed": 3})
+        cbir.ingest(pictures, retrain=True, encoder="pca")
         with pytest.raises(cbir.CbirError, match="was filled by encoder"):
             searcher.search(picture())
     # The failed attempt holds nothing.
@@ -208,13 +208,13 @@ def test_a_stopped_ingest_keeps_what_it_stored_and_goes_on(home: Path, bundle: P
 def test_a_stopped_retrain_leaves_the_old_collection_and_is_not_trained_twice(home: Path, pictures: Path, bundle: Path):
     first = cbir.ingest(pictures, model=bundle)
     with pytest.raises(KeyboardInterrupt):
-        cbir.ingest(pictures, retrain=True, options={"epochs": 1}, progress=interrupt_at("encode", 1))
+        cbir.ingest(pictures, retrain=True, encoder="pca", progress=interrupt_at("encode", 1))
     with cbir.open("pictures") as searcher:
         assert searcher.info().points == 6
         assert searcher.bundle.fingerprint == first.model.fingerprint
-    again = cbir.ingest(pictures, retrain=True, options={"epochs": 1})
+    again = cbir.ingest(pictures, retrain=True, encoder="pca")
     assert (again.trained, again.model.name, again.ingested) == (False, "pictures-2", 6)
-    assert cbir.ingest(pictures, retrain=True, options={"epochs": 1}).trained
+    assert cbir.ingest(pictures, retrain=True, encoder="pca").trained
 
 
 @pytest.mark.parametrize("damage", ["card", "shard"])
@@ -233,7 +233,7 @@ def test_a_damaged_collection_is_built_anew_and_does_not_stand_in_the_way(
     assert [bool(c.problem) for c in cbir.overview().collections] == [True, False]
     if damage == "card":
         assert cbir.overview().default == "pictures"
-    assert cbir.ingest(pictures / "b", retrain=True, options={"epochs": 1}).points == 3
+    assert cbir.ingest(pictures / "b", retrain=True, encoder="pca").points == 3
 
 
 def test_ctrl_c_in_training_leaves_no_half_model_and_training_goes_on(home: Path):
@@ -318,7 +318,7 @@ def test_retrain_trains_also_when_there_is_only_a_model(home: Path, pictures: Pa
     (home / "models" / "pictures" / "encoder.onnx").write_bytes(b"damaged")
     with pytest.raises(cbir.CbirError, match="--retrain"):
         cbir.ingest(pictures)
-    report = cbir.ingest(pictures, retrain=True, options={"epochs": 1})
+    report = cbir.ingest(pictures, retrain=True, encoder="pca")
     assert (report.trained, report.points) == (True, 6)
 
 
@@ -341,26 +341,24 @@ def test_a_lost_model_is_given_back_with_model(home: Path, pictures: Path, bundl
 
 def test_another_collection_s_model_is_not_taken_for_its_name(home: Path, pictures: Path, bundle: Path):
     cbir.ingest(pictures, model=bundle)
-    assert cbir.ingest(pictures, retrain=True, options={"epochs": 1}).model.name == "pictures-2"
-    assert cbir.ingest(
-        "digits", collection="pictures-2", encoder="autoencoder", options={"epochs": 1}, limit=20
-    ).trained
+    assert cbir.ingest(pictures, retrain=True, encoder="pca").model.name == "pictures-2"
+    assert cbir.ingest("digits", collection="pictures-2", encoder="pca", limit=20).trained
 
 
 def test_stopping_at_the_index_keeps_the_new_collection(home: Path, pictures: Path, bundle: Path):
     first = cbir.ingest(pictures, model=bundle)
     with pytest.raises(KeyboardInterrupt):
-        cbir.ingest(pictures, retrain=True, options={"epochs": 1}, index=True, progress=interrupt_at("index", 0))
+        cbir.ingest(pictures, retrain=True, encoder="pca", index=True, progress=interrupt_at("index", 0))
     with cbir.open("pictures") as searcher:
         assert searcher.bundle.fingerprint != first.model.fingerprint
         assert searcher.info().points == 6
 
 
 def test_a_model_trained_before_on_the_same_images_serves_another_collection(home: Path, pictures: Path):
-    assert cbir.ingest(pictures, encoder="autoencoder", options={"epochs": 1}).trained
-    again = cbir.ingest(pictures, collection="again", encoder="autoencoder", options={"epochs": 1})
+    assert cbir.ingest(pictures, encoder="pca").trained
+    again = cbir.ingest(pictures, collection="again", encoder="pca")
     assert (again.trained, again.model.name) == (False, "pictures")
-    assert cbir.ingest(pictures, collection="other", encoder="autoencoder", options={"epochs": 1, "seed": 1}).trained
+    assert cbir.ingest(pictures, collection="other", encoder="pca:values=2").trained
 
 
 def test_a_collection_keeps_its_encoder_and_refuses_another_kind(home: Path, pictures: Path):
