@@ -160,6 +160,6 @@ def test_a_bundle_that_was_trained_before_is_found_again(home: Path, name: str):
     card.write_text(json.dumps({**json.loads(card.read_text()), "training": IDENTITIES[name], "images": 1500}))
     again = cbir.ingest("digits", encoder=name, collection="again")
     assert (again.trained, again.model.name) == (False, "digits")
-    assert cbir.ingest("digits", encoder=name, size=32, collection="larger").trained
+    assert cbir.ingest("digits", encoder=name, size=32, collection="larger", limit=50).trained
     if name == "pca":
         assert first.model.metadata["training"] == IDENTITIES[name]
