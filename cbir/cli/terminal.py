@@ -15,6 +15,7 @@ from rich.table import Table
 from cbir.core.progress import Progress
 
 _STAGES = {
+    "download": "downloading",
     "read": "reading pictures",
     "train": "training",
     "export": "exporting the encoder",

@@ -1,6 +1,7 @@
 """What commands print: documents for programs, tables and messages for people."""
 
 import json
+import os
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,14 @@ def test_ingest_document(home: Path, pictures: Path, bundle: Path):
     assert document["seconds"].keys() == {"train", "encode", "upsert", "index"}
     assert document["unreadable"][0]["uri"].endswith("bad.png")
     assert "skipped: " in done.stderr
+
+
+def test_ingest_for_people_counts_what_was_done(home: Path, pictures: Path, bundle: Path):
+    assert "6 ingested, 0 unchanged, 0 skipped" in run("ingest", pictures, "--model", bundle).stdout
+    assert "0 ingested, 6 unchanged, 0 skipped" in run("ingest", pictures).stdout
+    touched = next(pictures.rglob("*.png"))
+    os.utime(touched, ns=(0, 0))
+    assert "0 ingested, 1 payloads updated, 5 unchanged, 0 skipped" in run("ingest", pictures).stdout
 
 
 def test_search_document_for_several_images(digits: Path):
