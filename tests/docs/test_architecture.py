@@ -59,14 +59,16 @@ def examples() -> dict[str, str]:
     sections = re.findall(r"^### \.\.\. (.*?)\n(.*?)(?=^### |\Z)", PAGE, re.MULTILINE | re.DOTALL)
     found = {heading: re.findall(r"```diff\n(.*?)```", text, re.DOTALL) for heading, text in sections}
     # An empty line of context is a space in a diff, and nothing in a page.
-    return {heading: re.sub(r"^$(?=\n)", " ", diffs[0], flags=re.MULTILINE) for heading, diffs in found.items() if diffs}
+    return {
+        heading: re.sub(r"^$(?=\n)", " ", diffs[0], flags=re.MULTILINE) for heading, diffs in found.items() if diffs
+    }
 
 
 def test_the_map_names_every_file_and_no_other():
     table = PAGE[PAGE.index("## The map") : PAGE.index("## The way")]
     named = {}
     for room, text in re.findall(r"^\| `(\w+)/` \|.*?\| (.*) \|$", table, re.MULTILINE):
-        named[room] = {name for name in re.findall(r"`([\w/]+)`", text)}
+        named[room] = set(re.findall(r"`([\w/]+)`", text))
     assert set(named) == {*ROOMS, "cbir"}
     for room in named:
         files = {path.relative_to(ROOT / room).with_suffix("").as_posix() for path in (ROOT / room).rglob("*.py")}
