@@ -1,4 +1,4 @@
-"""Every classical encoder, kept as a bundle and run from it."""
+"""Every classical encoder, stored as a bundle and run from it."""
 
 from collections.abc import Callable
 from pathlib import Path

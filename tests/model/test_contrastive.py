@@ -87,7 +87,7 @@ def test_an_interrupted_training_goes_on_as_it_began(tmp_path: Path, learned: Le
         learn(Examples(images(COUNT)), RECIPE, checkpoint=checkpoint, progress=interrupt)
     notes: list[str] = []
     resumed = learn(
-        Examples(images(COUNT)), RECIPE, checkpoint=checkpoint, progress=lambda *told: notes.append(str(told[-1]))
+        Examples(images(COUNT)), RECIPE, checkpoint=checkpoint, progress=lambda *report: notes.append(str(report[-1]))
     )
     assert next(note for note in notes if note.startswith("epoch")).startswith("epoch 3")
     assert resumed.history.loss[:2] == learned.history.loss[:2]
@@ -98,23 +98,23 @@ def test_an_interrupted_training_goes_on_as_it_began(tmp_path: Path, learned: Le
 def test_quality_is_taught_by_teachers_and_goes_on_after_them(tmp_path: Path):
     recipe = replace(RECIPE, preset="quality", epochs=2)
     checkpoint = tmp_path / "checkpoint.npz"
-    told: list[tuple[int, int | None, str]] = []
+    reports: list[tuple[int, int | None, str]] = []
 
     def watch(stage: str, done: int, total: int | None, note: str = "") -> None:
-        told.append((done, total, note))
+        reports.append((done, total, note))
         if note.startswith("epoch 2") and not resumed:
             raise KeyboardInterrupt
 
     resumed = False
     with pytest.raises(KeyboardInterrupt):
         learn(Examples(images(32)), recipe, checkpoint=checkpoint, progress=watch)
-    trained = [note.partition(", epoch")[0] for _, total, note in told if total]
+    trained = [note.partition(", epoch")[0] for _, total, note in reports if total]
     assert list(dict.fromkeys(trained))[:2] == ["teacher 1", "teacher 2"]
-    assert [done for done, total, _ in told if total] == list(range(1, len(trained) + 1))
-    assert len({total for _, total, _ in told if total}) == 1
-    resumed, before = True, len(told)
+    assert [done for done, total, _ in reports if total] == list(range(1, len(trained) + 1))
+    assert len({total for _, total, _ in reports if total}) == 1
+    resumed, before = True, len(reports)
     learned = learn(Examples(images(32)), recipe, checkpoint=checkpoint, progress=watch)
-    assert next(note for _, total, note in told[before:] if total).startswith("epoch 2")
+    assert next(note for _, total, note in reports[before:] if total).startswith("epoch 2")
     assert learned.history is not None
     assert len(learned.history.loss) == 2
     left = {path.name for path in tmp_path.iterdir()}
