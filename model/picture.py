@@ -97,7 +97,8 @@ def decode(content: bytes, name: str) -> Image.Image:
             f"{name} unpacks to more than {MAX_PIXELS / 1e6:.0f} million pixels; scale it down first if it is genuine"
         ) from None
     except UnidentifiedImageError:
-        raise ImageError(f"{name} is not a picture ({', '.join(known.name for known in FORMATS)})") from None
+        readable = ", ".join(known.name for known in FORMATS if known.name in Image.OPEN)
+        raise ImageError(f"{name} is not a picture in a format that can be read ({readable})") from None
     except _UNDECODABLE as error:
         cause = getattr(error, "strerror", None) or first_line(error)
         raise ImageError(f"{name} cannot be read: {cause}") from None
