@@ -8,13 +8,13 @@ another lossless format is found; a copy that was scaled or compressed again is 
 import hashlib
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain, islice
+from itertools import chain
 
 from cbir.collection.interface import Collection
 from cbir.collection.metadata import Metadata
 from cbir.core.errors import CbirWarning
 from cbir.core.settings import Settings
-from cbir.core.workers import ordered_map
+from cbir.core.workers import batched, ordered_map
 from cbir.evaluate.run import Run
 from cbir.ingest.roots import open_known
 from cbir.ingest.sources.catalogue import NAMES
@@ -82,7 +82,7 @@ def disjoint(queries: Sequence[Item], database: Iterable[Item]) -> list[Item]:
     in_database = set(_digests(database)) - {None}
     remaining = [query for query, digest in zip(queries, in_queries, strict=True) if digest not in in_database]
     if not remaining:
-        raise SourceError(f"all of the {len(queries):,} queries are in the database too: hold other pictures out")
+        raise SourceError(f"all {len(queries):,} queries are in the database too: hold out other pictures")
     if len(remaining) < len(queries):
         left_out = f"{len(queries) - len(remaining):,} of {len(queries):,} queries are in the database too: left out"
         warnings.warn(left_out, CbirWarning, stacklevel=2)
@@ -97,9 +97,8 @@ def left_behind(collection: Collection, items: Iterable[Item]) -> int:
 
 def _digests(items: Iterable[Item]) -> Iterator[bytes | None]:
     """Hash pictures in threads, in their order."""
-    upcoming = iter(items)
-    batches = iter(lambda: list(islice(upcoming, _BATCH)), [])
-    return chain.from_iterable(ordered_map(lambda batch: [_digest(item) for item in batch], batches))
+    digests = ordered_map(lambda batch: [_digest(item) for item in batch], batched(items, _BATCH))
+    return chain.from_iterable(digests)
 
 
 def _digest(item: Item) -> bytes | None:

@@ -210,7 +210,7 @@ def _embed(
             stack.append(searcher.encoder.encode(np.stack(pixels)))
         progress("queries", min(start + _BATCH, len(queries.images)), len(queries.images))
     if not readable:
-        raise RunError("not one query picture can be read")
+        raise RunError("none of the query pictures can be read")
     own_rows = None if queries.own_rows is None else queries.own_rows[readable]
     return _Queries([queries.images[n] for n in readable], own_rows), [np.concatenate(stack) for stack in stacks]
 

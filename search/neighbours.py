@@ -13,6 +13,10 @@ import numpy as np
 
 from cbir.collection.interface import Collection, Where
 from cbir.collection.point import Hit
+from cbir.core.workers import batched
+
+#: Ids in a request: those of fifty re-ranked queries. 128 values each, as JSON from a server, are some 15 MB.
+_MOST_IDS = 10_000
 
 #: What names a point: its id, or its row.
 Key = TypeVar("Key", bound=Hashable)
@@ -76,9 +80,11 @@ class CollectionNeighbours:
         return [without(own, hits, k) for own, hits in zip(self._own, found, strict=True)]
 
     def vectors(self, keys: Iterable[str]) -> dict[str, np.ndarray]:
-        """Return vectors by id, in one request."""
-        wanted = list(dict.fromkeys(keys))
-        return self._collection.vectors(wanted) if wanted else {}
+        """Return vectors by id: one request for a batch of queries, several for a very large one."""
+        found: dict[str, np.ndarray] = {}
+        for wanted in batched(dict.fromkeys(keys), _MOST_IDS):
+            found |= self._collection.vectors(wanted)
+        return found
 
 
 def without(own: str | None, hits: list[Hit], k: int) -> list[Hit]:

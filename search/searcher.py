@@ -303,7 +303,7 @@ class Searcher:
     def _warn(self, picture: Picture, pixels: np.ndarray) -> None:
         """Warn of a picture that the collection's encoder will make little of."""
         if pixels.min() == pixels.max():
-            message = f"{named(picture)} is one plain colour: every result is as good as any"
+            message = f"{named(picture)} is one plain colour: its results mean nothing"
             warnings.warn(message, QueryWarning, stacklevel=4)
             return
         if self.metadata.background is None:

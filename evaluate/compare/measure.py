@@ -81,7 +81,8 @@ class Measurer:
         held_out = self._held_out  # before hours of training: it raises if they are of no use
         if entrant.kind.learns_from == "labels" and not held_out:
             raise CbirError(
-                f"it would learn the labels of the very images that are the queries: {self._source} holds none out"
+                f"it learns labels, and the queries would be the images that it learned from: {self._source} holds "
+                "none out; put some into a folder 'queries', and the others into 'database'"
             )
         sample = self._pixels.sample(entrant.kind, learning=not exists, progress=progress)
         if exists:

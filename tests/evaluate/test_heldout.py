@@ -46,7 +46,7 @@ def test_queries_equal_to_a_stored_picture_are_left_out(asked: list[np.ndarray],
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         if queries and not expected:
-            with pytest.raises(SourceError, match="hold other pictures out"):
+            with pytest.raises(SourceError, match="hold out other pictures"):
                 disjoint(queries, items("database", stored))
             return
         assert disjoint(queries, items("database", stored)) == expected

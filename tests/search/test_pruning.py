@@ -15,8 +15,7 @@ def coded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("coded") / "home"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CBIR_HOME", str(place))
-        options = {"epochs": 3, "bits": 64, "short_bits": 12}
-        cbir.ingest("digits", encoder="deep-autoencoder", limit=STORED, **options)  # type: ignore[arg-type]
+        cbir.ingest("digits", encoder="deep-autoencoder:epochs=3,bits=64,short-bits=12", limit=STORED)
         assert cbir.ingest("digits", limit=STORED).unchanged == STORED
     return place
 
