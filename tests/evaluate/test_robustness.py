@@ -1,0 +1,56 @@
+"""What distorted queries retain of a collection's score."""
+
+import io
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import cbir
+
+
+@pytest.fixture(scope="module")
+def pixels(tmp_path_factory: pytest.TempPathFactory):
+    """A CBIR_HOME with the digits ingested twice as pixels; no network is trained."""
+    home = tmp_path_factory.mktemp("pixels")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CBIR_HOME", str(home))
+        for name in ("digits", "twin"):
+            cbir.ingest("digits", encoder="pixels", collection=name)
+        yield home
+
+
+def test_all_collections_get_the_same_queries_and_undistorted_ones_score_as_in_evaluate(pixels: Path):
+    made = cbir.evaluate_distorted(["digits", "twin"], ["rotate=20,60", "noise=0.3"], queries=80, seed=2)
+    line, twin = made.lines
+    assert {str(d): s for d, s in line.distorted.items()} == {str(d): s for d, s in twin.distorted.items()}
+    usual = cbir.evaluate("digits", queries=80, depths=[10], seed=2)
+    assert line.undistorted == usual.scores
+    little, much, noisy = made.as_json()["collections"][1]["distorted"]
+    assert noisy["kept"] > little["kept"] > 0.5
+    assert 1 > little["kept_map"] > much["kept_map"] > 0
+    # LRAP gives 1 to a query of which nothing relevant is found: it may grow as all is lost.
+    assert much["kept"] > much["kept_map"]
+    assert little["kept"] == little["lrap_at_10"] / usual.scores.lrap[10]
+    with Image.open(io.BytesIO(made.figure.read_bytes())) as figure:
+        assert figure.width > figure.height
+
+
+def test_distorted_runs_name_their_distortion_and_can_be_scored_again(pixels: Path):
+    made = cbir.evaluate_distorted("digits", ["shift=0.3"], queries=20).as_json()["collections"][0]
+    again = cbir.evaluate(from_run=made["distorted"][0]["run"], depths=[10])
+    assert again.as_json()["distortion"] == "shift=0.3"
+    assert again.scores.lrap[10] == made["distorted"][0]["lrap_at_10"]
+    assert cbir.evaluate(from_run=made["undistorted"]["run"]).as_json()["distortion"] is None
+
+
+def test_stored_pictures_are_opened_to_be_distorted_and_left_out_of_their_own_ranking(home: Path, pictures: Path):
+    cbir.ingest(pictures, encoder="pixels")
+    (pictures / "b" / "1.png").unlink()
+    made = cbir.evaluate_distorted("pictures", ["blur=0"])
+    (line,) = made.lines
+    (unchanged,) = line.distorted.values()
+    assert made.about[0]["leave_one_out"]
+    assert unchanged == line.undistorted
+    assert unchanged.queries == 5  # of six stored ones
+    assert unchanged.recall_at[5] == 1  # of five others
