@@ -7,7 +7,7 @@ absolute path, and continue to do so.
 """
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from cbir.collection.metadata import Metadata
@@ -16,7 +16,7 @@ from cbir.ingest.sources.folder import FolderSource
 from cbir.ingest.sources.source import Source
 
 
-def known_as(source: Source, metadata: Metadata | None) -> Source:
+def known_as(source: Source, metadata: Metadata | None, has_moved: Callable[[Source], bool] = lambda _: True) -> Source:
     """Return a source under the name that a collection knows it by, or will.
 
     Parameters
@@ -24,13 +24,15 @@ def known_as(source: Source, metadata: Metadata | None) -> Source:
     source : Source
     metadata : Metadata or None
         The collection's; None for a new one.
+    has_moved : callable
+        Given the source under the name of a root that is gone, whether it is that folder, moved.
 
     Returns
     -------
     Source
-        A folder that the collection holds has the same name as before. If there is a root of this folder's
-        name whose path no longer exists, the folder has moved, and has that name, too. Any other folder takes
-        the first of its own name, `name-2`, `name-3`, ... that is no other source's and no dataset's.
+        A folder that the collection holds has the same name as before, also when it has moved: there is a root
+        of its name whose path no longer exists. Any other folder takes the first of its own name, `name-2`,
+        `name-3`, ... that is no other source's and no dataset's.
     """
     if not isinstance(source, FolderSource):
         return source
@@ -40,7 +42,7 @@ def known_as(source: Source, metadata: Metadata | None) -> Source:
     for name, path in roots.items():
         if path == str(source.root):
             return source.renamed(name)
-    if source.name in roots and not Path(roots[source.name]).exists():
+    if source.name in roots and not Path(roots[source.name]).exists() and has_moved(source):
         return source
     taken = {*NAMES, *sources, *roots}
     names = itertools.chain([source.name], (f"{source.name}-{n}" for n in itertools.count(2)))

@@ -4,10 +4,13 @@ In: an engine, a name and a source. Out: what is there, whether the source may
 go there and under which name, and the collection, open for the time of a block.
 """
 
+import hashlib
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 
 from cbir.collection.checks import check_smooth
 from cbir.collection.errors import CollectionError, NewerFormatError
@@ -16,6 +19,10 @@ from cbir.collection.metadata import Metadata
 from cbir.core.errors import CbirWarning
 from cbir.ingest.roots import known_as
 from cbir.ingest.sources.source import Source
+from cbir.model.errors import ImageError
+
+#: Pictures compared to find out whether a folder has moved.
+_SAMPLED = 100
 
 
 @dataclass(frozen=True)
@@ -62,7 +69,7 @@ def find_target(
         existing = engine.metadata(name)
         if smooth is not None:
             check_smooth(name, existing, smooth)
-        known = known_as(source, existing)
+        known = known_as(source, existing, partial(_holds_pictures_of, engine, name))
         if not add_source:
             _check_source(name, existing, known)
         _warn_if_moved(name, existing, known)
@@ -75,7 +82,7 @@ def find_target(
     except CollectionError:
         pass  # damaged: rebuilding repairs that
     else:
-        own = known_as(source, replaced).name
+        own = known_as(source, replaced, partial(_holds_pictures_of, engine, name)).name
         others = [_place(replaced, other) for other in replaced.sources if other != own]
         smooth = replaced.smooth if smooth is None else smooth
     if others:
@@ -84,6 +91,26 @@ def find_target(
             "ingest that source, or name another --collection"
         )
     return Target(name, known_as(source, None), None, retrain, replaces=True, smooth=smooth or 0)
+
+
+def _holds_pictures_of(engine: Engine, name: str, source: Source) -> bool:
+    """Return whether some picture of a folder, of a sample, is stored with the same content.
+
+    A folder of the same name may be another one, while the disk with the stored one is not mounted.
+    """
+    step = max(1, -(-len(source) // _SAMPLED))
+    items = list(islice(source.items(), 0, None, step))
+    try:
+        with closing(engine.open(name)) as collection:
+            payloads = collection.payloads([item.id for item in items])
+    except CollectionError:
+        return True  # damaged or in use: the error comes when it is opened to be filled
+    for item in items:
+        stored = payloads.get(item.id, {}).get("sha256")
+        with suppress(ImageError):
+            if stored and item.content and stored == hashlib.sha256(item.content()).hexdigest():
+                return True
+    return False
 
 
 def _place(metadata: Metadata, source: str) -> str:

@@ -42,6 +42,22 @@ def test_a_moved_folder_is_not_encoded_again(home: Path, pictures: Path, tmp_pat
         assert searcher.open_stored(hit).info["path"] == str(moved / "b" / "1.png")
 
 
+def test_another_folder_of_the_name_is_not_taken_for_one_whose_disk_is_not_mounted(
+    home: Path, pictures: Path, tmp_path: Path
+):
+    cbir.ingest(pictures, encoder="pixels")
+    unmounted = pictures.rename(tmp_path / "unmounted")
+    other = tmp_path / "home" / "pictures"
+    (other / "b").mkdir(parents=True)
+    picture(77).save(other / "b" / "1.png")
+    with pytest.raises(cbir.CbirError, match=rf"'pictures' holds {pictures}\. To add {other} to it"):
+        cbir.ingest(other)
+    assert counts(cbir.ingest(other, collection="pictures")) == (7, 1, 0, 0)
+    assert metadata(home).roots == {"pictures": str(pictures), "pictures-2": str(other)}
+    unmounted.rename(pictures)
+    assert counts(cbir.ingest(pictures, collection="pictures")) == (7, 0, 0, 6)
+
+
 def test_two_folders_of_one_name_are_two_sources(home: Path, tmp_path: Path):
     for seed, place in enumerate(("one", "two", "three")):
         (tmp_path / place / "cats").mkdir(parents=True)
