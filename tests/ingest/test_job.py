@@ -237,24 +237,24 @@ def test_a_damaged_collection_is_built_anew_and_does_not_stand_in_the_way(
 
 
 def test_ctrl_c_in_training_leaves_no_half_model_and_training_goes_on(home: Path):
-    arguments = [
-        sys.executable,
-        "-m",
-        "cbir",
-        "ingest",
-        "digits",
-        "--encoder",
-        "autoencoder:epochs=4000",
-        "--limit",
-        "64",
-    ]
-    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    checkpoint = home / "models" / ".digits.training.npz"
-    deadline = time.monotonic() + 90
-    while not checkpoint.exists() and time.monotonic() < deadline:
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=30)
+    arguments = ["ingest", "digits", "--encoder", "autoencoder:epochs=4000", "--limit", "64"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "cbir", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        # A shell's background job ignores Ctrl-C, and so would what it starts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    try:
+        checkpoint = home / "models" / ".digits.training.npz"
+        deadline = time.monotonic() + 90
+        while not checkpoint.exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=30)
+    finally:
+        process.kill()
     assert process.returncode == 130, errors
     assert errors.strip().splitlines()[-1].startswith("cbir: stopped")
     assert "Traceback" not in errors
