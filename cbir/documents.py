@@ -31,7 +31,7 @@ def ingest(report: Report) -> dict[str, Any]:
         "collection": report.collection,
         "points": report.points,
         "ingested": report.ingested,
-        "described": report.described,
+        "updated": report.updated,
         "unchanged": report.unchanged,
         "skipped": len(report.unreadable),
         "unreadable": [{"uri": uri, "reason": reason} for uri, reason in report.unreadable],

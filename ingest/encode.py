@@ -27,7 +27,7 @@ class Encoded:
     payloads : list of Payload
     brightness : ndarray of float32, shape (n,)
         Median border brightness, in [0, 1].
-    described : list of (id, payload)
+    updated : list of (id, payload)
         Points whose payload has to be replaced.
     unreadable : list of (uri, reason)
     unchanged : int
@@ -38,13 +38,13 @@ class Encoded:
     features: np.ndarray
     payloads: list[Payload]
     brightness: np.ndarray
-    described: list[tuple[str, Payload]]
+    updated: list[tuple[str, Payload]]
     unreadable: list[tuple[str, str]]
     unchanged: int
 
     def __len__(self) -> int:
         """Number of items."""
-        return len(self.ids) + len(self.described) + len(self.unreadable) + self.unchanged
+        return len(self.ids) + len(self.updated) + len(self.unreadable) + self.unchanged
 
 
 def encode(batches: Iterable[Batch], encoder: Encoder) -> Iterator[Encoded]:
@@ -72,7 +72,7 @@ def encode(batches: Iterable[Batch], encoder: Encoder) -> Iterator[Encoded]:
             features=features,
             payloads=payloads,
             brightness=background(batch.pixels) if batch.items else np.empty(0, np.float32),
-            described=batch.described,
+            updated=batch.updated,
             unreadable=[(item.uri, reason) for item, reason in batch.unreadable],
             unchanged=batch.unchanged,
         )

@@ -34,7 +34,7 @@ class Report:
     collection : str
     points : int
         In the collection now.
-    ingested, described, unchanged : int
+    ingested, updated, unchanged : int
         Images encoded and stored by this run; stored before, only the payload replaced; stored before as they are.
     unreadable : list of (uri, reason)
         Skipped.
@@ -50,7 +50,7 @@ class Report:
     collection: str
     points: int
     ingested: int
-    described: int
+    updated: int
     unchanged: int
     unreadable: list[tuple[str, str]]
     passed_over: int
@@ -145,7 +145,7 @@ def run(
         collection=name,
         points=points,
         ingested=stored.ingested,
-        described=stored.described,
+        updated=stored.updated,
         unchanged=stored.unchanged,
         unreadable=list(stored.unreadable),
         passed_over=source.passed_over,
@@ -188,7 +188,7 @@ def _with_source(metadata: Metadata, source: Source, bundle: Bundle) -> Metadata
 
 def _finished(metadata: Metadata, before: Metadata, stored: Stored) -> Metadata:
     """Return the metadata after an ingest; a source of which nothing could be read is forgotten."""
-    if not stored.ingested + stored.described + stored.unchanged:
+    if not stored.ingested + stored.updated + stored.unchanged:
         metadata = replace(metadata, sources=before.sources, roots=before.roots)
     return replace(metadata, background=merged(metadata.background, stored.background), updated=_now())
 

@@ -42,7 +42,7 @@ class Batch:
         Those whose pictures were read; the payloads of files have their `sha256`.
     pixels : ndarray of uint8, shape (n, h, w, c)
         Theirs.
-    described : list of (id, payload)
+    updated : list of (id, payload)
         Points whose payload has to be replaced.
     unreadable : list of (Item, reason)
     unchanged : int
@@ -51,13 +51,13 @@ class Batch:
 
     items: list[Item]
     pixels: np.ndarray
-    described: list[tuple[str, Payload]]
+    updated: list[tuple[str, Payload]]
     unreadable: list[tuple[Item, str]]
     unchanged: int
 
     def __len__(self) -> int:
         """Number of items."""
-        return len(self.items) + len(self.described) + len(self.unreadable) + self.unchanged
+        return len(self.items) + len(self.updated) + len(self.unreadable) + self.unchanged
 
 
 def read(compared: Iterable[Compared], preprocessing: Preprocessing) -> Iterator[Batch]:
@@ -135,7 +135,7 @@ def _read_chunk(preprocessing: Preprocessing, chunk: Iterable[Compared]) -> list
 
 def _read_one(compared: Compared, preprocessing: Preprocessing) -> _Read:
     item = compared.item
-    if compared.status in (Status.UNCHANGED, Status.DESCRIBED):
+    if compared.status in (Status.UNCHANGED, Status.UPDATED):
         return _Read(compared)
     try:
         if item.content is None:
@@ -144,7 +144,7 @@ def _read_one(compared: Compared, preprocessing: Preprocessing) -> _Read:
         sha256 = hashlib.sha256(content).hexdigest()
         compared = replace(compared, item=replace(item, payload={**item.payload, "sha256": sha256}))
         if compared.status is Status.UNSURE and (compared.stored or {}).get("sha256", sha256) == sha256:
-            return _Read(replace(compared, status=Status.DESCRIBED))
+            return _Read(replace(compared, status=Status.UPDATED))
         return _Read(compared, preprocessing.pixels(decode(content, item.location or item.uri)))
     except ImageError as error:
         return _Read(compared, problem=str(error))
@@ -152,11 +152,11 @@ def _read_one(compared: Compared, preprocessing: Preprocessing) -> _Read:
 
 def _batch(gathered: list[_Read], preprocessing: Preprocessing) -> Batch:
     pixels = [read.pixels for read in gathered if read.pixels is not None]
-    described = [read.compared for read in gathered if read.compared.status is Status.DESCRIBED]
+    updated = [read.compared for read in gathered if read.compared.status is Status.UPDATED]
     return Batch(
         items=[read.compared.item for read in gathered if read.pixels is not None],
         pixels=np.stack(pixels) if pixels else np.empty((0, *preprocessing.shape), np.uint8),
-        described=[(compared.item.id, compared.merged_payload) for compared in described],
+        updated=[(compared.item.id, compared.merged_payload) for compared in updated],
         unreadable=[(read.compared.item, read.problem) for read in gathered if read.problem],
         unchanged=sum(read.compared.status is Status.UNCHANGED for read in gathered),
     )

@@ -24,7 +24,7 @@ class Stored:
 
     Attributes
     ----------
-    ingested, described, unchanged : int
+    ingested, updated, unchanged : int
         Points written; points whose payload alone was replaced; points that were there already as they are.
     unreadable : tuple of (uri, reason)
     background : tuple (mean, standard deviation, count) or None
@@ -34,7 +34,7 @@ class Stored:
     """
 
     ingested: int = 0
-    described: int = 0
+    updated: int = 0
     unchanged: int = 0
     unreadable: tuple[tuple[str, str], ...] = ()
     background: Statistics | None = None
@@ -45,7 +45,7 @@ class Stored:
         """Return what was done with the items of both."""
         return Stored(
             self.ingested + other.ingested,
-            self.described + other.described,
+            self.updated + other.updated,
             self.unchanged + other.unchanged,
             self.unreadable + other.unreadable,
             merged(self.background, other.background),
@@ -55,16 +55,16 @@ class Stored:
 
 
 def store(batch: Encoded, collection: Collection) -> Stored:
-    """Upsert the points of a batch, and replace the payloads of those that are described anew."""
+    """Upsert the points of a batch, and replace the payloads of those that are updated."""
     clock = time.perf_counter()
-    if batch.described:
-        ids, payloads = zip(*batch.described, strict=True)
+    if batch.updated:
+        ids, payloads = zip(*batch.updated, strict=True)
         collection.describe(ids, payloads)
     if batch.ids:
         collection.upsert(batch.ids, batch.features, batch.payloads)
     return Stored(
         ingested=len(batch.ids),
-        described=len(batch.described),
+        updated=len(batch.updated),
         unchanged=batch.unchanged,
         unreadable=tuple(batch.unreadable),
         background=_statistics(batch.brightness),

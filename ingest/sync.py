@@ -25,7 +25,7 @@ class Status(Enum):
     """What has to be done about an item."""
 
     UNCHANGED = "nothing: it is stored as it is"
-    DESCRIBED = "its payload has to be replaced; the picture is the stored one"
+    UPDATED = "its payload has to be replaced; the picture is the stored one"
     UNSURE = "its file has to be read: if its hash is not the stored one, it has to be encoded"
     CHANGED = "it has to be encoded: it is new, or another picture than the stored one"
 
@@ -71,12 +71,12 @@ def _status(item: Item, stored: Payload | None) -> Status:
     if stored is None:
         return Status.CHANGED
     if item.content is None:  # no file: nothing but a label or a field of the payload can change
-        return Status.UNCHANGED if same_payload(stored, item.description) else Status.DESCRIBED
+        return Status.UNCHANGED if same_payload(stored, item.description) else Status.UPDATED
     if "sha256" not in stored:  # stored by a version that had seconds, and no hash, which reading the file adds
         return Status.UNSURE if _stamp(stored) == _in_seconds(_stamp(item.payload)) else Status.CHANGED
     if _stamp(stored) != _stamp(item.payload):
         return Status.UNSURE
-    return Status.UNCHANGED if same_payload(stored, item.description) else Status.DESCRIBED
+    return Status.UNCHANGED if same_payload(stored, item.description) else Status.UPDATED
 
 
 def _stamp(payload: Mapping[str, Any]) -> dict[str, Any]:

@@ -174,6 +174,7 @@ def test_answers_of_500_are_retried_for_a_limited_time():
 
 def test_an_outage_gives_one_warning(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(server_module, "_FIRST_RETRY", 0.5)
+    monkeypatch.setattr("random.uniform", lambda low, high: 0.1)  # waits at random might end the second before it warns
     with (
         answering((200, GREETING), (503, "")) as url,
         closing(Server(address(url), retry_for=1)) as server,

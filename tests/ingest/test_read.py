@@ -25,9 +25,9 @@ def item(number: int, *, readable: bool = True) -> Item:
 
 
 @settings(deadline=None, max_examples=30)
-@given(kinds=st.lists(st.sampled_from(["changed", "unreadable", "described", "unchanged"]), max_size=700))
+@given(kinds=st.lists(st.sampled_from(["changed", "unreadable", "updated", "unchanged"]), max_size=700))
 def test_each_item_is_in_one_place_and_all_are_in_order(kinds: list[str]):
-    status = {"unchanged": Status.UNCHANGED, "described": Status.DESCRIBED}
+    status = {"unchanged": Status.UNCHANGED, "updated": Status.UPDATED}
     compared = [
         Compared(item(n, readable=kind != "unreadable"), status.get(kind, Status.CHANGED), {"code": n})
         for n, kind in enumerate(kinds)
@@ -37,8 +37,8 @@ def test_each_item_is_in_one_place_and_all_are_in_order(kinds: list[str]):
     numbers = [int(each.uri.split(":")[1]) for batch in batches for each in batch.items]
     assert numbers == [n for n, kind in enumerate(kinds) if kind == "changed"]
     assert [int(pixels[0, 0, 0]) for batch in batches for pixels in batch.pixels] == [n % 256 for n in numbers]
-    described = [payload["code"] for batch in batches for _, payload in batch.described]
-    assert described == [n for n, kind in enumerate(kinds) if kind == "described"]
+    updated = [payload["code"] for batch in batches for _, payload in batch.updated]
+    assert updated == [n for n, kind in enumerate(kinds) if kind == "updated"]
     unreadable = [each.uri for batch in batches for each, _ in batch.unreadable]
     assert unreadable == [f"all:{n}" for n, kind in enumerate(kinds) if kind == "unreadable"]
 

@@ -19,7 +19,7 @@ from tests.conftest import picture
 
 
 def counts(report: Report) -> tuple[int, int, int, int]:
-    return report.points, report.ingested, report.described, report.unchanged
+    return report.points, report.ingested, report.updated, report.unchanged
 
 
 def metadata(home: Path, name: str = "pictures") -> Metadata:

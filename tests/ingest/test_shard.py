@@ -36,7 +36,7 @@ def test_shares_of_two_processes_fill_a_collection(home: Path, pictures: Path):
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
         done = [pool.submit(work, share, engine, "pictures").result() for share in shares]
     total = sum(done, Stored())
-    assert (total.ingested, total.described, total.unchanged) == (35, 0, 1)
+    assert (total.ingested, total.updated, total.unchanged) == (35, 0, 1)
     assert [Path(uri).name for uri, _ in total.unreadable] == ["bad.png"]
     together = merged(engine.metadata("pictures").background, total.background)
     assert together == pytest.approx(engine.metadata("whole").background)

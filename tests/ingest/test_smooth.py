@@ -76,10 +76,10 @@ def test_what_is_replaced_is_no_neighbour():
 
 def test_what_needs_no_encoding_passes_through():
     features = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
-    described = Encoded([], features[:0], [], np.empty(0, np.float32), [("id", {"label": 1})], [], 7)
-    passed = list(smooth([described, *batches(features), described], Stored(), 2))  # type: ignore[arg-type]
+    updated = Encoded([], features[:0], [], np.empty(0, np.float32), [("id", {"label": 1})], [], 7)
+    passed = list(smooth([updated, *batches(features), updated], Stored(), 2))  # type: ignore[arg-type]
     assert [len(batch) for batch in passed] == [8, 3, 8]
-    assert list(smooth([described], Stored(), 2)) == [described]  # type: ignore[arg-type]
+    assert list(smooth([updated], Stored(), 2)) == [updated]  # type: ignore[arg-type]
 
 
 def test_a_large_source_goes_block_by_block(monkeypatch: pytest.MonkeyPatch):

@@ -53,7 +53,7 @@ def stored(home: Path, pictures: Path) -> Path:
 
 
 def counts(report: Report) -> tuple[int, int, int, int]:
-    return report.ingested, report.described, report.unchanged, len(report.unreadable)
+    return report.ingested, report.updated, report.unchanged, len(report.unreadable)
 
 
 def payload(home: Path, uri: str) -> Payload:
