@@ -70,13 +70,16 @@ def transfer(source: Engine, target: Engine, name: str, progress: Progress = sil
     Raises
     ------
     CollectionError
-        The target's collection was filled by another encoder or smoothed otherwise, or what arrived is not what
-        was sent.
+        The target's collection was filled by another encoder, smoothed otherwise, or from another folder of the
+        same name; or what arrived is not what was sent.
     """
     with (
         closing(source.open(name)) as sent,
         closing(_open_target(target, name, sent.metadata)) as received,
     ):
+        _check_roots(name, sent, received, target.location)
+        # First of all, so that a process that is killed does not leave points of a source that nobody knows.
+        received.remember(_merged(received.metadata, sent.metadata))
         received.pause_indexing()
         total, copied, done = sent.count(), 0, 0
         sample: list[str] = []
@@ -92,7 +95,6 @@ def transfer(source: Engine, target: Engine, name: str, progress: Progress = sil
             share = max(1, round(_SAMPLE * len(page.ids) / max(total, 1)))
             sample += list(generator.choice(page.ids, min(share, len(page.ids)), replace=False))
             progress("copy", done, total)
-        received.remember(_merged(received.metadata, sent.metadata))
         more = received.count() - done
         if more < 0:
             raise CollectionError(
@@ -111,6 +113,36 @@ def _open_target(target: Engine, name: str, metadata: Metadata) -> Collection:
     check_encoder(name, existing, metadata.fingerprint, "the collection to copy")
     check_smooth(name, existing, metadata.smooth)
     return target.open(name)
+
+
+def _check_roots(name: str, sent: Collection, received: Collection, location: str) -> None:
+    """Refuse to mix two folders of one name: their points have the same ids, and one would replace the other's.
+
+    A folder whose path differs has moved if one of its pictures, of a sample, is stored with the same content.
+    """
+    there = received.metadata.roots
+    for source, path in sent.metadata.roots.items():
+        if there.get(source, path) == path or not received.count(where={"source": [source]}):
+            continue
+        if not _share_content(sent, received, source):
+            raise CollectionError(
+                f"collection '{name}' in {location} holds another folder named {source} ({there[source]}, not {path}); "
+                "rename one of the folders, and ingest it into a collection of another name (--collection)"
+            )
+
+
+def _share_content(sent: Collection, received: Collection, source: str) -> bool:
+    """Tell whether some of a source's points have files of the same content in both collections."""
+    seen = 0
+    for page in sent.scroll(vectors=False, fields=("source", "sha256"), page=_PAGE):
+        hashes = {i: p.get("sha256") for i, p in zip(page.ids, page.payloads, strict=True) if p.get("source") == source}
+        stored = received.payloads(list(hashes))
+        if any(value is not None and stored.get(i, {}).get("sha256") == value for i, value in hashes.items()):
+            return True
+        seen += len(hashes)
+        if seen >= _SAMPLE:
+            break
+    return False
 
 
 def _merged(received: Metadata, sent: Metadata) -> Metadata:

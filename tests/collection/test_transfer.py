@@ -10,7 +10,7 @@ import pytest
 
 from cbir.collection.embedded.engine import EmbeddedEngine
 from cbir.collection.errors import CollectionError
-from cbir.collection.point import Payload
+from cbir.collection.point import Payload, point_id
 from cbir.collection.served.engine import ServedEngine
 from cbir.collection.served.points import ServedCollection
 from cbir.collection.transfer import transfer
@@ -68,6 +68,7 @@ def test_a_stopped_transfer_continues(here: EmbeddedEngine, there: ServedEngine,
         patch.setattr(ServedCollection, "upsert", stopped)
         with pytest.raises(KeyboardInterrupt):
             transfer(here, there, "c")
+    assert there.metadata("c").sources == here.metadata("c").sources
     done = transfer(here, there, "c")
     assert (done.copied, done.unchanged) == (POINTS - calls[0], calls[0])
     assert transfer(here, there, "c").copied == 0
@@ -87,6 +88,32 @@ def test_roots_and_keys_of_newer_versions_are_copied(here: EmbeddedEngine, there
     transfer(here, there, "c")
     assert there.metadata("c").roots == {"photos": "/new", "other": "/other"}
     assert there.metadata("c").extra == {"x": 1, "y": 2}
+
+
+def photos(engine: EmbeddedEngine | ServedEngine, name: str, root: str, hashes: Sequence[str]) -> None:
+    """Make a collection of a folder `photos` with pictures of these contents."""
+    points = [point_id("photos", f"{number}.png") for number in range(len(hashes))]
+    payloads = [{"source": "photos", "uri": f"{n}.png", "sha256": value} for n, value in enumerate(hashes)]
+    with closing(engine.create(name, replace(METADATA, sources=("photos",), roots={"photos": root}))) as collection:
+        collection.upsert(points, np.eye(len(hashes), 4, dtype=np.float32), payloads)
+
+
+def test_another_folder_of_the_same_name_is_refused_and_nothing_is_replaced(here: EmbeddedEngine, there: ServedEngine):
+    photos(here, "p", "/home/b/photos", ["4", "5", "6"])
+    photos(there, "p", "/home/a/photos", ["1", "2", "3"])
+    with pytest.raises(CollectionError, match=r"another folder named photos \(/home/a/photos, not /home/b/photos\)"):
+        transfer(here, there, "p")
+    with closing(there.open("p")) as collection:
+        stored = collection.payloads([point_id("photos", "0.png")])
+    assert [payload["sha256"] for payload in stored.values()] == ["1"]
+    assert there.metadata("p").roots == {"photos": "/home/a/photos"}
+
+
+def test_a_folder_that_has_moved_is_brought_up_to_date(here: EmbeddedEngine, there: ServedEngine):
+    photos(here, "p", "/new/photos", ["1", "5", "3"])
+    photos(there, "p", "/old/photos", ["1", "2", "3"])
+    assert transfer(here, there, "p").copied == 1
+    assert there.metadata("p").roots == {"photos": "/new/photos"}
 
 
 def test_another_encoder_is_refused(here: EmbeddedEngine, there: ServedEngine):
