@@ -131,11 +131,15 @@ def run(
                 for batch in ingest_share(share, collection, progress=progress):
                     stored += batch
             except BaseException:
-                # Report what stopped the work, not that a server could not be tidied up afterwards.
+                # Report what stopped the work, not that a server could not be tidied up afterwards. The source stays:
+                # a batch may be stored that was not counted.
                 with suppress(CollectionError):
-                    collection.remember(_finished(collection.metadata, before, stored))
+                    collection.remember(_finished(collection.metadata, stored))
                 raise
-            collection.remember(_finished(collection.metadata, before, stored))
+            known = _finished(collection.metadata, stored)
+            if not stored.ingested + stored.updated + stored.unchanged:  # nothing could be read
+                known = replace(known, sources=before.sources, roots=before.roots)
+            collection.remember(known)
             points = collection.count()
             if not points:
                 raise SourceError(f"none of the {count} pictures of {source} can be read")
@@ -186,10 +190,8 @@ def _with_source(metadata: Metadata, source: Source, bundle: Bundle) -> Metadata
     )
 
 
-def _finished(metadata: Metadata, before: Metadata, stored: Stored) -> Metadata:
-    """Return the metadata after an ingest; a source of which nothing could be read is forgotten."""
-    if not stored.ingested + stored.updated + stored.unchanged:
-        metadata = replace(metadata, sources=before.sources, roots=before.roots)
+def _finished(metadata: Metadata, stored: Stored) -> Metadata:
+    """Return the metadata after an ingest, or after the part of it that was done."""
     return replace(metadata, background=merged(metadata.background, stored.background), updated=_now())
 
 

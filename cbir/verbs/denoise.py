@@ -65,6 +65,8 @@ def denoise(
     with closing(home.open_engine(settings)) as engine:
         name = home.collection_or_default(engine, collection)
         metadata = engine.metadata(name)
+    if not metadata.sources:
+        raise CbirError(f"collection '{name}' names no source to take pictures from; ingest its source again")
     bundle = bundle_of(settings.models, name, metadata.model, metadata.fingerprint)
     recipe = bundle.metadata.get("recipe") or {}
     source = open_known(metadata.sources[0], metadata, settings.data, settings.cache)

@@ -6,11 +6,12 @@ import uuid
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import cbir
-from cbir.collection.embedded.engine import EmbeddedEngine
+from cbir.collection.embedded.engine import EmbeddedCollection, EmbeddedEngine
 from cbir.collection.metadata import Metadata
 from cbir.ingest.job import Report
 from cbir.ingest.roots import known_as
@@ -106,6 +107,33 @@ def test_a_source_is_remembered_before_its_first_point_is_stored(
         cbir.ingest(pictures, collection="pictures")
     assert seen[0].sources == ("digits", "pictures")
     assert seen[0].roots == {"pictures": str(pictures)}
+
+
+def test_a_source_is_remembered_if_its_first_batch_is_stored_but_not_counted(
+    home: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch
+):
+    upsert = EmbeddedCollection.upsert
+
+    def interrupted(self: EmbeddedCollection, *points: Any) -> None:
+        upsert(self, *points)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(EmbeddedCollection, "upsert", interrupted)
+        cbir.ingest(pictures, encoder="pixels")
+    assert (metadata(home).sources, metadata(home).roots) == (("pictures",), {"pictures": str(pictures)})
+    with cbir.open() as searcher:
+        hit = searcher.search(pictures / "b" / "1.png", 1)[0]
+        assert searcher.open_stored(hit).info["path"] == str(pictures / "b" / "1.png")
+    assert counts(cbir.ingest(pictures)) == (6, 0, 0, 6)
+
+
+def test_a_collection_that_names_no_source_has_no_pictures_to_denoise(home: Path, pictures: Path):
+    cbir.ingest(pictures, encoder="pixels")
+    card = home / "collections" / "pictures" / "collection.json"
+    card.write_text(json.dumps({**json.loads(card.read_text()), "sources": [], "roots": {}}))
+    with pytest.raises(cbir.CbirError, match="'pictures' names no source to take pictures from"):
+        cbir.denoise("pictures")
 
 
 @pytest.fixture
