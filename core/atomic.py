@@ -15,13 +15,14 @@ def atomic_file(path: Path) -> Iterator[Path]:
     """Yield the path of a temporary file, which replaces `path` if the block succeeds and is removed if not.
 
     The temporary file has a name of its own, so that two processes may write the same file at once:
-    the last one to finish wins.
+    the last one to finish wins. Of a symbolic link, the file that it points to is replaced.
 
     Raises
     ------
     OSError
         As the system gives it; an existing file stays as it was.
     """
+    path = Path(os.path.realpath(path)) if path.is_symlink() else path
     partial = _beside(path)
     try:
         yield partial

@@ -20,6 +20,16 @@ def test_a_file_is_replaced_only_when_it_is_complete(tmp_path: Path):
     assert [path.name for path in place.parent.iterdir()] == ["file.bin"]
 
 
+def test_a_link_stays_a_link_and_its_target_is_replaced(tmp_path: Path):
+    target, link = tmp_path / "disk" / "target", tmp_path / "link"
+    write_atomic(target, b"old")
+    link.symlink_to("disk/target")
+    write_atomic(link, b"new")
+    assert link.is_symlink()
+    assert target.read_bytes() == b"new"
+    assert [path.name for path in target.parent.iterdir()] == ["target"]
+
+
 def test_two_writers_do_not_disturb_each_other(tmp_path: Path):
     place = tmp_path / "file"
     with atomic_file(place) as first:
