@@ -85,9 +85,8 @@ def overview(*, qdrant_url: str | None = None) -> Overview:
             problem = ""
             try:
                 metadata = engine.metadata(name)
-                opened = engine.open(name)
-                info = opened.info()
-                opened.close()
+                with closing(engine.open(name)) as opened:
+                    info = opened.info()
             except CollectionBusyError:
                 problem = "in use"
             except CollectionError as error:
