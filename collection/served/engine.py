@@ -272,7 +272,7 @@ class ServedEngine:
             if physical not in named:
                 warnings.warn(
                     f"'{physical}' at {self.location} has no alias: another process is filling it, or was stopped "
-                    "while it did; if it was stopped, delete '{physical}' with Qdrant's own interface",
+                    f"while it did; if it was stopped, delete '{physical}' with Qdrant's own interface",
                     ServerWarning,
                     stacklevel=2,
                 )
