@@ -10,7 +10,7 @@ from typing import Any, TypedDict, Unpack
 
 from cbir.collection.interface import Where
 from cbir.collection.point import Label
-from cbir.core.options import check_options, option
+from cbir.core.options import OptionError, check_options, option
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class SearchOptions(RankingOptions):
     labels : sequence of int or str, optional
         Only points with one of these labels; Qdrant filters while it searches.
     where : Mapping, optional
-        Other payload fields to filter by, each with the values allowed in it.
+        Payload fields to filter by, each with the values allowed in it; not `label` if there are `labels`.
     """
 
     k: int = option(10, "Hits for each query.", least=1)
@@ -47,6 +47,11 @@ class SearchOptions(RankingOptions):
     prune: int | None = option(None, "Rank only images whose short code differs in at most so many bits.", least=0)
     labels: Sequence[Label] | None = None
     where: Where | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.labels is not None and "label" in (self.where or {}):
+            raise OptionError("labels and where both filter by 'label': give only one of them")
 
     @property
     def filters(self) -> Mapping[str, Sequence[Label]]:
@@ -79,7 +84,7 @@ def search_options(
     Raises
     ------
     OptionError
-        A value that an option does not take.
+        A value that an option does not take, or options that exclude each other.
     """
     return replace(options or _DEFAULTS, **given, **({} if k is None else {"k": k}))
 

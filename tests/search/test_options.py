@@ -3,7 +3,10 @@
 from pathlib import Path
 from typing import get_type_hints
 
+import pytest
+
 import cbir
+from cbir.core.options import OptionError
 from cbir.evaluate.options import EvaluationKeywords, EvaluationOptions
 from cbir.search.options import SearchKeywords, SearchOptions
 
@@ -15,6 +18,12 @@ def test_options_come_as_one_object_or_by_name(digits: Path):
         assert found == searcher.search("digits:queries/4", 3, labels=[3, 8], expand=4)
         assert searcher.search("digits:queries/4", 2, options=options) == found[:2]
         assert searcher.search("digits:queries/4", options=options, labels=None, where={"label": [3, 8]}) == found
+
+
+def test_labels_are_not_filtered_by_twice():
+    with pytest.raises(OptionError, match=r"labels and where both filter by 'label': give only one"):
+        SearchOptions(labels=[3], where={"label": [3, 8]})
+    assert SearchOptions(labels=[3], where={"source": ["digits"]}).filters == {"label": [3], "source": ["digits"]}
 
 
 def test_keywords_are_the_options():
