@@ -5,7 +5,6 @@ first. This is what `cbir.open` returns.
 """
 
 import threading
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from types import TracebackType
@@ -18,7 +17,7 @@ from cbir.collection.checks import check_encoder, validated_k
 from cbir.collection.errors import CollectionError
 from cbir.collection.interface import Collection, Engine, Info
 from cbir.collection.point import Hit, Payload
-from cbir.core.errors import CbirWarning
+from cbir.core.errors import CbirWarning, warn_caller
 from cbir.model.border import background
 from cbir.model.bundle import Bundle
 from cbir.model.codes import ball, codes
@@ -82,7 +81,7 @@ class Searcher:
         self._engine = engine
         self._collection: Collection | None = None
         self._encoder: Encoder | None = None
-        #: Held to open and to close, not to search; `close` waits on it until no search is in work.
+        #: Held to open and to close, not to search; `close` waits on it until no search is running.
         self._changes = threading.Condition(threading.RLock())
         self._searches = 0
         check_encoder(name, self.metadata, bundle.fingerprint, bundle.path)
@@ -98,6 +97,8 @@ class Searcher:
                 except CollectionError:
                     opened.close()  # retrained since this searcher was made
                     raise
+                # Another process may have ingested since this searcher was made, or closed.
+                self.metadata = opened.metadata
                 self._collection = opened
             return self._collection
 
@@ -304,7 +305,7 @@ class Searcher:
         """Warn of a picture that the collection's encoder will make little of."""
         if pixels.min() == pixels.max():
             message = f"{named(picture)} is one plain colour: its results mean nothing"
-            warnings.warn(message, QueryWarning, stacklevel=4)
+            warn_caller(message, QueryWarning)
             return
         if self.metadata.background is None:
             return
@@ -313,11 +314,10 @@ class Searcher:
         # Photographs have backgrounds of all kinds (a wide deviation): nothing to warn of.
         if abs(brightness - mean) > _OTHER_BACKGROUND and deviation < _OTHER_BACKGROUND / 2:
             found, usual = ("light", "dark") if brightness > mean else ("dark", "light")
-            warnings.warn(
+            warn_caller(
                 f"{named(picture)} has a {found} background, the collection's images a {usual} one; "
                 "search with --invert (in Python: invert=True) to swap dark and light",
                 QueryWarning,
-                stacklevel=4,
             )
 
 

@@ -13,6 +13,7 @@ from cbir.collection.embedded.engine import EmbeddedEngine
 from cbir.collection.point import Hit
 from cbir.ingest.sources.digits import digits as load_digits
 from cbir.search.query import StoredPoint
+from tests.conftest import picture
 
 
 @pytest.fixture
@@ -159,6 +160,20 @@ def test_a_plain_colour_is_warned_of(digits: Path):
         assert len(searcher.search(Image.new("RGB", (50, 20), "black"), 3)) == 3
 
 
+def test_warnings_point_at_the_line_that_passed_the_query(digits: Path):
+    plain = Image.new("RGB", (50, 20), "black")
+    with cbir.open("digits") as searcher:
+        for call in (
+            lambda: searcher.search(plain),
+            lambda: searcher.search_many([plain]),
+            lambda: searcher.embed(plain),
+            lambda: searcher.embed_many([plain]),
+        ):
+            with pytest.warns(cbir.QueryWarning) as warned:
+                call()
+            assert [(one.filename, one.lineno) for one in warned] == [(__file__, call.__code__.co_firstlineno)]
+
+
 def test_pictures_of_many_backgrounds_warn_of_nothing(home: Path, tmp_path: Path, bundle: Path):
     """A query as far from the mean of dark pictures is warned of; among pictures of all kinds it is not."""
     query = tmp_path / "light.png"
@@ -183,3 +198,19 @@ def test_pictures_of_many_backgrounds_warn_of_nothing(home: Path, tmp_path: Path
 def test_k_below_one_is_refused(digits: Path, five: Path, k: int):
     with cbir.open("digits") as searcher, pytest.raises(cbir.CbirError, match="at least 1"):
         searcher.search(five, k)
+
+
+def test_a_searcher_that_opens_its_collection_again_knows_where_a_folder_moved(home: Path, tmp_path: Path):
+    folder, moved = tmp_path / "pictures", tmp_path / "disk" / "pictures"
+    folder.mkdir()
+    moved.parent.mkdir()
+    picture().save(folder / "a.png")
+    cbir.ingest(folder, encoder="pixels")
+    with cbir.open() as searcher:
+        searcher.search(folder / "a.png")
+        searcher.close()
+        folder.rename(moved)
+        with pytest.warns(cbir.CbirWarning, match="is taken to be that folder"):
+            cbir.ingest(moved)
+        hit = searcher.search(moved / "a.png")[0]
+        assert searcher.open_stored(hit).info["path"] == str(moved / "a.png")
