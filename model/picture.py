@@ -4,6 +4,7 @@ In: a path, or the bytes of a file. Out: a Pillow image as a viewer would show i
 """
 
 import io
+import threading
 import warnings
 from pathlib import Path
 
@@ -20,6 +21,8 @@ MAX_BYTES = 8 * MAX_PIXELS
 
 #: What Pillow's decoders raise for damaged files, and the system for unreadable ones.
 _UNDECODABLE = (OSError, SyntaxError, ValueError, EOFError, MemoryError)
+
+_FILTERS = threading.Lock()
 
 
 def open_image(path: str | Path) -> Image.Image:
@@ -87,11 +90,8 @@ def decode(content: bytes, name: str) -> Image.Image:
         Not a picture, truncated, or implausibly large.
     """
     try:
-        with warnings.catch_warnings():
-            # Between one and two times Pillow's level it only warns; large photos are fine.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with open_format(io.BytesIO(content)) as image:
-                return upright(image, name)
+        with _opened(content) as image:
+            return upright(image, name)
     except Image.DecompressionBombError:
         raise ImageError(
             f"{name} unpacks to more than {MAX_PIXELS / 1e6:.0f} million pixels; scale it down first if it is genuine"
@@ -102,6 +102,14 @@ def decode(content: bytes, name: str) -> Image.Image:
     except _UNDECODABLE as error:
         cause = getattr(error, "strerror", None) or first_line(error)
         raise ImageError(f"{name} cannot be read: {cause}") from None
+
+
+def _opened(content: bytes) -> Image.Image:
+    """Read a picture's header, without Pillow's warning of large pictures: between one and two times its level."""
+    # The warning filters belong to the process: two threads that change and restore them would leave a change behind.
+    with _FILTERS, warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        return open_format(io.BytesIO(content))
 
 
 def upright(image: Image.Image, name: str = "the picture") -> Image.Image:

@@ -1,6 +1,8 @@
 import io
 import struct
+import warnings
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -73,3 +75,11 @@ def test_a_file_that_is_larger_than_any_picture_is_not_read_into_memory(tmp_path
         file.truncate(20_000_000_000)
     with pytest.raises(ImageError, match=r"sparse\.png has 20\.0 GB"):
         open_image(tmp_path / "sparse.png")
+
+
+def test_decoding_in_threads_leaves_the_warning_filters_as_they_were(tmp_path: Path):
+    Image.new("RGB", (8, 8)).save(tmp_path / "p.png")
+    before = list(warnings.filters)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(open_image, [tmp_path / "p.png"] * 400))
+    assert list(warnings.filters) == before
