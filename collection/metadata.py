@@ -113,6 +113,10 @@ class Metadata:
             extra={**stored.extra, **self.extra},
         )
 
+    def place(self, source: str) -> str:
+        """Return what a user calls one of the sources: a dataset's name, or a folder's path."""
+        return self.roots.get(source, source)
+
     def locate(self, payload: Payload) -> str:
         """Return what opens the picture of a stored point.
 

@@ -7,7 +7,7 @@ absolute path, and continue to do so.
 """
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from cbir.collection.metadata import Metadata
@@ -16,37 +16,43 @@ from cbir.ingest.sources.folder import FolderSource
 from cbir.ingest.sources.source import Source
 
 
-def known_as(source: Source, metadata: Metadata | None, has_moved: Callable[[Source], bool] = lambda _: True) -> Source:
+def known_as(source: Source, metadata: Metadata, has_moved: Callable[[Source], bool]) -> Source:
     """Return a source under the name that a collection knows it by, or will.
 
     Parameters
     ----------
     source : Source
-    metadata : Metadata or None
-        The collection's; None for a new one.
+    metadata : Metadata
+        The collection's.
     has_moved : callable
         Given the source under the name of a root that is gone, whether it is that folder, moved.
 
     Returns
     -------
     Source
-        A folder that the collection holds has the same name as before, also when it has moved: there is a root
-        of its name whose path no longer exists. Any other folder takes the first of its own name, `name-2`,
-        `name-3`, ... that is no other source's and no dataset's.
+        A folder that the collection holds has the same name as before, also when it has moved, whatever it is
+        called now: there is a root whose path no longer exists. Any other folder takes a `new_name`.
     """
     if not isinstance(source, FolderSource):
         return source
-    sources, roots = (metadata.sources, metadata.roots) if metadata else ((), {})
-    if str(source.root) in sources:
+    if str(source.root) in metadata.sources:
         return source.with_absolute_uris()
-    for name, path in roots.items():
+    for name, path in metadata.roots.items():
         if path == str(source.root):
             return source.renamed(name)
-    if source.name in roots and not Path(roots[source.name]).exists() and has_moved(source):
+    gone = [name for name, path in metadata.roots.items() if not Path(path).exists()]
+    for name in sorted(gone, key=lambda name: name != source.name):  # its own name first
+        if has_moved(source.renamed(name)):
+            return source.renamed(name)
+    return new_name(source, {*metadata.sources, *metadata.roots})
+
+
+def new_name(source: Source, taken: Collection[str] = ()) -> Source:
+    """Return a folder under the first of its own name, `name-2`, `name-3`, ... that is not taken and no dataset's."""
+    if not isinstance(source, FolderSource):
         return source
-    taken = {*NAMES, *sources, *roots}
     names = itertools.chain([source.name], (f"{source.name}-{n}" for n in itertools.count(2)))
-    return source.renamed(next(name for name in names if name not in taken))
+    return source.renamed(next(name for name in names if name not in {*NAMES, *taken}))
 
 
 def open_known(name: str, metadata: Metadata, folders: Sequence[Path] = (), cache: Path = Path()) -> Source:

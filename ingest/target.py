@@ -4,25 +4,19 @@ In: an engine, a name and a source. Out: what is there, whether the source may
 go there and under which name, and the collection, open for the time of a block.
 """
 
-import hashlib
 import warnings
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
-from itertools import islice
 
 from cbir.collection.checks import check_smooth
 from cbir.collection.errors import CollectionError, NewerFormatError
 from cbir.collection.interface import Collection, Engine
 from cbir.collection.metadata import Metadata
 from cbir.core.errors import CbirWarning
-from cbir.ingest.roots import known_as
+from cbir.ingest.moved import known_in
+from cbir.ingest.roots import new_name
 from cbir.ingest.sources.source import Source
-from cbir.model.errors import ImageError
-
-#: Pictures compared to find out whether a folder has moved.
-_SAMPLED = 100
 
 
 @dataclass(frozen=True)
@@ -64,12 +58,12 @@ def find_target(
         must not be added to; or it was written by a newer cbir.
     """
     if not engine.exists(name):
-        return Target(name, known_as(source, None), None, retrain, replaces=False, smooth=smooth or 0)
+        return Target(name, new_name(source), None, retrain, replaces=False, smooth=smooth or 0)
     if not retrain:
         existing = engine.metadata(name)
         if smooth is not None:
             check_smooth(name, existing, smooth)
-        known = known_as(source, existing, partial(_holds_pictures_of, engine, name))
+        known = known_in(engine, name, existing, source)
         if not add_source:
             _check_source(name, existing, known)
         _warn_if_moved(name, existing, known)
@@ -82,46 +76,21 @@ def find_target(
     except CollectionError:
         pass  # damaged: rebuilding repairs that
     else:
-        own = known_as(source, replaced, partial(_holds_pictures_of, engine, name)).name
-        others = [_place(replaced, other) for other in replaced.sources if other != own]
+        own = known_in(engine, name, replaced, source).name
+        others = [replaced.place(other) for other in replaced.sources if other != own]
         smooth = replaced.smooth if smooth is None else smooth
     if others:
         raise CollectionError(
             f"collection '{name}' holds {', '.join(others)}, which retraining on {source} would drop; "
             "ingest that source, or name another --collection"
         )
-    return Target(name, known_as(source, None), None, retrain, replaces=True, smooth=smooth or 0)
-
-
-def _holds_pictures_of(engine: Engine, name: str, source: Source) -> bool:
-    """Return whether some picture of a folder, of a sample, is stored with the same content.
-
-    A folder of the same name may be another one, while the disk with the stored one is not mounted.
-    """
-    step = max(1, -(-len(source) // _SAMPLED))
-    items = list(islice(source.items(), 0, None, step))
-    try:
-        with closing(engine.open(name)) as collection:
-            payloads = collection.payloads([item.id for item in items])
-    except CollectionError:
-        return True  # damaged or in use: the error comes when it is opened to be filled
-    for item in items:
-        stored = payloads.get(item.id, {}).get("sha256")
-        with suppress(ImageError):
-            if stored and item.content and stored == hashlib.sha256(item.content()).hexdigest():
-                return True
-    return False
-
-
-def _place(metadata: Metadata, source: str) -> str:
-    """Return what a user calls a source of a collection: a dataset's name or a folder's path."""
-    return metadata.roots.get(source, source)
+    return Target(name, new_name(source), None, retrain, replaces=True, smooth=smooth or 0)
 
 
 def _check_source(name: str, existing: Metadata, source: Source) -> None:
     """Refuse to add a source to a collection of another one, unless the collection was named."""
     if existing.sources and source.name not in existing.sources:
-        places = ", ".join(_place(existing, known) for known in existing.sources)
+        places = ", ".join(existing.place(known) for known in existing.sources)
         raise CollectionError(
             f"collection '{name}' holds {places}. To add {source} to it, write --collection {name}; "
             "else give another name with --collection."

@@ -11,7 +11,6 @@ from cbir.cli.output import print_json
 from cbir.cli.parameters import AsJson, QdrantUrl
 
 if TYPE_CHECKING:
-    from cbir.collection.metadata import Metadata
     from cbir.verbs.overview import Overview
 
 
@@ -38,7 +37,11 @@ def _print_overview(found: Overview) -> None:
             name = f"{c.name} (default)" if c.name == found.default else c.name
             points = f"{c.info.points:,}" if c.info else "?"
             taken = "?" if c.info is None else "" if c.info.bytes is None else size(c.info.bytes)
-            facts = (c.metadata.dimension, c.metadata.model, _places(c.metadata)) if c.metadata else ("",) * 3
+            facts = (
+                (c.metadata.dimension, c.metadata.model, ", ".join(map(c.metadata.place, c.metadata.sources)))
+                if c.metadata
+                else ("",) * 3
+            )
             rows.append((name, points, taken, *facts))
         columns = [("name", False), ("points", True), ("size", True), ("values", True)]
         table(f"collections in {found.location}", [*columns, ("model", False), ("source", False)], rows)
@@ -52,11 +55,6 @@ def _print_overview(found: Overview) -> None:
             for m in found.models
         ]
         table("models", [*headings, ("trained on", False), ("epochs", True)], models)
-
-
-def _places(metadata: Metadata) -> str:
-    """Return what a collection holds: names of datasets and paths of folders."""
-    return ", ".join(metadata.roots.get(source, source) for source in metadata.sources)
 
 
 def _epochs(card: Mapping[str, Any]) -> int:

@@ -27,7 +27,7 @@ from cbir.evaluate.draw.curve import curves
 from cbir.evaluate.draw.lineup import lineup
 from cbir.evaluate.options import EvaluationOptions
 from cbir.evaluate.run import load_run, run_title
-from cbir.ingest.roots import known_as
+from cbir.ingest.moved import known_in
 from cbir.ingest.sources.catalogue import collection_name
 from cbir.ingest.sources.source import Source
 from cbir.search.sheet import save_picture
@@ -160,7 +160,8 @@ def _drawn(
         write_atomic(comparison.curves, curves({row.encoder: row.scores for row in rows}, comparison.title))
     if not comparison.lineup.exists():
         # Stored images by the ids that they have in each collection, queries by their uris.
-        known = {found.name: found for found in (known_as(source, engine.metadata(row.collection)) for row in rows)}
+        names = (row.collection for row in rows)
+        known = {found.name: found for found in (known_in(engine, n, engine.metadata(n), source) for n in names)}
         items = chain.from_iterable(chain(found.items(), found.queries()) for found in known.values())
         shown = {key: item for item in items for key in (item.id, item.uri)}
         runs = {row.encoder: load_run(row.folder / "run.npz") for row in rows}

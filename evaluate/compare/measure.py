@@ -27,7 +27,7 @@ from cbir.evaluate.options import EvaluationOptions
 from cbir.evaluate.protocol import evaluate
 from cbir.ingest.job import run
 from cbir.ingest.learn import MAX_TRAINING_IMAGES, Plan
-from cbir.ingest.roots import known_as
+from cbir.ingest.moved import known_in
 from cbir.ingest.sources.catalogue import picture_opener
 from cbir.ingest.sources.source import Item, Source
 from cbir.model.bundle import Bundle
@@ -94,6 +94,7 @@ class Measurer:
             self._settings.models,
             Plan(entrant.kind, entrant.recipe, sample=sample),
             require_plan=True,
+            add_source=False,
             limit=self._limit,
             progress=progress,
         )
@@ -105,7 +106,7 @@ class Measurer:
         folder = self._folder(name, bundle)
         open_picture = picture_opener(self._settings.data, self._settings.cache)
         with Searcher(self._engine, name, bundle, open_picture) as searcher:
-            present = known_as(self._source, searcher.metadata).items()
+            present = known_in(self._engine, name, searcher.metadata, self._source).items()
             if held_out and (gone := left_behind(searcher.collection, present)):
                 raise CbirError(
                     f"collection '{name}' holds {gone:,} picture(s) that {self._source} no longer has, which may be "
@@ -161,8 +162,8 @@ class Measurer:
             It is not on this machine, or something is not as this comparison would fill the collection.
         """
         metadata = self._engine.metadata(name)
-        if set(metadata.sources) != {known_as(self._source, metadata).name}:
-            places = ", ".join(metadata.roots.get(source, source) for source in metadata.sources)
+        if set(metadata.sources) != {known_in(self._engine, name, metadata, self._source).name}:
+            places = ", ".join(map(metadata.place, metadata.sources))
             raise CbirError(
                 f"collection '{name}' holds {places}, not {self._source} alone; "
                 "rename the folder of pictures, or remove that collection"

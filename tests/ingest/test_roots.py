@@ -14,7 +14,7 @@ import cbir
 from cbir.collection.embedded.engine import EmbeddedCollection, EmbeddedEngine
 from cbir.collection.metadata import Metadata
 from cbir.ingest.job import Report
-from cbir.ingest.roots import known_as
+from cbir.ingest.roots import new_name
 from cbir.ingest.sources.folder import FolderSource
 from tests.conftest import picture
 
@@ -59,6 +59,54 @@ def test_another_folder_of_the_name_is_not_taken_for_one_whose_disk_is_not_mount
     assert counts(cbir.ingest(pictures, collection="pictures")) == (7, 0, 0, 6)
 
 
+def test_a_few_common_pictures_do_not_make_a_folder_the_stored_one(home: Path, pictures: Path, tmp_path: Path):
+    logo = picture(50)
+    logo.save(pictures / "logo.png")
+    cbir.ingest(pictures, encoder="pixels")
+    pictures.rename(tmp_path / "unmounted")
+    other = tmp_path / "home" / "pictures"
+    (other / "b").mkdir(parents=True)
+    logo.save(other / "logo.png")
+    for seed in range(5):
+        picture(60 + seed).save(other / "b" / f"{seed + 2}.png")
+    with pytest.raises(cbir.CbirError, match="To add"):
+        cbir.ingest(other)
+    assert counts(cbir.ingest(other, collection="pictures")) == (13, 6, 0, 0)
+
+
+@pytest.mark.parametrize("limit", [None, 2])
+def test_a_folder_that_moved_and_changed_is_the_stored_one_if_most_is(
+    home: Path, pictures: Path, tmp_path: Path, limit: int | None
+):
+    cbir.ingest(pictures, encoder="pixels", limit=limit)
+    moved = pictures.rename(tmp_path / "moved")
+    picture(60).save(moved / "b" / "1.png")
+    for seed in range(100):
+        picture(61 + seed).save(moved / "b" / f"{100 + seed}.png")
+    with pytest.warns(cbir.CbirWarning, match=f"{moved} is taken to be that folder, moved"):
+        report = cbir.ingest(moved, collection="pictures")
+    assert counts(report) == ((106, 101, 0, 5) if limit is None else (106, 104, 0, 2))
+
+
+def test_a_folder_that_moves_is_found_whatever_its_name(home: Path, pictures: Path, tmp_path: Path):
+    second = tmp_path / "B" / "pictures"
+    (second / "b").mkdir(parents=True)
+    for number in range(4):
+        picture(90 + number).save(second / "b" / f"{number}.png")
+    for folder in (pictures, second):
+        cbir.ingest(folder, collection="pictures", encoder="pixels")
+    moved = tmp_path / "C" / "pictures"
+    moved.parent.mkdir()
+    second.rename(moved)
+    with pytest.warns(cbir.CbirWarning, match=rf"{second}, which .* is gone; {moved} is taken to be that folder"):
+        assert counts(cbir.ingest(moved, collection="pictures")) == (10, 0, 0, 4)
+    assert metadata(home).roots == {"pictures": str(pictures), "pictures-2": str(moved)}
+    renamed = pictures.rename(tmp_path / "photos")
+    with pytest.warns(cbir.CbirWarning, match=f"{renamed} is taken to be that folder"):
+        assert counts(cbir.ingest(renamed, collection="pictures")) == (10, 0, 0, 6)
+    assert metadata(home).roots == {"pictures": str(renamed), "pictures-2": str(moved)}
+
+
 def test_two_folders_of_one_name_are_two_sources(home: Path, tmp_path: Path):
     for seed, place in enumerate(("one", "two", "three")):
         (tmp_path / place / "cats").mkdir(parents=True)
@@ -79,7 +127,7 @@ def test_two_folders_of_one_name_are_two_sources(home: Path, tmp_path: Path):
 
 def test_a_folder_called_like_a_dataset_gets_another_name(pictures: Path):
     digits = pictures.rename(pictures.parent / "digits")
-    assert known_as(FolderSource(digits), None).name == "digits-2"
+    assert new_name(FolderSource(digits)).name == "digits-2"
 
 
 def test_a_source_that_is_refused_leaves_no_trace(home: Path, pictures: Path, tmp_path: Path):

@@ -208,6 +208,25 @@ def test_a_source_that_grew_is_measured_again(home: Path, pictures: Path):
         cbir.compare(pictures, ["pca:values=2"])
 
 
+def test_another_folder_of_the_name_is_refused_before_anything_is_stored(home: Path, pictures: Path, tmp_path: Path):
+    (row,) = cbir.compare(pictures, ["pixels"]).rows
+    pictures.rename(tmp_path / "unmounted")
+    other = tmp_path / "other" / "pictures"
+    for number in range(4):
+        (other / f"class {number % 2}").mkdir(parents=True, exist_ok=True)
+        picture(50 + number).save(other / f"class {number % 2}" / f"{number}.png")
+    with pytest.raises(cbir.CbirError, match=rf"'{row.collection}' holds {pictures}, not {other} alone"):
+        cbir.compare(other, ["pixels"])
+    with cbir.open(row.collection) as searcher:
+        assert (searcher.info().points, searcher.metadata.roots) == (6, {"pictures": str(pictures)})
+
+
+def test_rows_of_a_folder_that_moved_are_reused(home: Path, pictures: Path, tmp_path: Path):
+    (row,) = cbir.compare(pictures, ["pixels"]).rows
+    (tmp_path / "disk").mkdir()
+    assert cbir.compare(pictures.rename(tmp_path / "disk" / "pictures"), ["pixels"]).rows == [row]
+
+
 @pytest.mark.parametrize(
     ("options", "reason"),
     [({"smooth": 2}, "filled with --smooth 2"), ({"size": 48}, "at 48x48, where 28x28 suits them")],
