@@ -8,12 +8,14 @@ absolute path, and continue to do so.
 
 import itertools
 from collections.abc import Callable, Collection, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from cbir.collection.metadata import Metadata
+from cbir.collection.point import is_absolute
 from cbir.ingest.sources.catalogue import NAMES, open_dataset
 from cbir.ingest.sources.folder import FolderSource
-from cbir.ingest.sources.source import Source
+from cbir.ingest.sources.source import Source, SourceError
 
 
 def known_as(source: Source, metadata: Metadata, has_moved: Callable[[Source], bool]) -> Source:
@@ -31,11 +33,12 @@ def known_as(source: Source, metadata: Metadata, has_moved: Callable[[Source], b
     -------
     Source
         A folder that the collection holds has the same name as before, also when it has moved, whatever it is
-        called now: there is a root whose path no longer exists. Any other folder takes a `new_name`.
+        called now: there is a root whose path no longer exists. A folder in or around one of format 1 has absolute
+        uris as well, so that no picture is stored twice. Any other folder takes a `new_name`.
     """
     if not isinstance(source, FolderSource):
         return source
-    if str(source.root) in metadata.sources:
+    if any(_nested(source.root, Path(name)) for name in metadata.sources if is_absolute(name)):
         return source.with_absolute_uris()
     for name, path in metadata.roots.items():
         if path == str(source.root):
@@ -45,6 +48,33 @@ def known_as(source: Source, metadata: Metadata, has_moved: Callable[[Source], b
         if has_moved(source.renamed(name)):
             return source.renamed(name)
     return new_name(source, {*metadata.sources, *metadata.roots})
+
+
+def overlapping(source: Source, metadata: Metadata) -> str | None:
+    """Return the path of another stored folder that has pictures in common with a new one; None if there is none.
+
+    Parameters
+    ----------
+    source : Source
+        Under the name that the collection will know it by.
+    metadata : Metadata
+        The collection's.
+    """
+    if not isinstance(source, FolderSource) or str(source.root) in metadata.roots.values():
+        return None
+    pictures = None
+    for name, path in metadata.roots.items():
+        if name != source.name and _nested(source.root, Path(path)):
+            pictures = pictures or set(source.paths())
+            with suppress(SourceError):
+                if not pictures.isdisjoint(FolderSource(Path(path)).paths()):
+                    return path
+    return None
+
+
+def _nested(one: Path, other: Path) -> bool:
+    """Return whether two folders are the same, or one is in the other."""
+    return one.is_relative_to(other) or other.is_relative_to(one)
 
 
 def new_name(source: Source, taken: Collection[str] = ()) -> Source:

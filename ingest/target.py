@@ -15,7 +15,7 @@ from cbir.collection.interface import Collection, Engine
 from cbir.collection.metadata import Metadata
 from cbir.core.errors import CbirWarning
 from cbir.ingest.moved import known_in
-from cbir.ingest.roots import new_name
+from cbir.ingest.roots import new_name, overlapping
 from cbir.ingest.sources.source import Source
 
 
@@ -55,7 +55,7 @@ def find_target(
     ------
     CollectionError
         The collection has another `smooth`, or holds other sources, which `retrain` would drop or which this one
-        must not be added to; or it was written by a newer cbir.
+        must not be added to, or a folder in or around this one; or it was written by a newer cbir.
     """
     if not engine.exists(name):
         return Target(name, new_name(source), None, retrain, replaces=False, smooth=smooth or 0)
@@ -66,6 +66,7 @@ def find_target(
         known = known_in(engine, name, existing, source)
         if not add_source:
             _check_source(name, existing, known)
+        _check_overlap(name, existing, known)
         _warn_if_moved(name, existing, known)
         return Target(name, known, existing, retrain, replaces=False, smooth=existing.smooth)
     others: list[str] = []
@@ -94,6 +95,15 @@ def _check_source(name: str, existing: Metadata, source: Source) -> None:
         raise CollectionError(
             f"collection '{name}' holds {places}. To add {source} to it, write --collection {name}; "
             "else give another name with --collection."
+        )
+
+
+def _check_overlap(name: str, existing: Metadata, source: Source) -> None:
+    """Refuse a folder in or around a stored one: pictures would be stored twice."""
+    if (other := overlapping(source, existing)) is not None:
+        raise CollectionError(
+            f"{source} has pictures in common with {other}, which collection '{name}' holds: ingest {other} again "
+            "for what is new there, or name another --collection"
         )
 
 

@@ -88,6 +88,10 @@ class FolderSource:
         """Yield the pictures, classes taking turns."""
         return map(self._item, self._files)
 
+    def paths(self) -> Iterator[Path]:
+        """Yield the files of the pictures, in the order of `items`, without looking at them."""
+        return (path for path, _ in self._files)
+
     def queries(self) -> list[Item]:
         """Return the pictures of the folder `queries`, if there is one beside `database`; else all are stored."""
         return [self._item(file) for file in self._queries]

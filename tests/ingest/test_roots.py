@@ -125,6 +125,22 @@ def test_two_folders_of_one_name_are_two_sources(home: Path, tmp_path: Path):
         assert searcher.open_stored(hits[0]).info["path"] == str(tmp_path / "two" / "cats" / "a.png")
 
 
+def test_a_folder_in_or_around_a_stored_one_is_refused(home: Path, pictures: Path):
+    common = "has pictures in common with {}, which collection '{}' holds: ingest {} again .* another --collection"
+    cbir.ingest(pictures, collection="all", encoder="pixels")
+    with pytest.raises(cbir.CbirError, match=common.format(pictures, "all", pictures)):
+        cbir.ingest(pictures / "b", collection="all")
+    cbir.ingest(pictures / "b", encoder="pixels")
+    with pytest.raises(cbir.CbirError, match=common.format(pictures / "b", "b", pictures / "b")):
+        cbir.ingest(pictures, collection="b")
+    assert [len(metadata(home, name).sources) for name in ("all", "b")] == [1, 1]
+    deeper = pictures / "b" / "deeper"  # which the outer folder does not reach
+    deeper.mkdir()
+    picture(7).save(deeper / "7.png")
+    assert counts(cbir.ingest(deeper, collection="all")) == (7, 1, 0, 0)
+    assert counts(cbir.ingest(pictures)) == (6, 6, 0, 0)
+
+
 def test_a_folder_called_like_a_dataset_gets_another_name(pictures: Path):
     digits = pictures.rename(pictures.parent / "digits")
     assert new_name(FolderSource(digits)).name == "digits-2"
@@ -231,6 +247,12 @@ def test_a_collection_of_format_1_goes_on_without_storing_twice(home: Path, old:
     shutil.copytree(old, old.parent / "other" / "pictures")
     assert counts(cbir.ingest(old.parent / "other" / "pictures", collection="pictures")) == (14, 7, 0, 0)
     assert metadata(home).roots == {"pictures": str(old.parent / "other" / "pictures")}
+
+
+def test_a_folder_in_one_of_format_1_is_not_stored_twice(home: Path, old: Path):
+    assert counts(cbir.ingest(old / "b", collection="pictures")) == (6, 0, 3, 0)
+    assert (metadata(home).sources, metadata(home).roots) == ((str(old), str(old / "b")), {})
+    assert cbir.ingest(old).points == 6
 
 
 def test_retraining_brings_a_collection_of_format_1_to_relative_uris(home: Path, old: Path):
