@@ -5,7 +5,7 @@ Used wherever the work releases Python's lock: Pillow's decoders, OpenCV, hashin
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TypeVar
@@ -31,11 +31,13 @@ def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
 
 def ordered_map(
     function: Callable[[T], R], items: Iterable[T], *, threads: int | None = None, ahead: int | None = None
-) -> Iterator[R]:
+) -> Generator[R, None, None]:
     """Apply a function to items in threads, and yield the results in the items' order.
 
     Items are taken from the iterable only as results are consumed, so that memory stays bounded. If the
-    consumer stops early (an error, Ctrl-C, `close()`), calls that have not begun are cancelled.
+    function or the items raise, or the generator is closed, calls that have not begun are cancelled. Close it
+    with `contextlib.closing`: after an error of the consumer, Python may keep it open until the error is forgotten,
+    and waits at exit for all calls that are left.
 
     Parameters
     ----------

@@ -8,7 +8,7 @@ another lossless format is found; a copy that was scaled or compressed again is 
 import hashlib
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
+from contextlib import closing
 
 from cbir.collection.interface import Collection
 from cbir.collection.metadata import Metadata
@@ -97,8 +97,9 @@ def left_behind(collection: Collection, items: Iterable[Item]) -> int:
 
 def _digests(items: Iterable[Item]) -> Iterator[bytes | None]:
     """Hash pictures in threads, in their order."""
-    digests = ordered_map(lambda batch: [_digest(item) for item in batch], batched(items, _BATCH))
-    return chain.from_iterable(digests)
+    with closing(ordered_map(lambda batch: [_digest(item) for item in batch], batched(items, _BATCH))) as digests:
+        for batch in digests:
+            yield from batch
 
 
 def _digest(item: Item) -> bytes | None:

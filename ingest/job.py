@@ -5,7 +5,7 @@ decides the model once it exists; `retrain` replaces both, and the old ones stay
 in use until the new ones are complete.
 """
 
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -128,8 +128,9 @@ def run(
             if (known := _with_source(before, target.source, bundle)) != before:
                 collection.remember(known)
             try:
-                for batch in ingest_share(share, collection, progress=progress):
-                    stored += batch
+                with closing(ingest_share(share, collection, progress=progress)) as batches:
+                    for batch in batches:
+                        stored += batch
             except BaseException:
                 # Report what stopped the work, not that a server could not be tidied up afterwards. The source stays:
                 # a batch may be stored that was not counted.

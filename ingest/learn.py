@@ -9,7 +9,7 @@ import hashlib
 import json
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -220,12 +220,13 @@ def _pixels(items: Iterable[Item], count: int, sample: Sample, progress: Progres
     """Return those of `count` items that can be read, and their pixels (n, h, w, c) uint8."""
     readable: list[Item] = []
     images = np.empty((count, *sample.preprocessing.shape), np.uint8)
-    for done, (item, pixels) in enumerate(read_pixels(items, sample.preprocessing, sample.pixels), 1):
-        if pixels is not None:
-            images[len(readable)] = pixels
-            readable.append(item)
-        if done % BATCH == 0 or done == count:
-            progress("read", done, count)
+    with closing(read_pixels(items, sample.preprocessing, sample.pixels)) as pictures:
+        for done, (item, pixels) in enumerate(pictures, 1):
+            if pixels is not None:
+                images[len(readable)] = pixels
+                readable.append(item)
+            if done % BATCH == 0 or done == count:
+                progress("read", done, count)
     return readable, images[: len(readable)]
 
 

@@ -7,7 +7,8 @@ reason.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from types import MappingProxyType
@@ -60,7 +61,7 @@ class Batch:
         return len(self.items) + len(self.updated) + len(self.unreadable) + self.unchanged
 
 
-def read(compared: Iterable[Compared], preprocessing: Preprocessing) -> Iterator[Batch]:
+def read(compared: Iterable[Compared], preprocessing: Preprocessing) -> Generator[Batch, None, None]:
     """Open those items that have to be encoded; hash their files, and those that may have changed.
 
     Parameters
@@ -74,19 +75,20 @@ def read(compared: Iterable[Compared], preprocessing: Preprocessing) -> Iterator
     """
     gathered: list[_Read] = []
     pictures = 0
-    for chunk in ordered_map(partial(_read_chunk, preprocessing), batched(compared, _CHUNK), ahead=_AHEAD):
-        gathered += chunk
-        pictures += sum(read.pixels is not None for read in chunk)
-        if pictures >= BATCH or len(gathered) >= _MOST_ITEMS:
-            yield _batch(gathered, preprocessing)
-            gathered, pictures = [], 0
+    with closing(ordered_map(partial(_read_chunk, preprocessing), batched(compared, _CHUNK), ahead=_AHEAD)) as chunks:
+        for chunk in chunks:
+            gathered += chunk
+            pictures += sum(read.pixels is not None for read in chunk)
+            if pictures >= BATCH or len(gathered) >= _MOST_ITEMS:
+                yield _batch(gathered, preprocessing)
+                gathered, pictures = [], 0
     if gathered:
         yield _batch(gathered, preprocessing)
 
 
 def read_pixels(
     items: Iterable[Item], preprocessing: Preprocessing, known: Mapping[int, np.ndarray | None] = MappingProxyType({})
-) -> Iterator[tuple[Item, np.ndarray | None]]:
+) -> Generator[tuple[Item, np.ndarray | None], None, None]:
     """Open items, for an encoder to learn from.
 
     Parameters
@@ -103,8 +105,9 @@ def read_pixels(
         None for a picture that cannot be read.
     """
     prepare = partial(_prepare_chunk, preprocessing, known)
-    for chunk in ordered_map(prepare, batched(enumerate(items), _CHUNK), ahead=_AHEAD):
-        yield from chunk
+    with closing(ordered_map(prepare, batched(enumerate(items), _CHUNK), ahead=_AHEAD)) as chunks:
+        for chunk in chunks:
+            yield from chunk
 
 
 def _prepare_chunk(

@@ -7,7 +7,7 @@ pictures themselves.
 """
 
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -67,12 +67,13 @@ def take_sample(source: Source, kind: Kind, size: int | None = None, *, keep_pix
     looks: list[Look] = []
     pixels: dict[int, Mapping[Preprocessing, np.ndarray]] = {}
     examine = partial(_examine, kind=kind, size=size, keep_pixels=keep_pixels)
-    sampled = ordered_map(examine, islice(source.items(), 0, None, step), ahead=0 if settled_by_colour else None)
-    for number, (looked, prepared) in enumerate(sampled):
-        looks += [] if looked is None else [looked]
-        pixels[number * step] = prepared
-        if settled_by_colour and looked is not None and not looked.grey:
-            break
+    items, ahead = islice(source.items(), 0, None, step), 0 if settled_by_colour else None
+    with closing(ordered_map(examine, items, ahead=ahead)) as sampled:
+        for number, (looked, prepared) in enumerate(sampled):
+            looks += [] if looked is None else [looked]
+            pixels[number * step] = prepared
+            if settled_by_colour and looked is not None and not looked.grey:
+                break
     fitting = suited(looks, size)
     chosen = kind.preprocessing(fitting)
     return Sample(fitting, chosen, {number: each.get(chosen) for number, each in pixels.items()} if keep_pixels else {})

@@ -6,7 +6,8 @@ one share.
 """
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -42,7 +43,7 @@ class Share:
     model: Path
 
 
-def ingest_share(share: Share, collection: Collection, *, progress: Progress = silent) -> Iterator[Stored]:
+def ingest_share(share: Share, collection: Collection, *, progress: Progress = silent) -> Generator[Stored, None, None]:
     """Encode the items of a share that are new or changed, and store them.
 
     Parameters
@@ -60,15 +61,15 @@ def ingest_share(share: Share, collection: Collection, *, progress: Progress = s
     """
     encoder = read_bundle(share.model).encoder()
     items = islice(share.source.items(), share.start, share.stop)
-    batches = encode(read(compare(items, collection), encoder.preprocessing), encoder)
-    batches = _reported(batches, share.stop - share.start, progress)
-    if collection.metadata.smooth:
-        batches = smooth(batches, collection, collection.metadata.smooth, progress=progress)
-    clock = time.perf_counter()
-    for batch in batches:
-        waited = time.perf_counter() - clock
-        yield replace(store(batch, collection), encode_seconds=waited)
+    with closing(read(compare(items, collection), encoder.preprocessing)) as pictures:
+        batches = _reported(encode(pictures, encoder), share.stop - share.start, progress)
+        if collection.metadata.smooth:
+            batches = smooth(batches, collection, collection.metadata.smooth, progress=progress)
         clock = time.perf_counter()
+        for batch in batches:
+            waited = time.perf_counter() - clock
+            yield replace(store(batch, collection), encode_seconds=waited)
+            clock = time.perf_counter()
 
 
 def _reported(batches: Iterable[Encoded], total: int, progress: Progress) -> Iterator[Encoded]:

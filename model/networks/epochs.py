@@ -5,7 +5,8 @@ loss history.
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from keras import Model
 
 #: From the number of an epoch to its (input, wanted output) batches.
-Batches = Callable[[int], Iterable[tuple[np.ndarray, Any]]]
+Batches = Callable[[int], Generator[tuple[np.ndarray, Any], None, None]]
 
 
 def run_epochs(
@@ -63,11 +64,12 @@ def run_epochs(
     history = state.restore()
     for epoch in range(len(history.loss), epochs):
         total = loss = 0.0
-        for step, (given, wanted) in enumerate(batches(epoch)):
-            total += float(network.train_on_batch(given, wanted))
-            loss = total / (step + 1)
-            note = f"epoch {epoch + 1}/{epochs}, loss {loss:.4f}"
-            progress("train", epoch * steps + step + 1, epochs * steps, note)
+        with closing(batches(epoch)) as upcoming:
+            for step, (given, wanted) in enumerate(upcoming):
+                total += float(network.train_on_batch(given, wanted))
+                loss = total / (step + 1)
+                note = f"epoch {epoch + 1}/{epochs}, loss {loss:.4f}"
+                progress("train", epoch * steps + step + 1, epochs * steps, note)
         validation = history.validation if watch is None else (*history.validation, watch())
         history = replace(history, loss=(*history.loss, loss), validation=validation)
         state.save(history, history.resumed + time.perf_counter() - clock)

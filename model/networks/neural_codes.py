@@ -8,7 +8,7 @@ Retrieval, ECCV 2014. Differences: the network is small and is trained on the
 collection's own classes; the paper's was trained on ImageNet.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -120,7 +120,7 @@ def neural_coder(shape: tuple[int, int, int], classes: int, seed: int) -> tuple[
 
 def labelled_batches(
     images: np.ndarray, labels: np.ndarray, recipe: Recipe, epoch: int
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+) -> Generator[tuple[np.ndarray, np.ndarray], None, None]:
     """Yield batches of float32 pixels and class numbers, in an order and shifted as set by seed and epoch.
 
     Colour pictures are flipped too, half of them: photographs may be, letters and digits not.

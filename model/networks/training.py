@@ -7,7 +7,7 @@ memorised, and scores the same (see benchmarks/article.py).
 """
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 LEARNING_RATE = 1.0
 
 #: From images, recipe and epoch to (noisy, clean) float32 batches.
-Batches = Callable[[np.ndarray, Recipe, int], Iterator[tuple[np.ndarray, np.ndarray]]]
+Batches = Callable[[np.ndarray, Recipe, int], Generator[tuple[np.ndarray, np.ndarray], None, None]]
 
 
 def train(
@@ -69,7 +69,7 @@ def train(
         loss=keras().losses.BinaryCrossentropy(from_logits=True),
     )
 
-    def phased(epoch: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    def phased(epoch: int) -> Generator[tuple[np.ndarray, np.ndarray], None, None]:
         for noisy, clean in draw(images, recipe, epoch):
             yield noisy, to_phases(clean)
 
@@ -94,7 +94,9 @@ def add_noise(pixels: np.ndarray, noise: float, generator: np.random.Generator) 
     return np.clip(noisy, 0, 1, out=noisy)
 
 
-def noisy_batches(images: np.ndarray, recipe: Recipe, epoch: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def noisy_batches(
+    images: np.ndarray, recipe: Recipe, epoch: int
+) -> Generator[tuple[np.ndarray, np.ndarray], None, None]:
     """Yield (noisy, clean) float32 batches, in an order and with noise set by seed and epoch."""
     generator = np.random.default_rng([recipe.seed, epoch])
     order = generator.permutation(len(images))

@@ -6,7 +6,7 @@ nearest neighbours of each picture are searched again, and from them the target
 embedding is computed by diffusion.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -95,8 +95,8 @@ class Lessons:
         self._neighbours: np.ndarray | None = None
         self._targets = {name: np.zeros((len(images), HALF), np.float32) for name in curriculum.targets}
 
-    def batches(self, epoch: int) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray]]]:
-        """Yield (views, targets): the first views, and below them the second views of the same pictures."""
+    def batches(self, epoch: int) -> Generator[tuple[np.ndarray, dict[str, np.ndarray]], None, None]:
+        """Return batches of (views, targets): the first views, and below them the second views of the same pictures."""
         stage = 1 + sum(epoch >= start for start in self.starts)
         stale = self.teacher_features is None and stage > 1 and (epoch - self.starts[stage - 2]) % _REFRESH == 0
         if stage > 1 and (self._neighbours is None or stale):
@@ -109,7 +109,7 @@ class Lessons:
         order = np.resize(order, max(len(order), self.size))
         chosen = (order[step * self.size : (step + 1) * self.size] for step in range(steps))
         # One thread, so that the generator draws in order; OpenCV releases Python's lock while the network trains.
-        yield from ordered_map(lambda rows: self._batch(rows, ranges, generator), chosen, threads=1, ahead=3)
+        return ordered_map(lambda rows: self._batch(rows, ranges, generator), chosen, threads=1, ahead=3)
 
     def features(self) -> np.ndarray:
         """Return the network's current features of the pictures, (n, d): head and likeness."""
