@@ -94,14 +94,15 @@ def bundle_for(
         if require_plan:
             _check_plan(name, bundle, plan)
         return bundle, False
-    in_use = _in_use(engine)
-    # A model of this name that no collection uses was trained for this one before an interruption.
-    if not target.retrain and (models / name).is_dir() and name not in in_use:
-        found = read_bundle(models / name)
-        if plan.size in (None, found.preprocessing.height) and (not require_plan or found.kind == plan.kind.name):
-            return found, False
     return train_bundle(
-        models, name, target.source, plan, in_use=in_use, retrain=target.retrain, limit=limit, progress=progress
+        models,
+        name,
+        target.source,
+        plan,
+        in_use=_in_use(engine),
+        retrain=target.retrain,
+        limit=limit,
+        progress=progress,
     )
 
 

@@ -316,10 +316,24 @@ def test_retrain_trains_also_when_there_is_only_a_model(home: Path, pictures: Pa
     cbir.ingest(pictures, model=bundle)
     shutil.rmtree(home / "collections" / "pictures")
     (home / "models" / "pictures" / "encoder.onnx").write_bytes(b"damaged")
-    with pytest.raises(cbir.CbirError, match="--retrain"):
-        cbir.ingest(pictures)
     report = cbir.ingest(pictures, retrain=True, encoder="pca")
     assert (report.trained, report.points) == (True, 6)
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_model_that_a_removed_collection_left_is_used_only_if_training_would_make_it_again(
+    home: Path, pictures: Path, damaged: bool
+):
+    first = cbir.ingest("digits", collection="pictures", encoder="pca:values=3", limit=20)
+    shutil.rmtree(home / "collections" / "pictures")
+    for encoder in ("pca:values=3", "pca:values=5"):
+        report = cbir.ingest(pictures, encoder=encoder)
+        assert (report.trained, report.model.metadata["trained_on"]) == (True, str(pictures))
+        shutil.rmtree(home / "collections" / "pictures")
+    if damaged:
+        (first.model.path / "encoder.npz").write_bytes(b"damaged")
+    again = cbir.ingest("digits", collection="pictures", encoder="pca:values=3", limit=20)
+    assert (again.trained, again.model.fingerprint) == (damaged, first.model.fingerprint)
 
 
 def test_a_model_of_another_size_is_not_taken_for_the_one_asked_for(home: Path, pictures: Path):
