@@ -63,15 +63,15 @@ def encode(batches: Iterable[Batch], encoder: Encoder) -> Iterator[Encoded]:
     """
     for batch in batches:
         features = encoder.encode(batch.pixels)
-        payloads = [item.description for item in batch.items]
+        payloads = batch.payloads
         if encoder.code_bits is not None:
-            for payload, code in zip(payloads, codes(features, encoder.code_bits), strict=True):
-                payload["code"] = code
+            short = codes(features, encoder.code_bits)
+            payloads = [{**payload, "code": code} for payload, code in zip(payloads, short, strict=True)]
         yield Encoded(
-            ids=[item.id for item in batch.items],
+            ids=batch.ids,
             features=features,
             payloads=payloads,
-            brightness=background(batch.pixels) if batch.items else np.empty(0, np.float32),
+            brightness=background(batch.pixels) if batch.ids else np.empty(0, np.float32),
             updated=batch.updated,
             unreadable=[(item.uri, reason) for item, reason in batch.unreadable],
             unchanged=batch.unchanged,

@@ -39,8 +39,10 @@ class Batch:
 
     Attributes
     ----------
-    items : list of Item
-        Those whose pictures were read; the payloads of files have their `sha256`.
+    ids : list of str
+        Of the items whose pictures were read.
+    payloads : list of Payload
+        Theirs; those of files have the `sha256`.
     pixels : ndarray of uint8, shape (n, h, w, c)
         Theirs.
     updated : list of (id, payload)
@@ -50,7 +52,8 @@ class Batch:
         Items that are stored as they are.
     """
 
-    items: list[Item]
+    ids: list[str]
+    payloads: list[Payload]
     pixels: np.ndarray
     updated: list[tuple[str, Payload]]
     unreadable: list[tuple[Item, str]]
@@ -58,7 +61,7 @@ class Batch:
 
     def __len__(self) -> int:
         """Number of items."""
-        return len(self.items) + len(self.updated) + len(self.unreadable) + self.unchanged
+        return len(self.ids) + len(self.updated) + len(self.unreadable) + self.unchanged
 
 
 def read(compared: Iterable[Compared], preprocessing: Preprocessing) -> Generator[Batch, None, None]:
@@ -155,11 +158,13 @@ def _read_one(compared: Compared, preprocessing: Preprocessing) -> _Read:
 
 def _batch(gathered: list[_Read], preprocessing: Preprocessing) -> Batch:
     pixels = [read.pixels for read in gathered if read.pixels is not None]
+    encoded = [read.compared for read in gathered if read.pixels is not None]
     updated = [read.compared for read in gathered if read.compared.status is Status.UPDATED]
     return Batch(
-        items=[read.compared.item for read in gathered if read.pixels is not None],
+        ids=[compared.item.id for compared in encoded],
+        payloads=[compared.new_payload for compared in encoded],
         pixels=np.stack(pixels) if pixels else np.empty((0, *preprocessing.shape), np.uint8),
-        updated=[(compared.item.id, compared.merged_payload) for compared in updated],
+        updated=[(compared.item.id, compared.updated_payload) for compared in updated],
         unreadable=[(read.compared.item, read.problem) for read in gathered if read.problem],
         unchanged=sum(read.compared.status is Status.UNCHANGED for read in gathered),
     )

@@ -6,11 +6,12 @@ change are as stored counts as the same. If they differ, the content decides:
 read.py hashes it, as it reads the file anyway.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
+from cbir.collection.fields import FIELDS
 from cbir.collection.interface import Collection
 from cbir.collection.point import Payload, same_payload
 from cbir.core.workers import batched
@@ -18,6 +19,8 @@ from cbir.ingest.sources.source import STAMP, Item
 
 #: Items whose payloads are fetched at once.
 _BATCH = 256
+#: Fields that cbir writes.
+_OURS = {field.name for field in FIELDS}
 _SECOND = 1_000_000_000
 
 
@@ -39,9 +42,17 @@ class Compared:
     stored: Payload | None = None
 
     @property
-    def merged_payload(self) -> Payload:
-        """The item's fields, and those that other tools or the encoder added to the stored point."""
-        stored = {name: value for name, value in (self.stored or {}).items() if name != "label"}
+    def updated_payload(self) -> Payload:
+        """The item's fields, and those that other tools or the encoder added to the stored point, which stays."""
+        return self._merged(without={"label"})
+
+    @property
+    def new_payload(self) -> Payload:
+        """The item's fields, and those that other tools added; what is ours describes the stored picture."""
+        return self._merged(without=_OURS)
+
+    def _merged(self, without: Set[str]) -> Payload:
+        stored = {name: value for name, value in (self.stored or {}).items() if name not in without}
         return {**stored, **self.item.description}
 
 

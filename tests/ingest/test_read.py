@@ -34,7 +34,7 @@ def test_each_item_is_in_one_place_and_all_are_in_order(kinds: list[str]):
     ]
     batches = list(read(compared, INPUT))
     assert sum(map(len, batches)) == len(kinds)
-    numbers = [int(each.uri.split(":")[1]) for batch in batches for each in batch.items]
+    numbers = [int(each["uri"].split(":")[1]) for batch in batches for each in batch.payloads]
     assert numbers == [n for n, kind in enumerate(kinds) if kind == "changed"]
     assert [int(pixels[0, 0, 0]) for batch in batches for pixels in batch.pixels] == [n % 256 for n in numbers]
     updated = [payload["code"] for batch in batches for _, payload in batch.updated]

@@ -102,17 +102,20 @@ def test_another_content_of_the_same_size_within_the_same_second_is_encoded(
     assert file.read_bytes() == content
 
 
-def test_what_other_tools_added_stays_until_the_picture_is_another(home: Path, stored: Path):
+def test_what_other_tools_added_stays_and_what_is_ours_does_not(home: Path, stored: Path):
     point = point_id(NAME, "b/1.png")
     with closing(EmbeddedEngine(home / "collections").open(NAME)) as collection:
-        collection.describe([point], [{**collection.payloads([point])[point], "caption": "a blob"}])
+        added = {"caption": "a blob", "code": 7, "width": 28}
+        collection.describe([point], [{**collection.payloads([point])[point], **added}])
     assert counts(cbir.ingest(stored)) == (0, 0, 6, 0)
     os.utime(stored / "b" / "1.png", ns=(7, 7))
     assert counts(cbir.ingest(stored)) == (0, 1, 5, 0)
-    assert payload(home, "b/1.png")["caption"] == "a blob"
+    assert added.items() <= payload(home, "b/1.png").items()  # the vector is the same, and so is its code
     picture(77).save(stored / "b" / "1.png")
     assert counts(cbir.ingest(stored)) == (1, 0, 5, 0)
-    assert "caption" not in payload(home, "b/1.png")
+    found = payload(home, "b/1.png")
+    assert found["caption"] == "a blob"
+    assert not {"code", "width"} & found.keys()
 
 
 def test_a_file_that_became_unreadable_is_skipped_and_its_point_stays(home: Path, stored: Path):
