@@ -197,6 +197,7 @@ def _embed(
 ) -> tuple[_Queries, list[np.ndarray]]:
     """Encode the queries, (m, d) for each variant; one that cannot be read is left out."""
     readable: list[int] = []
+    problem = ""
     stacks: list[list[np.ndarray]] = [[] for _ in variants]
     for start in range(0, len(queries.images), _BATCH):
         seen: list[list[np.ndarray]] = []
@@ -204,13 +205,16 @@ def _embed(
             try:
                 seen.append(_variants(searcher, query, variants, seed))
                 readable.append(number)
-            except ImageError:
-                continue
+            except ImageError as error:
+                problem = problem or str(error)
         for stack, pixels in zip(stacks, zip(*seen, strict=True), strict=False):
             stack.append(searcher.encoder.encode(np.stack(pixels)))
         progress("queries", min(start + _BATCH, len(queries.images)), len(queries.images))
     if not readable:
-        raise RunError("none of the query pictures can be read")
+        raise RunError(
+            f"none of the query pictures can be read (the first: {problem}). "
+            "If the folder has moved, ingest it from its new place."
+        )
     own_rows = None if queries.own_rows is None else queries.own_rows[readable]
     return _Queries([queries.images[n] for n in readable], own_rows), [np.concatenate(stack) for stack in stacks]
 

@@ -103,3 +103,11 @@ def test_one_image_cannot_be_evaluated(home: Path, pictures: Path, bundle: Path)
     cbir.ingest(pictures, model=bundle, limit=1)
     with pytest.raises(cbir.CbirError, match="one image"):
         cbir.evaluate("pictures")
+
+
+def test_queries_of_a_folder_that_is_gone_are_refused_with_advice(home: Path, pictures: Path):
+    cbir.ingest(pictures, encoder="pixels", smooth=1)
+    pictures.rename(pictures.with_name("moved"))
+    gone = rf"\(the first: {pictures}/.*\.png does not exist\)\. If the folder has moved, ingest it from its new place"
+    with pytest.raises(cbir.CbirError, match=gone):
+        cbir.evaluate("pictures")
