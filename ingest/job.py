@@ -19,7 +19,7 @@ from cbir.collection.metadata import Metadata
 from cbir.core.progress import Progress, silent
 from cbir.ingest.learn import Plan, bundle_for
 from cbir.ingest.shard import Share, ingest_share
-from cbir.ingest.sources.source import Source, SourceError
+from cbir.ingest.sources.source import Source, SourceError, items_to_take
 from cbir.ingest.store import Stored, merged
 from cbir.ingest.target import find_target, open_target
 from cbir.model.bundle import Bundle
@@ -113,12 +113,12 @@ def run(
     SourceError, ModelError
         The source or the model cannot be used.
     """
+    count = items_to_take(source, limit)
     with engine.writing(validated_name(name)):
         target = find_target(engine, name, source, retrain=retrain, add_source=add_source, smooth=smooth)
         bundle, trained = bundle_for(
             target, engine, models, plan, model=model, require_plan=require_plan, limit=limit, progress=progress
         )
-        count = min(len(source), limit or len(source))
         share = Share(target.source, 0, count, bundle.path)
         stored = Stored()
         with open_target(engine, target, _new_metadata(bundle, target.smooth)) as collection:

@@ -23,9 +23,9 @@ from cbir.collection.errors import CollectionError
 from cbir.collection.interface import Engine
 from cbir.collection.metadata import Metadata
 from cbir.core.progress import Progress, silent
-from cbir.ingest.read import BATCH, read_pixels
+from cbir.ingest.read import read_pixels
 from cbir.ingest.sample import Sample, take_sample
-from cbir.ingest.sources.source import Item, Source, SourceError
+from cbir.ingest.sources.source import Item, Source, SourceError, items_to_take
 from cbir.ingest.target import Target
 from cbir.model.bundle import Bundle, read_bundle, write_bundle
 from cbir.model.bundles import adopt_bundle, bundles, free_path
@@ -34,7 +34,7 @@ from cbir.model.method import Examples
 from cbir.model.preprocessing import Preprocessing
 
 #: More images teach these networks nothing more, and all are held in memory (78 MB at 28x28).
-MAX_TRAINING_IMAGES = 100_000
+_MAX_TRAINING_IMAGES = 100_000
 #: Held-out pictures whose loss is watched while a network trains.
 _MAX_WATCHED = 1_000
 
@@ -131,6 +131,11 @@ def _in_use(engine: Engine) -> set[str]:
     return names
 
 
+def images_to_learn(source: Source, limit: int | None) -> int:
+    """Return how many images of a source an encoder learns from, at the most."""
+    return min(items_to_take(source, limit), _MAX_TRAINING_IMAGES)
+
+
 def train_bundle(
     models: Path,
     name: str,
@@ -175,7 +180,7 @@ def train_bundle(
     KeyboardInterrupt
         After Ctrl-C; the same call continues after the last complete epoch.
     """
-    count = min(len(source), limit or len(source), MAX_TRAINING_IMAGES)
+    count = images_to_learn(source, limit)
     described = plan.kind.describe(plan.recipe)
     decided = {**described, "recipe": plan.kind.non_defaults(described["recipe"])}
     learns = plan.kind.learns_from != "nothing"
@@ -221,13 +226,12 @@ def _pixels(items: Iterable[Item], count: int, sample: Sample, progress: Progres
     """Return those of `count` items that can be read, and their pixels (n, h, w, c) uint8."""
     readable: list[Item] = []
     images = np.empty((count, *sample.preprocessing.shape), np.uint8)
-    with closing(read_pixels(items, sample.preprocessing, sample.pixels)) as pictures:
-        for done, (item, pixels) in enumerate(pictures, 1):
+    reading = read_pixels(items, sample.preprocessing, sample.pixels, total=count, progress=progress)
+    with closing(reading) as pictures:
+        for item, pixels in pictures:
             if pixels is not None:
                 images[len(readable)] = pixels
                 readable.append(item)
-            if done % BATCH == 0 or done == count:
-                progress("read", done, count)
     return readable, images[: len(readable)]
 
 

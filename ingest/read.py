@@ -11,11 +11,13 @@ from collections.abc import Generator, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from types import MappingProxyType
 
 import numpy as np
 
 from cbir.collection.point import Payload
+from cbir.core.progress import Progress, silent
 from cbir.core.workers import batched, ordered_map
 from cbir.ingest.sources.source import Item
 from cbir.ingest.sync import Compared, Status
@@ -90,7 +92,12 @@ def read(compared: Iterable[Compared], preprocessing: Preprocessing) -> Generato
 
 
 def read_pixels(
-    items: Iterable[Item], preprocessing: Preprocessing, known: Mapping[int, np.ndarray | None] = MappingProxyType({})
+    items: Iterable[Item],
+    preprocessing: Preprocessing,
+    known: Mapping[int, np.ndarray | None] = MappingProxyType({}),
+    *,
+    total: int | None = None,
+    progress: Progress = silent,
 ) -> Generator[tuple[Item, np.ndarray | None], None, None]:
     """Open items, for an encoder to learn from.
 
@@ -100,6 +107,10 @@ def read_pixels(
     preprocessing : Preprocessing
     known : Mapping
         Number of an item to its pixels, for those that were opened before; None if they cannot be read.
+    total : int, optional
+        Number of items.
+    progress : Progress
+        Stage `read`.
 
     Yields
     ------
@@ -109,8 +120,10 @@ def read_pixels(
     """
     prepare = partial(_prepare_chunk, preprocessing, known)
     with closing(ordered_map(prepare, batched(enumerate(items), _CHUNK), ahead=_AHEAD)) as chunks:
-        for chunk in chunks:
-            yield from chunk
+        for done, read in enumerate(chain.from_iterable(chunks), 1):
+            yield read
+            if done % BATCH == 0 or done == total:
+                progress("read", done, total)
 
 
 def _prepare_chunk(

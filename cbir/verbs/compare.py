@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from cbir.collection import home
 from cbir.core.disk import disk_errors
-from cbir.core.errors import CbirError
 from cbir.core.progress import Progress, silent
 from cbir.core.settings import read_settings
 
@@ -72,8 +71,6 @@ def compare(
     from cbir.evaluate.options import EvaluationOptions
     from cbir.ingest.sources.catalogue import open_source
 
-    if limit is not None and limit < 1:
-        raise CbirError(f"limit must be at least 1, not {limit}")
     settings = read_settings(data_dir, qdrant_url)
     opened = open_source(str(source), settings.data, settings.cache, progress=progress)
     with closing(home.open_engine(settings)) as engine, disk_errors(settings.home):

@@ -97,8 +97,6 @@ def ingest(
     from cbir.ingest.sources.catalogue import collection_name, open_source
     from cbir.model.registry import DEFAULT, parse_encoder
 
-    if limit is not None and limit < 1:
-        raise CbirError(f"limit must be at least 1, not {limit}")
     if smooth is not None and smooth < 0:
         raise CbirError(f"smooth must be at least 0, not {smooth}")
     if model is not None and retrain:

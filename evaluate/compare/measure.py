@@ -26,7 +26,7 @@ from cbir.evaluate.heldout import disjoint, left_behind
 from cbir.evaluate.options import EvaluationOptions
 from cbir.evaluate.protocol import evaluate
 from cbir.ingest.job import run
-from cbir.ingest.learn import MAX_TRAINING_IMAGES, Plan
+from cbir.ingest.learn import Plan, images_to_learn
 from cbir.ingest.moved import known_in
 from cbir.ingest.sources.catalogue import picture_opener
 from cbir.ingest.sources.source import Item, Source
@@ -169,7 +169,7 @@ class Measurer:
                 "rename the folder of pictures, or remove that collection"
             )
         bundle = bundle_of(self._settings.models, name, metadata.model, metadata.fingerprint)
-        images = min(len(self._source), self._limit or len(self._source), MAX_TRAINING_IMAGES)
+        images = images_to_learn(self._source, self._limit)
         if reason := mismatch(entrant, bundle, metadata, images, preprocessing):
             command = entrant.command(self._source, self._limit)
             raise CbirError(f"collection '{name}' {reason}; rebuild it: {command}")

@@ -2,17 +2,18 @@
 
 In: a source. Out: the preprocessing that suits an encoder, and pixels under it.
 Held at a time are the pixels of one preprocessing, at most as many as a
-training takes (`cbir.ingest.learn.MAX_TRAINING_IMAGES`). 120 pictures and three
+training takes (`cbir.ingest.learn.images_to_learn`). 120 pictures and three
 encoders take 584 openings: 120 for this, 360 to encode, 104 to draw the line-up.
 """
 
+from contextlib import closing
 from dataclasses import replace
 from itertools import islice
 
 import numpy as np
 
 from cbir.core.progress import Progress
-from cbir.ingest.learn import MAX_TRAINING_IMAGES
+from cbir.ingest.learn import images_to_learn
 from cbir.ingest.read import read_pixels
 from cbir.ingest.sample import Sample, take_sample
 from cbir.ingest.sources.source import Source
@@ -31,7 +32,7 @@ class SharedPixels:
 
     def __init__(self, source: Source, limit: int | None = None) -> None:
         self._source = source
-        self._count = min(len(source), limit or len(source), MAX_TRAINING_IMAGES)
+        self._count = images_to_learn(source, limit)
         self._sample: Sample | None = None
         self._complete = False
 
@@ -70,9 +71,6 @@ class SharedPixels:
     def _read(self, sample: Sample, progress: Progress) -> dict[int, np.ndarray | None]:
         """Read the pictures that were not read yet; each number keeps its pixels."""
         items = islice(self._source.items(), self._count)
-        pixels: dict[int, np.ndarray | None] = {}
-        for number, (_, seen) in enumerate(read_pixels(items, sample.preprocessing, sample.pixels)):
-            pixels[number] = seen
-            if (number + 1) % 256 == 0 or number + 1 == self._count:
-                progress("read", number + 1, self._count)
-        return pixels
+        reading = read_pixels(items, sample.preprocessing, sample.pixels, total=self._count, progress=progress)
+        with closing(reading) as pictures:
+            return dict(enumerate(pixels for _, pixels in pictures))

@@ -94,3 +94,16 @@ class Source(Protocol):
     def queries(self) -> list[Item]:
         """Return the held-out images to evaluate with; empty if the source has none."""
         ...
+
+
+def items_to_take(source: Source, limit: int | None) -> int:
+    """Return how many items of a source are taken, of which there is a limit or none.
+
+    Raises
+    ------
+    SourceError
+        The limit is less than 1.
+    """
+    if limit is not None and limit < 1:
+        raise SourceError(f"limit must be at least 1, not {limit}")
+    return len(source) if limit is None else min(len(source), limit)

@@ -59,6 +59,14 @@ def test_batches_are_bounded_and_taken_as_they_are_needed(status: Status, most: 
     batches.close()
 
 
+def test_reading_reports_each_batch_and_the_end():
+    seen: list[tuple[object, ...]] = []
+    total = BATCH + 3
+    for _ in read_pixels(map(item, range(total)), INPUT, total=total, progress=lambda *now: seen.append(now)):
+        pass
+    assert seen == [("read", BATCH, total), ("read", total, total)]
+
+
 def test_what_is_known_is_not_opened_again():
     items = [item(n, readable=n > 1) for n in range(5)]
     known = {0: np.full((2, 2, 1), 9, np.uint8), 1: None}
