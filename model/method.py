@@ -71,6 +71,22 @@ class Learned:
     code_bits: int | None = None
 
 
+@dataclass(frozen=True)
+class NoOptions:
+    """The recipe of an encoder that has no options."""
+
+
+def learn_nothing(
+    examples: Examples,  # noqa: ARG001
+    recipe: NoOptions,  # noqa: ARG001
+    *,
+    checkpoint: Path | None = None,  # noqa: ARG001
+    progress: Progress = silent,  # noqa: ARG001
+) -> Learned:
+    """Learn nothing, for an encoder whose feature depends on the picture alone."""
+    return Learned(arrays={})
+
+
 class Method(Protocol):
     """An encoder's module.
 

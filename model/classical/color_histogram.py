@@ -9,14 +9,11 @@ for histograms: Arandjelovic and Zisserman, CVPR 2012.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from cbir.core.progress import Progress, silent
 from cbir.model.kind import Kind
-from cbir.model.method import Examples, Inference, Learned
+from cbir.model.method import Inference, NoOptions, learn_nothing
 from cbir.model.preprocessing import to_bytes
 
 KIND = Kind(
@@ -30,21 +27,8 @@ REVISION = 1
 _HSV = (16, 4, 4)
 _GREY = (64,)
 
-
-@dataclass(frozen=True)
-class Recipe:
-    """Nothing to choose."""
-
-
-def learn(
-    examples: Examples,  # noqa: ARG001 - nothing is learned
-    recipe: Recipe,  # noqa: ARG001
-    *,
-    checkpoint: Path | None = None,  # noqa: ARG001
-    progress: Progress = silent,  # noqa: ARG001
-) -> Learned:
-    """Learn nothing."""
-    return Learned(arrays={})
+Recipe = NoOptions
+learn = learn_nothing
 
 
 def run(arrays: Mapping[str, np.ndarray]) -> Inference:  # noqa: ARG001

@@ -10,14 +10,11 @@ scikit-image's `hog`: the values are the same to 1e-5, in half the time.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from cbir.core.progress import Progress, silent
 from cbir.model.kind import Kind
-from cbir.model.method import Examples, Inference, Learned
+from cbir.model.method import Inference, NoOptions, learn_nothing
 
 KIND = Kind("hog", "Histograms of edge directions in a grid (Dalal and Triggs 2005).", __name__, learns_from="nothing")
 REVISION = 1
@@ -29,21 +26,8 @@ _DIRECTIONS = 9
 #: Largest share of a block's norm that one value may have (the paper's "L2-Hys").
 _CLIP = 0.2
 
-
-@dataclass(frozen=True)
-class Recipe:
-    """Nothing to choose."""
-
-
-def learn(
-    examples: Examples,  # noqa: ARG001 - nothing is learned
-    recipe: Recipe,  # noqa: ARG001
-    *,
-    checkpoint: Path | None = None,  # noqa: ARG001
-    progress: Progress = silent,  # noqa: ARG001
-) -> Learned:
-    """Learn nothing."""
-    return Learned(arrays={})
+Recipe = NoOptions
+learn = learn_nothing
 
 
 def run(arrays: Mapping[str, np.ndarray]) -> Inference:  # noqa: ARG001

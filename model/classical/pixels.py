@@ -4,33 +4,17 @@ In: pixels in [0, 1]. Out: the same values in a row; nothing is learned.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from cbir.core.progress import Progress, silent
 from cbir.model.kind import Kind
-from cbir.model.method import Examples, Inference, Learned
+from cbir.model.method import Inference, NoOptions, learn_nothing
 
 KIND = Kind("pixels", "The pixels themselves: the baseline.", __name__, learns_from="nothing")
 REVISION = 1
 
-
-@dataclass(frozen=True)
-class Recipe:
-    """Nothing to choose."""
-
-
-def learn(
-    examples: Examples,  # noqa: ARG001 - nothing is learned
-    recipe: Recipe,  # noqa: ARG001
-    *,
-    checkpoint: Path | None = None,  # noqa: ARG001
-    progress: Progress = silent,  # noqa: ARG001
-) -> Learned:
-    """Learn nothing."""
-    return Learned(arrays={})
+Recipe = NoOptions
+learn = learn_nothing
 
 
 def run(arrays: Mapping[str, np.ndarray]) -> Inference:  # noqa: ARG001
