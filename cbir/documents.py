@@ -139,6 +139,7 @@ def encoders() -> list[dict[str, Any]]:
 
 def encoder(name: str) -> dict[str, Any]:
     """Return an encoder and its options as JSON values; a default that depends on the pictures is null."""
+    from cbir.core.options import spelled
     from cbir.model.registry import DEFAULT, kind_of
 
     kind = kind_of(name)
@@ -147,7 +148,10 @@ def encoder(name: str) -> dict[str, Any]:
         "default": kind.name == DEFAULT,
         "learns_from": kind.learns_from,
         "line": kind.line,
-        "options": [{**asdict(option), "type": option.type.__name__} for option in kind.options.values()],
+        "options": [
+            {**asdict(option), "name": spelled(option.name), "type": option.type.__name__}
+            for option in kind.options.values()
+        ],
     }
 
 

@@ -12,7 +12,8 @@ import warnings
 from typing import TYPE_CHECKING
 
 from cbir.collection.errors import CollectionError
-from cbir.core.errors import CbirWarning, flag
+from cbir.core.errors import CbirWarning
+from cbir.core.options import flag
 
 #: Seconds to wait for an embedded collection that another process uses.
 BUSY_TIMEOUT = 10.0
@@ -104,7 +105,7 @@ def warn_of_unused_layout(layout: Layout, name: str, engine: Engine) -> None:
     """Warn that a layout is for new collections, if this one exists."""
     if layout.chosen and engine.exists(name):
         warnings.warn(
-            f"{', '.join(layout.chosen)} not used: collection '{name}' exists; change it with Qdrant's own "
+            f"{', '.join(map(flag, layout.chosen))} not used: collection '{name}' exists; change it with Qdrant's own "
             "interface, or rebuild it (cbir ingest --retrain)",
             CbirWarning,
             stacklevel=3,

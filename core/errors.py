@@ -29,8 +29,3 @@ def first_line(error: BaseException) -> str:
     """Return the first line of another library's message, or the class of the error if it has no message."""
     lines = str(error).strip().splitlines()
     return lines[0][:300] if lines else type(error).__name__
-
-
-def flag(option: str) -> str:
-    """Spell an option as it is typed on the command line: `batch_size` is `--batch-size`."""
-    return f"--{option.replace('_', '-')}"

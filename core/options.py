@@ -19,6 +19,21 @@ class OptionError(CbirError):
     """An option that does not exist, or a value that it does not take."""
 
 
+def spelled(option: str) -> str:
+    """Return the name of an option as text has it: `batch_size` is `batch-size`."""
+    return option.replace("_", "-")
+
+
+def identifier(text: str) -> str:
+    """Return the name of an option as Python has it, however a text spells it."""
+    return text.strip().replace("-", "_")
+
+
+def flag(option: str) -> str:
+    """Return an option as it is typed on the command line: `batch_size` is `--batch-size`."""
+    return f"--{spelled(option)}"
+
+
 @dataclass(frozen=True)
 class Option:
     """One option.
@@ -26,7 +41,7 @@ class Option:
     Attributes
     ----------
     name : str
-        As a Python identifier; text may spell it with hyphens.
+        As a Python identifier; see `spelled` for text.
     type : type
         `int`, `float`, `str` or `bool`.
     default : object
@@ -59,13 +74,13 @@ class Option:
             return None
         kind, wording = _KINDS[self.type]
         if not isinstance(value, kind) or (isinstance(value, bool) and self.type is not bool):
-            raise OptionError(f"{self.name} must be {wording}, not {value!r}")
+            raise OptionError(f"{spelled(self.name)} must be {wording}, not {value!r}")
         if self.choices and value not in self.choices:
-            raise OptionError(f"{self.name} must be {' or '.join(self.choices)}, not {value!r}")
+            raise OptionError(f"{spelled(self.name)} must be {' or '.join(self.choices)}, not {value!r}")
         if self.least is not None and not self.least <= value < math.inf:
-            raise OptionError(f"{self.name} must be at least {self.least:g}, not {value}")
+            raise OptionError(f"{spelled(self.name)} must be at least {self.least:g}, not {value}")
         if self.most is not None and value > self.most:
-            raise OptionError(f"{self.name} must be at most {self.most:g}, not {value}")
+            raise OptionError(f"{spelled(self.name)} must be at most {self.most:g}, not {value}")
         return self.type(value)
 
     def parse(self, text: str) -> Any:
@@ -85,7 +100,7 @@ class Option:
             else:
                 value = self.type(text)
         except (KeyError, ValueError):
-            raise OptionError(f"{self.name} must be {_KINDS[self.type][1]}, not '{text}'") from None
+            raise OptionError(f"{spelled(self.name)} must be {_KINDS[self.type][1]}, not '{text}'") from None
         return self.check(value)
 
 
@@ -157,15 +172,15 @@ def make(declared: type, given: Mapping[str, Any], owner: str) -> Any:
     Raises
     ------
     OptionError
-        An option that there is not, listing those there are, or a wrong value.
+        An unknown option; the message lists the valid ones. Or a wrong value.
     """
     known = options_of(declared)
     values = {}
-    for spelled, value in given.items():
-        name = spelled.strip().replace("-", "_")
+    for text, value in given.items():
+        name = identifier(text)
         if name not in known:
-            names = ", ".join(known) or "none"
-            raise OptionError(f"{owner} has no option '{spelled.strip()}' (its options: {names})")
+            names = ", ".join(map(spelled, known)) or "none"
+            raise OptionError(f"{owner} has no option '{spelled(name)}' (its options: {names})")
         values[name] = known[name].parse(value) if isinstance(value, str) else known[name].check(value)
     return declared(**values)
 
@@ -183,7 +198,9 @@ def split(text: str) -> tuple[str, dict[str, str]]:
     for part in filter(None, (part.strip() for part in rest.split(","))):
         key, equals, value = part.partition("=")
         if not equals:
-            raise OptionError(f"'{part}' in '{text}' is no option; options are written NAME:option=value,option=value")
+            raise OptionError(
+                f"'{part}' in '{text}' is not an option; options are written NAME:option=value,option=value"
+            )
         options[key.strip()] = value
     return name.strip(), options
 
@@ -191,7 +208,7 @@ def split(text: str) -> tuple[str, dict[str, str]]:
 def spell(name: str, options: Mapping[str, Any]) -> str:
     """Write a name and options as `split` reads them."""
     parts = [
-        f"{key.replace('_', '-')}={value:g}" if isinstance(value, float) else f"{key.replace('_', '-')}={value}"
+        f"{spelled(key)}={value:g}" if isinstance(value, float) else f"{spelled(key)}={value}"
         for key, value in options.items()
     ]
     return f"{name}:{','.join(parts)}" if parts else name

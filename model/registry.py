@@ -12,7 +12,7 @@ import pkgutil
 from collections.abc import Mapping
 from typing import Any
 
-from cbir.core.options import split
+from cbir.core.options import identifier, split
 from cbir.model.errors import ModelError
 from cbir.model.kind import Kind
 
@@ -30,7 +30,7 @@ def kind_of(name: str) -> Kind:
     ModelError
         If there is none, listing those there are.
     """
-    module = name.replace("-", "_")
+    module = identifier(name)
     if module.isidentifier():
         for package in PACKAGES:
             kind = _kind(f"{package}.{module}")
@@ -75,7 +75,7 @@ def parse_encoder(text: str, options: Mapping[str, Any] | None = None) -> tuple[
     """
     name, written = split(text)
     kind = kind_of(name)
-    given = {option.replace("-", "_"): value for option, value in [*(options or {}).items(), *written.items()]}
+    given = {identifier(option): value for option, value in [*(options or {}).items(), *written.items()]}
     return kind, kind.recipe(**given)
 
 

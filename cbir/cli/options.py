@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from cbir.core.options import Option, options_of
+from cbir.core.options import Option, flag, options_of
 
 
 def options_from(declared: type) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -50,15 +50,14 @@ def options_from(declared: type) -> Callable[[Callable[..., None]], Callable[...
 
 def _parameter(option: Option) -> inspect.Parameter:
     """Return a flag as Typer reads it from a function's signature."""
-    spelled = option.name.replace("_", "-")
-    flag = f"-{spelled}" if len(spelled) == 1 else f"--{spelled}"
+    name = f"-{option.name}" if len(option.name) == 1 else flag(option.name)
     if option.type is bool and option.default is True:
-        flag = f"{flag}/--no-{spelled}"
+        name = f"{name}/{flag('no_' + option.name)}"
     bounds: dict[str, Any] = {}
     if option.type in (int, float):
         bounds = {"min": option.least, "max": option.most}
     values: Any = Literal[option.choices] if option.choices else option.type
     optional = values | None if option.default is None else values
-    annotation: Any = Annotated[optional, typer.Option(flag, help=option.help, **bounds)]
+    annotation: Any = Annotated[optional, typer.Option(name, help=option.help, **bounds)]
     kind = inspect.Parameter.KEYWORD_ONLY
     return inspect.Parameter(option.name, kind, default=option.default, annotation=annotation)

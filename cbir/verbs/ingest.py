@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cbir.collection import home
 from cbir.core.disk import disk_errors
 from cbir.core.errors import CbirError, CbirWarning
-from cbir.core.options import split
+from cbir.core.options import identifier, spelled, split
 from cbir.core.progress import Progress, silent
 from cbir.core.settings import read_settings
 
@@ -126,7 +126,7 @@ def ingest(
             progress=progress,
         )
     if not report.trained and not retrain:
-        given = {option.strip().replace("-", "_") for option in (*(options or {}), *split(encoder or "")[1])}
+        given = {identifier(option) for option in (*(options or {}), *split(encoder or "")[1])}
         _warn_of_unused_options({option: getattr(recipe, option) for option in sorted(given)}, report.model)
     return report
 
@@ -146,7 +146,7 @@ def _encoder_of(name: str, engine: Engine, models: Path) -> str | None:
 def _warn_of_unused_options(given: Mapping[str, Any], model: Bundle) -> None:
     """Warn of options that the model in use was not trained with."""
     trained_with = model.metadata.get("recipe") or {}
-    unused = [option for option, value in given.items() if value != trained_with.get(option)]
+    unused = [spelled(option) for option, value in given.items() if value != trained_with.get(option)]
     if unused:
         warnings.warn(
             f"{', '.join(unused)} not used: there is a model already. "

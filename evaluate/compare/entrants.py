@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from cbir.core.errors import CbirError
-from cbir.core.options import spell
+from cbir.core.options import spell, spelled
 from cbir.ingest.sources.catalogue import collection_name
 from cbir.ingest.sources.source import Source
 from cbir.model.kind import Kind
@@ -32,7 +32,7 @@ class Entrant:
     def collection(self, source: Source, limit: int | None) -> str:
         """Return the collection's name: SOURCE-ENCODER and all non-defaults, such as `mnist-autoencoder-seed-1`."""
         chosen = {**({} if limit is None else {"limit": limit}), **self.non_defaults}
-        words = [f"{option}-{value}".replace("_", "-") for option, value in chosen.items()]
+        words = [f"{spelled(option)}-{value}" for option, value in chosen.items()]
         return "-".join([collection_name(str(source)), self.kind.name, *words])
 
     def command(self, source: Source, limit: int | None) -> str:
@@ -77,5 +77,5 @@ def entrants(source: Source, texts: Sequence[str], options: Mapping[str, Any]) -
         found.append(Entrant(text, *parse_encoder(text, shared)))
     for option in given:
         if option not in used:
-            raise CbirError(f"none of these encoders has an option '{option}'")
+            raise CbirError(f"none of these encoders has an option '{spelled(option)}'")
     return found

@@ -241,6 +241,7 @@ def test_options_of_an_encoder_are_listed_and_checked(home: Path):
     assert document.keys() == {"name", "default", "learns_from", "line", "options"}
     options = {option["name"]: option for option in document["options"]}
     assert options["preset"]["choices"] == ["default", "quality"]
+    assert "batch-size" in options
     assert (options["noise"]["type"], options["noise"]["default"], options["noise"]["least"]) == ("float", 0.5, 0)
     printed = run("encoders", "contrastive").stdout
     assert all(name in printed for name in options)

@@ -37,7 +37,7 @@ def test_the_main_job_on_a_server(url: str, home: Path, bundle: Path, monkeypatc
     assert (document["points"], document["ingested"], document["model"]["trained"]) == (1500, 1500, False)
     again = run("ingest", "digits", "--quantization", "binary", "--json")
     assert json.loads(again.stdout)["unchanged"] == 1500
-    assert "quantization not used: collection 'digits' exists" in again.stderr
+    assert "--quantization not used: collection 'digits' exists" in again.stderr
 
     done = run("search", "digits:queries/4", "-k", "3", "--label", "4", "--save", home / "strip.png", "--json")
     assert {hit["label"] for hit in json.loads(done.stdout)["queries"][0]["hits"]} == {4}
