@@ -132,7 +132,7 @@ def encoders() -> list[dict[str, Any]]:
     from cbir.model import registry
 
     return [
-        {"name": k.name, "default": k.name == registry.DEFAULT, "learns_from": k.learns_from, "line": k.line}
+        {"name": k.name, "default": k.name == registry.DEFAULT, "learns_from": k.learns_from, "summary": k.summary}
         for k in registry.encoders()
     ]
 
@@ -147,7 +147,7 @@ def encoder(name: str) -> dict[str, Any]:
         "name": kind.name,
         "default": kind.name == DEFAULT,
         "learns_from": kind.learns_from,
-        "line": kind.line,
+        "summary": kind.summary,
         "options": [
             {**asdict(option), "name": spelled(option.name), "type": option.type.__name__}
             for option in kind.options.values()

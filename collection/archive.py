@@ -23,7 +23,7 @@ from cbir.collection.metadata import Metadata
 from cbir.core.errors import first_line
 from cbir.core.progress import Progress, silent
 
-_CARD, _PAGES, _ATTACHED = "collection.json", "pages", "attached"
+_METADATA, _PAGES, _ATTACHED = "collection.json", "pages", "attached"
 _FORMAT = 1
 
 
@@ -46,8 +46,8 @@ def write_archive(collection: Collection, path: Path, progress: Progress = silen
             archive.writestr(f"{_PAGES}/{number:06}.jsonl", "\n".join(lines))
             done += len(page.ids)
             progress("snapshot", done, total)
-        card = {"format": _FORMAT, "points": done, "metadata": collection.metadata.to_json()}
-        archive.writestr(_CARD, json.dumps(card, indent=2))
+        stored = {"format": _FORMAT, "points": done, "metadata": collection.metadata.to_json()}
+        archive.writestr(_METADATA, json.dumps(stored, indent=2))
 
 
 def read_archive(path: Path, engine: Engine, name: str, progress: Progress = silent) -> None:
@@ -61,7 +61,7 @@ def read_archive(path: Path, engine: Engine, name: str, progress: Progress = sil
     if engine.exists(name):
         raise already_exists(name)
     with _opened(path) as archive:
-        total, metadata = _card(path, archive)
+        total, metadata = _read_metadata(path, archive)
         done = 0
         with engine.replacement(name, metadata) as collection:
             collection.pause_indexing()
@@ -79,7 +79,7 @@ def read_archive(path: Path, engine: Engine, name: str, progress: Progress = sil
 def archive_metadata(path: Path) -> Metadata:
     """Read the metadata of the collection in an archive."""
     with _opened(path) as archive:
-        return _card(path, archive)[1]
+        return _read_metadata(path, archive)[1]
 
 
 def attach(path: Path, folder: Path) -> None:
@@ -99,15 +99,15 @@ def extract_attached(path: Path, folder: Path) -> bool:
     return bool(members)
 
 
-def _card(path: Path, archive: zipfile.ZipFile) -> tuple[int, Metadata]:
+def _read_metadata(path: Path, archive: zipfile.ZipFile) -> tuple[int, Metadata]:
     """Return the number of points and the collection's metadata."""
-    card = json.loads(archive.read(_CARD))
-    if card["format"] > _FORMAT:
+    stored = json.loads(archive.read(_METADATA))
+    if stored["format"] > _FORMAT:
         raise NewerFormatError(
-            f"{path} was written by a newer cbir (archive format {card['format']}; this one reads up to {_FORMAT}): "
+            f"{path} was written by a newer cbir (archive format {stored['format']}; this one reads up to {_FORMAT}): "
             "upgrade cbir"
         )
-    return int(card["points"]), Metadata.from_json(card["metadata"], str(path))
+    return int(stored["points"]), Metadata.from_json(stored["metadata"], str(path))
 
 
 @contextmanager

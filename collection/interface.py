@@ -69,7 +69,7 @@ class Collection(Protocol):
         """Insert or replace points; (n, d) finite float32 vectors. Durable when it returns."""
         ...
 
-    def describe(self, ids: Sequence[str], payloads: Sequence[Payload]) -> None:
+    def replace_payloads(self, ids: Sequence[str], payloads: Sequence[Payload]) -> None:
         """Replace the payloads of stored points, whose vectors stay; unknown ids are ignored.
 
         Durable when it returns.

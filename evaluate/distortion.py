@@ -29,7 +29,7 @@ class DistortionError(CbirError):
 
 
 @dataclass(frozen=True)
-class Kind:
+class DistortionKind:
     """One distortion of the registry.
 
     Attributes
@@ -60,7 +60,7 @@ class Kind:
 class Distortion:
     """A kind of distortion at one strength; as text, what `--distort` takes: `rotate=30`."""
 
-    kind: Kind
+    kind: DistortionKind
     strength: float
 
     def __call__(self, picture: Image.Image, generator: np.random.Generator) -> Image.Image:
@@ -115,7 +115,7 @@ def workable(picture: Image.Image) -> Image.Image:
     return picture.resize(size, Image.Resampling.BICUBIC, reducing_gap=3.0)
 
 
-def _strength(kind: Kind, text: str) -> float:
+def _strength(kind: DistortionKind, text: str) -> float:
     try:
         strength = float(text)
     except ValueError:
@@ -218,12 +218,12 @@ def _window(picture: Image.Image, left: float, top: float, width: float, height:
 KINDS = {
     kind.name: kind
     for kind in (
-        Kind("rotate", "degrees to the left or right", _rotate, (15, 30, 45, 90), 0, 180),
-        Kind("scale", "a factor", _scale, (0.5, 0.75, 1.25, 1.5), 0.1, 10, nothing=1),
-        Kind("shift", "a share of the width", _shift, (0.05, 0.1, 0.2), 0, 1),
-        Kind("blur", "a standard deviation as a share of the width", _blur, (0.02, 0.05, 0.1), 0, 1),
-        Kind("noise", "a standard deviation of pixels in [0, 1]", _noise, (0.1, 0.25, 0.5), 0, 10),
-        Kind("colour", "a strength", _colour, (0.25, 0.5, 1), 0, 2),
-        Kind("jpeg", "a quality", _jpeg, (50, 20, 10, 5), 1, 100, nothing=100),
+        DistortionKind("rotate", "degrees to the left or right", _rotate, (15, 30, 45, 90), 0, 180),
+        DistortionKind("scale", "a factor", _scale, (0.5, 0.75, 1.25, 1.5), 0.1, 10, nothing=1),
+        DistortionKind("shift", "a share of the width", _shift, (0.05, 0.1, 0.2), 0, 1),
+        DistortionKind("blur", "a standard deviation as a share of the width", _blur, (0.02, 0.05, 0.1), 0, 1),
+        DistortionKind("noise", "a standard deviation of pixels in [0, 1]", _noise, (0.1, 0.25, 0.5), 0, 10),
+        DistortionKind("colour", "a strength", _colour, (0.25, 0.5, 1), 0, 2),
+        DistortionKind("jpeg", "a quality", _jpeg, (50, 20, 10, 5), 1, 100, nothing=100),
     )
 }

@@ -30,7 +30,7 @@ _STORED_HITS = 10
 _BATCH = 256
 
 
-class Query(Protocol):
+class QueryImage(Protocol):
     """A held-out image: where it is, its label, and how to open it."""
 
     @property
@@ -72,13 +72,13 @@ class _StoredImage:
 class _Queries:
     """The queries; `own_rows` (m,) are theirs in the database, where they are stored images."""
 
-    images: list[Query]
+    images: list[QueryImage]
     own_rows: np.ndarray | None
 
 
 def evaluate(
     searcher: Searcher,
-    held_out: Sequence[Query],
+    held_out: Sequence[QueryImage],
     options: EvaluationOptions | None = None,
     *,
     progress: Progress = silent,
@@ -88,7 +88,7 @@ def evaluate(
     Parameters
     ----------
     searcher : Searcher
-    held_out : sequence of Query
+    held_out : sequence of QueryImage
         Images outside the collection; if empty, stored images are left out one at a time.
     options : EvaluationOptions, optional
     progress : Progress
@@ -114,7 +114,7 @@ def evaluate(
 
 def evaluate_distorted(
     searcher: Searcher,
-    held_out: Sequence[Query],
+    held_out: Sequence[QueryImage],
     distortions: Sequence[Distortion],
     options: EvaluationOptions | None = None,
     *,
@@ -149,7 +149,7 @@ def evaluate_distorted(
 
 
 def _prepared(
-    searcher: Searcher, held_out: Sequence[Query], options: EvaluationOptions, progress: Progress
+    searcher: Searcher, held_out: Sequence[QueryImage], options: EvaluationOptions, progress: Progress
 ) -> tuple[_Database, _Queries]:
     """Load the database and draw the queries."""
     database = _load(searcher, progress)
@@ -159,7 +159,7 @@ def _prepared(
             "put the pictures into one folder per class and ingest that folder"
         )
     generator = np.random.default_rng(options.seed)
-    labelled: list[Query] = [item for item in held_out if item.label is not None]
+    labelled: list[QueryImage] = [item for item in held_out if item.label is not None]
     if labelled:
         drawn = generator.permutation(len(labelled))[: options.queries]
         return database, _Queries([labelled[i] for i in drawn], None)
@@ -167,7 +167,7 @@ def _prepared(
         raise RunError(f"collection '{searcher.name}' holds one image; leaving it out leaves nothing to rank")
     rows = np.array([row for row, label in enumerate(database.labels) if label is not None])
     own_rows = generator.permutation(rows)[: options.queries]
-    stored: list[Query] = [
+    stored: list[QueryImage] = [
         _StoredImage(payload.get("uri", ""), database.labels[row], partial(searcher.open_stored, payload))
         for row, payload in ((row, database.payloads[row]) for row in own_rows)
     ]
@@ -219,7 +219,9 @@ def _embed(
     return _Queries([queries.images[n] for n in readable], own_rows), [np.concatenate(stack) for stack in stacks]
 
 
-def _variants(searcher: Searcher, query: Query, variants: Sequence[Distortion | None], seed: int) -> list[np.ndarray]:
+def _variants(
+    searcher: Searcher, query: QueryImage, variants: Sequence[Distortion | None], seed: int
+) -> list[np.ndarray]:
     """Return what the encoder sees of each variant of a query."""
     picture = query.open()
     plain = workable(picture) if any(variants) else picture

@@ -59,7 +59,7 @@ def store(batch: Encoded, collection: Collection) -> Stored:
     clock = time.perf_counter()
     if batch.updated:
         ids, payloads = zip(*batch.updated, strict=True)
-        collection.describe(ids, payloads)
+        collection.replace_payloads(ids, payloads)
     if batch.ids:
         collection.upsert(batch.ids, batch.features, batch.payloads)
     return Stored(

@@ -21,8 +21,8 @@ class Kind:
     ----------
     name : str
         The name of the module, with hyphens.
-    line : str
-        One line of description.
+    summary : str
+        One line.
     module : str
         The module that has the functions of `cbir.model.method.Method`; usually `__name__`.
     learns_from : str
@@ -30,7 +30,7 @@ class Kind:
     """
 
     name: str
-    line: str
+    summary: str
     module: str
     learns_from: str = "images"
 

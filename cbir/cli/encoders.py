@@ -26,7 +26,7 @@ def encoders(
 def _print_encoders(listed: list[dict[str, Any]]) -> None:
     from cbir.cli.terminal import line, table
 
-    rows = [(f"{e['name']} (default)" if e["default"] else e["name"], e["learns_from"], e["line"]) for e in listed]
+    rows = [(f"{e['name']} (default)" if e["default"] else e["name"], e["learns_from"], e["summary"]) for e in listed]
     table("", [("encoder", False), ("learns from", False), ("", False)], rows)
     line("options of an encoder: cbir encoders NAME")
 
@@ -34,7 +34,7 @@ def _print_encoders(listed: list[dict[str, Any]]) -> None:
 def _print_options(encoder: dict[str, Any]) -> None:
     from cbir.cli.terminal import line, table
 
-    line(f"{encoder['name']}: {encoder['line']}")
+    line(f"{encoder['name']}: {encoder['summary']}")
     line(f"learns from {encoder['learns_from']}")
     if not encoder["options"]:
         line("It has no options.")

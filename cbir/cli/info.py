@@ -57,6 +57,6 @@ def _print_overview(found: Overview) -> None:
         table("models", [*headings, ("trained on", False), ("epochs", True)], models)
 
 
-def _epochs(card: Mapping[str, Any]) -> int:
+def _epochs(metadata: Mapping[str, Any]) -> int:
     """Count the epochs a model was trained for; 0 for one that was not trained, or elsewhere."""
-    return len((card.get("history") or {}).get("loss", ()))
+    return len((metadata.get("history") or {}).get("loss", ()))

@@ -18,7 +18,7 @@ NAME = "collection.json"
 _SHARD = "shard"
 
 
-def read_card(folder: Path) -> tuple[Metadata, str]:
+def read_metadata(folder: Path) -> tuple[Metadata, str]:
     """Return a collection's metadata, and the name of the shard folder that is in use.
 
     Raises
@@ -39,13 +39,13 @@ def read_card(folder: Path) -> tuple[Metadata, str]:
         raise CollectionError(f"{file} is damaged ({first_line(error)}); {how_to_rebuild(folder.name)}") from None
 
 
-def write_card(folder: Path, metadata: Metadata, shard: str) -> None:
+def write_metadata(folder: Path, metadata: Metadata, shard: str) -> None:
     """Write the metadata file, or replace it; all of it or nothing."""
     document = json.dumps({**metadata.to_json(), _SHARD: shard}, indent=2)
     write_atomic(folder / NAME, document.encode())
 
 
-def has_card(folder: Path) -> bool:
+def has_metadata(folder: Path) -> bool:
     """Tell whether a folder holds a collection, damaged or not."""
     return (folder / NAME).is_file()
 

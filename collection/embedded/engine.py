@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cbir.collection.checks import validated_name
-from cbir.collection.embedded.card import NAME, has_card, read_card, write_card
+from cbir.collection.embedded.card import NAME, has_metadata, read_metadata, write_metadata
 from cbir.collection.embedded.points import EmbeddedCollection
 from cbir.collection.embedded.shards import create_shard, remove_unused_shards
 from cbir.collection.errors import (
@@ -54,22 +54,22 @@ class EmbeddedEngine:
         """Return the names of the collections, sorted."""
         if not self.folder.is_dir():
             return []
-        return sorted(path.name for path in self.folder.iterdir() if has_card(path))
+        return sorted(path.name for path in self.folder.iterdir() if has_metadata(path))
 
     def exists(self, name: str) -> bool:
         """Tell whether there is a collection of this name."""
-        return is_valid_name(name) and has_card(self.folder / name)
+        return is_valid_name(name) and has_metadata(self.folder / name)
 
     def metadata(self, name: str) -> Metadata:
         """Read a collection's metadata without opening it."""
-        return read_card(self._existing(name))[0]
+        return read_metadata(self._existing(name))[0]
 
     def open(self, name: str) -> EmbeddedCollection:
         """Open a collection, waiting for another process to close it."""
         folder = self._existing(name)
         deadline = time.monotonic() + self.timeout
         while True:
-            metadata, shard = read_card(folder)
+            metadata, shard = read_metadata(folder)
             try:
                 return EmbeddedCollection(name, folder, shard, metadata)
             except CollectionBusyError:
@@ -78,17 +78,17 @@ class EmbeddedEngine:
                 time.sleep(_RETRY_SECONDS)
             except CollectionError:
                 # Replaced after its metadata were read, and the shard that they named removed?
-                if read_card(folder)[1] == shard:
+                if read_metadata(folder)[1] == shard:
                     raise
 
     def create(self, name: str, metadata: Metadata) -> EmbeddedCollection:
         """Make an empty collection."""
         folder = self.folder / validated_name(name)
-        if has_card(folder):
+        if has_metadata(folder):
             raise already_exists(name)
         remove_unused_shards(folder)
         shard = create_shard(folder, metadata.dimension)
-        write_card(folder, metadata, shard)
+        write_metadata(folder, metadata, shard)
         return EmbeddedCollection(name, folder, shard, metadata)
 
     @contextlib.contextmanager
@@ -105,7 +105,7 @@ class EmbeddedEngine:
             finally:
                 collection.close()
             _used_shard(folder)  # again: hours may have passed
-            write_card(folder, collection.metadata, shard)
+            write_metadata(folder, collection.metadata, shard)
         except BaseException:
             shutil.rmtree(folder / shard, ignore_errors=True)
             with contextlib.suppress(OSError):
@@ -167,7 +167,7 @@ def _used_shard(folder: Path) -> str | None:
         A newer cbir wrote the collection.
     """
     try:
-        return read_card(folder)[1]
+        return read_metadata(folder)[1]
     except NewerFormatError:
         raise
     except CollectionError:

@@ -18,7 +18,7 @@ from cbir.collection.checks import (
     validated_points,
     validated_vectors,
 )
-from cbir.collection.embedded.card import read_card, write_card
+from cbir.collection.embedded.card import read_metadata, write_metadata
 from cbir.collection.embedded.shards import check_free_space, edge_errors, open_shards, size_on_disk
 from cbir.collection.fields import indexes_needed
 from cbir.collection.interface import Info, Where
@@ -66,8 +66,8 @@ class EmbeddedCollection:
     def remember(self, metadata: Metadata) -> None:
         """Replace the metadata, all or nothing; encoder, dimension and keys of newer versions stay."""
         if self._in_place:
-            updated = metadata.updating(read_card(self._folder)[0])
-            write_card(self._folder, updated, self._shard_name)
+            updated = metadata.updating(read_metadata(self._folder)[0])
+            write_metadata(self._folder, updated, self._shard_name)
         else:
             updated = metadata.updating(self._metadata)
         self._metadata = updated
@@ -81,7 +81,7 @@ class EmbeddedCollection:
             self._shard.update(edge.UpdateOperation.upsert_points(points))
             self._index_fields(payloads)
 
-    def describe(self, ids: Sequence[str], payloads: Sequence[Payload]) -> None:
+    def replace_payloads(self, ids: Sequence[str], payloads: Sequence[Payload]) -> None:
         """Replace the payloads of stored points, whose vectors stay; unknown ids are ignored."""
         check_payloads(ids, payloads)
         check_free_space(self._folder, 0)

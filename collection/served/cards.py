@@ -1,4 +1,4 @@
-"""The metadata of served collections, each stored as a card: a JSON object on the server.
+"""The metadata of served collections, stored on the server as JSON objects.
 
 Qdrant stores metadata with a collection since 1.16; ours are there under the
 key `cbir`. On an older server they are the payload of a reserved point in a
@@ -24,8 +24,8 @@ RESERVED = "cbir-cards"
 _KEY = "cbir"
 
 
-class Cards:
-    """The cards of a server's collections.
+class MetadataStore:
+    """The metadata of a server's collections.
 
     Parameters
     ----------
@@ -49,15 +49,15 @@ class Cards:
         CollectionError
             They are damaged.
         """
-        card = (described.config.metadata or {}).get(_KEY)
-        if card is None and self._has_reserved():
-            # The server is older, or was when the card was written.
+        stored = (described.config.metadata or {}).get(_KEY)
+        if stored is None and self._has_reserved():
+            # The server is older, or was when the metadata were written.
             found = self._server.call(self._server.client.retrieve, RESERVED, [_id(collection)], with_payload=True)
-            card = (found[0].payload or {}).get(_KEY) if found else None
-        return None if card is None else _metadata(collection, card)
+            stored = (found[0].payload or {}).get(_KEY) if found else None
+        return None if stored is None else _metadata(collection, stored)
 
     def write(self, collection: str, metadata: Metadata) -> None:
-        """Write or replace a card; all of it or nothing."""
+        """Write or replace the metadata of a collection; all of them or nothing."""
         client, call = self._server.client, self._server.call
         if not self.reserved:
             call(client.update_collection, collection, metadata={_KEY: metadata.to_json()})
@@ -76,7 +76,7 @@ class Cards:
         self._exists = True
 
     def remove(self, collection: str) -> None:
-        """Remove the card of a collection that is deleted."""
+        """Remove the metadata of a collection that is deleted."""
         client, call = self._server.client, self._server.call
         if self._has_reserved():
             selector = models.PointIdsList(points=[_id(collection)])
@@ -84,7 +84,7 @@ class Cards:
 
     @property
     def reserved(self) -> bool:
-        """Whether cards are written into the reserved collection."""
+        """Whether metadata are written into the reserved collection."""
         if self._reserved is None:
             _ = self._server.client  # reads the version
             self._reserved = self._server.version < METADATA_SINCE
@@ -100,8 +100,8 @@ def _id(collection: str) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"cbir:card:{collection}"))
 
 
-def _metadata(collection: str, card: Mapping[str, Any]) -> Metadata:
+def _metadata(collection: str, stored: Mapping[str, Any]) -> Metadata:
     try:
-        return Metadata.from_json(card, f"collection '{collection}'")
+        return Metadata.from_json(stored, f"collection '{collection}'")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise CollectionError(f"the metadata of collection '{collection}' is damaged ({first_line(error)})") from None

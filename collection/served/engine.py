@@ -28,7 +28,7 @@ from cbir.collection.errors import (
 from cbir.collection.fields import indexes_from_start
 from cbir.collection.lock import filling
 from cbir.collection.metadata import Metadata
-from cbir.collection.served.cards import RESERVED, Cards
+from cbir.collection.served.cards import RESERVED, MetadataStore
 from cbir.collection.served.layout import Layout
 from cbir.collection.served.points import INDEX_TYPES, ServedCollection
 from cbir.collection.served.server import RefusedError, Server, ServerWarning
@@ -51,17 +51,17 @@ class ServedEngine:
         Folder of this machine for the locks on filling a collection.
     layout : Layout, optional
         For collections made here.
-    cards : Cards, optional
+    store : MetadataStore, optional
         Where metadata are stored; by default as the server's version requires.
     """
 
     def __init__(
-        self, server: Server, locks: Path, *, layout: Layout | None = None, cards: Cards | None = None
+        self, server: Server, locks: Path, *, layout: Layout | None = None, store: MetadataStore | None = None
     ) -> None:
         self.server = server
         self.layout = layout or Layout()
         self._locks = locks
-        self._cards = cards or Cards(server)
+        self._store = store or MetadataStore(server)
         # Indexing thresholds as they were before they were set to 0, by physical collection.
         self._thresholds: dict[str, int] = {}
 
@@ -84,7 +84,7 @@ class ServedEngine:
         if physical is None and ("@" in name or name == RESERVED):
             return False
         described = self._described(physical or name)
-        return described is not None and self._has_card(physical or name, described)
+        return described is not None and self._has_metadata(physical or name, described)
 
     def metadata(self, name: str) -> Metadata:
         """Read a collection's metadata."""
@@ -153,12 +153,12 @@ class ServedEngine:
         with self._dropped_unless_named(name, physical):
             upload(self.server, physical, path, progress)
             described = self._described(physical)
-            if described is None or not self._has_card(physical, described, newer=False):
+            if described is None or not self._has_metadata(physical, described, newer=False):
                 raise CollectionError(f"{path} is a snapshot of a collection that cbir did not fill")
             self._put_in_place(name, physical)
 
     def _check_snapshots(self) -> None:
-        if self._cards.reserved:
+        if self._store.reserved:
             raise CollectionError(
                 f"Qdrant before 1.16, as at {self.location}, stores no metadata in its snapshots; "
                 "copy the collection to this machine with cbir pull, and make the snapshot here"
@@ -176,7 +176,7 @@ class ServedEngine:
             raise
 
     def _opened(self, name: str, physical: str, metadata: Metadata) -> ServedCollection:
-        return ServedCollection(self.server, self._cards, name, physical, metadata, self._thresholds)
+        return ServedCollection(self.server, self._store, name, physical, metadata, self._thresholds)
 
     def _found(self, name: str) -> tuple[str, Metadata]:
         """Return the physical collection behind a name and its metadata, which are checked against each other."""
@@ -188,7 +188,7 @@ class ServedEngine:
             if now == physical:
                 raise no_such_collection(name, self.location, self.names())
             physical = now  # replaced between the two requests
-        metadata = self._cards.of(physical, described)
+        metadata = self._store.of(physical, described)
         if metadata is None:
             raise self._foreign(name, described)
         vectors = described.config.params.vectors
@@ -210,12 +210,12 @@ class ServedEngine:
         except RefusedError:
             # A collection that cannot be read now must not hide the others.
             return physical.startswith(f"{name}@")
-        return described is not None and self._has_card(physical, described)
+        return described is not None and self._has_metadata(physical, described)
 
-    def _has_card(self, physical: str, described: models.CollectionInfo, *, newer: bool = True) -> bool:
+    def _has_metadata(self, physical: str, described: models.CollectionInfo, *, newer: bool = True) -> bool:
         """Tell whether a collection has metadata of cbir's; unless `newer`, raise NewerFormatError of newer ones."""
         try:
-            return self._cards.of(physical, described) is not None
+            return self._store.of(physical, described) is not None
         except NewerFormatError:
             if newer:
                 return True
@@ -250,7 +250,7 @@ class ServedEngine:
         """Refuse another tool's collection of this name, or a newer cbir's; tell whether there is one of ours."""
         physical = self._aliases().get(validated_name(name), name)
         described = self._described(physical)
-        if described is not None and not self._has_card(physical, described, newer=False):
+        if described is not None and not self._has_metadata(physical, described, newer=False):
             raise self._foreign(name, described)
         return described is not None
 
@@ -313,7 +313,7 @@ class ServedEngine:
         # Before the first point, so that the HNSW graph takes filters by these fields into account.
         for field, kind in indexes_from_start().items():
             call(client.create_payload_index, physical, field, INDEX_TYPES[kind], wait=True)
-        self._cards.write(physical, metadata)
+        self._store.write(physical, metadata)
         return physical
 
     def _is_cluster(self) -> bool:
@@ -338,7 +338,7 @@ class ServedEngine:
 
     def _drop(self, physical: str) -> None:
         self.server.call(self.server.client.delete_collection, physical)
-        self._cards.remove(physical)
+        self._store.remove(physical)
 
 
 def _vectors(described: models.CollectionInfo) -> str:

@@ -25,7 +25,7 @@ from cbir.collection.fields import indexes_needed
 from cbir.collection.interface import Info, Where
 from cbir.collection.metadata import Metadata
 from cbir.collection.point import Hit, Label, Page, Payload
-from cbir.collection.served.cards import Cards
+from cbir.collection.served.cards import MetadataStore
 from cbir.collection.served.server import RefusedError, Server
 from cbir.collection.served.streams import overwrite_payloads, upsert
 from cbir.core.progress import Progress, silent
@@ -52,7 +52,7 @@ class ServedCollection:
     Parameters
     ----------
     server : Server
-    cards : Cards
+    store : MetadataStore
         Where its metadata are stored.
     name, physical : str
         The alias, and the collection that it names.
@@ -64,7 +64,7 @@ class ServedCollection:
     def __init__(
         self,
         server: Server,
-        cards: Cards,
+        store: MetadataStore,
         name: str,
         physical: str,
         metadata: Metadata,
@@ -73,7 +73,7 @@ class ServedCollection:
         self.name = name
         self._thresholds = thresholds
         self._server = server
-        self._cards = cards
+        self._store = store
         self._physical = physical
         self._metadata = metadata
         self._pause_indexing = False
@@ -87,9 +87,9 @@ class ServedCollection:
 
     def remember(self, metadata: Metadata) -> None:
         """Replace the metadata, all or nothing; encoder, dimension and keys of newer versions stay."""
-        stored = self._cards.of(self._physical, self._described()) or self._metadata
+        stored = self._store.of(self._physical, self._described()) or self._metadata
         updated = metadata.updating(stored)
-        self._cards.write(self._physical, updated)
+        self._store.write(self._physical, updated)
         self._metadata = updated
 
     def upsert(self, ids: Sequence[str], vectors: np.ndarray, payloads: Sequence[Payload]) -> None:
@@ -105,7 +105,7 @@ class ServedCollection:
         with self._missing_errors():
             upsert(self._server, self._physical, ids, vectors, payloads, sharded=self._sharded)
 
-    def describe(self, ids: Sequence[str], payloads: Sequence[Payload]) -> None:
+    def replace_payloads(self, ids: Sequence[str], payloads: Sequence[Payload]) -> None:
         """Replace the payloads of stored points, whose vectors stay; unknown ids are ignored."""
         check_payloads(ids, payloads)
         self._index_fields(payloads)

@@ -12,7 +12,7 @@ from functools import cache
 from PIL import Image
 
 from cbir.core.errors import CbirError
-from cbir.evaluate.protocol import Query
+from cbir.evaluate.protocol import QueryImage
 from cbir.evaluate.run import Run
 from cbir.model.modes import eight_bit
 from cbir.search.sheet import CELL, Cell, Heading, sheet, tiles
@@ -21,14 +21,14 @@ _QUERIES = 10
 _ACROSS = 3
 
 
-def lineup(runs: Mapping[str, Run], shown: Mapping[str, Query]) -> Image.Image:
+def lineup(runs: Mapping[str, Run], shown: Mapping[str, QueryImage]) -> Image.Image:
     """Draw a row for each encoder.
 
     Parameters
     ----------
     runs : mapping of str to Run
         By the encoder's name, of the same queries; at least one.
-    shown : mapping of str to Query
+    shown : mapping of str to QueryImage
         Queries by uri and stored images by id; what is missing leaves an empty frame.
 
     Returns
@@ -55,7 +55,7 @@ def _hits(run: Run, query: int) -> list[tuple[str, bool]]:
     return [(str(hit), not right) for hit, right in zip(ids, relevant[: len(ids)], strict=True)]
 
 
-def _small(item: Query | None) -> Image.Image | None:
+def _small(item: QueryImage | None) -> Image.Image | None:
     """Open a picture and make it no larger than a cell; None if it cannot be opened."""
     try:
         picture = None if item is None else eight_bit(item.open())
@@ -66,5 +66,5 @@ def _small(item: Query | None) -> Image.Image | None:
     return picture
 
 
-def _label(item: Query | None) -> str:
+def _label(item: QueryImage | None) -> str:
     return "" if item is None or item.label is None else str(item.label)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cbir.evaluate.distortion import Distortion, Kind
+from cbir.evaluate.distortion import Distortion, DistortionKind
 from cbir.evaluate.draw.canvas import new_figure, png
 from cbir.evaluate.scores import Scores
 
@@ -95,7 +95,7 @@ def figure(lines: Sequence[Line], title: str) -> bytes:
     return png(drawn)
 
 
-def _strengths(axes: "Axes", kind: Kind, strengths: Sequence[float]) -> None:
+def _strengths(axes: "Axes", kind: DistortionKind, strengths: Sequence[float]) -> None:
     """Mark the strengths that were measured, from what changes least; factors as their logarithms."""
     if kind.name == "scale":
         axes.set_xscale("log")

@@ -238,7 +238,7 @@ def test_gains_are_options(digits: Path, home: Path, pictures: Path):
 
 def test_options_of_an_encoder_are_listed_and_checked(home: Path):
     document = json.loads(run("encoders", "contrastive", "--json").stdout)
-    assert document.keys() == {"name", "default", "learns_from", "line", "options"}
+    assert document.keys() == {"name", "default", "learns_from", "summary", "options"}
     options = {option["name"]: option for option in document["options"]}
     assert options["preset"]["choices"] == ["default", "quality"]
     assert "batch-size" in options

@@ -91,8 +91,8 @@ def test_an_archive_takes_its_model_to_another_machine(embedded: Path, tmp_path:
     monkeypatch.setenv("CBIR_HOME", str(tmp_path / "third"))
     other = tmp_path / "third" / "models" / "digits"
     shutil.copytree(embedded / "models" / "digits", other)
-    card = json.loads((other / "model.json").read_text())
-    (other / "model.json").write_text(json.dumps({**card, "fingerprint": "other"}))
+    stored = json.loads((other / "model.json").read_text())
+    (other / "model.json").write_text(json.dumps({**stored, "fingerprint": "other"}))
     cbir.restore(archive)
     with cbir.open() as restored:
         assert restored.bundle.name == "digits-2"

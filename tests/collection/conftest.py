@@ -7,7 +7,7 @@ import pytest
 
 from cbir.collection.embedded.engine import EmbeddedEngine
 from cbir.collection.interface import Collection, Engine
-from cbir.collection.served.cards import Cards
+from cbir.collection.served.cards import MetadataStore
 from cbir.collection.served.engine import ServedEngine
 from tests.collection.sample import IN_MEMORY, METADATA
 from tests.qdrant import MemoryServer
@@ -22,7 +22,7 @@ def engine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Engine]:
     else:
         served: ServedEngine = request.getfixturevalue("served")
         reserved = request.param == "served, older"
-        yield ServedEngine(served.server, tmp_path / "locks", cards=Cards(served.server, reserved=reserved))
+        yield ServedEngine(served.server, tmp_path / "locks", store=MetadataStore(served.server, reserved=reserved))
 
 
 @pytest.fixture

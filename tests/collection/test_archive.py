@@ -127,12 +127,12 @@ def rewrite(archive: Path, damage: str) -> None:
     elif damage == "newer":
         members["collection.json"] = json.dumps({**json.loads(members["collection.json"]), "format": 2}).encode()
     elif damage == "newer metadata":
-        card = json.loads(members["collection.json"])
-        members["collection.json"] = json.dumps({**card, "format": 1, "metadata": {"format": 9}}).encode()
+        stored = json.loads(members["collection.json"])
+        members["collection.json"] = json.dumps({**stored, "format": 1, "metadata": {"format": 9}}).encode()
     elif damage == "model elsewhere":
-        card = json.loads(members["collection.json"])
-        card["metadata"]["model"] = "../../elsewhere"
-        members["collection.json"] = json.dumps(card).encode()
+        stored = json.loads(members["collection.json"])
+        stored["metadata"]["model"] = "../../elsewhere"
+        members["collection.json"] = json.dumps(stored).encode()
     else:
         members = {"hello.txt": b"hello"}
     with zipfile.ZipFile(archive, "w") as opened:

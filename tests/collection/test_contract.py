@@ -101,7 +101,7 @@ def test_describe_replaces_payloads_and_leaves_vectors(points: Collection):
     stored = fill(points, vectors, [1] * 300)
     unknown = str(uuid.uuid4())
     described = [{"uri": f"new{n}", "code": n} for n in range(299)]
-    points.describe([*stored[:299], unknown], [*described, {"uri": "nobody"}])
+    points.replace_payloads([*stored[:299], unknown], [*described, {"uri": "nobody"}])
     assert points.payloads(stored) == {
         **dict(zip(stored, described, strict=False)),
         stored[299]: {"uri": "u299", "label": 1},
@@ -111,9 +111,9 @@ def test_describe_replaces_payloads_and_leaves_vectors(points: Collection):
     assert points.count(where={"code": [7]}) == 1
     kept = points.vectors(stored)
     assert all(np.array_equal(kept[i], vector) for i, vector in zip(stored, vectors, strict=True))
-    points.describe([], [])
+    points.replace_payloads([], [])
     with pytest.raises(CollectionError, match="do not match"):
-        points.describe(stored[:2], [{}])
+        points.replace_payloads(stored[:2], [{}])
 
 
 def test_payloads_of_known_ids_only(points: Collection):

@@ -42,7 +42,7 @@ def stored(engine: Engine, name: str) -> dict[str, Any]:
         return dict(json.loads((engine.folder / name / "collection.json").read_text()))
     assert isinstance(engine, ServedEngine)
     client = engine.server.client
-    if engine._cards.reserved:
+    if engine._store.reserved:
         points, _ = client.scroll(RESERVED)
         return dict(next(p.payload["cbir"] for p in points if p.payload and p.payload["collection"] == f"{name}@1"))
     return dict((client.get_collection(f"{name}@1").config.metadata or {})["cbir"])
@@ -55,7 +55,7 @@ def store(engine: Engine, name: str, metadata: dict[str, Any]) -> None:
         return
     assert isinstance(engine, ServedEngine)
     client = engine.server.client
-    if engine._cards.reserved:
+    if engine._store.reserved:
         points, _ = client.scroll(RESERVED)
         (point,) = [p.id for p in points if p.payload and p.payload["collection"] == f"{name}@1"]
         payload = {"collection": f"{name}@1", "cbir": metadata}

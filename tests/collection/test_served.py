@@ -12,7 +12,7 @@ from qdrant_client import QdrantClient, models
 
 from cbir.collection.errors import CollectionBusyError, CollectionError, NewerFormatError
 from cbir.collection.metadata import Metadata
-from cbir.collection.served.cards import RESERVED, Cards
+from cbir.collection.served.cards import RESERVED, MetadataStore
 from cbir.collection.served.engine import ServedEngine
 from cbir.collection.served.layout import Layout
 from cbir.collection.served.points import INDEXING_THRESHOLD
@@ -71,7 +71,7 @@ def test_another_dimension_or_distance_is_refused(
     served: ServedEngine, client: QdrantClient, size: int, distance: models.Distance, holds: str
 ):
     made(client, "c", size, distance)
-    Cards(served.server).write("c", METADATA)
+    MetadataStore(served.server).write("c", METADATA)
     with pytest.raises(CollectionError, match=rf"'c' .* holds vectors of {holds} distance, .*4 values by Euclidean"):
         served.open("c")
 
@@ -89,7 +89,7 @@ def test_a_collection_with_damaged_metadata_is_refused_and_can_be_replaced(serve
 
 def test_a_collection_that_qdrant_restored_without_an_alias_is_ours_too(served: ServedEngine, client: QdrantClient):
     made(client, "plain", 4, models.Distance.EUCLID)
-    Cards(served.server).write("plain", METADATA)
+    MetadataStore(served.server).write("plain", METADATA)
     assert served.names() == ["plain"]
     with closing(served.open("plain")) as collection:
         fill(collection, np.ones((2, 4), np.float32))
@@ -198,7 +198,7 @@ def test_two_that_make_the_same_collection_do_not_share_it(
 
 
 def test_a_server_that_was_upgraded_still_knows_its_collections(served: ServedEngine, tmp_path: Path):
-    older = ServedEngine(served.server, tmp_path, cards=Cards(served.server, reserved=True))
+    older = ServedEngine(served.server, tmp_path, store=MetadataStore(served.server, reserved=True))
     older.create("c", METADATA).close()
     assert served.names() == ["c"]
     with closing(served.open("c")) as collection:
@@ -324,7 +324,7 @@ def test_a_damaged_snapshot_is_refused_and_leaves_nothing(served: ServedEngine, 
 def test_metadata_on_older_servers_are_in_a_reserved_collection(
     served: ServedEngine, client: QdrantClient, tmp_path: Path
 ):
-    older = ServedEngine(served.server, tmp_path, cards=Cards(served.server, reserved=True))
+    older = ServedEngine(served.server, tmp_path, store=MetadataStore(served.server, reserved=True))
     older.create("c", METADATA).close()
     assert client.get_collection("c").config.metadata is None
     assert older.names() == ["c"]

@@ -82,7 +82,7 @@ def test_the_fields_described_are_those_declared():
 
 @needs_binary
 def test_the_schema_is_the_one_described(place: Path):
-    vectors, card, schema = (json.loads(part) for part in re.split(r"\n(?=\{)", output(place, "payload_schema")))
+    vectors, stored, schema = (json.loads(part) for part in re.split(r"\n(?=\{)", output(place, "payload_schema")))
     assert vectors == {"size": 128, "distance": "Euclid"}
     assert {field: index["data_type"] for field, index in schema.items()} == {
         "label": "integer",
@@ -91,10 +91,10 @@ def test_the_schema_is_the_one_described(place: Path):
     }
     assert set(json.loads(output(place, "id() {"))) <= {field.name for field in FIELDS}
     described = PAGE[PAGE.index("The metadata's") : PAGE.index("## A vector")]
-    assert set(card) == set(re.findall(r"`(\w+)`", described)) - {"CBIR_HOME"}
+    assert set(stored) == set(re.findall(r"`(\w+)`", described)) - {"CBIR_HOME"}
     assert json.loads(output(place, "cbir embed")) == {
         "image": "digits:queries/7",
-        "fingerprint": card["fingerprint"],
+        "fingerprint": stored["fingerprint"],
         "values": 128,
     }
 

@@ -217,21 +217,21 @@ def test_a_stopped_retrain_leaves_the_old_collection_and_is_not_trained_twice(ho
     assert cbir.ingest(pictures, retrain=True, encoder="pca").trained
 
 
-@pytest.mark.parametrize("damage", ["card", "shard"])
+@pytest.mark.parametrize("damage", ["metadata", "shard"])
 def test_a_damaged_collection_is_built_anew_and_does_not_stand_in_the_way(
     home: Path, pictures: Path, bundle: Path, damage: str
 ):
     cbir.ingest(pictures, model=bundle)
     cbir.ingest(pictures / "b", model=bundle)
     folder = home / "collections" / "b"
-    if damage == "card":
+    if damage == "metadata":
         (folder / "collection.json").write_text("nothing")
     else:
         shutil.rmtree(next(folder.glob("shard-*")))
     with pytest.raises(cbir.CbirError, match="--retrain"):
         cbir.ingest(pictures / "b")
     assert [bool(c.problem) for c in cbir.overview().collections] == [True, False]
-    if damage == "card":
+    if damage == "metadata":
         assert cbir.overview().default == "pictures"
     assert cbir.ingest(pictures / "b", retrain=True, encoder="pca").points == 3
 

@@ -162,13 +162,13 @@ def test_an_interrupted_one_goes_on(home: Path, pictures: Path, monkeypatch: pyt
         assert collection.metadata.background[2] == 606
 
 
-def test_a_card_from_before_smoothing_is_read():
-    card = METADATA.to_json()
-    del card["smooth"]
-    assert Metadata.from_json(card) == METADATA
-    assert Metadata.from_json({**card, "smooth": 7}).smooth == 7
+def test_metadata_from_before_smoothing_are_read():
+    stored = METADATA.to_json()
+    del stored["smooth"]
+    assert Metadata.from_json(stored) == METADATA
+    assert Metadata.from_json({**stored, "smooth": 7}).smooth == 7
     with pytest.raises(TypeError):
-        Metadata.from_json({**card, "smooth": "many"})
+        Metadata.from_json({**stored, "smooth": "many"})
 
 
 def test_points_are_not_copied_among_others_smoothed_otherwise(tmp_path: Path):

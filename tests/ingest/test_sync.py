@@ -106,7 +106,7 @@ def test_what_other_tools_added_stays_and_what_is_ours_does_not(home: Path, stor
     point = point_id(NAME, "b/1.png")
     with closing(EmbeddedEngine(home / "collections").open(NAME)) as collection:
         added = {"caption": "a blob", "code": 7, "width": 28}
-        collection.describe([point], [{**collection.payloads([point])[point], **added}])
+        collection.replace_payloads([point], [{**collection.payloads([point])[point], **added}])
     assert counts(cbir.ingest(stored)) == (0, 0, 6, 0)
     os.utime(stored / "b" / "1.png", ns=(7, 7))
     assert counts(cbir.ingest(stored)) == (0, 1, 5, 0)

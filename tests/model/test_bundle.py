@@ -106,8 +106,8 @@ def test_damaged_bundles_are_refused(bundle: Path, tmp_path: Path, damage: str):
 def changed(bundle: Path, copy: Path, **keys: object) -> Path:
     """Copy a bundle with other values in model.json."""
     shutil.copytree(bundle, copy)
-    card = json.loads((copy / "model.json").read_text())
-    (copy / "model.json").write_text(json.dumps({**card, **keys}))
+    metadata = json.loads((copy / "model.json").read_text())
+    (copy / "model.json").write_text(json.dumps({**metadata, **keys}))
     return copy
 
 
@@ -131,9 +131,9 @@ def test_pictures_are_prepared_as_the_bundle_says_or_not_at_all(bundle: Path, tm
 
 def test_a_bundle_of_before_preprocessing_was_stored_is_read(bundle: Path, tmp_path: Path):
     older = changed(bundle, tmp_path / "older")
-    card = json.loads((older / "model.json").read_text())
-    del card["preprocessing"], card["format"]
-    (older / "model.json").write_text(json.dumps(card))
+    metadata = json.loads((older / "model.json").read_text())
+    del metadata["preprocessing"], metadata["format"]
+    (older / "model.json").write_text(json.dumps(metadata))
     assert read_bundle(older).preprocessing == read_bundle(bundle).preprocessing
 
 

@@ -18,8 +18,8 @@ def test_every_encoder_has_what_a_method_has_and_a_line(kind: Kind):
     assert isinstance(method.REVISION, int)
     assert dataclasses.is_dataclass(method.Recipe)
     assert kind.describe(kind.recipe())["encoder"] == kind.name
-    assert kind.line.endswith(".")
-    assert len(kind.line) <= 75  # beside name and source it fits into 120 columns
+    assert kind.summary.endswith(".")
+    assert len(kind.summary) <= 75  # beside name and source it fits into 120 columns
     assert kind_of(kind.name) == kind
     assert [option.name for option in kind.options.values()] == [f.name for f in dataclasses.fields(method.Recipe)]
 
@@ -64,7 +64,7 @@ def test_an_encoder_is_read_with_its_options():
         ("contrastive", {"epochs": 2.5}, "epochs must be a whole number, not 2.5"),
         ("contrastive:rotation=far", {}, "rotation must be a number, not 'far'"),
         ("contrastive", {"preset": 1}, "preset must be a word, not 1"),
-        ("pca:seed", {}, "'seed' in 'pca:seed' is no option"),
+        ("pca:seed", {}, "'seed' in 'pca:seed' is not an option"),
     ],
 )
 def test_wrong_options_are_refused_with_what_would_be_right(text: str, options: dict[str, object], message: str):

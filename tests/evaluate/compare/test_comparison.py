@@ -247,10 +247,10 @@ def test_queries_whose_labels_were_learned_are_warned_of(home: Path, pictures: P
 
 def test_a_recipe_stored_before_an_option_existed_has_its_default(home: Path):
     (first,) = cbir.compare("digits", ["pca:values=4"], limit=100, queries=10).rows
-    (card,) = (home / "models").glob("*/model.json")
-    document = json.loads(card.read_text())
+    (file,) = (home / "models").glob("*/model.json")
+    document = json.loads(file.read_text())
     del document["recipe"]["seed"]
-    card.write_text(json.dumps(document))
+    file.write_text(json.dumps(document))
     assert cbir.compare("digits", ["pca:values=4"], limit=100, queries=10).rows == [first]
 
 
