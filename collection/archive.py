@@ -118,4 +118,4 @@ def _opened(path: Path) -> Iterator[zipfile.ZipFile]:
     except CollectionError:
         raise
     except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise CollectionError(f"{path} is not an archive of cbir's, or is damaged ({first_line(error)})") from None
+        raise CollectionError(f"{path} is not a cbir archive, or is damaged ({first_line(error)})") from None

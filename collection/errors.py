@@ -19,10 +19,10 @@ class NewerFormatError(CollectionError):
 
 def no_such_collection(name: str, location: str, names: Sequence[str]) -> CollectionError:
     """Return the error for a name that no collection has; it lists those there are and says how to make one."""
-    existing = f"there are: {', '.join(names)}" if names else "there is none yet"
+    existing = f"collections: {', '.join(names)}" if names else "no collections yet"
     return CollectionError(f"no collection '{name}' in {location} ({existing}); make one with: cbir ingest")
 
 
 def already_exists(name: str) -> CollectionError:
     """Return the error for a new collection whose name is taken."""
-    return CollectionError(f"there is a collection '{name}' already; name another with --collection")
+    return CollectionError(f"collection '{name}' already exists; name another with --collection")

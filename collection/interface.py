@@ -141,7 +141,7 @@ class Collection(Protocol):
         ...
 
     def close(self) -> None:
-        """Write everything out and release the collection; closing twice is no error."""
+        """Write everything out and release the collection; closing twice is not an error."""
         ...
 
 

@@ -46,7 +46,7 @@ class Metadata:
     background : tuple (mean, standard deviation, count) or None
         Border brightness of the stored images, in [0, 1].
     smooth : int
-        Each feature is stored as its average with so many nearest; 0: as the encoder made it.
+        How many nearest each feature was averaged with; 0: stored as the encoder made it.
     roots : Mapping
         Name of each source that is a folder, to the folder's absolute path.
     extra : Mapping
@@ -131,7 +131,7 @@ class Metadata:
         """
         uri = str(payload.get("uri", ""))
         root = self.roots.get(payload.get("source", ""))
-        # Points of format 1 have absolute paths, also in a collection that has roots by now.
+        # Points of format 1 have absolute paths, also in a collection that has roots.
         return uri if root is None or is_absolute(uri) else str(Path(root, uri))
 
 

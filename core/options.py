@@ -165,7 +165,7 @@ def make(declared: type, given: Mapping[str, Any], owner: str) -> Any:
     declared : type
         A dataclass of options.
     given : Mapping
-        Texts are parsed where the option is no text.
+        A text is parsed where the option has another type.
     owner : str
         Whose options they are, for the message: `encoder 'pca'`.
 

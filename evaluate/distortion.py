@@ -123,8 +123,8 @@ def _strength(kind: DistortionKind, text: str) -> float:
     if not kind.low <= strength <= kind.high:  # nor NaN
         usual = ",".join(f"{s:g}" for s in kind.strengths)
         raise DistortionError(
-            f"{kind.name} takes {kind.unit}, from {kind.low:g} to {kind.high:g}, not '{text}'; "
-            f"such as {kind.name}={usual}"
+            f"{kind.name} must be {kind.low:g} to {kind.high:g} ({kind.unit}), not '{text}'; "
+            f"for example {kind.name}={usual}"
         )
     return strength
 
@@ -218,12 +218,12 @@ def _window(picture: Image.Image, left: float, top: float, width: float, height:
 KINDS = {
     kind.name: kind
     for kind in (
-        DistortionKind("rotate", "degrees to the left or right", _rotate, (15, 30, 45, 90), 0, 180),
-        DistortionKind("scale", "a factor", _scale, (0.5, 0.75, 1.25, 1.5), 0.1, 10, nothing=1),
-        DistortionKind("shift", "a share of the width", _shift, (0.05, 0.1, 0.2), 0, 1),
-        DistortionKind("blur", "a standard deviation as a share of the width", _blur, (0.02, 0.05, 0.1), 0, 1),
-        DistortionKind("noise", "a standard deviation of pixels in [0, 1]", _noise, (0.1, 0.25, 0.5), 0, 10),
-        DistortionKind("colour", "a strength", _colour, (0.25, 0.5, 1), 0, 2),
-        DistortionKind("jpeg", "a quality", _jpeg, (50, 20, 10, 5), 1, 100, nothing=100),
+        DistortionKind("rotate", "degrees, left or right", _rotate, (15, 30, 45, 90), 0, 180),
+        DistortionKind("scale", "factor", _scale, (0.5, 0.75, 1.25, 1.5), 0.1, 10, nothing=1),
+        DistortionKind("shift", "share of the width", _shift, (0.05, 0.1, 0.2), 0, 1),
+        DistortionKind("blur", "standard deviation as a share of the width", _blur, (0.02, 0.05, 0.1), 0, 1),
+        DistortionKind("noise", "standard deviation of pixels in [0, 1]", _noise, (0.1, 0.25, 0.5), 0, 10),
+        DistortionKind("colour", "strength", _colour, (0.25, 0.5, 1), 0, 2),
+        DistortionKind("jpeg", "quality", _jpeg, (50, 20, 10, 5), 1, 100, nothing=100),
     )
 }

@@ -87,7 +87,7 @@ def store_evaluation(
         document = json.dumps(evaluation.as_json(), indent=2, ensure_ascii=False) + "\n"
         write_atomic(folder / "scores.json", document.encode())
         if evaluation.curve is None:
-            warnings.warn(f"no curve was drawn, as that needs matplotlib; {INSTALL}", CbirWarning, stacklevel=2)
+            warnings.warn(f"no curve was drawn: drawing needs matplotlib; {INSTALL}", CbirWarning, stacklevel=2)
         else:
             write_atomic(evaluation.curve, curve(scores, run_title(run.collection, run.database, len(run))))
     return evaluation

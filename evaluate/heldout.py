@@ -1,4 +1,4 @@
-"""Queries that are no part of the database, by their content: to find the same picture again is no recognition.
+"""Queries that are not part of the database, by their content: finding the same picture again is not recognition.
 
 In: held-out items and those stored. Out: the queries whose picture is not
 stored too. Decoded pixels are compared, so that a copy with another name or in
@@ -36,8 +36,8 @@ def held_out_queries(searcher: Searcher, settings: Settings) -> list[Item]:
     queries = disjoint([query for source in sources for query in source.queries()], stored)
     if queries and (gone := left_behind(searcher.collection, stored)):
         message = (
-            f"collection '{searcher.name}' holds {gone:,} picture(s) that its sources no longer have; those that are "
-            "queries now find themselves; rebuild it: cbir ingest SOURCE --retrain"
+            f"collection '{searcher.name}' holds {gone:,} picture(s) that its sources no longer have; queries "
+            "among them will find themselves, and scores will be too high. Rebuild it: cbir ingest SOURCE --retrain"
         )
         warnings.warn(message, CbirWarning, stacklevel=2)
     return queries
@@ -48,12 +48,12 @@ def warn_of_leakage(searcher: Searcher, run: Run) -> None:
     if not run.about.get("leave_one_out"):
         return
     if searcher.bundle.kind in [kind.name for kind in encoders() if kind.learns_from == "labels"]:
-        reason = f"encoder '{searcher.bundle.kind}' learned the labels of the very images that are the queries"
+        reason = f"encoder '{searcher.bundle.kind}' learned the labels of the queries"
     elif searcher.metadata.smooth:
         reason = "the stored features are averages with neighbours, the queries among them"
     else:
         return
-    message = f"{reason}: scores are too good; hold some images out, in folders database and queries"
+    message = f"{reason}: scores are too high; hold some images out, in folders database and queries"
     warnings.warn(message, CbirWarning, stacklevel=3)
 
 
@@ -114,7 +114,7 @@ def _digest(item: Item) -> bytes | None:
 
 
 def _sources(metadata: Metadata, settings: Settings) -> list[Source]:
-    """Open a collection's sources; a folder that is gone by now holds nothing back."""
+    """Open a collection's sources; a folder that no longer exists holds nothing back."""
     opened = []
     for name in metadata.sources:
         try:

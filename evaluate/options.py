@@ -11,7 +11,7 @@ class EvaluationOptions(RankingOptions):
     """How queries are drawn and ranked."""
 
     queries: int = option(1000, "The most queries; drawn without replacement.", least=1)
-    seed: int = option(0, "Draws the queries.", least=0)
+    seed: int = option(0, "Random seed for choosing queries.", least=0)
 
 
 class EvaluationKeywords(RankingKeywords, total=False):

@@ -100,9 +100,9 @@ def load_run(path: Path) -> Run:
                 known = {name: facts[name] for name in ("collection", "database", "ranks", "about")}
                 return Run(**known, **{name: stored[name] for name in _ARRAYS})
     except FileNotFoundError:
-        raise RunError(f"there is no run {path}; make one with: cbir evaluate") from None
+        raise RunError(f"{path} does not exist; make one with: cbir evaluate") from None
     except Exception as error:
-        raise RunError(f"{path} is no stored run of cbir, or is damaged") from error
+        raise RunError(f"{path} is not a stored run of cbir, or is damaged") from error
     raise RunError(
         f"{path} was written by a newer cbir (format {number}; this one reads up to {_FORMAT}): upgrade cbir"
     )

@@ -163,7 +163,7 @@ class Scores:
             "recall@10 of a search",
             served,
             curve=False,
-            summary="scored is the exact ranking; of its first ten, a search finds (recall@10) {:.3f}",
+            summary="recall@10 of a search against the exact ranking: {:.3f} (the scores above use the exact ranking)",
         ),
     ]
 

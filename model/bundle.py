@@ -135,7 +135,7 @@ def read_bundle(path: Path) -> Bundle:
         )
     except FileNotFoundError:
         raise ModelError(
-            f"{path} is no model bundle (it has no {_METADATA}); "
+            f"{path} is not a model bundle (it has no {_METADATA}); "
             "name another, or train again: cbir ingest SOURCE --retrain"
         ) from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -255,7 +255,9 @@ def _dimension(run: Inference, preprocessing: Preprocessing) -> int:
     """Return how many values a feature has, by encoding a black picture."""
     feature = run(preprocessing.inputs(np.zeros((1, *preprocessing.shape), np.uint8)))
     if feature.ndim != 2 or len(feature) != 1:
-        raise ModelError(f"an encoder gives a row of values a picture, (n, d), not {feature.shape} for one picture")
+        raise ModelError(
+            f"an encoder must return one row of values for each picture, (n, d), not {feature.shape} for one picture"
+        )
     return int(feature.shape[1])
 
 

@@ -83,7 +83,7 @@ def adopt_bundle(models: Path, name: str, path: Path, check: Callable[[str], Non
         bundle.encoder(threads=1)  # refuse a damaged graph before it is copied
         return find_bundle(models, bundle.fingerprint) or copy_bundle(bundle, free_path(models, name))
     if path.suffix not in _KERAS_SUFFIXES:
-        raise ModelError(f"{path} is no model: name a bundle folder, or a .keras or .h5 file")
+        raise ModelError(f"{path} is not a model: name a bundle folder, or a .keras or .h5 file")
     from cbir.model.networks.export import encoder_of, fingerprint_of, load_keras, preprocessing_of
 
     model = load_keras(path)

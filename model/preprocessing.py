@@ -56,7 +56,7 @@ class Preprocessing:
     Raises
     ------
     ModelError
-        A value that there is not.
+        An unknown value.
     """
 
     height: int
@@ -94,7 +94,7 @@ class Preprocessing:
             "resample": self.resample,
             "pad": self.pad,
         }
-        # Left out where nothing is done: encoders of before there were these keep their fingerprints.
+        # Left out where nothing is done, so that older encoders keep their fingerprints.
         if self.mean is not None:
             described["mean"] = list(self.mean)
         if self.deviation is not None:

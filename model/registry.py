@@ -37,7 +37,7 @@ def kind_of(name: str) -> Kind:
             if kind is not None and kind.name == name:
                 return kind
     names = ", ".join(kind.name for kind in encoders())
-    raise ModelError(f"there is no encoder '{name}'; there are {names} (see: cbir encoders)")
+    raise ModelError(f"unknown encoder '{name}'; choose from {names} (see: cbir encoders)")
 
 
 def encoders() -> list[Kind]:

@@ -17,7 +17,7 @@ from cbir.core.options import OptionError, check_options, option
 class RankingOptions:
     """Options that change the ranking that the encoder's distances give."""
 
-    expand: int = option(0, "Average the query with so many nearest and search again; 0: search once.", least=0)
+    expand: int = option(0, "Average the query with its N nearest and search again; 0: search once.", least=0)
     rerank: bool = option(False, "Re-rank the first hits by their k-reciprocal neighbours.")
 
     def __post_init__(self) -> None:
@@ -44,7 +44,7 @@ class SearchOptions(RankingOptions):
     k: int = option(10, "Hits for each query.", least=1)
     exact: bool = option(False, "Compare with every point, not by the HNSW index.")
     invert: bool = option(False, "Swap dark and light in the query.")
-    prune: int | None = option(None, "Rank only images whose short code differs in at most so many bits.", least=0)
+    prune: int | None = option(None, "Rank only images whose short code differs in at most N bits.", least=0)
     labels: Sequence[Label] | None = None
     where: Where | None = None
 

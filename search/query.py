@@ -44,7 +44,7 @@ def validated_queries(queries: Sequence[Query], *, invert: bool = False) -> list
     Raises
     ------
     QueryError
-        A single query, one that is of another type, or `invert` for what is no picture.
+        A single query, one that is of another type, or `invert` for what is not a picture.
     """
     if is_picture(queries) or isinstance(queries, StoredPoint):
         raise QueryError("a single query was given where several are expected: put it into a list")

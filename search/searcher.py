@@ -134,14 +134,14 @@ class Searcher:
         invert : bool
             Swap dark and light in a picture first.
         prune : int, optional
-            Rank only points whose short code differs from the query's in at most so many bits; fewer than k
+            Rank only points whose short code differs from the query's in at most this many bits; fewer than k
             may be left. For an encoder that has short codes.
         labels : sequence of int or str, optional
             Only points with one of these labels; Qdrant filters while it searches.
         where : Mapping, optional
             Other payload fields to filter by, each with the values allowed in it.
         expand : int
-            Average the query's feature with those of so many nearest and search again (see
+            Average the query's feature with those of this many nearest and search again (see
             `cbir.search.expansion`); distances are then to that average. 0: search once.
         rerank : bool
             Put the first hits into a better order by their k-reciprocal neighbours (see `cbir.search.rerank`).
@@ -285,7 +285,7 @@ class Searcher:
                 self._changes.notify_all()
 
     def close(self) -> None:
-        """Close the collection once the searches in work are done; searching again opens it again."""
+        """Close the collection once the running searches are done; searching again opens it again."""
         with self._changes:
             self._changes.wait_for(lambda: not self._searches)
             if self._collection is not None:

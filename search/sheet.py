@@ -157,7 +157,7 @@ def save_picture(picture: Image.Image, path: str | Path) -> Path:
     path = Path(path).expanduser().absolute()
     kind = Image.registered_extensions().get(path.suffix.lower())
     if kind not in Image.SAVE:
-        raise CbirError(f"{path} has no suffix of a picture format; try {path.name}.png")
+        raise CbirError(f"{path} has an unknown picture format; try {path.stem}.png")
     content = io.BytesIO()
     try:
         picture.save(content, format=kind)

@@ -1,4 +1,4 @@
-"""`cbir encoders`: the encoders there are, or the options of one."""
+"""`cbir encoders`: all encoders, or the options of one."""
 
 from typing import Annotated, Any
 

@@ -36,12 +36,10 @@ def ingest(
     size: Annotated[
         int | None, typer.Option(help="Height and width of the encoder's input; default: what suits the pictures.")
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Take at most so many images.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Ingest at most N images.")] = None,
     smooth: Annotated[
         int | None,
-        typer.Option(
-            min=0, help="Store each feature averaged with its so many nearest; fixed once the collection exists."
-        ),
+        typer.Option(min=0, help="Store the average of each feature and its N nearest; cannot be changed later."),
     ] = None,
     index: Index = None,
     qdrant_url: QdrantUrl = None,

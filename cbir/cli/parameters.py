@@ -30,7 +30,7 @@ Shards = Annotated[int | None, typer.Option(min=1, help="On a cluster: number of
 Replicas = Annotated[int | None, typer.Option(min=1, help="On a cluster: number of copies of each part.")]
 Index = Annotated[
     bool | None,
-    typer.Option("--index/--no-index", help="Build the HNSW index, or do not; default: only for large collections."),
+    typer.Option("--index/--no-index", help="Whether to build the HNSW index; default: only for large collections."),
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of the random choice of queries or pictures.")]
 Invert = Annotated[bool, typer.Option("--invert", help="Swap dark and light in the query.")]

@@ -41,13 +41,13 @@ def compare(
     options : Mapping, optional
         More options, such as `{"epochs": 5}`, for each encoder that has them.
     queries : int
-        At most so many queries.
+        The most queries.
     seed : int
         Draws the queries.
     training_seed : int, optional
         Seed of the encoders that have one; by default each encoder's own.
     limit : int, optional
-        Take at most so many images.
+        Ingest at most this many images.
     save : str or Path, optional
         Folder to copy the table and the pictures to.
     qdrant_url : str, optional

@@ -43,7 +43,7 @@ def evaluate(
     progress : Progress
         Called often while the work goes on (see `cbir.core.progress`).
     queries : int
-        At most so many queries, 1,000 by default.
+        The most queries, 1,000 by default.
     seed : int
         Chooses the queries.
     expand, rerank

@@ -62,10 +62,10 @@ def ingest(
     size : int, optional
         Height and width of the encoder's input; by default what suits the pictures.
     limit : int, optional
-        Take at most so many images.
+        Ingest at most this many images.
     smooth : int, optional
-        Store each feature averaged with those of so many nearest images (see `cbir.ingest.smooth`); by default
-        as the collection has it, and not at all in a new one.
+        Store the average of each feature and this many nearest (see `cbir.ingest.smooth`); by default the
+        collection's number, and 0 for a new one.
     index : bool, optional
         Build the HNSW index, or do not; by default only for large collections.
     qdrant_url : str, optional
@@ -149,7 +149,7 @@ def _warn_of_unused_options(given: Mapping[str, Any], model: Bundle) -> None:
     unused = [spelled(option) for option, value in given.items() if value != trained_with.get(option)]
     if unused:
         warnings.warn(
-            f"{', '.join(unused)} not used: there is a model already. "
+            f"{', '.join(unused)} not used: the model is trained already. "
             "Train again with --retrain, or name another collection with --collection.",
             CbirWarning,
             stacklevel=3,

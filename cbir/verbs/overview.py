@@ -64,7 +64,7 @@ class Overview:
 
 
 def overview(*, qdrant_url: str | None = None) -> Overview:
-    """Return what there is: collections and models, their sizes, and where they are stored.
+    """Return all collections and models, their sizes, and where they are stored.
 
     Parameters
     ----------

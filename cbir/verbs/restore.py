@@ -50,7 +50,7 @@ def restore(
     file = Path(path).expanduser().absolute()
     name = file.name.partition(".")[0] if collection is None else collection
     if not file.is_file():
-        raise CbirError(f"there is no file {file}")
+        raise CbirError(f"{file} does not exist")
     with disk_errors(settings.home), closing(home.open_engine(settings)) as engine, engine.writing(name):
         model = _restore_model(file, settings.models) if is_archive(file) else None
         engine.restore(file, name, progress)

@@ -147,7 +147,7 @@ class EmbeddedEngine:
 
         if not is_archive(path):
             raise CollectionError(
-                f"{path} is not an archive of cbir's; if it is a snapshot of Qdrant's, restore it on a server "
+                f"{path} is not a cbir archive; if it is a Qdrant snapshot, restore it on a server "
                 "(--qdrant-url), then copy the collection to this machine with cbir pull"
             )
         read_archive(path, self, name, progress)

@@ -181,7 +181,7 @@ class EmbeddedCollection:
         return pays and shard.indexed_vectors_count < 0.9 * shard.points_count
 
     def pause_indexing(self) -> None:
-        """Do nothing: Edge indexes only when told to."""
+        """Do nothing: Edge indexes only when asked."""
 
     def build_index(self, *, small: bool = False, progress: Progress = silent) -> None:  # noqa: ARG002 - Edge has neither
         """Build the HNSW index; blocks for seconds to minutes and lets other threads run."""
@@ -196,7 +196,7 @@ class EmbeddedCollection:
         return Info(shard.points_count, shard.indexed_vectors_count, size, str(self._folder))
 
     def close(self) -> None:
-        """Write everything to disk and release the shard; closing twice is no error."""
+        """Write everything to disk and release the shard; closing twice is not an error."""
         if self._open:
             self._open = False
             open_shards.release(self._folder / self._shard_name, self.name)

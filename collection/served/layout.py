@@ -38,7 +38,7 @@ class Layout:
     def __post_init__(self) -> None:
         if self.quantization not in (None, *QUANTIZATIONS):
             raise CollectionError(
-                f"there is no quantization '{self.quantization}'; choose one of {', '.join(QUANTIZATIONS)}"
+                f"unknown quantization '{self.quantization}'; choose one of {', '.join(QUANTIZATIONS)}"
             )
         for name, value in (("shards", self.shards), ("replicas", self.replicas)):
             if value is not None and value < 1:

@@ -72,7 +72,7 @@ class Server:
     ) -> None:
         key = (key or "").strip() or None
         if key is not None and not (key.isascii() and key.isprintable() and " " not in key):
-            raise CollectionError("QDRANT_API_KEY contains characters that no key has; set it again")
+            raise CollectionError("QDRANT_API_KEY contains characters that a key cannot have; set it again")
         self.address = address
         self.location = address.url
         self.retry_for = retry_for

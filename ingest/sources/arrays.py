@@ -63,7 +63,7 @@ class ArraySource:
             return Image.fromarray(images[int(index)])
         except (KeyError, ValueError):
             have = " or ".join(f"{self.name}:{n}/0 to {len(p.images) - 1}" for n, p in self._parts.items())
-            raise SourceError(f"there is no image {uri}; there are {have}") from None
+            raise SourceError(f"unknown image {uri}; the images are {have}") from None
 
     def _items(self, name: str) -> Iterator[Item]:
         part = self._parts[name]

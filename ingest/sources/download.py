@@ -81,7 +81,7 @@ def download(url: str, path: Path, sha256: str, *, progress: Progress = silent) 
         except httpx.HTTPError as error:
             raise SourceError(f"{url}: {first_line(error)}") from None
         if arrived != sha256:
-            raise SourceError(f"{url} gave another file than expected (its SHA-256 is {arrived}, not {sha256})")
+            raise SourceError(f"{url}: checksum mismatch (SHA-256 is {arrived}, expected {sha256})")
 
 
 def _sha256(path: Path) -> str:

@@ -118,7 +118,7 @@ def _read_files(place: Path) -> dict[str, Part]:
         images, labels = _file(place, images_name), _file(place, labels_name)
         if images is None or labels is None:
             missing = labels_name if images else images_name
-            raise SourceError(f"{place / missing}[.gz] is missing; the four files belong together")
+            raise SourceError(f"{place / missing}[.gz] is missing; all four IDX files are needed")
         parts[part] = _validated(Part(read_idx(images, 3), read_idx(labels, 1)), images, labels)
     return parts
 

@@ -29,7 +29,7 @@ class Recipe:
     """What decides the components, besides the images."""
 
     values: int = option(128, "Values in a feature; at most as many as the images span.", least=1)
-    seed: int = option(0, "Seed of the choice among too many images, and of the randomised solver.", least=0)
+    seed: int = option(0, "Random seed for choosing among many images, and of the solver.", least=0)
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -53,7 +53,7 @@ def learn(
 
     images = examples.images
     if len(images) < 2:
-        raise ModelError("encoder 'pca' learns how images differ: ingest 2 or more, or use --encoder pixels")
+        raise ModelError("encoder 'pca' needs at least 2 images; ingest more, or use --encoder pixels")
     progress("train", 0, None)
     most = max(2, _MAX_VALUES // images[0].size)
     if len(images) > most:

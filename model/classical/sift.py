@@ -74,7 +74,7 @@ def learn(
     from sklearn.decomposition import PCA
 
     if len(examples.images) < 2:
-        raise ModelError("encoder 'sift' learns how images differ: ingest 2 or more, or use --encoder hog")
+        raise ModelError("encoder 'sift' needs at least 2 images; ingest more, or use --encoder hog")
     generator = np.random.default_rng(recipe.seed)
     images = _some(examples.images, _MAX_IMAGES, generator)
     described = []

@@ -192,7 +192,7 @@ def test_bad_queries(digits: Path, tmp_path: Path):
 
 def test_unknown_collections_name_those_there_are(digits: Path, home: Path):
     done = run("search", "x.png", "-c", "nothing", code=1, CBIR_HOME=str(digits))
-    assert "there are: digits" in done.stderr
+    assert "(collections: digits)" in done.stderr
     assert "cbir ingest" in run("search", "x.png", code=1, CBIR_HOME=str(home)).stderr
 
 
@@ -247,7 +247,7 @@ def test_options_of_an_encoder_are_listed_and_checked(home: Path):
     assert all(name in printed for name in options)
     assert "no options" in run("encoders", "pixels").stdout
     assert {encoder["name"] for encoder in json.loads(run("encoders", "--json").stdout)} >= {"contrastive", "pca"}
-    assert "there is no encoder 'nothing'" in failure("encoders", "nothing")
+    assert "unknown encoder 'nothing'" in failure("encoders", "nothing")
     assert "epochs must be at least 1, not 0" in failure("ingest", "--encoder", "contrastive:epochs=0")
     assert "has no option 'bits' (its options: epochs" in failure("ingest", "--encoder", "contrastive:bits=1")
     assert not home.exists()

@@ -37,7 +37,7 @@ def test_info_while_another_process_uses_the_collection(digits: Path, monkeypatc
 def test_errors_and_wrong_usage_have_exit_codes_of_their_own(home: Path):
     failed = run_process("search", "x.png", code=1)
     assert (failed.stdout, failed.stderr.count("\n")) == ("", 1)
-    assert failed.stderr.startswith("cbir: there is no collection yet")
+    assert failed.stderr.startswith("cbir: no collection yet")
     assert "Traceback" not in run_process("search", code=2).stderr
 
 

@@ -86,7 +86,7 @@ def test_an_archive_takes_its_model_to_another_machine(embedded: Path, tmp_path:
     assert "collection 'digits'" in run("restore", archive).stdout
     with cbir.open() as restored:
         assert restored.search("digits:queries/4", k=5) == expected
-    assert "there is a collection 'digits' already" in failure("restore", archive)
+    assert "collection 'digits' already exists" in failure("restore", archive)
     # Where another model has its name, it takes the next.
     monkeypatch.setenv("CBIR_HOME", str(tmp_path / "third"))
     other = tmp_path / "third" / "models" / "digits"
@@ -122,4 +122,4 @@ def test_what_cannot_be_done_is_one_line(home: Path, tmp_path: Path):
     assert "put a key into the environment variable QDRANT_API_KEY" in failure(
         "info", "--qdrant-url", "https://hunter2@localhost"
     )
-    assert "there is no file" in failure("restore", tmp_path / "nothing.zip")
+    assert "does not exist" in failure("restore", tmp_path / "nothing.zip")

@@ -85,7 +85,7 @@ def test_anything_that_reads_numpy_and_json_can_read_it(archive: Path):
 
 def test_restore_does_not_overwrite_a_collection(engine: EmbeddedEngine, archive: Path):
     engine.create("c", METADATA).close()
-    with pytest.raises(CollectionError, match="there is a collection 'c' already; name another with --collection"):
+    with pytest.raises(CollectionError, match="collection 'c' already exists; name another with --collection"):
         engine.restore(archive, "c")
 
 

@@ -176,7 +176,7 @@ def test_engine_lists_creates_and_deletes(engine: Engine, points: Collection):
         engine.create("other", METADATA)
     engine.delete("other")
     assert engine.names() == ["points"]
-    with pytest.raises(CollectionError, match=r"no collection 'other' in .* \(there are: points\)"):
+    with pytest.raises(CollectionError, match=r"no collection 'other' in .* \(collections: points\)"):
         engine.open("other")
 
 

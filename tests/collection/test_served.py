@@ -309,7 +309,7 @@ def test_a_snapshot_is_qdrants_own_and_leaves_nothing_on_the_server(
         for a, b in zip(before.scroll(), after.scroll(), strict=True):
             assert (a.ids, a.payloads) == (b.ids, b.payloads)
             np.testing.assert_array_equal(a.vectors, b.vectors)
-    with pytest.raises(CollectionError, match="there is a collection 'again' already"):
+    with pytest.raises(CollectionError, match="collection 'again' already exists"):
         served.restore(snapshot, "again")
 
 

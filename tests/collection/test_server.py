@@ -116,7 +116,7 @@ def test_a_key_in_a_url_is_refused_and_not_repeated(url: str):
 @given(st.text(min_size=1).filter(lambda text: text.strip() and not (text.isascii() and text.strip().isprintable())))
 def test_a_key_that_no_header_can_contain_is_refused_and_not_repeated(key: str):
     with pytest.raises(
-        CollectionError, match="QDRANT_API_KEY contains characters that no key has; set it again"
+        CollectionError, match="QDRANT_API_KEY contains characters that a key cannot have; set it again"
     ) as raised:
         Server(address("http://localhost"), f"{SECRET}{key}{SECRET}")
     assert SECRET not in str(raised.value)

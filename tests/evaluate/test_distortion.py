@@ -137,9 +137,9 @@ def test_distortions_are_parsed_from_text():
     [
         ("turn=3", "unknown distortion 'turn'; choose from rotate, scale"),
         ("", "unknown distortion ''"),
-        ("rotate=", r"rotate takes degrees .* from 0 to 180, not ''; such as rotate=15,30,45,90"),
-        ("rotate=200", "from 0 to 180, not '200'"),
-        ("scale=0", "from 0.1 to 10, not '0'"),
+        ("rotate=", r"rotate must be 0 to 180 \(degrees, left or right\), not ''; for example rotate=15,30,45,90"),
+        ("rotate=200", r"0 to 180 \(.*\), not '200'"),
+        ("scale=0", r"0\.1 to 10 \(factor\), not '0'"),
         ("noise=nan", "not 'nan'"),
         ("blur=0.1,thick", "not 'thick'"),
     ],

@@ -125,7 +125,7 @@ def test_a_stored_image_that_is_a_query_is_not_averaged(home: Path, pictures: Pa
     cbir.ingest(pictures, encoder="pixels", smooth=2)
     with pytest.warns(cbir.CbirWarning, match="averages with neighbours, the queries among them"):
         distorted = cbir.evaluate_distorted("pictures", ["noise=0.1"]).lines[0]
-    with pytest.warns(cbir.CbirWarning, match="scores are too good"):
+    with pytest.warns(cbir.CbirWarning, match="scores are too high"):
         evaluation = cbir.evaluate("pictures", depths=[5])
     assert evaluation.scores.map == distorted.undistorted.map
 

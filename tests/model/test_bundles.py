@@ -53,7 +53,7 @@ def test_a_bundle_from_elsewhere_is_copied_once_and_only_if_it_is_wanted(bundle:
     first, second = (adopt_bundle(models, "mine", bundle, asked.append) for _ in range(2))
     assert asked == [read_bundle(bundle).fingerprint] * 2
     assert first.path == second.path == models / "mine"
-    with pytest.raises(ModelError, match="is no model"):
+    with pytest.raises(ModelError, match="is not a model"):
         adopt_bundle(models, "mine", bundle / "model.json", asked.append)
 
 

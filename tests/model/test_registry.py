@@ -45,7 +45,7 @@ def test_looking_one_up_imports_its_module_and_no_other():
 
 @pytest.mark.parametrize("name", ["resnet", "color_histogram", "training", "", "no module", "pixels."])
 def test_an_unknown_encoder_is_answered_with_those_there_are(name: str):
-    with pytest.raises(ModelError, match=rf"no encoder '{name}'; there are autoencoder, .*pixels"):
+    with pytest.raises(ModelError, match=rf"unknown encoder '{name}'; choose from autoencoder, .*pixels"):
         kind_of(name)
 
 

@@ -57,7 +57,7 @@ from cbir.model.recipe import History
 if TYPE_CHECKING:
     from keras import Model
 
-KIND = Kind("contrastive", "Ours: learns what stays the same, and denoises too.", __name__)
+KIND = Kind("contrastive", "Self-supervised contrastive network with a denoising decoder.", __name__)
 REVISION = 2
 
 #: The presets: how much work goes into the training.
@@ -82,7 +82,7 @@ class Recipe:
 
     epochs: int | None = option(
         None,
-        "Epochs to train; by default 20, and more for few images: until there were 360 steps, 600 in colour.",
+        "Epochs to train; by default 20, and more for few images: at least 360 training steps (600 in colour).",
         least=1,
     )
     batch_size: int = option(512, "Pictures a training step, each seen twice; fewer if there are fewer.", least=1)

@@ -241,7 +241,7 @@ def test_a_collection_filled_with_other_options_is_no_row(
 
 def test_queries_whose_labels_were_learned_are_warned_of(home: Path, pictures: Path, labelled: None):
     cbir.ingest(pictures, encoder="labelled")
-    with pytest.warns(cbir.CbirWarning, match="'labelled' learned the labels of the very images"):
+    with pytest.warns(cbir.CbirWarning, match="'labelled' learned the labels of the queries"):
         cbir.evaluate("pictures", depths=[5])
 
 
@@ -271,7 +271,7 @@ def test_stored_pictures_that_became_queries_are_refused(home: Path, held_out: P
 
 def test_invalid_arguments_are_refused_before_anything_is_stored(home: Path, pictures: Path):
     for wrong, message in (
-        ({"encoders": ["nothing"]}, "there is no encoder 'nothing'"),
+        ({"encoders": ["nothing"]}, "unknown encoder 'nothing'"),
         ({"encoders": ["pixels"], "options": {"nothing": 1}}, "has an option 'nothing'"),
         ({"limit": 0}, "at least 1"),
     ):
