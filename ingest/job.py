@@ -34,8 +34,12 @@ class Report:
     collection : str
     points : int
         In the collection now.
-    ingested, updated, unchanged : int
-        Images encoded and stored by this run; stored before, only the payload replaced; stored before as they are.
+    ingested : int
+        Images that were encoded and stored.
+    updated : int
+        Stored images whose payload alone was replaced.
+    unchanged : int
+        Stored images with nothing to change.
     unreadable : list of (uri, reason)
         Skipped.
     passed_over : int
