@@ -100,7 +100,7 @@ def load_run(path: Path) -> Run:
                 known = {name: facts[name] for name in ("collection", "database", "ranks", "about")}
                 return Run(**known, **{name: stored[name] for name in _ARRAYS})
     except FileNotFoundError:
-        raise RunError(f"{path} does not exist; make one with: cbir evaluate") from None
+        raise RunError(f"no run {path}; make one with: cbir evaluate") from None
     except Exception as error:
         raise RunError(f"{path} is not a stored run of cbir, or is damaged") from error
     raise RunError(

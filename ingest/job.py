@@ -102,8 +102,8 @@ def run(
     limit : int, optional
         The most items to take from the source.
     smooth : int, optional
-        Store each feature averaged with so many nearest; by default as the collection has it,
-        and as it is in a new one.
+        Store the average of each feature and this many nearest; by default the collection's number,
+        and 0 for a new one.
     index : bool, optional
         Build the HNSW index, or do not; by default when it pays.
     progress : Progress

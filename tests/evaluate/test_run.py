@@ -48,7 +48,7 @@ def test_damaged_and_missing_runs_are_refused(tmp_path: Path):
     with pytest.raises(RunError, match="no run"):
         load_run(tmp_path / "run.npz")
     (tmp_path / "run.npz").write_bytes(b"PK nothing")
-    with pytest.raises(RunError, match="no stored run"):
+    with pytest.raises(RunError, match="not a stored run"):
         load_run(tmp_path / "run.npz")
     save_run(make_run(np.random.default_rng(0).random((9, 99)) < 0.5), tmp_path / "run.npz")
     content = bytearray((tmp_path / "run.npz").read_bytes())
@@ -59,5 +59,5 @@ def test_damaged_and_missing_runs_are_refused(tmp_path: Path):
         with suppress(RunError):  # some bytes do not matter; no other error may come
             load_run(tmp_path / "damaged.npz")
     np.savez(tmp_path / "run.npz", a=np.arange(3))
-    with pytest.raises(RunError, match="no stored run"):
+    with pytest.raises(RunError, match="not a stored run"):
         load_run(tmp_path / "run.npz")

@@ -88,7 +88,7 @@ def test_what_fails_for_a_moment_is_tried_again(
         (answer(404), "the server answered 404 Not Found", 1),
         (answer(503), "the server answered 503", 3),
         (cut, "peer closed connection", 3),
-        (answer(200, b"something else"), "another file than expected", 1),
+        (answer(200, b"something else"), "checksum mismatch", 1),
     ],
 )
 def test_what_stays_wrong_is_refused_and_nothing_is_left(
