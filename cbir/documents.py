@@ -60,7 +60,7 @@ def search(
 
 
 def hit(found: Hit, metadata: Metadata) -> dict[str, Any]:
-    """Return a hit as JSON values; `path` is null where the picture is no file."""
+    """Return a hit as JSON values; `path` is null where the picture is not a file."""
     from cbir.collection.point import is_absolute
 
     located = metadata.locate(found.payload)

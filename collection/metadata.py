@@ -81,7 +81,7 @@ class Metadata:
         NewerFormatError
             A newer cbir wrote them.
         KeyError, TypeError, ValueError, AttributeError
-            They are no metadata: damaged.
+            They are damaged.
         """
         check_format(stored, owner)
         height, width, channels = stored["input_shape"]

@@ -23,7 +23,7 @@ from cbir.core.progress import Progress, silent
 from cbir.ingest.encode import Encoded
 from cbir.model.average import average
 
-#: Images encoded before they are averaged and stored. A run that is killed loses so many at the most.
+#: Images encoded before they are averaged and stored. A run that is killed loses at most this many.
 BLOCK = 100_000
 
 

@@ -80,7 +80,7 @@ def parse_encoder(text: str, options: Mapping[str, Any] | None = None) -> tuple[
 
 
 def _kind(module: str) -> Kind | None:
-    """Return what a module says about itself; None if there is no such module, or it is no encoder."""
+    """Return what a module says about itself; None if there is no such module, or it is not an encoder."""
     if importlib.util.find_spec(module) is None:
         return None
     kind = getattr(importlib.import_module(module), "KIND", None)

@@ -22,7 +22,7 @@ _ORDER = (
     *("ingest", "search", "embed", "evaluate", "compare", "denoise", "info", "encoders"),
     *("push", "pull", "snapshot", "restore"),
 )
-#: Files of this folder that are no commands.
+#: Files of this folder that are not commands.
 _SHARED = {"errors", "options", "output", "parameters", "terminal"}
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
 

@@ -43,7 +43,7 @@ def compare(
     queries : int
         The most queries.
     seed : int
-        Draws the queries.
+        Random seed for choosing queries.
     training_seed : int, optional
         Seed of the encoders that have one; by default each encoder's own.
     limit : int, optional

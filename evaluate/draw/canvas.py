@@ -30,7 +30,7 @@ def require_drawing() -> None:
 
 
 def new_figure(width: float, height: float) -> "Figure":
-    """Return an empty figure of so many inches at 120 pixels per inch; CbirError as `require_drawing`."""
+    """Return an empty figure of a size in inches, at 120 pixels per inch; CbirError as `require_drawing`."""
     require_drawing()
     # Not pyplot: it keeps global state and looks for a display.
     from matplotlib.figure import Figure

@@ -24,7 +24,7 @@ _MARKS = "os^vDP*X"
 
 @dataclass(frozen=True)
 class Line:
-    """The scores of one encoder, at depth `DEPTH` (or what there is).
+    """The scores of one encoder, at depth `DEPTH` or the number of ranks.
 
     Attributes
     ----------

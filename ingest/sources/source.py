@@ -38,7 +38,7 @@ class Item:
         Returns the picture; raises ImageError if it cannot be read.
     content : callable or None
         Returns the bytes of the picture's file, for `decode` and for a hash; raises ImageError if it cannot be
-        read. None if the picture is no file.
+        read. None if the picture is not a file.
     payload : Mapping
         Fields of the point besides `label`, `uri` and `source`; those of `STAMP` for a file.
     location : str
