@@ -36,12 +36,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[QdrantProcess]:
 
 
 @pytest.fixture(scope="module")
-def place(server: QdrantProcess, _trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def place(server: QdrantProcess, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder where the page's shell blocks were run, one after the other, each into a file of its own."""
     if not all(map(shutil.which, ("bash", "curl", "jq"))):
         pytest.skip("the page's examples need bash, curl and jq")
     folder = tmp_path_factory.mktemp("page")
-    shutil.copytree(_trained / "models", folder / "home" / "models")
     script = "\n".join(f"{{\n{block}}} > {number}.out\n" for number, block in enumerate(blocks("sh")))
     (folder / "page.sh").write_text(f"set -euo pipefail\n{script}", encoding="utf-8")
     done = subprocess.run(

@@ -138,7 +138,7 @@ def test_a_folder_in_or_around_a_stored_one_is_refused(home: Path, pictures: Pat
     deeper.mkdir()
     picture(7).save(deeper / "7.png")
     assert counts(cbir.ingest(deeper, collection="all")) == (7, 1, 0, 0)
-    assert counts(cbir.ingest(pictures)) == (6, 6, 0, 0)
+    assert counts(cbir.ingest(pictures, encoder="pixels")) == (6, 6, 0, 0)
 
 
 def test_a_folder_called_like_a_dataset_gets_another_name(pictures: Path):

@@ -154,7 +154,7 @@ def test_an_interrupted_one_goes_on(home: Path, pictures: Path, monkeypatch: pyt
         patch.setattr(EmbeddedCollection, "upsert", upsert)
         with pytest.raises(KeyboardInterrupt):
             cbir.ingest(pictures, encoder="pixels", smooth=4)
-    report = cbir.ingest(pictures, smooth=4)
+    report = cbir.ingest(pictures, encoder="pixels", smooth=4)
     assert (report.points, report.unchanged) == (606, 256 * stored)
     with closing(EmbeddedEngine(home / "collections").open("pictures")) as collection:
         assert collection.metadata.smooth == 4
