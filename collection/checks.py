@@ -43,7 +43,7 @@ def check_smooth(name: str, metadata: Metadata, smooth: int) -> None:
     if smooth != metadata.smooth:
         raise CollectionError(
             f"the features of collection '{name}' are stored with --smooth {metadata.smooth}, not {smooth}; "
-            "use that, name another --collection, or rebuild this one with cbir ingest --retrain"
+            f"use --smooth {metadata.smooth}, name another --collection, or rebuild this one with cbir ingest --retrain"
         )
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from cbir.collection.checks import check_encoder, check_smooth
+from cbir.collection.checks import check_smooth
 from cbir.collection.errors import CollectionError
 from cbir.collection.interface import Collection, Engine
 from cbir.collection.metadata import Metadata
@@ -110,7 +110,12 @@ def _open_target(target: Engine, name: str, metadata: Metadata) -> Collection:
     if not target.exists(name):
         return target.create(name, metadata)
     existing = target.metadata(name)
-    check_encoder(name, existing, metadata.fingerprint, "the collection to copy")
+    if existing.fingerprint != metadata.fingerprint:
+        raise CollectionError(
+            f"collection '{name}' in {target.location} was filled by encoder {existing.fingerprint} "
+            f"(model '{existing.model}'), the one to copy by {metadata.fingerprint} (model '{metadata.model}'); "
+            "remove it there, or ingest into a collection of another name, and copy that"
+        )
     check_smooth(name, existing, metadata.smooth)
     return target.open(name)
 

@@ -111,7 +111,8 @@ def _warn_if_moved(name: str, existing: Metadata, source: Source) -> None:
     before = existing.roots.get(source.name)
     if before not in (None, str(source.root)):
         warnings.warn(
-            f"{before}, which collection '{name}' holds, is gone; {source} is taken to be that folder, moved",
+            f"collection '{name}' was filled from {before}, which no longer exists; {source} has the same pictures and "
+            "takes its place",
             CbirWarning,
             stacklevel=2,
         )

@@ -315,7 +315,7 @@ class Searcher:
         if abs(brightness - mean) > _OTHER_BACKGROUND and deviation < _OTHER_BACKGROUND / 2:
             found, usual = ("light", "dark") if brightness > mean else ("dark", "light")
             warn_caller(
-                f"{named(picture)} has a {found} background, the collection's images a {usual} one; "
+                f"{named(picture)} has a {found} background, but the collection's images have a {usual} one; "
                 "search with --invert (in Python: invert=True) to swap dark and light",
                 QueryWarning,
             )

@@ -88,7 +88,7 @@ def _print_report(report: Report) -> None:
     took = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in report.seconds.items() if seconds >= 0.05)
     line(f"model       {'trained' if report.trained else 'loaded'} {report.model.path}")
     line(f"encoder     {report.model.kind} {report.model.fingerprint}, {report.model.dimension} values an image")
-    updated = f"{report.updated:,} payloads updated, " if report.updated else ""
+    updated = f"{report.updated:,} updated without encoding, " if report.updated else ""
     line(
         f"collection  {report.collection}: {report.points:,} points; {report.ingested:,} ingested, "
         f"{updated}{report.unchanged:,} unchanged, {len(report.unreadable):,} skipped"

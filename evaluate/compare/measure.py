@@ -81,8 +81,8 @@ class Measurer:
         held_out = self._held_out  # before hours of training: it raises if they are of no use
         if entrant.kind.learns_from == "labels" and not held_out:
             raise CbirError(
-                f"it learns labels, and the queries would be the images that it learned from: {self._source} holds "
-                "none out; put some into a folder 'queries', and the others into 'database'"
+                "it is trained with labels, and would be tested on its own training pictures; put some pictures of "
+                f"{self._source} into a folder 'queries', and the others into 'database'"
             )
         sample = self._pixels.sample(entrant.kind, learning=not exists, progress=progress)
         if exists:

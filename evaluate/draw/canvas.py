@@ -9,7 +9,7 @@ from cbir.core.errors import CbirError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-INSTALL = "install it with: pip install 'cbir[figures]'"
+INSTALL = "it is cbir's extra 'figures': pip install '.[figures]' in its folder"
 
 
 def can_draw() -> bool:

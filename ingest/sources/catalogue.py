@@ -45,7 +45,7 @@ def open_source(
     if not os.path.isdir(os.path.expanduser(name)):  # noqa: PTH111, PTH112 - these never raise
         if os.path.isfile(name):  # noqa: PTH113
             raise SourceError(f"{name} is a file; name the folder it lies in")
-        raise SourceError(f"no source '{name}': name a folder of pictures or one of {', '.join(NAMES)}")
+        raise SourceError(f"'{name}' is neither a folder nor a dataset; the datasets are {', '.join(NAMES)}")
     from cbir.ingest.sources.folder import FolderSource
 
     return FolderSource(Path(name))

@@ -38,7 +38,7 @@ def keras() -> types.ModuleType:
     except ImportError as error:
         raise CbirError(
             f"training, importing and denoising need Keras and TensorFlow ({error}); "
-            "install them with: pip install 'cbir[train]'"
+            "they are cbir's extra 'train': pip install '.[train]' in its folder"
         ) from None
 
 

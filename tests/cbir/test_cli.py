@@ -35,7 +35,7 @@ def test_ingest_for_people_counts_what_was_done(home: Path, pictures: Path, bund
     assert "0 ingested, 6 unchanged, 0 skipped" in run("ingest", pictures).stdout
     touched = next(pictures.rglob("*.png"))
     os.utime(touched, ns=(0, 0))
-    assert "0 ingested, 1 payloads updated, 5 unchanged, 0 skipped" in run("ingest", pictures).stdout
+    assert "0 ingested, 1 updated without encoding, 5 unchanged, 0 skipped" in run("ingest", pictures).stdout
 
 
 def test_search_document_for_several_images(digits: Path):

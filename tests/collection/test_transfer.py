@@ -118,7 +118,7 @@ def test_a_folder_that_has_moved_is_brought_up_to_date(here: EmbeddedEngine, the
 
 def test_another_encoder_is_refused(here: EmbeddedEngine, there: ServedEngine):
     there.create("c", replace(METADATA, fingerprint="fedcba")).close()
-    with pytest.raises(CollectionError, match=r"filled by encoder fedcba .* is encoder 0123456789abcdef"):
+    with pytest.raises(CollectionError, match=r"filled by encoder fedcba .* the one to copy by 0123456789abcdef"):
         transfer(here, there, "c")
 
 

@@ -19,7 +19,7 @@ def without_matplotlib(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_evaluation_scores_and_says_why_no_curve_is_drawn(digits: Path, without_matplotlib: None):
-    with pytest.warns(CbirWarning, match=r"no curve was drawn.* pip install 'cbir\[figures\]'"):
+    with pytest.warns(CbirWarning, match=r"no curve was drawn.* pip install '\.\[figures\]'"):
         evaluation = cbir.evaluate("digits", queries=20)
     assert evaluation.curve is None
     assert evaluation.as_json()["curve"] is None

@@ -33,7 +33,7 @@ def test_a_moved_folder_is_not_encoded_again(home: Path, pictures: Path, tmp_pat
     moved = tmp_path / "disk" / "pictures"
     moved.parent.mkdir()
     pictures.rename(moved)
-    with pytest.warns(cbir.CbirWarning, match=rf"{pictures}, which .* is gone; {moved} is taken to be that folder"):
+    with pytest.warns(cbir.CbirWarning, match=rf"was filled from {pictures}, .*; {moved} has the same pictures"):
         report = cbir.ingest(moved)
     assert counts(report) == (6, 0, 0, 6)
     assert (metadata(home).sources, metadata(home).roots) == (("pictures",), {"pictures": str(moved)})
@@ -83,7 +83,7 @@ def test_a_folder_that_moved_and_changed_is_the_stored_one_if_most_is(
     picture(60).save(moved / "b" / "1.png")
     for seed in range(100):
         picture(61 + seed).save(moved / "b" / f"{100 + seed}.png")
-    with pytest.warns(cbir.CbirWarning, match=f"{moved} is taken to be that folder, moved"):
+    with pytest.warns(cbir.CbirWarning, match=f"{moved} has the same pictures"):
         report = cbir.ingest(moved, collection="pictures")
     assert counts(report) == ((106, 101, 0, 5) if limit is None else (106, 104, 0, 2))
 
@@ -98,11 +98,11 @@ def test_a_folder_that_moves_is_found_whatever_its_name(home: Path, pictures: Pa
     moved = tmp_path / "C" / "pictures"
     moved.parent.mkdir()
     second.rename(moved)
-    with pytest.warns(cbir.CbirWarning, match=rf"{second}, which .* is gone; {moved} is taken to be that folder"):
+    with pytest.warns(cbir.CbirWarning, match=rf"was filled from {second}, .*; {moved} has the same pictures"):
         assert counts(cbir.ingest(moved, collection="pictures")) == (10, 0, 0, 4)
     assert metadata(home).roots == {"pictures": str(pictures), "pictures-2": str(moved)}
     renamed = pictures.rename(tmp_path / "photos")
-    with pytest.warns(cbir.CbirWarning, match=f"{renamed} is taken to be that folder"):
+    with pytest.warns(cbir.CbirWarning, match=f"{renamed} has the same pictures"):
         assert counts(cbir.ingest(renamed, collection="pictures")) == (10, 0, 0, 6)
     assert metadata(home).roots == {"pictures": str(renamed), "pictures-2": str(moved)}
 

@@ -210,7 +210,7 @@ def test_a_searcher_that_opens_its_collection_again_knows_where_a_folder_moved(h
         searcher.search(folder / "a.png")
         searcher.close()
         folder.rename(moved)
-        with pytest.warns(cbir.CbirWarning, match="is taken to be that folder"):
+        with pytest.warns(cbir.CbirWarning, match="has the same pictures and takes its place"):
             cbir.ingest(moved)
         hit = searcher.search(moved / "a.png")[0]
         assert searcher.open_stored(hit).info["path"] == str(moved / "a.png")

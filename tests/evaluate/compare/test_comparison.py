@@ -179,7 +179,7 @@ def test_a_failing_encoder_is_reported_and_does_not_stop_the_others(
     assert "| labelled |  |" in table
     assert "`labelled` failed: encoder 'labelled' learns from labels" in table
     assert done.table.read_text() == table
-    with pytest.raises(cbir.CbirError, match="none of the encoders could be compared: labelled: it learns labels, and"):
+    with pytest.raises(cbir.CbirError, match="could be compared: labelled: it is trained with labels, and"):
         cbir.compare(pictures, ["labelled"])
 
 

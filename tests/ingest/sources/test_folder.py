@@ -48,7 +48,7 @@ def test_names_that_are_no_text_are_counted_not_looked_at(pictures: Path):
 
 
 def test_a_folder_that_cannot_be_read_is_refused_by_name(tmp_path: Path):
-    with pytest.raises(SourceError, match="no source"):
+    with pytest.raises(SourceError, match="is neither a folder nor a dataset"):
         open_source("x" * 5000)
     with pytest.raises(SourceError, match=r"gone cannot be read"):
         FolderSource(tmp_path / "gone")
@@ -130,7 +130,7 @@ def test_an_empty_folder_is_refused(tmp_path: Path):
 
 
 def test_an_unknown_source_is_refused_naming_those_there_are():
-    with pytest.raises(SourceError, match=r"no source 'nothing'.*digits, mnist, fashion-mnist"):
+    with pytest.raises(SourceError, match=r"'nothing' is neither a folder nor a dataset.*digits, mnist, fashion-mnist"):
         open_source("nothing")
 
 
