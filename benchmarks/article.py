@@ -6,6 +6,7 @@ queries. One more row trains with the noise drawn once, as the article did.
 """
 
 import time
+from collections.abc import Generator
 
 import numpy as np
 
@@ -90,7 +91,7 @@ def noise_once(images: np.ndarray) -> object:
     clean_all = to_unit(images[..., None])
     noisy_all = add_noise(clean_all, recipe.noise, np.random.default_rng(recipe.seed))
 
-    def batches(_: np.ndarray, recipe: Recipe, epoch: int):
+    def batches(_: np.ndarray, recipe: Recipe, epoch: int) -> Generator[tuple[np.ndarray, np.ndarray], None, None]:
         order = np.random.default_rng([recipe.seed, epoch]).permutation(len(clean_all))
         for start in range(0, len(order), recipe.batch_size):
             picked = order[start : start + recipe.batch_size]

@@ -11,8 +11,9 @@ import re
 import sys
 import time
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from statistics import median
 
 import numpy as np
 from PIL import Image
@@ -175,12 +176,12 @@ def scored(collection: str, options: dict[str, object]) -> list[str]:
     return [f"{x:.3f}" for x in (scores.lrap[10], scores.lrap[1_000], scores.map, scores.precision_at[1])]
 
 
-def searched(collection: str, options: dict[str, object], count: int = 100) -> list[str]:
+def searched(collection: str, options: Mapping[str, object], count: int = 100) -> list[str]:
     """Return the median milliseconds of a search."""
-    return [f"{np.median(searches(collection, options, count)[0]) * 1000:.1f}"]
+    return [f"{median(searches(collection, options, count)[0]) * 1000:.1f}"]
 
 
-def searches(collection: str, options: dict[str, object], count: int) -> tuple[list[float], list[list[Hit]]]:
+def searches(collection: str, options: Mapping[str, object], count: int) -> tuple[list[float], list[list[Hit]]]:
     """Search the first test images one by one; return seconds and hits."""
     times, found = [], []
     with cbir.open(collection) as searcher:

@@ -23,10 +23,11 @@ from qdrant_client import QdrantClient, models
 
 from benchmarks.setting import mnist, show, trained
 from cbir.collection.embedded.engine import EmbeddedEngine
+from cbir.collection.fields import indexes_from_start
 from cbir.collection.metadata import Metadata
 from cbir.collection.point import Payload
 from cbir.collection.served.address import address
-from cbir.collection.served.engine import INDEXED, ServedEngine
+from cbir.collection.served.engine import ServedEngine
 from cbir.collection.served.layout import QUANTIZATIONS, Layout
 from cbir.collection.served.server import Server
 from cbir.ingest.sources.source import Source
@@ -130,8 +131,8 @@ def theirs(process: QdrantProcess, points: Points) -> float:
     vectors = models.VectorParams(size=points.metadata.dimension, distance=models.Distance.EUCLID)
     held_back = models.OptimizersConfigDiff(indexing_threshold=0)
     client.create_collection("theirs", vectors_config=vectors, optimizers_config=held_back)
-    for field in INDEXED:
-        client.create_payload_index("theirs", field, models.PayloadSchemaType.KEYWORD)
+    for field, kind in indexes_from_start().items():
+        client.create_payload_index("theirs", field, models.PayloadSchemaType(kind))
     client.create_payload_index("theirs", "label", models.PayloadSchemaType.INTEGER)
     start = time.perf_counter()
     client.upload_collection("theirs", points.vectors, points.payloads, points.ids)
