@@ -1,4 +1,4 @@
-"""Whether a folder is one that a collection holds already, at another place by now.
+"""Whether a folder is one that a collection already holds, moved to another place.
 
 In: a folder under the name of a root that is gone. Out: yes or no, by the
 content of a sample of its pictures: a folder of the same name may be another
@@ -11,7 +11,7 @@ from contextlib import closing, suppress
 from functools import partial
 from itertools import islice
 
-from cbir.collection.errors import CollectionError
+from cbir.collection.errors import CollectionBusyError, CollectionError
 from cbir.collection.interface import Collection, Engine
 from cbir.collection.metadata import Metadata
 from cbir.ingest.roots import known_as
@@ -33,6 +33,11 @@ def known_in(engine: Engine, name: str, metadata: Metadata, source: Source) -> S
     metadata : Metadata
         The collection's.
     source : Source
+
+    Raises
+    ------
+    CollectionBusyError
+        Another process uses the collection, which has to be looked into.
     """
     return known_as(source, metadata, partial(_holds_pictures_of, engine, name))
 
@@ -47,8 +52,10 @@ def _holds_pictures_of(engine: Engine, name: str, source: Source) -> bool:
         with closing(engine.open(name)) as collection:
             points = collection.count(where={"source": [source.name]})
             stored = dict(islice(_hashes(collection, source.name), _SAMPLED))
+    except CollectionBusyError:
+        raise  # it may be free a moment later, and a guess would then decide over its points
     except CollectionError:
-        return True  # damaged or in use: the error comes when it is opened to be filled
+        return True  # damaged: the error comes when it is opened to be filled, unless it is to be replaced
     items = [item for item in source.items() if item.id in stored]
     same = sum(_has_hash(item, stored[item.id]) for item in items)
     shared = len(stored) * min(1, len(source) / max(1, points))

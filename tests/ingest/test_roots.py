@@ -12,6 +12,8 @@ import pytest
 
 import cbir
 from cbir.collection.embedded.engine import EmbeddedCollection, EmbeddedEngine
+from cbir.collection.errors import CollectionBusyError
+from cbir.collection.interface import Collection
 from cbir.collection.metadata import Metadata
 from cbir.ingest.job import Report
 from cbir.ingest.roots import new_name
@@ -57,6 +59,28 @@ def test_another_folder_of_the_name_is_not_taken_for_one_whose_disk_is_not_mount
     assert metadata(home).roots == {"pictures": str(pictures), "pictures-2": str(other)}
     unmounted.rename(pictures)
     assert counts(cbir.ingest(pictures, collection="pictures")) == (7, 0, 0, 6)
+
+
+def test_a_collection_in_use_is_not_guessed_about(
+    home: Path, pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    cbir.ingest(pictures, encoder="pixels")
+    pictures.rename(tmp_path / "unmounted")
+    other = tmp_path / "home" / "pictures"
+    (other / "b").mkdir(parents=True)
+    picture(77).save(other / "b" / "1.png")
+    opened, calls = EmbeddedEngine.open, []
+
+    def busy_once(self: EmbeddedEngine, name: str) -> Collection:
+        calls.append(name)
+        if len(calls) == 1:
+            raise CollectionBusyError("in use")
+        return opened(self, name)
+
+    monkeypatch.setattr(EmbeddedEngine, "open", busy_once)
+    with pytest.raises(CollectionBusyError):
+        cbir.ingest(other, collection="pictures")
+    assert metadata(home).roots == {"pictures": str(pictures)}
 
 
 def test_a_few_common_pictures_do_not_make_a_folder_the_stored_one(home: Path, pictures: Path, tmp_path: Path):
