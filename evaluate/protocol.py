@@ -17,10 +17,10 @@ from PIL import Image
 
 from cbir.collection.point import Label, Payload
 from cbir.core.progress import Progress, silent
-from cbir.evaluate.distortion import Distortion, workable
 from cbir.evaluate.options import EvaluationOptions
 from cbir.evaluate.ranking import ExactNeighbours, rank, reordered
 from cbir.evaluate.run import Run, RunError, pack
+from cbir.model.distortion import Distortion, workable
 from cbir.model.errors import ImageError
 from cbir.search import stages
 from cbir.search.searcher import Searcher

@@ -14,7 +14,6 @@ from cbir.core.atomic import write_atomic
 from cbir.core.disk import disk_errors
 from cbir.core.progress import Progress, silent
 from cbir.core.settings import Settings
-from cbir.evaluate.distortion import Distortion
 from cbir.evaluate.draw.canvas import require_drawing
 from cbir.evaluate.draw.robustness import DEPTH, Line, average_precision, figure, lrap, retained
 from cbir.evaluate.evaluation import new_run_folder
@@ -23,6 +22,7 @@ from cbir.evaluate.options import EvaluationOptions
 from cbir.evaluate.protocol import evaluate_distorted as search_distorted
 from cbir.evaluate.run import save_run
 from cbir.evaluate.scores import Scores, score
+from cbir.model.distortion import Distortion
 from cbir.search.searcher import Searcher
 
 

@@ -18,12 +18,13 @@ from cbir.model.errors import ModelError
 from cbir.model.modes import in_mode
 
 RESAMPLING = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
-#: What a field may be; the first is the default, which `describe` leaves out of a layout.
+#: What a field may be; the first is the default, which `describe` leaves out of a layout and of values.
 CHOICES = {
     "fit": ("contain", "squash", "crop"),
     "resample": tuple(RESAMPLING),
     "pad": ("border median",),
     "layout": ("NHWC", "NCHW"),
+    "values": ("unit", "bytes"),
 }
 
 
@@ -52,6 +53,8 @@ class Preprocessing:
         A value a channel: what is subtracted from values in [0, 1], and what they are then divided by.
     layout : str
         The axes of the graph's input: `NHWC` or `NCHW`.
+    values : str
+        What the graph takes: `unit`, float32 made from values in [0, 1], or `bytes`, the uint8 pixels as they are.
 
     Raises
     ------
@@ -68,6 +71,7 @@ class Preprocessing:
     mean: tuple[float, ...] | None = None
     deviation: tuple[float, ...] | None = None
     layout: str = "NHWC"
+    values: str = "unit"
 
     def __post_init__(self) -> None:
         for name, known in CHOICES.items():
@@ -80,6 +84,8 @@ class Preprocessing:
                 raise ModelError(f"{name} must be a number for each of {self.channels} channels, not {values}")
         if self.deviation is not None and min(self.deviation) <= 0:
             raise ModelError(f"deviation must be above 0, not {self.deviation}")
+        if self.values == "bytes" and (self.mean is not None or self.deviation is not None):
+            raise ModelError("a graph that takes bytes normalises them itself: no mean or deviation belongs to it")
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -101,6 +107,8 @@ class Preprocessing:
             described["deviation"] = list(self.deviation)
         if self.layout != "NHWC":
             described["layout"] = self.layout
+        if self.values != "unit":
+            described["values"] = self.values
         return described
 
     @classmethod
@@ -116,7 +124,7 @@ class Preprocessing:
         """
         fields = dict(described)
         height, width, channels = (int(size) for size in fields.pop("shape"))
-        unknown = fields.keys() - {"fit", "resample", "pad", "mean", "deviation", "layout"}
+        unknown = fields.keys() - {"fit", "resample", "pad", "mean", "deviation", "layout", "values"}
         if unknown:
             raise ModelError(f"this cbir does not know {', '.join(sorted(unknown))}: upgrade cbir")
         for name in ("mean", "deviation"):
@@ -155,14 +163,20 @@ class Preprocessing:
 
         Returns
         -------
-        ndarray of float32
-            Normalised, (n, height, width, channels) or (n, channels, height, width).
+        ndarray
+            (n, height, width, channels) or (n, channels, height, width): float32, normalised, or uint8 where the
+            graph takes bytes.
         """
+        if self.values == "bytes":
+            return self._laid_out(pixels if pixels.dtype == np.uint8 else to_bytes(pixels))
         values = to_unit(pixels) if pixels.dtype == np.uint8 else pixels.astype(np.float32, copy=False)
         if self.mean is not None:
             values = values - np.array(self.mean, np.float32)
         if self.deviation is not None:
             values = values / np.array(self.deviation, np.float32)
+        return self._laid_out(values)
+
+    def _laid_out(self, values: np.ndarray) -> np.ndarray:
         return np.ascontiguousarray(values.transpose(0, 3, 1, 2)) if self.layout == "NCHW" else values
 
     def _contain(self, image: Image.Image) -> Image.Image:

@@ -53,9 +53,9 @@ def evaluate_distorted(
     CbirError
         No such distortion or strength; no labels, no queries.
     """
-    from cbir.evaluate.distortion import distortions
     from cbir.evaluate.options import EvaluationOptions
     from cbir.evaluate.robustness import measure_robustness
+    from cbir.model.distortion import distortions
 
     settings = read_settings(data_dir, qdrant_url)
     names = [collections] if isinstance(collections, str) else list(dict.fromkeys(collections))

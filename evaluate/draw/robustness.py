@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cbir.evaluate.distortion import Distortion, DistortionKind
 from cbir.evaluate.draw.canvas import new_figure, png
 from cbir.evaluate.scores import Scores
+from cbir.model.distortion import Distortion, DistortionKind
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

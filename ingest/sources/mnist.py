@@ -141,14 +141,14 @@ def _validated(part: Part, images: Path, labels: Path) -> Part:
 
 
 def _download(name: str, place: Path, looked_in: Sequence[Path], progress: Progress) -> None:
-    from cbir.ingest.sources.download import download
+    from cbir.core.download import DownloadError, download
 
     dataset = DATASETS[name]
     names = [file for pair in _FILES.values() for file in pair]
     try:
         for file, sha256 in zip(names, dataset.sha256, strict=True):
             download(f"{dataset.url}{file}.gz", place / f"{file}.gz", sha256, progress=progress)
-    except SourceError as error:
+    except DownloadError as error:
         looked = ", ".join(str(folder) for folder in (*looked_in, place))
         raise SourceError(
             f"{name} was not found in {looked}, and downloading failed ({error}). Put its four IDX files or "

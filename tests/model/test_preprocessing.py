@@ -105,6 +105,15 @@ def test_inputs_are_normalised_and_laid_out_as_the_graph_takes_them():
         np.testing.assert_allclose(given[:, channel], expected, atol=1e-5)
 
 
+def test_a_graph_may_take_the_bytes_themselves():
+    pixels = np.random.default_rng(0).integers(0, 256, (2, 8, 6, 3), np.uint8)
+    takes_bytes = Preprocessing(8, 6, 3, values="bytes", layout="NCHW")
+    np.testing.assert_array_equal(takes_bytes.inputs(pixels), pixels.transpose(0, 3, 1, 2), strict=True)
+    np.testing.assert_array_equal(takes_bytes.inputs(to_unit(pixels)), pixels.transpose(0, 3, 1, 2), strict=True)
+    with pytest.raises(ModelError, match="normalises them itself"):
+        Preprocessing(8, 6, 3, values="bytes", mean=(0.1, 0.2, 0.3))
+
+
 def test_what_is_stored_of_the_usual_one_is_what_always_was():
     """It is hashed into the fingerprint of every encoder that anybody has."""
     stored = json.dumps(Preprocessing(28, 28, 1).describe())
@@ -117,6 +126,7 @@ def test_what_is_stored_of_the_usual_one_is_what_always_was():
         GREY,
         Preprocessing(224, 200, 3, fit="crop", resample="bilinear", mean=(0.1, 0.2, 0.3), layout="NCHW"),
         Preprocessing(8, 8, 1, fit="squash", deviation=(2.0,)),
+        Preprocessing(8, 8, 3, values="bytes"),
     ],
 )
 def test_it_is_read_back_as_it_was_stored(preprocessing: Preprocessing):
@@ -124,7 +134,15 @@ def test_it_is_read_back_as_it_was_stored(preprocessing: Preprocessing):
 
 
 @pytest.mark.parametrize(
-    "stored", [{"fit": "stretch"}, {"resample": "area"}, {"pad": "black"}, {"layout": "CHWN"}, {"gamma": 2.2}]
+    "stored",
+    [
+        {"fit": "stretch"},
+        {"resample": "area"},
+        {"pad": "black"},
+        {"layout": "CHWN"},
+        {"values": "words"},
+        {"gamma": 2.2},
+    ],
 )
 def test_what_a_newer_version_does_to_pictures_is_refused(stored: dict[str, object]):
     with pytest.raises(ModelError, match=f"{next(iter(stored))}.*upgrade cbir"):

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import cbir
-from cbir.evaluate.distortion import KINDS, Distortion, distortions, workable
 from cbir.model.border import ground
+from cbir.model.distortion import KINDS, Distortion, distortions, workable
 from cbir.model.preprocessing import Preprocessing
 from tests.conftest import picture
 

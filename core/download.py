@@ -8,13 +8,16 @@ import hashlib
 from pathlib import Path
 
 from cbir.core.atomic import atomic_file
-from cbir.core.errors import first_line
+from cbir.core.errors import CbirError, first_line
 from cbir.core.progress import Progress, silent
-from cbir.ingest.sources.source import SourceError
 
 _CHUNK = 1 << 18
 #: Seconds without a byte until an attempt is given up, attempts, and the longest wait between two, in seconds.
 _TIMEOUT, _ATTEMPTS, _MAX_WAIT = 30, 3, 4
+
+
+class DownloadError(CbirError):
+    """A file that cannot be fetched, or is another one than expected."""
 
 
 def download(url: str, path: Path, sha256: str, *, progress: Progress = silent) -> None:
@@ -32,7 +35,7 @@ def download(url: str, path: Path, sha256: str, *, progress: Progress = silent) 
 
     Raises
     ------
-    SourceError
+    DownloadError
         No network, no such file, or another content than expected.
     OSError
         The file cannot be written.
@@ -75,13 +78,13 @@ def download(url: str, path: Path, sha256: str, *, progress: Progress = silent) 
             arrived = attempts(fetch)
         except httpx.HTTPStatusError as error:
             response = error.response
-            raise SourceError(f"{url}: the server answered {response.status_code} {response.reason_phrase}") from None
+            raise DownloadError(f"{url}: the server answered {response.status_code} {response.reason_phrase}") from None
         except httpx.ConnectError as error:
-            raise SourceError(f"{url}: no connection ({first_line(error)})") from None
+            raise DownloadError(f"{url}: no connection ({first_line(error)})") from None
         except httpx.HTTPError as error:
-            raise SourceError(f"{url}: {first_line(error)}") from None
+            raise DownloadError(f"{url}: {first_line(error)}") from None
         if arrived != sha256:
-            raise SourceError(f"{url}: checksum mismatch (SHA-256 is {arrived}, expected {sha256})")
+            raise DownloadError(f"{url}: checksum mismatch (SHA-256 is {arrived}, expected {sha256})")
 
 
 def _sha256(path: Path) -> str:

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from cbir.ingest.sources import download as module
-from cbir.ingest.sources.download import download
-from cbir.ingest.sources.source import SourceError
+from cbir.core import download as module
+from cbir.core.download import DownloadError, download
 
 CONTENT = bytes(range(256)) * 3000
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -99,7 +98,7 @@ def test_what_stays_wrong_is_refused_and_nothing_is_left(
     attempts: int,
 ):
     website.answers = [trouble]
-    with pytest.raises(SourceError, match=message) as raised:
+    with pytest.raises(DownloadError, match=message) as raised:
         download(website.url, tmp_path / "file.gz", SHA256)
     assert website.url in str(raised.value)
     assert list(tmp_path.iterdir()) == []
@@ -113,5 +112,5 @@ def test_a_file_that_moved_is_followed_and_arrives_as_it_is_stored(website: Webs
 
 
 def test_without_a_connection_that_is_said_at_once(tmp_path: Path):
-    with pytest.raises(SourceError, match="no connection"):
+    with pytest.raises(DownloadError, match="no connection"):
         download("http://127.0.0.1:9/file.gz", tmp_path / "file.gz", SHA256)
