@@ -24,6 +24,7 @@ from cbir.model.graph import graph
 from cbir.model.method import Inference, Learned
 from cbir.model.preprocessing import Preprocessing
 from cbir.model.registry import kind_of
+from cbir.model.words import TextEncoder
 
 if TYPE_CHECKING:
     from keras import Model
@@ -78,6 +79,10 @@ class Bundle:
         run = graph(file, threads=threads) if file.suffix == ".onnx" else self._classical(file)
         code_bits = self.metadata.get("code_bits")
         return Encoder(run, self.preprocessing, self.fingerprint, self.dimension, code_bits)
+
+    def text_encoder(self) -> TextEncoder | None:
+        """Return what encodes words for this encoder; None if it has no text tower."""
+        return None
 
     def loads(self) -> bool:
         """Tell whether the encoder can be loaded."""

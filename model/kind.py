@@ -27,12 +27,15 @@ class Kind:
         The module that has the functions of `cbir.model.method.Method`; usually `__name__`.
     learns_from : str
         `nothing`, `images` or `labels`.
+    words : bool
+        Whether it has a text tower (`cbir.model.words`), so that words can be searched for.
     """
 
     name: str
     summary: str
     module: str
     learns_from: str = "images"
+    words: bool = False
 
     @property
     def method(self) -> Method:
