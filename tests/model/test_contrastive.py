@@ -7,7 +7,7 @@ import pytest
 
 from cbir.core.options import OptionError
 from cbir.model.method import Examples, Learned
-from cbir.model.networks.contrastive.encoder import Recipe, curriculum_for, learn
+from cbir.model.networks.contrastive.encoder import Recipe, curriculum_for, learn, learning_rate
 from cbir.model.networks.contrastive.layers import contrastive_network
 from cbir.model.networks.contrastive.loss import info_nce, place_loss, similarity_loss
 from cbir.model.preprocessing import to_unit
@@ -43,6 +43,14 @@ def test_learning_learns(learned: Learned):
     loss = learned.history.loss
     assert len(loss) == RECIPE.epochs
     assert loss[2] < loss[1]  # both of the third stage: before, and after, other losses are added up
+
+
+@pytest.mark.parametrize("steps", [4, 360, 2400])
+def test_the_learning_rate_rises_to_its_peak_and_ends_at_nothing(steps: int):
+    rates = [float(learning_rate(steps)(step)) for step in (0, min(100, steps // 4), steps - 1, steps)]
+    assert rates[:2] == pytest.approx([1e-4, 2e-3])
+    assert rates[2] < 0.3 * rates[1]  # of 4 steps, 3 of decay
+    assert rates[3] == pytest.approx(0, abs=1e-9)
 
 
 def test_features_have_norm_one(learned: Learned):

@@ -56,9 +56,10 @@ from cbir.model.recipe import History
 
 if TYPE_CHECKING:
     from keras import Model
+    from keras.optimizers.schedules import LearningRateSchedule
 
 KIND = Kind("contrastive", "Self-supervised contrastive network with a denoising decoder.", __name__)
-REVISION = 2
+REVISION = 3
 
 #: The presets: how much work goes into the training.
 DEFAULT, QUALITY = "default", "quality"
@@ -143,10 +144,7 @@ def _train_network(
     steps = max(1, len(images) // size)
     epochs = recipe.epochs or curriculum.longer * max(_EPOCHS, -(-curriculum.steps // steps))
     twin = contrastive_twin(network, head, curriculum.targets)
-    schedule = keras().optimizers.schedules.CosineDecay(
-        1e-4, epochs * steps, warmup_target=2e-3, warmup_steps=min(100, epochs * steps // 4)
-    )
-    twin.compile(optimizer=keras().optimizers.AdamW(schedule, weight_decay=1e-4))
+    twin.compile(optimizer=keras().optimizers.AdamW(learning_rate(epochs * steps), weight_decay=1e-4))
     lessons = Lessons(
         network, head, images, curriculum, recipe.seed, epochs=epochs, size=size, teacher_features=teacher_features
     )
@@ -160,6 +158,13 @@ def _train_network(
         progress=progress,
     )
     return network, history, lessons
+
+
+def learning_rate(steps: int) -> "LearningRateSchedule":
+    """Return the learning rate by step: up to its peak in the first quarter, at most 100 steps, then down to 0."""
+    warmup = min(100, steps // 4)
+    # Keras counts the steps of the decay from the end of the warm-up.
+    return keras().optimizers.schedules.CosineDecay(1e-4, steps - warmup, warmup_target=2e-3, warmup_steps=warmup)
 
 
 def curriculum_for(shape: tuple[int, int, int], recipe: Recipe) -> Curriculum:
