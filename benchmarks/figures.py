@@ -138,8 +138,8 @@ def distortions(source: str | Path, name: str, *more: str) -> None:
     (place / "robustness.png").write_bytes(made.figure.read_bytes())
     document = made.as_json()["collections"]
     lines = [
-        [f"{one['distortion']}={one['strength']:g}", *(kept(facts["distorted"][n]) for facts in document)]
-        for n, one in enumerate(document[0]["distorted"])
+        [str(distortion), *(kept(facts["distorted"][n]) for facts in document)]
+        for n, distortion in enumerate(made.distortions)
     ]
     plain = ["none", *(kept(facts["undistorted"]) for facts in document)]
     write(name, ["LRAP@10 (kept), mAP@10", *(facts["encoder"] for facts in document)], [plain, *lines])

@@ -45,6 +45,11 @@ class Robustness:
     folder: Path
 
     @property
+    def distortions(self) -> tuple[Distortion, ...]:
+        """What the queries were distorted by, in the order of `as_json`."""
+        return tuple(self.lines[0].distorted)
+
+    @property
     def figure(self) -> Path:
         """Score against strength, a PNG."""
         return self.folder / "robustness.png"
@@ -58,7 +63,7 @@ class Robustness:
                 "distorted": [
                     {
                         "distortion": distortion.kind.name,
-                        "strength": distortion.strength,
+                        "strength": distortion.strength if distortion.kind.unit else None,
                         "kept": retained(line, distortion),
                         "kept_map": retained(line, distortion, average_precision),
                         **self._point(about, scores, distortion),

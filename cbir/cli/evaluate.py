@@ -116,7 +116,7 @@ def _print_robustness(made: Robustness) -> None:
     for facts in made.as_json()["collections"]:
         name = f"{facts['collection']} ({facts['encoder']})"
         points = [("none", facts["undistorted"])]
-        points += [(f"{p['distortion']}={p['strength']:g}", p) for p in facts["distorted"]]
+        points += [(str(distortion), p) for distortion, p in zip(made.distortions, facts["distorted"], strict=True)]
         table(
             run_title(name, facts["database"], facts["queries"], leave_one_out=facts["leave_one_out"]),
             [("distortion", False), *columns],

@@ -33,8 +33,9 @@ def evaluate_distorted(
     collections : str or sequence of str
         All get the same queries, with the same random distortions.
     distort : sequence of str
-        `NAME` for a distortion's usual strengths, or `NAME=A,B,...`: rotate (degrees), scale (a factor),
-        shift and blur (shares of the width), noise (a standard deviation), colour (a strength), jpeg (a quality).
+        `NAME` for a distortion's usual strengths, or `NAME=A,B,...`: rotate and turn (degrees), scale and bright
+        (factors), shift, crop, resize, blur, text, frame and letterbox (shares), noise (a standard deviation),
+        colour (a strength), jpeg (a quality). Without a strength: mirror, grey, screenshot, phone.
     qdrant_url : str, optional
         Qdrant server; by default `QDRANT_URL`, else collections are embedded.
     data_dir : str or Path, optional

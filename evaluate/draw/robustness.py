@@ -84,7 +84,7 @@ def figure(lines: Sequence[Line], title: str) -> bytes:
                 points = [(d.strength, measure(s)) for d, s in line.distorted.items() if d.kind == kind]
                 points = sorted([(kind.nothing, measure(line.undistorted)), *points])
                 axes.plot(*zip(*points, strict=True), f"{mark}-", label=line.label, markersize=4)
-            _strengths(axes, kind, [strength for strength, _ in points])
+            _mark_strengths(axes, kind, [strength for strength, _ in points])
             if column == 0:
                 axes.set_ylabel(name)
         panels[row, column].set_title(kind.name)
@@ -95,11 +95,12 @@ def figure(lines: Sequence[Line], title: str) -> bytes:
     return png(drawn)
 
 
-def _strengths(axes: "Axes", kind: DistortionKind, strengths: Sequence[float]) -> None:
+def _mark_strengths(axes: "Axes", kind: DistortionKind, strengths: Sequence[float]) -> None:
     """Mark the strengths that were measured, from what changes least; factors as their logarithms."""
-    if kind.name == "scale":
+    if 0 < kind.low < kind.nothing < kind.high:
         axes.set_xscale("log")
-    axes.set_xticks(strengths, [f"{strength:g}" for strength in strengths])
+    labels = [f"{strength:g}" for strength in strengths] if kind.unit else ["without", "with"]
+    axes.set_xticks(strengths, labels)
     axes.minorticks_off()
     if kind.nothing == kind.high:
         axes.invert_xaxis()

@@ -111,11 +111,13 @@ def test_evaluate_distorted_queries_of_several_collections(home: Path):
     }
     assert [(p["distortion"], p["strength"]) for p in first["distorted"][:2]] == [("rotate", 0), ("rotate", 90)]
     assert Path(first["distorted"][1]["run"]).parent.parent == Path(document["figure"]).parent
-    table = run("evaluate", "-c", "a", "--queries", "10", "--distort", "rotate=90").stdout
+    table = run("evaluate", "-c", "a", "--queries", "10", "--distort", "rotate=90", "--distort", "mirror").stdout
     assert "rotate=90" in table
+    assert "mirror" in table
+    assert "mirror=" not in table
     assert "robustness.png" in table
     assert "cbir compare" in failure("evaluate", *both)
-    assert "choose from rotate, scale" in failure("evaluate", *both, "--distort", "turn")
+    assert "choose from rotate, scale" in failure("evaluate", *both, "--distort", "twist")
     runs = set((home / "runs").iterdir())
     assert "no collection 'c'" in failure("evaluate", "-c", "a", "-c", "c", "--distort", "blur")
     assert set((home / "runs").iterdir()) == runs

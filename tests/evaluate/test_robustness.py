@@ -36,6 +36,15 @@ def test_all_collections_get_the_same_queries_and_undistorted_ones_score_as_in_e
         assert figure.width > figure.height
 
 
+def test_what_has_no_strength_is_named_alone_and_drawn_with_and_without(pixels: Path):
+    made = cbir.evaluate_distorted("digits", ["mirror", "scale=0.75", "bright"], queries=20)
+    assert [str(d) for d in made.distortions] == ["mirror", "scale=0.75", "bright=0.5", "bright=1.5"]
+    mirrored, scaled, *_ = made.as_json()["collections"][0]["distorted"]
+    assert (mirrored["distortion"], mirrored["strength"], scaled["strength"]) == ("mirror", None, 0.75)
+    assert Path(mirrored["run"]).name == "mirror.npz"
+    assert cbir.evaluate(from_run=mirrored["run"], depths=[10]).as_json()["distortion"] == "mirror"
+
+
 def test_distorted_runs_name_their_distortion_and_can_be_scored_again(pixels: Path):
     made = cbir.evaluate_distorted("digits", ["shift=0.3"], queries=20).as_json()["collections"][0]
     again = cbir.evaluate(from_run=made["distorted"][0]["run"], depths=[10])

@@ -6,11 +6,13 @@ from PIL import Image
 
 import cbir
 from cbir.model.border import ground
-from cbir.model.distortion import KINDS, Distortion, distortions, workable
+from cbir.model.distortion import COPIES, KINDS, Distortion, distortions, workable
 from cbir.model.preprocessing import Preprocessing
 from tests.conftest import picture
 
 SEEN = Preprocessing(28, 28, 3)
+#: Those that have strengths.
+GRADED = {name: kind for name, kind in KINDS.items() if kind.unit}
 
 
 def drawn(seed: int = 0) -> np.random.Generator:
@@ -62,18 +64,17 @@ def test_any_picture_at_any_strength(name: str, share: float, mode: str, size: t
     one, again = distort(plain, drawn(seed)), distort(plain, drawn(seed))
     assert one.mode == plain.mode in ("L", "RGB")
     assert one.tobytes() == again.tobytes()
-    assert one.width / one.height == pytest.approx(size[0] / size[1])
     assert SEEN.pixels(one).shape == SEEN.shape
 
 
-@pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
+@pytest.mark.parametrize("kind", GRADED.values(), ids=GRADED)
 @pytest.mark.parametrize("plain", [picture(3), picture(4, (8, 8)), colourful()], ids=["digit", "tiny", "colour"])
 def test_more_strength_changes_more(kind, plain):
     order = sorted(kind.strengths, key=lambda strength: abs(strength - kind.nothing))
-    beyond = [s for s in order if s >= kind.nothing] if kind.name == "scale" else order
+    beyond = [s for s in order if s >= kind.nothing] if kind.low < kind.nothing < kind.high else order
     changes = [difference(plain, Distortion(kind, s)(plain, drawn(1))) for s in (kind.nothing, *beyond)]
     assert changes[0] < 4  # JPEG at its best still halves the resolution of colour
-    if kind.name != "rotate":  # a blob turned by 90 degrees may be itself again
+    if kind.name not in ("rotate", "turn"):  # a blob turned by 90 degrees may be itself again
         assert changes == sorted(changes)
     assert max(changes) > 2
 
@@ -118,30 +119,115 @@ def test_colour_turns_the_hue():
     assert {round(hue / 64) for hue in hues} == {1, 3}  # quarters of a turn
 
 
+def gradient(size: tuple[int, int] = (80, 60)) -> Image.Image:
+    """Red grows to the right, green downwards."""
+    x, y = np.meshgrid(np.linspace(20, 220, size[0]), np.linspace(20, 220, size[1]))
+    return Image.fromarray(np.stack([x, y, np.full_like(x, 100)], -1).astype(np.uint8))
+
+
+def made(name: str, strength: float = 1, seed: int = 0, plain: Image.Image | None = None) -> np.ndarray:
+    return np.asarray(Distortion(KINDS[name], strength)(plain or gradient(), drawn(seed)), float)
+
+
+def test_a_turn_keeps_the_whole_picture_at_quarters_and_blackens_the_corners_between_them():
+    plain = np.asarray(gradient(), float)
+    quarters = [made("turn", 90, seed) for seed in range(9)]
+    assert {np.array_equal(turned, np.rot90(plain)) for turned in quarters} == {True, False}
+    assert all(np.array_equal(turned, np.rot90(plain, 1 if turned[0, 0, 0] > 99 else -1)) for turned in quarters)
+    assert np.array_equal(made("turn", 180), plain[::-1, ::-1])
+    slightly = made("turn", 10)
+    assert slightly.shape == plain.shape
+    assert slightly[0, 0].tolist() == slightly[-1, -1].tolist() == [0, 0, 0]
+    assert slightly[30, 40] == pytest.approx(plain[30, 40], abs=3)
+    assert made("turn", 80).shape == plain.transpose(1, 0, 2).shape
+
+
+@pytest.mark.parametrize(("share", "least", "most"), [(0.7, (7, 5), (17, 13)), (0.4, (14, 11), (34, 25))])
+def test_a_crop_keeps_a_share_of_each_side_off_the_centre(share: float, least: tuple[int, int], most: tuple[int, int]):
+    plain = np.asarray(gradient(), float)
+    places = set()
+    for seed in range(20):
+        kept = made("crop", share, seed)
+        assert kept.shape == (round(60 * share), round(80 * share), 3)
+        left, top = np.abs(plain[0, :, 0] - kept[0, 0, 0]).argmin(), np.abs(plain[:, 0, 1] - kept[0, 0, 1]).argmin()
+        places.add((int(left), int(top)))
+    assert places == {(x, y) for x in (least[0], most[0]) for y in (least[1], most[1])}
+
+
+def test_mirror_grey_brightness_and_size():
+    plain = np.asarray(gradient(), float)
+    assert np.array_equal(made("mirror"), plain[:, ::-1])
+    assert np.ptp(made("grey"), axis=2).max() == 0
+    assert np.array_equal(made("bright", 1.5), np.minimum(np.floor(plain * 1.5), 255))
+    assert made("resize", 0.25).shape == (15, 20, 3)
+    assert made("resize", 0.25)[7, 10] == pytest.approx(plain[30, 42], abs=4)
+
+
+@pytest.mark.parametrize(
+    ("name", "strength", "where"),
+    [
+        ("frame", 0.1, (slice(8, -8), slice(8, -8))),
+        ("letterbox", 0.1, (slice(6, -6), slice(None))),
+        ("screenshot", 1, (slice(5 + 7, -5), slice(5, -5))),
+        ("phone", 1, (slice(56, 56 + 60), slice(None))),
+    ],
+)
+def test_around_the_picture_is_something_else_light_or_dark(name: str, strength: float, where: tuple[slice, slice]):
+    lights = set()
+    for seed in range(20):
+        shown = made(name, strength, seed)
+        assert np.array_equal(shown[where], np.asarray(gradient()))
+        lights.add(float(np.median(shown[0])))
+    assert len(lights) == (1 if name == "letterbox" else 2)
+
+
+def test_a_caption_covers_little_and_only_one_edge():
+    plain = np.asarray(gradient((320, 240)), float)
+    rows = set()
+    for seed in range(20):
+        changed = np.abs(made("text", 0.1, seed, gradient((320, 240))) - plain).max(axis=2) > 30
+        assert 0.01 < changed.mean() < 0.1
+        high = np.flatnonzero(changed.any(axis=1))
+        assert 0.08 < (np.ptp(high) + 1) / 240 < 0.18
+        rows.add(int(high.mean()) // 80)
+    assert rows == {0, 2}
+
+
+def test_the_usual_copies_are_different_ones_and_each_leaves_the_picture_recognisable():
+    plain = workable(colourful(200))
+    names, copies = zip(*COPIES, strict=True)
+    assert len(set(names)) == len(set(map(str, copies))) == len(COPIES)
+    for edit in copies:
+        seen = edit(plain, drawn(3))
+        assert min(seen.size) / 200 >= 0.3 or str(edit) == "resize=0.25"
+        assert np.asarray(seen, float).std() > 20
+
+
 def test_large_pictures_are_scaled_down_first():
     assert workable(Image.new("RGB", (4000, 1000))).size == (512, 128)
     assert workable(picture(1)).tobytes() == picture(1).tobytes()
 
 
 def test_distortions_are_parsed_from_text():
-    asked = distortions(["rotate=30,15", "jpeg", "rotate=15,90", "scale=0.5"])
+    asked = distortions(["rotate=30,15", "jpeg", "rotate=15,90", "mirror", "scale=0.5", "crop=0.4,0.7", "mirror"])
     assert [str(d) for d in asked] == [
         *("rotate=15", "rotate=30", "rotate=90"),
         *("jpeg=50", "jpeg=20", "jpeg=10", "jpeg=5"),
-        "scale=0.5",
+        *("mirror", "scale=0.5", "crop=0.7", "crop=0.4"),
     ]
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("turn=3", "unknown distortion 'turn'; choose from rotate, scale"),
+        ("twist=3", "unknown distortion 'twist'; choose from rotate, scale"),
         ("", "unknown distortion ''"),
         ("rotate=", r"rotate must be 0 to 180 \(degrees, left or right\), not ''; for example rotate=15,30,45,90"),
         ("rotate=200", r"0 to 180 \(.*\), not '200'"),
         ("scale=0", r"0\.1 to 10 \(factor\), not '0'"),
         ("noise=nan", "not 'nan'"),
         ("blur=0.1,thick", "not 'thick'"),
+        ("mirror=1", "mirror has no strength: write mirror"),
     ],
 )
 def test_an_invalid_distortion_is_refused_with_valid_choices(text: str, said: str):
