@@ -92,7 +92,7 @@ def run(
     plan : Plan
         The encoder to learn, if there is none yet.
     model : Path, optional
-        Use this bundle, `.keras` or `.h5` file instead of training.
+        Use this bundle, `.onnx`, `.keras` or `.h5` file instead of training.
     retrain : bool
         Train again although there is a model, and rebuild the collection with it.
     require_plan : bool

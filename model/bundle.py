@@ -191,10 +191,11 @@ def write_bundle(
             written = _arrays(folder, learned, preprocessing, described)
         metadata = {
             "format": _FORMAT,
+            **learned.about,
             **described,
             **written,
             "code_bits": learned.code_bits,
-            "fingerprint": _fingerprint(learned, preprocessing, described),
+            "fingerprint": fingerprint_of(learned, preprocessing, described),
             "input_shape": list(preprocessing.shape),
             "preprocessing": preprocessing.describe(),
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -266,12 +267,12 @@ def _dimension(run: Inference, preprocessing: Preprocessing) -> int:
     return int(feature.shape[1])
 
 
-def _fingerprint(learned: Learned, preprocessing: Preprocessing, described: Mapping[str, Any]) -> str:
+def fingerprint_of(learned: Learned, preprocessing: Preprocessing, described: Mapping[str, Any]) -> str:
     """Hash what decides the features; 16 hexadecimal digits."""
     if learned.network is not None:
-        from cbir.model.networks.export import encoder_of, fingerprint_of
+        from cbir.model.networks import export
 
-        return fingerprint_of(encoder_of(learned.network), preprocessing)
+        return export.fingerprint_of(export.encoder_of(learned.network), preprocessing)
     facts = [described["encoder"], described["revision"], preprocessing.describe()]
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
     digest.update(learned.graph or b"")
@@ -281,4 +282,5 @@ def _fingerprint(learned: Learned, preprocessing: Preprocessing, described: Mapp
 
 
 def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Callable
 from pathlib import Path
 
-from cbir.model.bundle import Bundle, copy_bundle, read_bundle, write_bundle
+from cbir.model.bundle import Bundle, copy_bundle, fingerprint_of, read_bundle, write_bundle
 from cbir.model.errors import ModelError
 from cbir.model.method import Learned
 
@@ -60,7 +60,7 @@ def bundle_of(models: Path, collection: str, model: str, fingerprint: str) -> Bu
 
 
 def adopt_bundle(models: Path, name: str, path: Path, check: Callable[[str], None]) -> Bundle:
-    """Copy a model from elsewhere: a bundle folder, or a `.keras` or `.h5` file.
+    """Copy a model from elsewhere: a bundle folder, an ONNX file, or a `.keras` or `.h5` file.
 
     Parameters
     ----------
@@ -75,22 +75,36 @@ def adopt_bundle(models: Path, name: str, path: Path, check: Callable[[str], Non
     Raises
     ------
     ModelError
-        Neither a bundle nor a model file with a layer `encoder`.
+        Neither a bundle, nor a graph that makes features of pictures, nor a model file with a layer `encoder`.
     """
     if path.is_dir():
         bundle = read_bundle(path)
         check(bundle.fingerprint)
         bundle.encoder(threads=1)  # refuse a damaged graph before it is copied
         return find_bundle(models, bundle.fingerprint) or copy_bundle(bundle, free_path(models, name))
+    if path.suffix == ".onnx":
+        return _adopt_onnx(models, name, path, check)
     if path.suffix not in _KERAS_SUFFIXES:
-        raise ModelError(f"{path} is not a model: name a bundle folder, or a .keras or .h5 file")
-    from cbir.model.networks.export import encoder_of, fingerprint_of, load_keras, preprocessing_of
+        raise ModelError(f"{path} is not a model: name a bundle folder, or an .onnx, .keras or .h5 file")
+    from cbir.model.networks import export
 
-    model = load_keras(path)
-    fingerprint = fingerprint_of(encoder_of(model), preprocessing_of(model))
+    model = export.load_keras(path)
+    preprocessing = export.preprocessing_of(model)
+    fingerprint = export.fingerprint_of(export.encoder_of(model), preprocessing)
     check(fingerprint)
     known = find_bundle(models, fingerprint)
-    return known or write_bundle(free_path(models, name), Learned(network=model), preprocessing_of(model))
+    return known or write_bundle(free_path(models, name), Learned(network=model), preprocessing)
+
+
+def _adopt_onnx(models: Path, name: str, path: Path, check: Callable[[str], None]) -> Bundle:
+    from cbir.model.pretrained import onnx_file
+
+    learned, preprocessing = onnx_file.onnx_encoder(path)
+    described = onnx_file.KIND.describe(onnx_file.Recipe())
+    fingerprint = fingerprint_of(learned, preprocessing, described)
+    check(fingerprint)
+    known = find_bundle(models, fingerprint)
+    return known or write_bundle(free_path(models, name), learned, preprocessing, described=described)
 
 
 def free_path(models: Path, name: str) -> Path:

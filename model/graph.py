@@ -1,10 +1,13 @@
-"""Runs an ONNX graph by onnxruntime, on the processors that `CBIR_PROVIDERS` names.
+"""Runs an ONNX graph by onnxruntime, on a GPU where one is installed and works, else on the CPU.
 
-In: the file. Out: a function from an encoder's inputs to features.
+In: the file. Out: a function from an encoder's inputs to features. `CBIR_PROVIDERS` names other processors.
 """
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,27 +15,38 @@ from cbir.core.errors import first_line
 from cbir.model.errors import ModelError
 from cbir.model.method import Inference
 
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
 _CPU = "CPUExecutionProvider"
 _SUFFIX = "ExecutionProvider"
+#: Tried by themselves, in this order. Builds of onnxruntime have other providers that are no faster, compute by other
+#: rules, or elsewhere: CoreML, OpenVINO, Azure.
+_GPUS = ("CUDAExecutionProvider", "ROCMExecutionProvider", "MIGraphXExecutionProvider", "DmlExecutionProvider")
+#: A graph that returns its input: loading it shows which providers work.
+_IDENTITY = (
+    b'\x08\x07:7\n\x10\n\x01x\x12\x01y"\x08Identity\x12\x01gZ\x0f\n\x01x\x12\n\n\x08\x08\x01\x12\x04\n\x02\x08\x01'
+    b"b\x0f\n\x01y\x12\n\n\x08\x08\x01\x12\x04\n\x02\x08\x01B\x04\n\x00\x10\r"
+)
 
 
 def providers() -> list[str]:
-    """Return onnxruntime's providers to use, in order of preference: the CPU alone unless `CBIR_PROVIDERS` is set.
+    """Return onnxruntime's providers to try, in order of preference: GPUs that it was built for, and the CPU.
 
-    That holds names separated by commas, such as `CUDAExecutionProvider` or just `cuda`. What a
-    provider cannot run, the CPU does.
+    `CBIR_PROVIDERS` decides otherwise: names separated by commas, such as `CUDAExecutionProvider` or just `cuda`. What
+    a provider cannot run, the CPU does.
 
     Raises
     ------
     ModelError
         A provider that this installation of onnxruntime does not have.
     """
-    wanted = [name.strip() for name in os.environ.get("CBIR_PROVIDERS", "").split(",") if name.strip()]
-    if not wanted:
-        return [_CPU]
     import onnxruntime
 
     available = onnxruntime.get_available_providers()
+    wanted = _named()
+    if not wanted:
+        return [*(name for name in _GPUS if name in available), _CPU]
     by_name = {name.removesuffix(_SUFFIX).lower(): name for name in available}
     found = []
     for name in wanted:
@@ -46,6 +60,11 @@ def providers() -> list[str]:
     return list(dict.fromkeys([*found, _CPU]))
 
 
+def working_providers() -> list[str]:
+    """Return those of `providers` that a graph is run on, in order of preference."""
+    return [_CPU] if providers() == [_CPU] else list(_session(_IDENTITY, "a graph", 0).get_providers())
+
+
 def graph(path: Path, *, threads: int = 0) -> Inference:
     """Load a graph.
 
@@ -53,34 +72,86 @@ def graph(path: Path, *, threads: int = 0) -> Inference:
     ----------
     path : Path
     threads : int
-        0 uses every core, 1 starts fastest (one query).
+        0 uses every core, or a GPU; 1 starts fastest (one query), and on the CPU unless `CBIR_PROVIDERS` is set.
 
     Returns
     -------
     callable
-        From the graph's first input to its first output, (n, d) float32.
+        From the graph's first input to its first output, (n, d) float32. A graph that takes exactly one picture
+        is run for each.
 
     Raises
     ------
     ModelError
         If it cannot be loaded, or later if it cannot be run.
     """
+    return _inference(path, str(path), threads)
+
+
+def graph_of(content: bytes, name: str) -> Inference:
+    """Load a graph from memory, to run it on one thread; `name` is for messages."""
+    return _inference(content, name, 1)
+
+
+def _named() -> list[str]:
+    return [name.strip() for name in os.environ.get("CBIR_PROVIDERS", "").split(",") if name.strip()]
+
+
+def _inference(source: Path | bytes, called: str, threads: int) -> Inference:
+    session = _session(source, called, threads)
+    given, output = session.get_inputs()[0], session.get_outputs()[0].name
+    one_at_a_time = bool(given.shape) and given.shape[0] == 1
+
+    def on(session: "InferenceSession", inputs: np.ndarray) -> np.ndarray:
+        parts = np.split(inputs, len(inputs)) if one_at_a_time else [inputs]
+        made = [np.asarray(session.run([output], {given.name: part})[0]) for part in parts]
+        return made[0] if len(made) == 1 else np.concatenate(made)
+
+    def run(inputs: np.ndarray) -> np.ndarray:
+        nonlocal session
+        try:
+            return on(session, inputs)
+        except Exception as error:  # noqa: BLE001 - onnxruntime's exceptions share no base class
+            if session.get_providers()[0] == _CPU or _named():
+                raise ModelError(f"{called} cannot be run: {first_line(error)}") from None
+        # A GPU that nobody asked for has no memory left, or cannot run this graph.
+        session = _loaded(source, called, threads, [_CPU])
+        return run(inputs)
+
+    return run
+
+
+def _session(source: Path | bytes, called: str, threads: int) -> "InferenceSession":
+    chosen = providers() if threads != 1 or _named() else [_CPU]
+    if _named() or chosen == [_CPU]:
+        return _loaded(source, called, threads, chosen)
+    try:
+        with _silence():
+            return _loaded(source, called, threads, chosen)
+    except ModelError:  # the GPU's libraries or the GPU itself are missing
+        return _loaded(source, called, threads, [_CPU])
+
+
+def _loaded(source: Path | bytes, called: str, threads: int, chosen: list[str]) -> "InferenceSession":
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
-    chosen = providers()
     try:
-        session = onnxruntime.InferenceSession(path, options, providers=chosen)
-    except Exception as error:  # noqa: BLE001 - onnxruntime's exceptions share no base class
-        raise ModelError(f"{path} cannot be loaded: {first_line(error)}") from None
-    name, output = session.get_inputs()[0].name, session.get_outputs()[0].name
+        # Without this it would print to standard output that it tries the CPU instead.
+        return onnxruntime.InferenceSession(source, options, providers=chosen, enable_fallback=0)
+    except Exception as error:  # noqa: BLE001
+        raise ModelError(f"{called} cannot be loaded: {first_line(error)}") from None
 
-    def run(inputs: np.ndarray) -> np.ndarray:
-        try:
-            return np.asarray(session.run([output], {name: inputs})[0])
-        except Exception as error:  # noqa: BLE001
-            raise ModelError(f"{path} cannot be run: {first_line(error)}") from None
 
-    return run
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Keep onnxruntime from logging that a GPU cannot be used: that was a try."""
+    import onnxruntime
+
+    onnxruntime.set_default_logger_severity(4)
+    try:
+        yield
+    finally:
+        onnxruntime.set_default_logger_severity(2)

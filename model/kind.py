@@ -29,6 +29,12 @@ class Kind:
         `nothing`, `images` or `labels`.
     words : bool
         Whether it has a text tower (`cbir.model.words`), so that words can be searched for.
+    self_contained : bool
+        Nothing is needed but pictures: no file, no download. A comparison of all encoders takes these.
+    download : int
+        Bytes that are fetched at first use.
+    licence : str
+        Of the network's weights, where somebody else trained it.
     """
 
     name: str
@@ -36,11 +42,16 @@ class Kind:
     module: str
     learns_from: str = "images"
     words: bool = False
+    self_contained: bool = True
+    download: int = 0
+    licence: str = ""
 
     @property
     def method(self) -> Method:
-        """The encoder's module."""
-        return cast("Method", importlib.import_module(self.module))
+        """The encoder's module; where one module offers several, what its `method_of` returns for this name."""
+        module = importlib.import_module(self.module)
+        method_of = getattr(module, "method_of", None)
+        return cast("Method", module if method_of is None else method_of(self.name))
 
     @property
     def options(self) -> dict[str, Option]:

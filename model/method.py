@@ -7,7 +7,7 @@ whose graph takes pictures in a size or normalisation of its own, `preprocessing
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -62,6 +62,8 @@ class Learned:
     history : History or None
     code_bits : int or None
         Number of leading values of the feature that are 0.0 or 1.0: a short binary code, which prunes a search.
+    about : Mapping
+        What else model.json is to say, such as where a network comes from, as JSON values.
     """
 
     network: "Model | None" = None
@@ -69,6 +71,7 @@ class Learned:
     arrays: Mapping[str, np.ndarray] | None = None
     history: History | None = None
     code_bits: int | None = None
+    about: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

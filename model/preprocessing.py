@@ -17,7 +17,7 @@ from cbir.model.border import ground
 from cbir.model.errors import ModelError
 from cbir.model.modes import in_mode
 
-RESAMPLING = {"bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR}
+RESAMPLING = {each.name.lower(): each for each in Image.Resampling}
 #: What a field may be; the first is the default, which `describe` leaves out of a layout and of values.
 CHOICES = {
     "fit": ("contain", "squash", "crop"),
@@ -46,13 +46,16 @@ class Preprocessing:
     fit : str
         `contain`, `squash` or `crop`.
     resample : str
-        `bicubic` or `bilinear`.
+        One of Pillow's filters, in lower case: `bicubic`, `bilinear`, `lanczos`, ...
     pad : str
         `border median`: the median colour of the picture's own border, which continues its background.
     mean, deviation : tuple of float, or None
         A value a channel: what is subtracted from values in [0, 1], and what they are then divided by.
     layout : str
         The axes of the graph's input: `NHWC` or `NCHW`.
+    shortest : int or None
+        For `crop`: what the shorter side is brought to before the middle is cut out, exactly as torchvision, Hugging
+        Face and FastEmbed do it. None: the picture covers the input, no more.
     values : str
         What the graph takes: `unit`, float32 made from values in [0, 1], or `bytes`, the uint8 pixels as they are.
 
@@ -72,6 +75,7 @@ class Preprocessing:
     deviation: tuple[float, ...] | None = None
     layout: str = "NHWC"
     values: str = "unit"
+    shortest: int | None = None
 
     def __post_init__(self) -> None:
         for name, known in CHOICES.items():
@@ -84,6 +88,10 @@ class Preprocessing:
                 raise ModelError(f"{name} must be a number for each of {self.channels} channels, not {values}")
         if self.deviation is not None and min(self.deviation) <= 0:
             raise ModelError(f"deviation must be above 0, not {self.deviation}")
+        if self.shortest is not None and (self.fit != "crop" or self.shortest < max(self.height, self.width)):
+            raise ModelError(
+                f"shortest is {self.shortest}: it belongs to fit 'crop', and is at least the side of {self.shape}"
+            )
         if self.values == "bytes" and (self.mean is not None or self.deviation is not None):
             raise ModelError("a graph that takes bytes normalises them itself: no mean or deviation belongs to it")
 
@@ -109,6 +117,8 @@ class Preprocessing:
             described["layout"] = self.layout
         if self.values != "unit":
             described["values"] = self.values
+        if self.shortest is not None:
+            described["shortest"] = self.shortest
         return described
 
     @classmethod
@@ -124,7 +134,7 @@ class Preprocessing:
         """
         fields = dict(described)
         height, width, channels = (int(size) for size in fields.pop("shape"))
-        unknown = fields.keys() - {"fit", "resample", "pad", "mean", "deviation", "layout", "values"}
+        unknown = fields.keys() - {"fit", "resample", "pad", "mean", "deviation", "layout", "values", "shortest"}
         if unknown:
             raise ModelError(f"this cbir does not know {', '.join(sorted(unknown))}: upgrade cbir")
         for name in ("mean", "deviation"):
@@ -149,7 +159,7 @@ class Preprocessing:
             If the picture holds NaN or infinite values (possible in float TIFFs).
         """
         image = in_mode(image, "L" if self.channels == 1 else "RGB")
-        if image.size != (self.width, self.height):
+        if image.size != (self.width, self.height) or self.shortest is not None:
             image = {"contain": self._contain, "squash": self._squash, "crop": self._crop}[self.fit](image)
         return np.asarray(image).reshape(self.shape)
 
@@ -191,7 +201,11 @@ class Preprocessing:
         return self._resized(image, (self.width, self.height))
 
     def _crop(self, image: Image.Image) -> Image.Image:
-        small = self._scaled(image, max(self.width / image.width, self.height / image.height))
+        if self.shortest is None:
+            small = self._scaled(image, max(self.width / image.width, self.height / image.height))
+        else:
+            width, height = (int(self.shortest * side / min(image.size)) for side in image.size)
+            small = image.resize((width, height), RESAMPLING[self.resample])
         left, top = (small.width - self.width) // 2, (small.height - self.height) // 2
         return small.crop((left, top, left + self.width, top + self.height))
 

@@ -2,8 +2,9 @@
 
 An encoder is a module of one of the `PACKAGES` that describes itself in `KIND`;
 putting a file there is all it takes. `color-histogram` is the module
-`color_histogram`. Looking one encoder up imports that module only; TensorFlow
-and other heavy libraries are imported when an encoder uses them.
+`color_histogram`. A module of `TABLES` offers several by `kinds`. Looking one
+encoder up imports that module only; TensorFlow and other heavy libraries are
+imported when an encoder uses them.
 """
 
 import importlib
@@ -17,7 +18,9 @@ from cbir.model.errors import ModelError
 from cbir.model.kind import Kind
 
 #: Looked through in this order; `encoders()` lists them in this order too.
-PACKAGES = ["cbir.model.networks", "cbir.model.classical"]
+PACKAGES = ["cbir.model.networks", "cbir.model.classical", "cbir.model.pretrained"]
+#: Modules that offer several, a row each, by `kinds`; `method_of` returns what a row's module would be.
+TABLES: list[str] = []
 #: Used where no encoder is named.
 DEFAULT = "contrastive"
 
@@ -36,18 +39,23 @@ def kind_of(name: str) -> Kind:
             kind = _kind(f"{package}.{module}")
             if kind is not None and kind.name == name:
                 return kind
+    for kind in _listed():
+        if kind.name == name:
+            return kind
     names = ", ".join(kind.name for kind in encoders())
     raise ModelError(f"unknown encoder '{name}'; choose from {names} (see: cbir encoders)")
 
 
 def encoders() -> list[Kind]:
-    """Return all encoders: package by package, by name."""
+    """Return all encoders: package by package, by name; then those of the tables."""
     found: dict[str, Kind] = {}
     for package in PACKAGES:
         for module in sorted(pkgutil.iter_modules(importlib.import_module(package).__path__), key=lambda m: m.name):
             kind = _kind(f"{package}.{module.name}")
             if kind is not None:
                 found.setdefault(kind.name, kind)
+    for kind in _listed():
+        found.setdefault(kind.name, kind)
     return list(found.values())
 
 
@@ -77,6 +85,10 @@ def parse_encoder(text: str, options: Mapping[str, Any] | None = None) -> tuple[
     kind = kind_of(name)
     given = {identifier(option): value for option, value in [*(options or {}).items(), *written.items()]}
     return kind, kind.recipe(**given)
+
+
+def _listed() -> list[Kind]:
+    return [kind for table in TABLES for kind in importlib.import_module(table).kinds()]
 
 
 def _kind(module: str) -> Kind | None:

@@ -23,7 +23,8 @@ def ingest(
         str | None, typer.Option("--collection", "-c", help="Collection to fill; default: the name of the source.")
     ] = None,
     model: Annotated[
-        Path | None, typer.Option(help="Use this model bundle, or .keras or .h5 file with a layer 'encoder'.")
+        Path | None,
+        typer.Option(help="Use this model bundle, .onnx file, or .keras or .h5 file with a layer 'encoder'."),
     ] = None,
     retrain: Annotated[bool, typer.Option("--retrain", help="Train again and rebuild the collection.")] = False,
     encoder: Annotated[

@@ -50,7 +50,8 @@ def ingest(
     collection : str, optional
         By default the name of the source.
     model : str or Path, optional
-        Use this model bundle, or `.keras` or `.h5` file with a layer `encoder`, instead of training.
+        Use this model bundle, `.onnx` file (see docs/networks.md), or `.keras` or `.h5` file with a layer `encoder`,
+        instead of training.
     retrain : bool
         Train again and rebuild the collection; the old one can be searched until then.
     encoder : str, optional

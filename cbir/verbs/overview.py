@@ -73,7 +73,7 @@ def overview(*, qdrant_url: str | None = None) -> Overview:
     """
     from cbir.collection.errors import CollectionBusyError, CollectionError
     from cbir.model.bundles import bundles
-    from cbir.model.graph import providers
+    from cbir.model.graph import working_providers
 
     settings = read_settings(qdrant_url=qdrant_url)
     summaries = []
@@ -94,4 +94,6 @@ def overview(*, qdrant_url: str | None = None) -> Overview:
             path = None if settings.qdrant_url else settings.collections / name
             summaries.append(CollectionSummary(name, path, metadata, info, problem))
         default = home.default_collection(engine) if any(s.metadata for s in summaries) else None
-        return Overview(settings.home, engine.location, providers(), summaries, bundles(settings.models), default)
+        return Overview(
+            settings.home, engine.location, working_providers(), summaries, bundles(settings.models), default
+        )

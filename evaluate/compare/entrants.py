@@ -50,7 +50,7 @@ def entrants(source: Source, texts: Sequence[str], options: Mapping[str, Any]) -
     ----------
     source : Source
     texts : sequence of str
-        Encoders in text form; if empty, all that the source allows.
+        Encoders in text form; if empty, all that the source allows and that need no download.
     options : Mapping
         For all encoders that have them; those that are None do not count.
 
@@ -66,7 +66,8 @@ def entrants(source: Source, texts: Sequence[str], options: Mapping[str, Any]) -
         raise CbirError(f"{source} has no labels to compare encoders by; put the pictures into one folder per class")
     if not texts:
         learnable = None not in labels and bool(source.queries())
-        texts = [kind.name for kind in encoders() if kind.learns_from != "labels" or learnable]
+        usable = [kind for kind in encoders() if kind.self_contained]
+        texts = [kind.name for kind in usable if kind.learns_from != "labels" or learnable]
     given = {option: value for option, value in options.items() if value is not None}
     found = []
     used = {"seed"}

@@ -27,7 +27,8 @@ def test_every_encoder_has_what_a_method_has_and_a_line(kind: Kind):
 def test_all_are_listed_networks_first():
     names = [kind.name for kind in encoders()]
     assert names[:4] == ["autoencoder", "contrastive", "deep-autoencoder", "neural-codes"]
-    assert names[4:] == ["color-histogram", "hog", "pca", "pixels", "sift"]
+    assert names[4:9] == ["color-histogram", "hog", "pca", "pixels", "sift"]
+    assert names[9:] == ["onnx-file"]
     assert DEFAULT in names
 
 
