@@ -25,7 +25,10 @@ if TYPE_CHECKING:  # for type checkers and editors; when the program runs, `__ge
     from cbir.evaluate.robustness import Robustness as Robustness
     from cbir.ingest.job import Report as Report
     from cbir.search.options import SearchOptions as SearchOptions
+    from cbir.search.query import Combination as Combination
+    from cbir.search.query import QueryError as QueryError
     from cbir.search.query import StoredPoint as StoredPoint
+    from cbir.search.query import Words as Words
     from cbir.search.searcher import QueryWarning as QueryWarning
     from cbir.search.searcher import Searcher as Searcher
     from cbir.verbs.compare import compare as compare
@@ -46,10 +49,12 @@ if TYPE_CHECKING:  # for type checkers and editors; when the program runs, `__ge
 _TYPES = {
     "CbirError": "cbir.core.errors",
     "CbirWarning": "cbir.core.errors",
+    "Combination": "cbir.search.query",
     "Comparison": "cbir.evaluate.compare.comparison",
     "Evaluation": "cbir.evaluate.evaluation",
     "Hit": "cbir.collection.point",
     "Overview": "cbir.verbs.overview",
+    "QueryError": "cbir.search.query",
     "QueryWarning": "cbir.search.searcher",
     "Report": "cbir.ingest.job",
     "Robustness": "cbir.evaluate.robustness",
@@ -58,6 +63,7 @@ _TYPES = {
     "Snapshot": "cbir.verbs.snapshot",
     "StoredPoint": "cbir.search.query",
     "Transferred": "cbir.collection.transfer",
+    "Words": "cbir.search.query",
 }
 #: The verbs: each is the function of a file in `verbs/`, and has its name.
 _VERBS = [module.name for module in pkgutil.iter_modules([f"{place}/verbs" for place in __path__])]

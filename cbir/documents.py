@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cbir.evaluate.evaluation import Evaluation
     from cbir.evaluate.robustness import Robustness
     from cbir.ingest.job import Report
+    from cbir.search.query import Query
     from cbir.search.searcher import Searcher
     from cbir.verbs.overview import Overview
     from cbir.verbs.snapshot import Snapshot
@@ -47,16 +48,25 @@ def ingest(report: Report) -> dict[str, Any]:
 
 
 def search(
-    collection: str, metadata: Metadata, images: Sequence[str], found: Sequence[Sequence[Hit]]
+    collection: str, metadata: Metadata, queries: Sequence[Query], found: Sequence[Sequence[Hit]]
 ) -> dict[str, Any]:
     """Return the hits of several queries as JSON values."""
     return {
         "collection": collection,
         "queries": [
-            {"image": image, "hits": [hit(each, metadata) for each in hits]}
-            for image, hits in zip(images, found, strict=True)
+            {**query(asked), "hits": [hit(each, metadata) for each in hits]}
+            for asked, hits in zip(queries, found, strict=True)
         ],
     }
+
+
+def query(asked: Query) -> dict[str, Any]:
+    """Return a query as JSON values: one of the keys `image`, `text` and `terms`; what is subtracted weighs below 0."""
+    from cbir.search.query import Combination, Words, named
+
+    if isinstance(asked, Combination):
+        return {"terms": [{"weight": term.weight, **query(term.query)} for term in asked.terms]}
+    return {"text": asked.text} if isinstance(asked, Words) else {"image": named(asked)}
 
 
 def hit(found: Hit, metadata: Metadata) -> dict[str, Any]:

@@ -6,6 +6,7 @@
 """
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -55,14 +56,19 @@ class CollectionNeighbours:
     Parameters
     ----------
     collection : Collection
-    own : sequence of (str or None)
-        The id of each query that is a stored point.
+    own : sequence of sets of str
+        The ids of the stored points that each query is made of.
     where, exact
         As `Collection.search_batch` takes them.
     """
 
     def __init__(
-        self, collection: Collection, own: Sequence[str | None], *, where: Where | None = None, exact: bool = False
+        self,
+        collection: Collection,
+        own: Sequence[AbstractSet[str]],
+        *,
+        where: Where | None = None,
+        exact: bool = False,
     ) -> None:
         self._collection = collection
         self._own = own
@@ -75,7 +81,7 @@ class CollectionNeighbours:
 
     def search(self, features: np.ndarray, k: int) -> list[list[Hit]]:
         """Return the k points closest to each of (m, d) features."""
-        more = any(own is not None for own in self._own)
+        more = max(map(len, self._own), default=0)
         found = self._collection.search_batch(features, k + more, where=self._where, exact=self._exact)
         return [without(own, hits, k) for own, hits in zip(self._own, found, strict=True)]
 
@@ -87,6 +93,6 @@ class CollectionNeighbours:
         return found
 
 
-def without(own: str | None, hits: list[Hit], k: int) -> list[Hit]:
-    """Return the first k hits that are not the query itself."""
-    return [hit for hit in hits if hit.id != own][:k]
+def without(own: AbstractSet[str], hits: list[Hit], k: int) -> list[Hit]:
+    """Return the first k hits that are no part of the query itself."""
+    return [hit for hit in hits if hit.id not in own][:k]

@@ -44,6 +44,7 @@ class SearchOptions(RankingOptions):
     k: int = option(10, "Hits for each query.", least=1)
     exact: bool = option(False, "Compare with every point, not by the HNSW index.")
     invert: bool = option(False, "Swap dark and light in the query.")
+    text: bool = option(False, "Queries are words, whatever files there are.")
     prune: int | None = option(None, "Rank only images whose short code differs in at most N bits.", least=0)
     labels: Sequence[Label] | None = None
     where: Where | None = None
@@ -71,6 +72,7 @@ class SearchKeywords(RankingKeywords, total=False):
 
     exact: bool
     invert: bool
+    text: bool
     prune: int | None
     labels: Sequence[Label] | None
     where: Where | None

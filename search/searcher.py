@@ -7,6 +7,7 @@ first. This is what `cbir.open` returns.
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from types import TracebackType
 from typing import Self, Unpack
 
@@ -24,19 +25,28 @@ from cbir.model.codes import ball, codes
 from cbir.model.encoder import Encoder
 from cbir.model.modes import invert
 from cbir.model.picture import upright
+from cbir.model.words import TextEncoder
 from cbir.search import stages
+from cbir.search.combination import combined
 from cbir.search.neighbours import CollectionNeighbours, Ranking, without
 from cbir.search.options import SearchKeywords, SearchOptions, search_options
 from cbir.search.query import (
     Picture,
     Query,
     QueryError,
+    Single,
     StoredPoint,
+    Weighed,
+    Words,
+    asked,
     is_picture,
     named,
+    terms_of,
     validated_feature,
     validated_queries,
 )
+from cbir.search.terms import parse
+from cbir.search.words import encode_words, refusal
 
 #: Brightness, in [0, 1], by which a query's background must differ from the collection's to be warned of.
 _OTHER_BACKGROUND = 0.5
@@ -81,6 +91,7 @@ class Searcher:
         self._engine = engine
         self._collection: Collection | None = None
         self._encoder: Encoder | None = None
+        self._text_encoder: TextEncoder | None = None
         #: Held to open and to close, not to search; `close` waits on it until no search is running.
         self._changes = threading.Condition(threading.RLock())
         self._searches = 0
@@ -110,11 +121,28 @@ class Searcher:
                 self._encoder = self.bundle.encoder(threads=1)
             return self._encoder
 
+    @property
+    def text_encoder(self) -> TextEncoder:
+        """What encodes words, made when first needed; QueryError if the collection's encoder has no text tower."""
+        with self._changes:
+            if self._text_encoder is None:
+                self._text_encoder = self.bundle.text_encoder()
+            if self._text_encoder is None:
+                raise QueryError(refusal(self.name, self.metadata, self.bundle))
+            return self._text_encoder
+
+    def parse(self, arguments: Sequence[str], *, text: bool = False, datasets: Sequence[str] = ()) -> list[Query]:
+        """Read what a person typed as queries of this collection; see `cbir.search.terms.parse`."""
+        refused = None if self.bundle.text_encoder() else partial(refusal, self.name, self.metadata, self.bundle)
+        return parse(arguments, text=text, refusal=refused, datasets=datasets)
+
     def search(
         self,
-        query: Query,
+        query: Query | None = None,
         k: int | None = None,
         *,
+        like: Sequence[Weighed] = (),
+        unlike: Sequence[Weighed] = (),
         options: SearchOptions | None = None,
         **given: Unpack[SearchKeywords],
     ) -> list[Hit]:
@@ -122,17 +150,22 @@ class Searcher:
 
         Parameters
         ----------
-        query : str, Path, PIL.Image.Image, StoredPoint or ndarray
-            A picture; a stored point, which is searched for by its vector and is not among its own hits; or a
-            feature, (d,).
+        query : str, Path, PIL.Image.Image, StoredPoint, ndarray, Words or Combination
+            A picture; a stored point, which is searched for by its vector and is not among its own hits; a
+            feature, (d,); words, for an encoder that has a text tower; or a sum of such queries.
         k : int
             The most hits, 10 by default; fewer come from a smaller collection.
+        like, unlike : sequence
+            In place of a query: what the hits should be like, and what they should be unlike. Each is a query, or
+            a pair of a weight (above 0) and a query. See `cbir.search.combination`.
         options : SearchOptions, optional
             All options at once; those given by name come in their place.
         exact : bool
             Compare with every point instead of following the HNSW index.
         invert : bool
             Swap dark and light in a picture first.
+        text : bool
+            Whether a str is words; otherwise it is a path or a dataset's uri.
         prune : int, optional
             Rank only points whose short code differs from the query's in at most this many bits; fewer than k
             may be left. For an encoder that has short codes.
@@ -155,13 +188,13 @@ class Searcher:
         ImageError
             The picture cannot be read.
         QueryError
-            Neither a picture, nor a stored point, nor a feature.
+            Not a query, words for an encoder that has no text tower, or terms that cancel out.
         CollectionError
             No such stored point, or no short codes to prune by.
         OptionError, ModelError
             A value that an option does not take; a number of bits that cannot be looked up.
         """
-        return self.search_many([query], k, options=options, **given)[0]
+        return self.search_many([asked(query, like, unlike)], k, options=options, **given)[0]
 
     def search_many(
         self,
@@ -173,12 +206,16 @@ class Searcher:
     ) -> list[list[Hit]]:
         """Search several queries as one batch; see `search`."""
         options = search_options(options, k, **given)
-        validated = validated_queries(queries, invert=options.invert)
+        prune = options.prune is not None
+        validated = validated_queries(queries, invert=options.invert, text=options.text, prune=prune)
+        terms = [terms_of(query) for query in validated]
+        singles = [term.query for together in terms for term in together]
         # Before the collection is opened: an embedded one is held by one process at a time, and this may take a while.
-        features = self._encoded(validated, invert=options.invert)
+        encoded = self._encoded(singles, invert=options.invert)
         with self._open() as collection:
-            self._put_stored(collection, validated, features)
-            own = [query.id if isinstance(query, StoredPoint) else None for query in validated]
+            self._put_stored(collection, singles, encoded)
+            features = combined(terms, encoded)
+            own = [{term.query.id for term in each if isinstance(term.query, StoredPoint)} for each in terms]
             # The neighbours of a pruned search are the whole collection's: pruning is for ranking.
             points = CollectionNeighbours(collection, own, where=options.filters, exact=options.exact)
             balls = None if options.prune is None else self._balls(features, options.prune)
@@ -194,7 +231,7 @@ class Searcher:
         self,
         collection: Collection,
         features: np.ndarray,
-        own: Sequence[str | None],
+        own: Sequence[set[str]],
         balls: Sequence[Sequence[int]],
         depth: int,
         options: SearchOptions,
@@ -203,7 +240,7 @@ class Searcher:
         found = []
         for feature, itself, near in zip(features, own, balls, strict=True):
             where = {**options.filters, "code": near}
-            hits = collection.search(feature, depth + (itself is not None), where=where, exact=options.exact)
+            hits = collection.search(feature, depth + len(itself), where=where, exact=options.exact)
             found.append(without(itself, hits, depth))
         return found
 
@@ -217,9 +254,12 @@ class Searcher:
             )
         return [ball(code, bits, radius) for code in codes(features, bits)]
 
-    def _encoded(self, queries: Sequence[Query], *, invert: bool) -> np.ndarray:
+    def _encoded(self, queries: Sequence[Single], *, invert: bool) -> np.ndarray:
         """Return the queries' features, (m, d) float32; rows of stored points are left to `_put_stored`."""
         features = np.zeros((len(queries), self.bundle.dimension), np.float32)
+        words = {row: query.text for row, query in enumerate(queries) if isinstance(query, Words)}
+        if words:
+            features[list(words)] = encode_words(self.text_encoder, list(words.values()), self.bundle.dimension)
         pictures = [row for row, query in enumerate(queries) if is_picture(query)]
         if pictures:
             features[pictures] = self.embed_many([queries[row] for row in pictures], invert=invert)  # type: ignore[misc]
@@ -228,7 +268,7 @@ class Searcher:
                 features[row] = validated_feature(query, self.bundle.dimension)
         return features
 
-    def _put_stored(self, collection: Collection, queries: Sequence[Query], features: np.ndarray) -> None:
+    def _put_stored(self, collection: Collection, queries: Sequence[Single], features: np.ndarray) -> None:
         """Write the vectors of those queries that are stored points into their rows."""
         points = {row: query.id for row, query in enumerate(queries) if isinstance(query, StoredPoint)}
         stored = collection.vectors(list(dict.fromkeys(points.values()))) if points else {}

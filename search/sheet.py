@@ -8,22 +8,22 @@ import io
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from cbir.core.atomic import write_atomic
 from cbir.core.disk import disk_errors
 from cbir.core.errors import CbirError, first_line
 from cbir.model.modes import eight_bit
+from cbir.search.lettering import font, shortened
 
 CELL = 120
+PAPER, INK, FAINT = "#ffffff", "#1c1c1c", "#6b6b6b"
 _GAP = 12
 _EDGE = 3
-_TEXT = 13
 _LINE = 17
-_PAPER, _INK, _FAINT, _FRAME, _WRONG = "#ffffff", "#1c1c1c", "#6b6b6b", "#2f6fde", "#e02020"
+_FRAME, _WRONG = "#2f6fde", "#e02020"
 
 
 @dataclass(frozen=True)
@@ -62,13 +62,13 @@ def sheet(rows: Sequence[Sequence[Cell]], headings: Sequence[Heading] = ()) -> I
     columns = max(len(row) for row in rows)
     margin = _widest(text for heading in headings for text in (heading.title, heading.note))
     left = _GAP + (margin + _GAP if headings else 0)
-    canvas = Image.new("RGB", (left + columns * (CELL + _GAP), _GAP + sum(heights)), _PAPER)
+    canvas = Image.new("RGB", (left + columns * (CELL + _GAP), _GAP + sum(heights)), PAPER)
     draw = ImageDraw.Draw(canvas)
     for y, row in enumerate(rows):
         top = _GAP + sum(heights[:y])
         if headings:
-            draw.text((_GAP, top + CELL / 2), headings[y].title, _INK, _font(), anchor="ls")
-            draw.text((_GAP, top + CELL / 2 + _LINE), headings[y].note, _FAINT, _font(), anchor="ls")
+            draw.text((_GAP, top + CELL / 2), headings[y].title, INK, font(), anchor="ls")
+            draw.text((_GAP, top + CELL / 2 + _LINE), headings[y].note, FAINT, font(), anchor="ls")
         for x, cell in enumerate(row):
             _draw(canvas, draw, cell, left + x * (CELL + _GAP), top)
     return canvas
@@ -88,17 +88,17 @@ def tiles(pictures: Sequence[tuple[Image.Image | None, bool]], across: int) -> I
     PIL.Image.Image
         RGB, CELL x CELL.
     """
-    canvas = Image.new("RGB", (CELL, CELL), _PAPER)
+    canvas = Image.new("RGB", (CELL, CELL), PAPER)
     draw = ImageDraw.Draw(canvas)
     step = CELL // across
     side = step - 2 * _EDGE
     for place, (picture, wrong) in enumerate(pictures):
         left, top = place % across * step, place // across * step
         if picture is not None:
-            fitted = _fitted(picture, side)
-            canvas.paste(fitted, (left + (step - fitted.width) // 2, top + (step - fitted.height) // 2))
+            small = fitted(picture, side)
+            canvas.paste(small, (left + (step - small.width) // 2, top + (step - small.height) // 2))
         if wrong or picture is None:
-            colour = _WRONG if wrong else _FAINT
+            colour = _WRONG if wrong else FAINT
             draw.rectangle((left, top, left + step - 1, top + step - 1), outline=colour, width=_EDGE if wrong else 1)
     return canvas
 
@@ -110,22 +110,23 @@ def _height(row: Sequence[Cell]) -> int:
 
 def _draw(canvas: Image.Image, draw: ImageDraw.ImageDraw, cell: Cell, left: int, top: int) -> None:
     if cell.picture is None:
-        draw.rectangle((left, top, left + CELL - 1, top + CELL - 1), outline=_FAINT)
-        draw.text((left + CELL / 2, top + CELL / 2), "not found", _FAINT, _font(), anchor="mm")
+        draw.rectangle((left, top, left + CELL - 1, top + CELL - 1), outline=FAINT)
+        draw.text((left + CELL / 2, top + CELL / 2), "not found", FAINT, font(), anchor="mm")
     else:
-        picture = _fitted(cell.picture)
+        picture = fitted(cell.picture)
         canvas.paste(picture, (left + (CELL - picture.width) // 2, top + (CELL - picture.height) // 2))
     if cell.marked:
         box = (left - _EDGE, top - _EDGE, left + CELL + _EDGE - 1, top + CELL + _EDGE - 1)
         draw.rectangle(box, outline=_FRAME, width=_EDGE)
     y = top + CELL + 4
-    for text, colour in ((cell.title, _INK), (cell.note, _FAINT)):
+    for text, colour in ((cell.title, INK), (cell.note, FAINT)):
         if text:
-            draw.text((left + CELL / 2, y), _shortened(draw, text), colour, _font(), anchor="ma")
+            draw.text((left + CELL / 2, y), shortened(text, CELL), colour, font(), anchor="ma")
             y += _LINE
 
 
-def _fitted(picture: Image.Image, side: int = CELL) -> Image.Image:
+def fitted(picture: Image.Image, side: int = CELL) -> Image.Image:
+    """Scale a picture so that its longer side is `side`; RGB."""
     scale = side / max(picture.size)
     # Small pictures keep their pixels visible; large ones are averaged.
     resample = Image.Resampling.NEAREST if scale >= 2 else Image.Resampling.LANCZOS
@@ -134,22 +135,7 @@ def _fitted(picture: Image.Image, side: int = CELL) -> Image.Image:
 
 
 def _widest(texts: Iterable[str]) -> int:
-    return math.ceil(max((_font().getlength(text) for text in texts), default=0))
-
-
-def _shortened(draw: ImageDraw.ImageDraw, text: str) -> str:
-    text = " ".join(text.split())
-    if draw.textlength(text, _font()) <= CELL:
-        return text
-    while text and draw.textlength(text + "…", _font()) > CELL:
-        text = text[:-1]
-    return text + "…"
-
-
-@cache
-def _font() -> ImageFont.FreeTypeFont:
-    """DejaVu Sans, which lies beside this module: it has the letters of most scripts."""
-    return ImageFont.truetype(str(Path(__file__).with_name("fonts") / "DejaVuSans.ttf"), _TEXT)
+    return math.ceil(max((font().getlength(text) for text in texts), default=0))
 
 
 def save_picture(picture: Image.Image, path: str | Path) -> Path:

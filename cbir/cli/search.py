@@ -14,17 +14,24 @@ from cbir import documents
 from cbir.cli.options import options_from
 from cbir.cli.output import note, print_json
 from cbir.cli.parameters import AsJson, Collection, DataDir, QdrantUrl, collection_or_default
+from cbir.ingest.sources.catalogue import NAMES
 from cbir.search.options import SearchOptions
+from cbir.search.terms import title
 
 if TYPE_CHECKING:
     from cbir.collection.point import Hit
+    from cbir.search.query import Query
     from cbir.search.searcher import Searcher
 
 
 @options_from(SearchOptions)
 def search(
-    images: Annotated[
-        list[str], typer.Argument(metavar="IMAGE...", help="Picture files, or uris such as mnist:test/7.")
+    arguments: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="QUERY...",
+            help="Picture files, uris such as mnist:test/7, or words; combined: cat.jpg + 2:'on a sofa' - dog.jpg.",
+        ),
     ],
     *,
     collection: Collection = None,
@@ -37,16 +44,17 @@ def search(
     data_dir: DataDir = None,
     json_: AsJson = False,
 ) -> None:
-    """Find the stored images that look most like each query."""
+    """Find the stored images that look most like each query, or that words describe."""
     name = collection_or_default(collection, qdrant_url)
     with cbir.open(name, qdrant_url=qdrant_url, data_dir=data_dir) as searcher:
-        found = searcher.search_many(images, options=replace(options, labels=_labels(label)))
+        queries = searcher.parse(arguments, text=options.text, datasets=NAMES)
+        found = searcher.search_many(queries, options=replace(options, labels=_labels(label)))
     if save is not None:
         from cbir.search.sheet import save_picture
+        from cbir.search.shown import shown
         from cbir.search.strip import strip
 
-        queries = [(Path(i).name if Path(i).exists() else i, searcher.open_picture(i)) for i in images]
-        drawn, missing = strip(queries, found, searcher.open_stored)
+        drawn, missing = strip([shown(query, searcher.open_picture) for query in queries], found, searcher.open_stored)
         if missing:
             note(f"not every hit can be shown: {missing}")
         note(f"picture: {save_picture(drawn, save)}")
@@ -57,23 +65,23 @@ def search(
         of_label = " of that label" if label else ""
         note(f"fewer than {options.k} images{of_label} are within {options.prune} bits")
     if json_:
-        print_json(documents.search(name, searcher.metadata, images, found))
+        print_json(documents.search(name, searcher.metadata, queries, found))
     else:
-        _print_hits(searcher, images, found)
+        _print_hits(searcher, queries, found)
 
 
-def _print_hits(searcher: Searcher, images: Sequence[str], found: Sequence[Sequence[Hit]]) -> None:
+def _print_hits(searcher: Searcher, queries: Sequence[Query], found: Sequence[Sequence[Hit]]) -> None:
     """Print a table of hits for each query."""
     from cbir.cli.terminal import table
 
     columns = [("rank", True), ("distance", True), ("label", False), ("image", False)]
     locate = searcher.metadata.locate
-    for image, hits in zip(images, found, strict=True):
+    for query, hits in zip(queries, found, strict=True):
         rows = [
             (rank, f"{hit.distance:.4f}", "" if hit.label is None else hit.label, locate(hit.payload))
             for rank, hit in enumerate(hits, 1)
         ]
-        table(f"{image} in {searcher.name}", columns, rows)
+        table(f"{title(query)} in {searcher.name}", columns, rows)
 
 
 def _labels(texts: list[str] | None) -> list[int | str] | None:

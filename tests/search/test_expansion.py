@@ -43,7 +43,9 @@ def of(
     collection: Collection, queries: np.ndarray, where: Where | None = None, own: list[str] | None = None
 ) -> CollectionNeighbours:
     """A collection as queries find it, exactly."""
-    return CollectionNeighbours(collection, own or [None] * len(queries), where=where, exact=True)
+    return CollectionNeighbours(
+        collection, [{one} for one in own] if own else [set()] * len(queries), where=where, exact=True
+    )
 
 
 def test_a_stored_query_is_no_neighbour_of_itself(stored: tuple[Collection, np.ndarray]):
@@ -71,7 +73,7 @@ def test_a_collection_expands_as_its_features_do(stored: tuple[Collection, np.nd
 def test_a_search_is_of_the_expanded_feature(digits: Path):
     uri = "digits:queries/4"
     with cbir.open("digits") as searcher:
-        wide = expand(CollectionNeighbours(searcher.collection, [None]), searcher.embed_many([uri]), 20)
+        wide = expand(CollectionNeighbours(searcher.collection, [set()]), searcher.embed_many([uri]), 20)
         assert searcher.search(uri, 5, expand=20) == searcher.collection.search(wide[0], 5)
         assert searcher.search(uri, 5, expand=20) != searcher.search(uri, 5)
         with pytest.raises(cbir.CbirError, match="expand must be at least 0"):

@@ -91,7 +91,7 @@ def found(collection: Collection, queries: np.ndarray, k: int) -> list[Ranking[s
 def test_only_the_first_are_reordered(stored: tuple[Collection, np.ndarray]):
     collection, features = stored
     rankings = found(collection, features[:3], 120)
-    better = rerank(CollectionNeighbours(collection, [None] * 3), features[:3], rankings, 100)
+    better = rerank(CollectionNeighbours(collection, [set()] * 3), features[:3], rankings, 100)
     for before, after in zip(rankings, better, strict=True):
         assert before.keys[:100] != after.keys[:100]
         assert set(before.keys[:100]) == set(after.keys[:100])
@@ -104,7 +104,7 @@ def test_a_hit_deleted_since_the_search_is_left_out(stored: tuple[Collection, np
     collection, features = stored
     (ranking,) = found(collection, features[:1], 20)
     collection.delete([ranking.keys[3]])
-    (left,) = rerank(CollectionNeighbours(collection, [None]), features[:1], [ranking])
+    (left,) = rerank(CollectionNeighbours(collection, [set()]), features[:1], [ranking])
     assert set(left.keys) == set(ranking.keys) - {ranking.keys[3]}
     assert len(left.keys) == len(left.distances)
 
@@ -117,7 +117,7 @@ def test_an_evaluation_reranks_as_a_search_does(stored: tuple[Collection, np.nda
     for part in (block, half):
         better = reordered(part, queries, ExactNeighbours(features), RankingOptions(rerank=True))
         asked = queries[part.start :]
-        searched = rerank(CollectionNeighbours(collection, [None] * len(asked)), asked, found(collection, asked, 300))
+        searched = rerank(CollectionNeighbours(collection, [set()] * len(asked)), asked, found(collection, asked, 300))
         all_ids = np.array(ids(300))
         assert [ranking.keys for ranking in searched] == all_ids[better.order].tolist()
         assert np.array_equal(better.distances[:, DEPTH:], part.distances[:, DEPTH:])

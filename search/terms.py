@@ -1,0 +1,144 @@
+"""What a person types becomes queries: `cat.jpg + "on a sofa" - 2:"black"`.
+
+In: the arguments of a command line, or of another place where queries are typed.
+Out: queries, or a QueryError that says what to type instead.
+
+`+` and `-`, each an argument of its own between two terms, combine them; terms
+that follow each other without one are separate queries. A term is a picture's
+path, a dataset's uri, or words, after a weight and a colon if it has one. A file
+of that very name always wins. What has a path separator or a picture's suffix is
+a path, so that a typo in one is an error and not a search for its letters.
+"""
+
+import os
+import re
+import shlex
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+
+from cbir.model.formats import OTHER_SUFFIXES, SUFFIXES
+from cbir.search.query import Combination, Query, QueryError, Single, Term, Words, checked_weight, named
+
+_SIGNS = {"+": 1.0, "-": -1.0}
+#: A weight, or what looks like an attempt at one, and the rest.
+_WEIGHED = re.compile(
+    r"([0-9]+\.?[0-9]*(?:e[+-]?[0-9]+)?|\.[0-9]+(?:e[+-]?[0-9]+)?|nan|inf|infinity|):(.*)", re.I | re.S
+)
+_SUFFIXES = tuple(SUFFIXES | OTHER_SUFFIXES)
+
+
+def parse(
+    arguments: Sequence[str],
+    *,
+    text: bool = False,
+    refusal: Callable[[], str] | None = None,
+    datasets: Collection[str] = (),
+) -> list[Query]:
+    """Read queries.
+
+    Parameters
+    ----------
+    arguments : sequence of str
+    text : bool
+        Whether all terms are words, whatever files there are.
+    refusal : callable, optional
+        Says why the collection to be searched does not understand words, if it does not.
+    datasets : collection of str
+        Names that begin the uris of datasets.
+
+    Returns
+    -------
+    list of str, Words or Combination
+
+    Raises
+    ------
+    QueryError
+        An operator without a term on both sides, a wrong weight, empty words, words that are refused, or a path where
+        nothing is.
+    """
+    queries: list[list[Term]] = []
+    operator = ""
+    for argument in arguments:
+        if argument in _SIGNS:
+            if operator or not queries:
+                raise QueryError(
+                    f"'{argument}' stands between two pictures or words, as in: cat.jpg {argument} dog.jpg"
+                )
+            operator = argument
+            continue
+        weight, term = _weight(argument, text=text)
+        query = _single(term, text=text, refusal=refusal, datasets=datasets)
+        if operator:
+            queries[-1].append(Term(_SIGNS[operator] * weight, query))
+        else:
+            queries.append([Term(weight, query)])
+        operator = ""
+    if operator:
+        raise QueryError(f"nothing follows the '{operator}' at the end; add a picture or words, or leave it out")
+    # A query of one term is that term, whatever its weight.
+    return [Combination(terms) if len(terms) > 1 else terms[0].query for terms in queries]
+
+
+def spell(query: Query) -> list[str]:
+    """Write a query as the arguments that `parse` reads; what cannot be typed is named."""
+    if not isinstance(query, Combination):
+        return [_spelled(1.0, query)]
+    first, *others = query.terms
+    arguments = [_spelled(first.weight, first.query)]
+    for weight, term in others:
+        arguments += ["-" if weight < 0 else "+", _spelled(abs(weight), term)]
+    return arguments
+
+
+def title(query: Query) -> str:
+    """Write a query in one line, for people."""
+    return shlex.join(spell(query)) if isinstance(query, Combination) else named(query)
+
+
+def _weight(argument: str, *, text: bool) -> tuple[float, str]:
+    """Split an argument into its weight and the rest."""
+    if not text and os.path.exists(argument):  # noqa: PTH110 - never raises
+        return 1.0, argument
+    if argument[:1] in _SIGNS:
+        raise QueryError(
+            f"'{argument}' begins with '{argument[0]}', which stands alone between two terms: {argument[0]} "
+            f"{shlex.quote(argument[1:])} (words that begin so are written with a weight: 1:{argument})"
+        )
+    weighed = _WEIGHED.fullmatch(argument)
+    if weighed is None:
+        return 1.0, argument
+    number, rest = weighed.groups()
+    if not number:
+        raise QueryError(f"'{argument}' has an empty weight; write 2{argument}, or 1:{argument} if it begins so")
+    if not rest.strip():
+        raise QueryError(f"'{argument}' has a weight and nothing to search for; write {number}:cat.jpg")
+    try:
+        return checked_weight(float(number)), rest
+    except QueryError as error:
+        raise QueryError(f"'{argument}': {error} (words that begin so are written 1:{argument})") from None
+
+
+def _single(term: str, *, text: bool, refusal: Callable[[], str] | None, datasets: Collection[str]) -> Single:
+    """Return a term as a path, a uri or words."""
+    if text:
+        return Words(term)
+    exists, folder = os.path.exists(term), os.path.isdir(term)  # noqa: PTH110, PTH112 - these never raise
+    dataset, colon, _ = term.partition(":")
+    if (exists and not (folder and refusal is None)) or (colon and dataset in datasets):
+        return term
+    if "/" in term or "\\" in term or term.strip().lower().endswith(_SUFFIXES):
+        if refusal is None and not exists and "://" not in term:
+            raise QueryError(f"{term} does not exist; if it is meant as words, add --text")
+        return term
+    words = Words(term)
+    if refusal is not None:
+        raise QueryError(f"'{words.text}' is not a file, and {refusal()}")
+    return words
+
+
+def _spelled(weight: float, query: Single) -> str:
+    term = query.text if isinstance(query, Words) else str(query) if isinstance(query, str | Path) else named(query)
+    number = f"{weight:.0f}" if weight.is_integer() and weight < 1e15 else repr(weight)
+    # What would be read as an operator or a weight is spelled with one.
+    plain = weight == 1 and term[:1] not in _SIGNS and not _WEIGHED.fullmatch(term)
+    return term if plain else f"{number}:{term}"
