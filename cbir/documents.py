@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from cbir.evaluate.evaluation import Evaluation
     from cbir.evaluate.robustness import Robustness
     from cbir.ingest.job import Report
+    from cbir.model.kind import Kind
     from cbir.search.query import Query
     from cbir.search.searcher import Searcher
     from cbir.verbs.overview import Overview
@@ -141,27 +142,35 @@ def encoders() -> list[dict[str, Any]]:
     """Return the registry as JSON values."""
     from cbir.model import registry
 
-    return [
-        {"name": k.name, "default": k.name == registry.DEFAULT, "learns_from": k.learns_from, "summary": k.summary}
-        for k in registry.encoders()
-    ]
+    return [_encoder(kind) for kind in registry.encoders()]
 
 
 def encoder(name: str) -> dict[str, Any]:
     """Return an encoder and its options as JSON values; a default that depends on the pictures is null."""
     from cbir.core.options import spelled
-    from cbir.model.registry import DEFAULT, kind_of
+    from cbir.model.registry import kind_of
 
     kind = kind_of(name)
     return {
-        "name": kind.name,
-        "default": kind.name == DEFAULT,
-        "learns_from": kind.learns_from,
-        "summary": kind.summary,
+        **_encoder(kind),
         "options": [
             {**asdict(option), "name": spelled(option.name), "type": option.type.__name__}
             for option in kind.options.values()
         ],
+    }
+
+
+def _encoder(kind: Kind) -> dict[str, Any]:
+    from cbir.model.registry import DEFAULT
+
+    return {
+        "name": kind.name,
+        "default": kind.name == DEFAULT,
+        "learns_from": kind.learns_from,
+        "words": kind.words,
+        "download_bytes": kind.download,
+        "licence": kind.licence or None,
+        "summary": kind.summary,
     }
 
 

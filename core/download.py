@@ -1,23 +1,33 @@
 """One file over HTTP: complete and with the expected SHA-256, or not there at all.
 
 In: an address, a path and a SHA-256. Out: the file. What the network or the
-server does wrong for a moment is tried again.
+server does wrong for a moment is tried again. What has arrived is kept beside
+the file and continued from, by the next attempt or the next call.
 """
 
 import hashlib
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from cbir.core.atomic import atomic_file
 from cbir.core.errors import CbirError, first_line
 from cbir.core.progress import Progress, silent
 
-_CHUNK = 1 << 18
+if TYPE_CHECKING:
+    import httpx
+
 #: Seconds without a byte until an attempt is given up, attempts, and the longest wait between two, in seconds.
 _TIMEOUT, _ATTEMPTS, _MAX_WAIT = 30, 3, 4
 
 
 class DownloadError(CbirError):
     """A file that cannot be fetched, or is another one than expected."""
+
+
+class ChecksumError(DownloadError):
+    """A file that was fetched and is another one than expected."""
 
 
 def download(url: str, path: Path, sha256: str, *, progress: Progress = silent) -> None:
@@ -36,15 +46,48 @@ def download(url: str, path: Path, sha256: str, *, progress: Progress = silent) 
     Raises
     ------
     DownloadError
-        No network, no such file, or another content than expected.
+        No network, no such file, or another content than expected (ChecksumError).
     OSError
         The file cannot be written.
     """
+    if is_file(path, sha256):
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name[:100]}.{sha256[:16]}.partial")
+    with _alone(partial):
+        if is_file(path, sha256):  # another process was faster
+            return
+        resumed = partial.is_file()
+        if not is_file(partial, sha256):
+            _fetch(url, partial, path.name, progress)
+        arrived = sha256_of(partial)
+        if arrived != sha256 and resumed:  # what was there did not belong to it
+            partial.unlink()
+            _fetch(url, partial, path.name, progress)
+            arrived = sha256_of(partial)
+        if arrived != sha256:
+            partial.unlink()
+            raise ChecksumError(f"{url}: checksum mismatch (SHA-256 is {arrived}, expected {sha256})")
+        with partial.open("rb+") as file:
+            os.fsync(file.fileno())
+        partial.replace(path)
+
+
+def is_file(path: Path, sha256: str) -> bool:
+    """Tell whether there is a file with this SHA-256."""
+    return path.is_file() and sha256_of(path) == sha256
+
+
+def sha256_of(path: Path) -> str:
+    """Return a file's SHA-256, 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _fetch(url: str, partial: Path, note: str, progress: Progress) -> None:
+    """Write what is missing of a file, in a few attempts."""
     import httpx
     import tenacity
-
-    if path.is_file() and _sha256(path) == sha256:
-        return
 
     def passing(error: BaseException) -> bool:
         """Tell whether another attempt may help. Without any connection it does not: say so at once."""
@@ -52,41 +95,62 @@ def download(url: str, path: Path, sha256: str, *, progress: Progress = silent) 
             return error.response.status_code == 429 or error.response.status_code >= 500
         return isinstance(error, httpx.TransportError) and not isinstance(error, httpx.ConnectError)
 
-    def fetch() -> str:
-        digest, done = hashlib.sha256(), 0
-        # The bytes as they are stored: a server may offer to compress what is compressed already.
-        headers = {"Accept-Encoding": "identity"}
-        with httpx.stream("GET", url, headers=headers, follow_redirects=True, timeout=_TIMEOUT) as response:
-            response.raise_for_status()
-            length = response.headers.get("Content-Length", "")
-            with partial.open("wb") as file:
-                for chunk in response.iter_raw(_CHUNK):
-                    file.write(chunk)
-                    digest.update(chunk)
-                    done += len(chunk)
-                    progress("download", done, int(length) if length.isdecimal() else None, path.name)
-        return digest.hexdigest()
-
     attempts = tenacity.Retrying(
         retry=tenacity.retry_if_exception(passing),
         stop=tenacity.stop_after_attempt(_ATTEMPTS),
         wait=tenacity.wait_random_exponential(multiplier=0.5, max=_MAX_WAIT),
         reraise=True,
     )
-    with atomic_file(path) as partial:
+    try:
+        attempts(_continue, url, partial, note, progress)
+    except httpx.HTTPStatusError as error:
+        response = error.response
+        raise DownloadError(f"{url}: the server answered {response.status_code} {response.reason_phrase}") from None
+    except httpx.ConnectError as error:
+        raise DownloadError(f"{url}: no connection ({first_line(error)})") from None
+    except httpx.HTTPError as error:
+        kept = "; what has arrived is kept, and the next try continues it" if partial.is_file() else ""
+        raise DownloadError(f"{url}: {first_line(error)}{kept}") from None
+
+
+def _continue(url: str, partial: Path, note: str, progress: Progress) -> None:
+    """Append to what there is of a file; begin anew if the server does not give parts, or not this one."""
+    import httpx
+
+    have = partial.stat().st_size if partial.is_file() else 0
+    # The bytes as they are stored: a server may offer to compress what is compressed already.
+    headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={have}-"} if have else {})}
+    with httpx.stream("GET", url, headers=headers, follow_redirects=True, timeout=_TIMEOUT) as response:
+        fits = response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
+        other_part = response.status_code == httpx.codes.PARTIAL_CONTENT and not fits
+        if not have or not (other_part or response.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE):
+            response.raise_for_status()
+            have = have if response.status_code == httpx.codes.PARTIAL_CONTENT else 0
+            _write(response, partial, have, note, progress)
+            return
+    partial.unlink()
+    _continue(url, partial, note, progress)
+
+
+def _write(response: "httpx.Response", partial: Path, have: int, note: str, progress: Progress) -> None:
+    length = response.headers.get("Content-Length", "")
+    total = have + int(length) if length.isdecimal() else None
+    with partial.open("ab" if have else "wb") as file:
+        for chunk in response.iter_raw():
+            file.write(chunk)
+            have += len(chunk)
+            progress("download", have, total, note)
+
+
+@contextmanager
+def _alone(partial: Path) -> Iterator[None]:
+    """Keep other processes from writing the same partial file at once."""
+    from filelock import FileLock
+
+    lock = partial.with_name(f"{partial.name}.lock")
+    with FileLock(lock):
         try:
-            arrived = attempts(fetch)
-        except httpx.HTTPStatusError as error:
-            response = error.response
-            raise DownloadError(f"{url}: the server answered {response.status_code} {response.reason_phrase}") from None
-        except httpx.ConnectError as error:
-            raise DownloadError(f"{url}: no connection ({first_line(error)})") from None
-        except httpx.HTTPError as error:
-            raise DownloadError(f"{url}: {first_line(error)}") from None
-        if arrived != sha256:
-            raise DownloadError(f"{url}: checksum mismatch (SHA-256 is {arrived}, expected {sha256})")
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+            yield
+        finally:
+            with suppress(OSError):  # Windows removes no open file
+                lock.unlink()

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cbir.core.atomic import atomic_folder
+from cbir.core.progress import Progress, silent
 from cbir.model.encoder import Encoder
 from cbir.model.errors import ModelError
 from cbir.model.graph import graph
@@ -80,10 +81,6 @@ class Bundle:
         code_bits = self.metadata.get("code_bits")
         return Encoder(run, self.preprocessing, self.fingerprint, self.dimension, code_bits)
 
-    def text_encoder(self) -> TextEncoder | None:
-        """Return what encodes words for this encoder; None if it has no text tower."""
-        return None
-
     def loads(self) -> bool:
         """Tell whether the encoder can be loaded."""
         try:
@@ -108,6 +105,21 @@ class Bundle:
         from cbir.model.networks.export import load_keras
 
         return load_keras(self.path / _KERAS)
+
+    def text_encoder(self, progress: Progress = silent) -> TextEncoder | None:
+        """Return what encodes words as this encoder does pictures; None if it does not understand words.
+
+        Parameters
+        ----------
+        progress : Progress
+            Stage `download`: what is needed is fetched when the first text is encoded.
+        """
+        described = self.metadata.get("words")
+        if described is None:
+            return None
+        from cbir.model.pretrained.towers import TextTower, Words
+
+        return TextTower(Words.from_json(described), self.dimension, f"encoder '{self.kind}'", progress)
 
     def _classical(self, file: Path) -> Inference:
         with file.open("rb") as content, np.load(content, allow_pickle=False) as stored:

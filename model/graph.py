@@ -62,7 +62,7 @@ def providers() -> list[str]:
 
 def working_providers() -> list[str]:
     """Return those of `providers` that a graph is run on, in order of preference."""
-    return [_CPU] if providers() == [_CPU] else list(_session(_IDENTITY, "a graph", 0).get_providers())
+    return [_CPU] if providers() == [_CPU] else list(session_of(_IDENTITY, "a graph", 0).get_providers())
 
 
 def graph(path: Path, *, threads: int = 0) -> Inference:
@@ -88,9 +88,21 @@ def graph(path: Path, *, threads: int = 0) -> Inference:
     return _inference(path, str(path), threads)
 
 
-def graph_of(content: bytes, name: str, *, threads: int = 1) -> Inference:
-    """Load a graph from memory, as `graph` does from a file; `name` is for messages."""
-    return _inference(content, name, threads)
+def graph_of(content: bytes, name: str) -> Inference:
+    """Load a graph from memory, to run it on one thread; `name` is for messages."""
+    return _inference(content, name, 1)
+
+
+def session_of(source: Path | bytes, called: str, threads: int) -> "InferenceSession":
+    """Load a graph as onnxruntime has it, for one that has several inputs; parameters as of `graph`."""
+    chosen = providers() if threads != 1 or _named() else [_CPU]
+    if _named() or chosen == [_CPU]:
+        return _loaded(source, called, threads, chosen)
+    try:
+        with _silence():
+            return _loaded(source, called, threads, chosen)
+    except ModelError:  # the GPU's libraries or the GPU itself are missing
+        return _loaded(source, called, threads, [_CPU])
 
 
 def _named() -> list[str]:
@@ -98,7 +110,7 @@ def _named() -> list[str]:
 
 
 def _inference(source: Path | bytes, called: str, threads: int) -> Inference:
-    session = _session(source, called, threads)
+    session = session_of(source, called, threads)
     given, output = session.get_inputs()[0], session.get_outputs()[0].name
     one_at_a_time = bool(given.shape) and given.shape[0] == 1
 
@@ -121,25 +133,12 @@ def _inference(source: Path | bytes, called: str, threads: int) -> Inference:
     return run
 
 
-def _session(source: Path | bytes, called: str, threads: int) -> "InferenceSession":
-    chosen = providers() if threads != 1 or _named() else [_CPU]
-    if _named() or chosen == [_CPU]:
-        return _loaded(source, called, threads, chosen)
-    try:
-        with _silence():
-            return _loaded(source, called, threads, chosen)
-    except ModelError:  # the GPU's libraries or the GPU itself are missing
-        return _loaded(source, called, threads, [_CPU])
-
-
 def _loaded(source: Path | bytes, called: str, threads: int, chosen: list[str]) -> "InferenceSession":
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 3
-    # Threads that wait for work sleep: busy waiting took a third of the time from threads that decode pictures.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         # Without this it would print to standard output that it tries the CPU instead.
         return onnxruntime.InferenceSession(source, options, providers=chosen, enable_fallback=0)

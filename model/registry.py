@@ -20,7 +20,7 @@ from cbir.model.kind import Kind
 #: Looked through in this order; `encoders()` lists them in this order too.
 PACKAGES = ["cbir.model.networks", "cbir.model.classical", "cbir.model.pretrained"]
 #: Modules that offer several, a row each, by `kinds`; `method_of` returns what a row's module would be.
-TABLES: list[str] = []
+TABLES = ["cbir.model.pretrained.networks"]
 #: Used where no encoder is named.
 DEFAULT = "contrastive"
 

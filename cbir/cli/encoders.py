@@ -26,15 +26,24 @@ def encoders(
 def _print_encoders(listed: list[dict[str, Any]]) -> None:
     from cbir.cli.terminal import line, table
 
-    rows = [(f"{e['name']} (default)" if e["default"] else e["name"], e["learns_from"], e["summary"]) for e in listed]
+    rows = [(f"{e['name']} (default)" if e["default"] else e["name"], e["learns_from"], _summary(e)) for e in listed]
     table("", [("encoder", False), ("learns from", False), ("", False)], rows)
     line("options of an encoder: cbir encoders NAME")
+
+
+def _summary(encoder: dict[str, Any]) -> str:
+    """Return what an encoder is, and what its first use downloads under which licence."""
+    from cbir.cli.terminal import size
+
+    if not encoder["download_bytes"]:
+        return str(encoder["summary"])
+    return f"{encoder['summary']} {size(encoder['download_bytes'])}, {encoder['licence']}."
 
 
 def _print_options(encoder: dict[str, Any]) -> None:
     from cbir.cli.terminal import line, table
 
-    line(f"{encoder['name']}: {encoder['summary']}")
+    line(f"{encoder['name']}: {_summary(encoder)}")
     line(f"learns from {encoder['learns_from']}")
     if not encoder["options"]:
         line("It has no options.")

@@ -6,13 +6,13 @@ does not say by itself comes from `onnx_options`; what cannot be an encoder is
 refused with the reason.
 """
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cbir.core.download import sha256_of
 from cbir.core.errors import CbirWarning, warn_caller
 from cbir.core.progress import Progress, silent
 from cbir.model.errors import ModelError
@@ -61,14 +61,8 @@ def learn(
     raise ModelError("encoder 'onnx-file' is a network of yours: name its file with --model net.onnx")
 
 
-def onnx_encoder(path: Path, options: Mapping[str, Any] | None = None) -> tuple[Learned, Preprocessing]:
-    """Make an encoder of an ONNX file.
-
-    Parameters
-    ----------
-    path : Path
-    options : Mapping, optional
-        By the keys of `onnx_options.KEYS`; by default what stands beside the file.
+def onnx_encoder(path: Path) -> tuple[Learned, Preprocessing]:
+    """Make an encoder of an ONNX file and what stands beside it.
 
     Returns
     -------
@@ -81,7 +75,33 @@ def onnx_encoder(path: Path, options: Mapping[str, Any] | None = None) -> tuple[
     ModelError
         It cannot be an encoder; the message says why.
     """
-    said = options_beside(path) if options is None else dict(options)
+    said = options_beside(path)
+    content, prepared, _ = feature_graph(path, said)
+    about = {"network": {"file": path.name, "sha256": sha256_of(path), "licence": said.get("licence")}}
+    return Learned(graph=content, about=about), prepared
+
+
+def feature_graph(path: Path, said: Mapping[str, Any]) -> tuple[bytes, Preprocessing, int]:
+    """Make the graph of an encoder.
+
+    Parameters
+    ----------
+    path : Path
+    said : Mapping
+        By the keys of `onnx_options.KEYS`.
+
+    Returns
+    -------
+    content : bytes
+    preprocessing : Preprocessing
+    values : int
+        In a feature.
+
+    Raises
+    ------
+    ModelError
+        It cannot be an encoder; the message says why.
+    """
     model = read_onnx(path)
     try:
         given, output = _ends(model, said.get("input"), said.get("output"))
@@ -89,22 +109,43 @@ def onnx_encoder(path: Path, options: Mapping[str, Any] | None = None) -> tuple[
         cut(model, output)
         _to_float(model, given)
         made = _tried(model, given, prepared)
-        channels_last = prepared.layout == "NHWC"
         as_feature(
             model,
             made.ndim,
             token=said.get("token"),
-            channels_last=channels_last,
+            channels_last=prepared.layout == "NHWC",
             normalise=said.get("normalise", True),
         )
         content = model.SerializeToString(deterministic=True)
-        _check(graph_of(content, "it"), prepared)
+        return content, prepared, _checked(graph_of(content, "it"), prepared)
     except ModelError as error:
         raise ModelError(f"{path} cannot be an encoder: {error}") from None
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    about = {"network": {"file": path.name, "sha256": digest, "licence": said.get("licence")}}
-    return Learned(graph=content, about=about), prepared
+
+
+def described(
+    said: Mapping[str, Any], *, channels: int, layout: str, values: str = "unit", size: tuple[int, int] | None = None
+) -> Preprocessing:
+    """Return the preprocessing that keys of `onnx_options.KEYS` describe; `size` is used where none is said."""
+    height, width = said.get("size") or size or (0, 0)
+    fit = said.get("fit") or ("crop" if said.get("shortest") else "squash")
+    mean, deviation = (_each(said.get(key), channels) for key in ("mean", "deviation"))
+    return Preprocessing(
+        height=height,
+        width=width,
+        channels=channels,
+        fit=fit,
+        resample=said.get("resample", "bicubic"),
+        mean=mean if values == "unit" else None,
+        deviation=deviation if values == "unit" else None,
+        layout=layout,
+        values=values,
+        shortest=said.get("shortest") if fit == "crop" else None,
+    )
+
+
+def _each(said: tuple[float, ...] | None, channels: int) -> tuple[float, ...] | None:
+    """Return a number for each channel, where one was said for all."""
+    return said * channels if said is not None and len(said) == 1 else said
 
 
 def _ends(model: "ModelProto", wanted: str | None, output: str | None) -> tuple["ValueInfoProto", str]:
@@ -159,35 +200,16 @@ def _preprocessing(path: Path, given: "ValueInfoProto", said: Mapping[str, Any])
     channels = channels or said.get("channels") or 3
     if said.get("channels", channels) != channels:
         raise ModelError(f"it takes {channels} channel(s), and what stands beside it says {said['channels']}")
-    normalised = {key: said[key] for key in ("mean", "deviation") if key in said}
-    if not normalised and values == "unit":
+    if values == "unit" and not {"mean", "deviation"} & said.keys():
         torch = layout == "NCHW" and channels == 3
-        normalised = dict(_IMAGENET) if torch else {}
+        said = {**said, **(_IMAGENET if torch else {})}
         assumed = "ImageNet's mean and deviation are" if torch else "values from 0 to 1 are"
         warn_caller(
             f"nothing says how {path.name} wants its pixels normalised: {assumed} assumed; say mean and deviation in "
             f"{path.with_suffix('.json')}",
             CbirWarning,
         )
-    fit = said.get("fit") or ("crop" if said.get("shortest") else "squash")
-    mean, deviation = (_each(normalised.get(key), channels) for key in ("mean", "deviation"))
-    return Preprocessing(
-        height=size[0],
-        width=size[1],
-        channels=channels,
-        fit=fit,
-        resample=said.get("resample", "bicubic"),
-        mean=mean if values == "unit" else None,
-        deviation=deviation if values == "unit" else None,
-        layout=layout,
-        values=values,
-        shortest=said.get("shortest") if fit == "crop" else None,
-    )
-
-
-def _each(said: tuple[float, ...] | None, channels: int) -> tuple[float, ...] | None:
-    """Return a number for each channel, where one was said for all."""
-    return said * channels if said is not None and len(said) == 1 else said
+    return described(said, channels=channels, layout=layout, values=values, size=size)
 
 
 def _written(given: "ValueInfoProto") -> str:
@@ -252,12 +274,13 @@ def _tried(model: "ModelProto", given: "ValueInfoProto", prepared: Preprocessing
     return alone
 
 
-def _check(run: Inference, prepared: Preprocessing) -> None:
-    """Refuse features that are not rows of finite float32."""
+def _checked(run: Inference, prepared: Preprocessing) -> int:
+    """Return how many values a feature has; refuse what is not rows of finite float32."""
     features = run(prepared.inputs(_pictures(prepared)))
     if features.ndim != 2 or features.dtype != np.float32:
         raise ModelError(f"its features are {features.dtype} {features.shape}, not (n, d) float32")
     _check_finite(features)
+    return int(features.shape[1])
 
 
 def _check_finite(values: np.ndarray) -> None:

@@ -28,7 +28,7 @@ def test_all_are_listed_networks_first():
     names = [kind.name for kind in encoders()]
     assert names[:4] == ["autoencoder", "contrastive", "deep-autoencoder", "neural-codes"]
     assert names[4:9] == ["color-histogram", "hog", "pca", "pixels", "sift"]
-    assert names[9:] == ["onnx-file"]
+    assert names[9:] == ["onnx-file", "dinov2", "clip", "siglip2", "tinyclip"]
     assert DEFAULT in names
 
 
