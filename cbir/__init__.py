@@ -21,7 +21,9 @@ if TYPE_CHECKING:  # for type checkers and editors; when the program runs, `__ge
     from cbir.core.errors import CbirError as CbirError
     from cbir.core.errors import CbirWarning as CbirWarning
     from cbir.evaluate.compare.comparison import Comparison as Comparison
+    from cbir.evaluate.copies.result import Copies as Copies
     from cbir.evaluate.evaluation import Evaluation as Evaluation
+    from cbir.evaluate.labels import NoLabelsError as NoLabelsError
     from cbir.evaluate.robustness import Robustness as Robustness
     from cbir.ingest.job import Report as Report
     from cbir.search.options import SearchOptions as SearchOptions
@@ -34,6 +36,7 @@ if TYPE_CHECKING:  # for type checkers and editors; when the program runs, `__ge
     from cbir.verbs.compare import compare as compare
     from cbir.verbs.denoise import denoise as denoise
     from cbir.verbs.evaluate import evaluate as evaluate
+    from cbir.verbs.evaluate_copies import evaluate_copies as evaluate_copies
     from cbir.verbs.evaluate_distorted import evaluate_distorted as evaluate_distorted
     from cbir.verbs.ingest import ingest as ingest
     from cbir.verbs.open import open as open
@@ -51,8 +54,10 @@ _TYPES = {
     "CbirWarning": "cbir.core.errors",
     "Combination": "cbir.search.query",
     "Comparison": "cbir.evaluate.compare.comparison",
+    "Copies": "cbir.evaluate.copies.result",
     "Evaluation": "cbir.evaluate.evaluation",
     "Hit": "cbir.collection.point",
+    "NoLabelsError": "cbir.evaluate.labels",
     "Overview": "cbir.verbs.overview",
     "QueryError": "cbir.search.query",
     "QueryWarning": "cbir.search.searcher",

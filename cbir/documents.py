@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cbir.collection.point import Hit
     from cbir.collection.transfer import Transferred
     from cbir.evaluate.compare.comparison import Comparison
+    from cbir.evaluate.copies.result import Copies
     from cbir.evaluate.evaluation import Evaluation
     from cbir.evaluate.robustness import Robustness
     from cbir.ingest.job import Report
@@ -95,9 +96,20 @@ def embedding(image: str, searcher: Searcher, vector: np.ndarray) -> dict[str, A
     }
 
 
-def evaluation(done: Evaluation) -> dict[str, Any]:
-    """Return scores as JSON values; keys of depths are strings."""
-    return done.as_json()
+def evaluation(done: Evaluation | None, copies: Copies | None) -> dict[str, Any]:
+    """Return scores by labels, and of edited copies, as JSON values; keys of depths are strings.
+
+    Without labels there are no scores beside `collection`, `database` and `copies`, which is null if no copies
+    were searched for.
+    """
+    edited = None if copies is None else copies.as_json()
+    scores = {name: edited[name] for name in ("collection", "database")} if edited and done is None else {}
+    return {**(scores if done is None else done.as_json()), "copies": edited}
+
+
+def copies(done: Sequence[Copies]) -> dict[str, Any]:
+    """Return what edited copies of several collections found, as JSON values."""
+    return {"collections": [evaluation(None, each) for each in done]}
 
 
 def robustness(done: Robustness) -> dict[str, Any]:

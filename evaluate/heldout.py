@@ -10,6 +10,8 @@ import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 
+from PIL import Image
+
 from cbir.collection.interface import Collection
 from cbir.collection.metadata import Metadata
 from cbir.core.errors import CbirWarning
@@ -103,11 +105,15 @@ def _digests(items: Iterable[Item]) -> Iterator[bytes | None]:
 
 
 def _digest(item: Item) -> bytes | None:
-    """Hash size and pixels, however they are stored; None for a picture that cannot be read."""
+    """Hash an item's picture; None if it cannot be read."""
     try:
-        picture = item.open()
+        return content_digest(item.open())
     except ImageError:
         return None
+
+
+def content_digest(picture: Image.Image) -> bytes:
+    """Hash a picture's size and pixels, however they are stored."""
     if picture.mode not in _DEEP:
         picture = picture.convert("RGBA")
     return hashlib.sha256(f"{picture.mode} {picture.size} ".encode() + picture.tobytes()).digest()

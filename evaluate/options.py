@@ -1,6 +1,7 @@
 """The options of an evaluation, declared once, as those of a search are (`cbir.search.options`)."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from cbir.core.options import option
 from cbir.search.options import RankingKeywords, RankingOptions
@@ -14,8 +15,32 @@ class EvaluationOptions(RankingOptions):
     seed: int = option(0, "Random seed for choosing queries.", least=0)
 
 
+@dataclass(frozen=True)
+class CopiesOptions(EvaluationOptions):
+    """How stored pictures are drawn, edited and searched for."""
+
+    queries: int = option(200, "The most pictures to edit; drawn without replacement.", least=1)
+
+
+@dataclass(frozen=True)
+class CommandOptions(RankingOptions):
+    """`cbir evaluate`: one flag for what the two evaluations have in common."""
+
+    queries: int | None = option(None, "The most queries; default: 1000, and 200 pictures to edit.", least=1)
+    seed: int = option(0, "Random seed for choosing queries.", least=0)
+    copies: bool | None = option(
+        None, "Search for edited copies of stored pictures; default: not if there are labels and pictures are tiny."
+    )
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """What either evaluation takes as keywords, without what is left to its default."""
+        queries = {} if self.queries is None else {"queries": self.queries}
+        return {**self.ranking, **queries, "seed": self.seed}
+
+
 class EvaluationKeywords(RankingKeywords, total=False):
-    """`EvaluationOptions` as the types of keyword arguments."""
+    """`EvaluationOptions` and `CopiesOptions` as the types of keyword arguments."""
 
     queries: int
     seed: int

@@ -5,7 +5,6 @@ to distort the queries. Where nothing was held out (a folder of pictures),
 stored images are the queries, each left out of its own ranking.
 """
 
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +16,8 @@ from PIL import Image
 
 from cbir.collection.point import Label, Payload
 from cbir.core.progress import Progress, silent
+from cbir.evaluate.edited import edited
+from cbir.evaluate.labels import require_images, require_labels
 from cbir.evaluate.options import EvaluationOptions
 from cbir.evaluate.ranking import ExactNeighbours, rank, reordered
 from cbir.evaluate.run import Run, RunError, pack
@@ -152,12 +153,8 @@ def _prepared(
     searcher: Searcher, held_out: Sequence[QueryImage], options: EvaluationOptions, progress: Progress
 ) -> tuple[_Database, _Queries]:
     """Load the database and draw the queries."""
+    require_labels(searcher)  # before all features are loaded
     database = _load(searcher, progress)
-    if all(label is None for label in database.labels):
-        raise RunError(
-            f"collection '{searcher.name}' has no labels to evaluate with; "
-            "put the pictures into one folder per class and ingest that folder"
-        )
     generator = np.random.default_rng(options.seed)
     labelled: list[QueryImage] = [item for item in held_out if item.label is not None]
     if labelled:
@@ -176,9 +173,7 @@ def _prepared(
 
 def _load(searcher: Searcher, progress: Progress) -> _Database:
     """Read all features: exact ranks come from them, not from searches of huge depth."""
-    total = searcher.collection.count()
-    if not total:
-        raise RunError(f"collection '{searcher.name}' is empty; fill it with: cbir ingest")
+    total = require_images(searcher)
     ids: list[str] = []
     payloads: list[Payload] = []
     labels: list[Label | None] = []
@@ -225,10 +220,8 @@ def _variants(
     """Return what the encoder sees of each variant of a query."""
     picture = query.open()
     plain = workable(picture) if any(variants) else picture
-    draw = [seed, zlib.crc32(query.uri.encode())]
     return [
-        searcher.pixels(picture if distort is None else distort(plain, np.random.default_rng(draw)))
-        for distort in variants
+        searcher.pixels(picture if distort is None else edited(plain, distort, seed, query.uri)) for distort in variants
     ]
 
 
@@ -293,7 +286,15 @@ def _classes(database: _Database, queries: _Queries) -> tuple[np.ndarray, np.nda
 def _about(
     searcher: Searcher, options: EvaluationOptions, *, leave_one_out: bool, distortion: Distortion | None
 ) -> dict[str, Any]:
-    """Return the facts that a run stores for people; `RankingOptions` by name among them."""
+    return {
+        **facts(searcher, options),
+        "leave_one_out": leave_one_out,
+        "distortion": None if distortion is None else str(distortion),
+    }
+
+
+def facts(searcher: Searcher, options: EvaluationOptions) -> dict[str, Any]:
+    """Return what any run stores for people; `RankingOptions` by name among it."""
     return {
         **options.ranking,
         "seed": options.seed,
@@ -301,8 +302,6 @@ def _about(
         "fingerprint": searcher.metadata.fingerprint,
         "model": searcher.metadata.model,
         "sources": list(searcher.metadata.sources),
-        "leave_one_out": leave_one_out,
-        "distortion": None if distortion is None else str(distortion),
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 

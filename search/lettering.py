@@ -28,6 +28,18 @@ def shortened(text: str, width: int, size: int = TEXT) -> str:
     return text + "…"
 
 
+def shortened_name(name: str, width: int, size: int = TEXT) -> str:
+    """Return a file's name, its middle cut out if it is wider than `width` pixels: names differ at their ends."""
+    name = " ".join(name.split())
+    if font(size).getlength(name) <= width:
+        return name
+    for kept in range(min(len(name), width), 1, -1):
+        shorter = f"{name[: (kept + 1) // 2]}…{name[len(name) - kept // 2 :]}"
+        if font(size).getlength(shorter) <= width:
+            return shorter
+    return shortened(name, width, size)
+
+
 def wrapped(text: str, width: int, most: int, size: int = TEXT) -> tuple[list[str], bool]:
     """Break a text into lines.
 

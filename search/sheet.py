@@ -44,7 +44,7 @@ class Heading:
     note: str = ""
 
 
-def sheet(rows: Sequence[Sequence[Cell]], headings: Sequence[Heading] = ()) -> Image.Image:
+def sheet(rows: Sequence[Sequence[Cell]], headings: Sequence[Heading] = (), side: int = CELL) -> Image.Image:
     """Draw rows of cells.
 
     Parameters
@@ -52,25 +52,27 @@ def sheet(rows: Sequence[Sequence[Cell]], headings: Sequence[Heading] = ()) -> I
     rows : sequence of sequences of Cell
     headings : sequence of Heading
         One for each row, or none.
+    side : int
+        Of a cell, in pixels.
 
     Returns
     -------
     PIL.Image.Image
         RGB.
     """
-    heights = [_height(row) for row in rows]
+    heights = [_height(row, side) for row in rows]
     columns = max(len(row) for row in rows)
     margin = _widest(text for heading in headings for text in (heading.title, heading.note))
     left = _GAP + (margin + _GAP if headings else 0)
-    canvas = Image.new("RGB", (left + columns * (CELL + _GAP), _GAP + sum(heights)), PAPER)
+    canvas = Image.new("RGB", (left + columns * (side + _GAP), _GAP + sum(heights)), PAPER)
     draw = ImageDraw.Draw(canvas)
     for y, row in enumerate(rows):
         top = _GAP + sum(heights[:y])
         if headings:
-            draw.text((_GAP, top + CELL / 2), headings[y].title, INK, font(), anchor="ls")
-            draw.text((_GAP, top + CELL / 2 + _LINE), headings[y].note, FAINT, font(), anchor="ls")
+            draw.text((_GAP, top + side / 2), headings[y].title, INK, font(), anchor="ls")
+            draw.text((_GAP, top + side / 2 + _LINE), headings[y].note, FAINT, font(), anchor="ls")
         for x, cell in enumerate(row):
-            _draw(canvas, draw, cell, left + x * (CELL + _GAP), top)
+            _draw(canvas, draw, cell, left + x * (side + _GAP), top, side)
     return canvas
 
 
@@ -103,25 +105,25 @@ def tiles(pictures: Sequence[tuple[Image.Image | None, bool]], across: int) -> I
     return canvas
 
 
-def _height(row: Sequence[Cell]) -> int:
+def _height(row: Sequence[Cell], side: int) -> int:
     lines = max((bool(cell.title) + bool(cell.note) for cell in row), default=0)
-    return CELL + (lines * _LINE + 4 if lines else 0) + _GAP
+    return side + (lines * _LINE + 4 if lines else 0) + _GAP
 
 
-def _draw(canvas: Image.Image, draw: ImageDraw.ImageDraw, cell: Cell, left: int, top: int) -> None:
+def _draw(canvas: Image.Image, draw: ImageDraw.ImageDraw, cell: Cell, left: int, top: int, side: int) -> None:
     if cell.picture is None:
-        draw.rectangle((left, top, left + CELL - 1, top + CELL - 1), outline=FAINT)
-        draw.text((left + CELL / 2, top + CELL / 2), "not found", FAINT, font(), anchor="mm")
+        draw.rectangle((left, top, left + side - 1, top + side - 1), outline=FAINT)
+        draw.text((left + side / 2, top + side / 2), "not found", FAINT, font(), anchor="mm")
     else:
-        picture = fitted(cell.picture)
-        canvas.paste(picture, (left + (CELL - picture.width) // 2, top + (CELL - picture.height) // 2))
+        picture = fitted(cell.picture, side)
+        canvas.paste(picture, (left + (side - picture.width) // 2, top + (side - picture.height) // 2))
     if cell.marked:
-        box = (left - _EDGE, top - _EDGE, left + CELL + _EDGE - 1, top + CELL + _EDGE - 1)
+        box = (left - _EDGE, top - _EDGE, left + side + _EDGE - 1, top + side + _EDGE - 1)
         draw.rectangle(box, outline=_FRAME, width=_EDGE)
-    y = top + CELL + 4
+    y = top + side + 4
     for text, colour in ((cell.title, INK), (cell.note, FAINT)):
         if text:
-            draw.text((left + CELL / 2, y), shortened(text, CELL), colour, font(), anchor="ma")
+            draw.text((left + side / 2, y), shortened(text, side), colour, font(), anchor="ma")
             y += _LINE
 
 

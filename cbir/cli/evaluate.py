@@ -1,29 +1,31 @@
-"""`cbir evaluate`: scores of a collection, or of what distortions leave of them."""
+"""`cbir evaluate`: scores of a collection by its labels, of edited copies, or of what distortions leave of them."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypedDict, Unpack
 
 import typer
 
 import cbir
 from cbir import documents
 from cbir.cli.options import options_from
-from cbir.cli.output import print_json
+from cbir.cli.output import note, print_json
 from cbir.cli.parameters import AsJson, DataDir, QdrantUrl, collection_or_default
 from cbir.cli.terminal import bars, line, table
-from cbir.core.errors import CbirError
-from cbir.evaluate.options import EvaluationOptions
+from cbir.core.errors import CbirError, CbirWarning
+from cbir.core.progress import Progress
+from cbir.evaluate.options import CommandOptions
 
 if TYPE_CHECKING:
+    from cbir.evaluate.copies.result import Copies
     from cbir.evaluate.evaluation import Evaluation
     from cbir.evaluate.robustness import Robustness
     from cbir.evaluate.scores import Scores
 
 
-@options_from(EvaluationOptions)
+@options_from(CommandOptions)
 def evaluate(
     *,
     collection: Annotated[
@@ -35,7 +37,7 @@ def evaluate(
     depth: Annotated[
         list[int] | None, typer.Option(min=1, help="Number of results to score at; repeatable; default: the article's.")
     ] = None,
-    options: EvaluationOptions,
+    options: CommandOptions,
     distort: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME[=A,B,...]", help="Distort the queries, such as rotate=15,30 or blur; repeatable."),
@@ -45,41 +47,102 @@ def evaluate(
     data_dir: DataDir = None,
     json_: AsJson = False,
 ) -> None:
-    """Score a collection by the article's protocol: LRAP, mAP and others against depth, or under distortions."""
+    """Score a collection: by labels, where it has any, and by finding the originals of edited copies."""
     if distort:
         if depth or from_run:
             raise CbirError("--distort always searches, and scores at depth 10: leave out --depth and --from-run")
+        names = collection or [collection_or_default(None, qdrant_url)]
         with bars() as progress:
-            robustness = cbir.evaluate_distorted(
-                collection or [collection_or_default(None, qdrant_url)],
-                distort,
-                qdrant_url=qdrant_url,
-                data_dir=data_dir,
-                progress=progress,
-                **asdict(options),
-            )
+            made = _distorted(names, distort, options, qdrant_url=qdrant_url, data_dir=data_dir, progress=progress)
         if json_:
-            print_json(documents.robustness(robustness))
+            print_json(documents.copies(made) if isinstance(made, list) else documents.robustness(made))
+        elif isinstance(made, list):
+            for each in made:
+                _print_copies(each)
         else:
-            _print_robustness(robustness)
+            _print_robustness(made)
         return
     if collection and len(collection) > 1:
         raise CbirError("cbir evaluate takes one collection, or several with --distort; see also: cbir compare")
-    name = collection[0] if collection else None
-    with bars() as progress:
-        done = cbir.evaluate(
-            name if from_run else collection_or_default(name, qdrant_url),
-            depths=depth,
-            from_run=from_run,
-            qdrant_url=qdrant_url,
-            data_dir=data_dir,
-            progress=progress,
-            **asdict(options),
-        )
-    if json_:
-        print_json(documents.evaluation(done))
+    if from_run is not None:
+        done, copies = _from_run(from_run, depth)
     else:
+        name = collection_or_default(collection[0] if collection else None, qdrant_url)
+        with bars() as progress:
+            done, copies = _measured(name, depth, options, qdrant_url=qdrant_url, data_dir=data_dir, progress=progress)
+    if json_:
+        print_json(documents.evaluation(done, copies))
+        return
+    if done is not None:
         _print_scores(done)
+    if copies is not None:
+        _print_copies(copies)
+    if done is None and from_run is None:
+        line("no labels, so no LRAP and no mAP: for those, put the pictures into one folder per class and ingest it")
+
+
+class _Place(TypedDict):
+    """Where collections are, and who listens."""
+
+    qdrant_url: str | None
+    data_dir: Path | None
+    progress: Progress
+
+
+def _distorted(
+    names: list[str], distort: list[str], options: CommandOptions, **place: Unpack[_Place]
+) -> Robustness | list[Copies]:
+    """Search distorted queries: by labels, or where no collection has any, for the originals."""
+    try:
+        return cbir.evaluate_distorted(names, distort, **place, **options.given)
+    except cbir.NoLabelsError as error:
+        if options.copies is False or set(error.collections) != set(names):
+            raise
+    return [cbir.evaluate_copies(name, distort, **place, **options.given) for name in dict.fromkeys(names)]
+
+
+def _measured(
+    name: str, depth: list[int] | None, options: CommandOptions, **place: Unpack[_Place]
+) -> tuple[Evaluation | None, Copies | None]:
+    """Search held-out queries, if there are labels, and edited copies."""
+    from cbir.evaluate.copies.size import MIN_SIDE
+
+    try:
+        done = cbir.evaluate(name, depths=depth, **place, **options.given)
+    except cbir.NoLabelsError:
+        if depth or options.copies is False:
+            raise
+        return None, cbir.evaluate_copies(name, **place, **options.given)
+    if options.copies is None and _small(name, **place):
+        note(f"most pictures are smaller than {MIN_SIDE} pixels: --copies searches for edited copies all the same")
+        return done, None
+    if options.copies is False:
+        return done, None
+    try:
+        return done, cbir.evaluate_copies(name, **place, **options.given)
+    except CbirError as error:  # the scores do not need the pictures
+        warnings.warn(f"no edited copies were searched for: {error}", CbirWarning, stacklevel=2)
+        return done, None
+
+
+def _small(name: str, **place: Unpack[_Place]) -> bool:
+    """Tell whether a collection's pictures are too small for edited copies to say much."""
+    from cbir.evaluate.copies.size import are_small
+
+    with cbir.open(name, qdrant_url=place["qdrant_url"], data_dir=place["data_dir"]) as searcher:
+        return are_small(searcher)
+
+
+def _from_run(path: Path, depth: list[int] | None) -> tuple[Evaluation | None, Copies | None]:
+    """Read a stored run of either kind."""
+    from cbir.evaluate.copies.result import copies_file
+    from cbir.evaluate.copies.run import holds_copies
+
+    if not holds_copies(copies_file(path)):
+        return cbir.evaluate(from_run=path, depths=depth), None
+    if depth:
+        raise CbirError(f"{path} is a run of edited copies, which has no depths: leave out --depth")
+    return None, cbir.evaluate_copies(from_run=path)
 
 
 def print_without_relevant(scores: Scores) -> None:
@@ -106,6 +169,23 @@ def _print_scores(evaluation: Evaluation) -> None:
     if evaluation.curve is not None:
         line(f"curve  {evaluation.curve}")
     line(f"run    {evaluation.run_file}")
+
+
+def _print_copies(copies: Copies) -> None:
+    """Print how often the originals of edited copies came first, and where the worst misses and the run are."""
+    from cbir.evaluate.copies.run import DEPTH
+
+    run = copies.run
+    table(
+        f"{run.collection}: {run.database:,} images, edited copies of {len(run):,} of them searched for",
+        [("edit", False), ("original first", True), ("among ten", True)],
+        [(row.edit, f"{row.first:.3f}", f"{row.among_ten:.3f}") for row in (*run.rows, run.mean)],
+    )
+    if run.database <= DEPTH:
+        line(f"the collection has no more than {DEPTH} images: 'among ten' says nothing")
+    if copies.misses is not None:
+        line(f"misses  {copies.misses}")
+    line(f"run     {copies.run_file}")
 
 
 def _print_robustness(made: Robustness) -> None:

@@ -51,7 +51,7 @@ def options_from(declared: type) -> Callable[[Callable[..., None]], Callable[...
 def _parameter(option: Option) -> inspect.Parameter:
     """Return a flag as Typer reads it from a function's signature."""
     name = f"-{option.name}" if len(option.name) == 1 else flag(option.name)
-    if option.type is bool and option.default is True:
+    if option.type is bool and option.default is not False:
         name = f"{name}/{flag('no_' + option.name)}"
     bounds: dict[str, Any] = {}
     if option.type in (int, float):

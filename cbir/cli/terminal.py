@@ -25,6 +25,7 @@ _STAGES = {
     "load": "loading features",
     "queries": "encoding queries",
     "rank": "ranking",
+    "copies": "searching edited copies",
     "copy": "copying points",
     "snapshot": "writing the snapshot",
     "restore": "restoring",

@@ -55,11 +55,14 @@ def evaluate(
 
     Raises
     ------
+    NoLabelsError
+        No stored image has a label; `cbir.evaluate_copies` needs none.
     CbirError
-        No labels, no queries, no such run.
+        No queries, no such run.
     """
     from cbir.evaluate.evaluation import new_run_folder, store_evaluation
     from cbir.evaluate.heldout import held_out_queries, warn_of_leakage
+    from cbir.evaluate.labels import require_labels
     from cbir.evaluate.options import EvaluationOptions
     from cbir.evaluate.protocol import evaluate as search_queries
     from cbir.evaluate.run import load_run
@@ -76,6 +79,7 @@ def evaluate(
         run = load_run(path)
     else:
         with open(collection, qdrant_url=qdrant_url, data_dir=data_dir) as searcher:
+            require_labels(searcher)
             held_out = held_out_queries(searcher, settings)
             run = search_queries(searcher, held_out, validated_options, progress=progress)
             warn_of_leakage(searcher, run)

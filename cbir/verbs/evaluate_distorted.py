@@ -51,9 +51,12 @@ def evaluate_distorted(
 
     Raises
     ------
+    NoLabelsError
+        A collection has no labels; `cbir.evaluate_copies` needs none.
     CbirError
-        No such distortion or strength; no labels, no queries.
+        No such distortion or strength; no queries.
     """
+    from cbir.evaluate.labels import NoLabelsError, has_labels, require_images
     from cbir.evaluate.options import EvaluationOptions
     from cbir.evaluate.robustness import measure_robustness
     from cbir.model.distortion import distortions
@@ -64,6 +67,12 @@ def evaluate_distorted(
     if not names or not wanted:
         raise CbirError("name at least one collection and one distortion, such as rotate=15,30")
     open_searcher = partial(open, qdrant_url=qdrant_url, data_dir=data_dir)
+    unlabelled = []
     for name in names:  # a misspelled one is reported before the others are searched
-        open_searcher(name).close()
+        with open_searcher(name) as searcher:
+            require_images(searcher)
+            if not has_labels(searcher):
+                unlabelled.append(name)
+    if unlabelled:
+        raise NoLabelsError(unlabelled)
     return measure_robustness(names, wanted, open_searcher, settings, EvaluationOptions(**options), progress=progress)

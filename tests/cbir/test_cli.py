@@ -99,6 +99,72 @@ def test_evaluate_document_and_scoring_again(digits: Path):
     assert "LRAP" in run("evaluate", "--from-run", document["run"]).stdout
 
 
+def test_evaluate_without_labels_searches_edited_copies(home: Path, pictures: Path):
+    run("ingest", pictures / "b", "--encoder", "color-histogram")
+    done = run("evaluate", "--json")
+    document = json.loads(done.stdout)
+    assert document.keys() == {"collection", "database", "copies"}
+    copies = document["copies"]
+    assert (copies["collection"], copies["database"], copies["pictures"]) == ("b", 3, 3)
+    assert copies["rows"][0].keys() == {"edit", "distortion", "first", "among_ten"}
+    assert copies["mean"]["first"] == pytest.approx(np.mean([row["first"] for row in copies["rows"]]))
+    assert copies["worst"][0].keys() == {"edit", "original", "place", "first"}
+    with Image.open(copies["misses"]) as misses:
+        assert misses.height > 200
+    assert json.loads(run("evaluate", "--from-run", copies["run"], "--json").stdout) == document
+    printed = run("evaluate", "--queries", "2", "--seed", "1").stdout
+    assert "edited copies of 2 of them" in printed
+    assert "mirrored" in printed
+    assert "no labels, so no LRAP" in printed
+    assert "'among ten' says nothing" in printed
+    stored = Path(copies["run"]).parent
+    assert f"misses  {copies['misses']}" in run("evaluate", "--from-run", stored).stdout
+    assert "leave out --depth" in failure("evaluate", "--from-run", stored, "--depth", "3")
+    for given in (["--depth", "3"], ["--no-copies"], ["--distort", "blur", "--no-copies"]):
+        assert "cbir evaluate --collection b" in failure("evaluate", *given)
+
+
+def test_evaluate_with_labels_searches_edited_copies_too(home: Path, tmp_path: Path):
+    for number in range(4):
+        (tmp_path / "photos" / str(number % 2)).mkdir(parents=True, exist_ok=True)
+        picture(number, (90, 70)).save(tmp_path / "photos" / str(number % 2) / f"{number}.png")
+    run("ingest", tmp_path / "photos", "--encoder", "pixels")
+    document = json.loads(run("evaluate", "--json").stdout)
+    assert (document["queries"], document["copies"]["pictures"], document["copies"]["database"]) == (4, 4, 4)
+    printed = run("evaluate").stdout
+    assert printed.index("LRAP") < printed.index("original first")
+    assert "no labels" not in printed
+    done = run("evaluate", "--no-copies", "--json")
+    assert (json.loads(done.stdout)["queries"], json.loads(done.stdout)["copies"]) == (4, None)
+    assert "--copies" not in done.stderr
+
+
+def test_tiny_pictures_with_labels_are_edited_only_if_asked_for(home: Path, pictures: Path):
+    run("ingest", pictures, "--encoder", "pixels")
+    done = run("evaluate", "--json")
+    assert json.loads(done.stdout)["copies"] is None
+    assert "smaller than 64 pixels: --copies searches" in done.stderr
+    assert json.loads(run("evaluate", "--copies", "--json").stdout)["copies"]["pictures"] == 6
+    pictures.rename(pictures.with_name("moved"))
+    done = run("evaluate", "--json")
+    assert (json.loads(done.stdout)["queries"], json.loads(done.stdout)["copies"]) == (6, None)
+    assert "no edited copies were searched for: none of the pictures" in done.stderr
+
+
+def test_distortions_where_nothing_has_a_label(home: Path, pictures: Path):
+    run("ingest", pictures, "--encoder", "pixels")
+    for name in ("one", "two"):
+        run("ingest", pictures / "b", "--encoder", "pixels", "-c", name)
+    asked = ["-c", "one", "-c", "two", "--distort", "mirror", "--distort", "blur=0,0.1"]
+    document = json.loads(run("evaluate", *asked, "--json").stdout)
+    assert [each["collection"] for each in document["collections"]] == ["one", "two"]
+    rows = document["collections"][1]["copies"]["rows"]
+    assert [row["edit"] for row in rows] == ["mirror", "blur=0", "blur=0.1"]
+    assert rows[1]["first"] == 1
+    assert run("evaluate", *asked).stdout.count("original first") == 2
+    assert "collections 'one', 'two' have no labels" in failure("evaluate", "-c", "pictures", *asked)
+
+
 def test_evaluate_distorted_queries_of_several_collections(home: Path):
     for name in ("a", "b"):
         run("ingest", "--encoder", "pixels", "--limit", "100", "-c", name)

@@ -17,6 +17,7 @@ class Declared:
     max_distance: float | None = option(None, "Farthest.", least=0, most=2)
     exact: bool = option(False, "Compare with every point.")
     warn: bool = option(True, "Warn.")
+    index: bool | None = option(None, "Build one.")
     order: str = option("near", "Order.", choices=("near", "far"))
 
 
@@ -45,8 +46,21 @@ def test_what_is_not_given_has_its_default(invoke):
 
 
 def test_every_type_is_a_flag(invoke):
-    given = ("-k", "5", "--max-distance", "1.5", "--exact", "--no-warn", "--order", "far", "--last", "4", "x")
-    assert invoke(*given) == (0, "", [("x", Declared(5, 1.5, True, False, "far"), 4)])
+    given = (
+        "-k",
+        "5",
+        "--max-distance",
+        "1.5",
+        "--exact",
+        "--no-warn",
+        "--no-index",
+        "--order",
+        "far",
+        "--last",
+        "4",
+        "x",
+    )
+    assert invoke(*given) == (0, "", [("x", Declared(5, 1.5, True, False, False, "far"), 4)])
 
 
 @pytest.mark.parametrize(

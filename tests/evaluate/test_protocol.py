@@ -95,8 +95,9 @@ def test_queries_that_nothing_is_relevant_to_are_counted(home: Path, bundle: Pat
 
 def test_a_collection_without_labels_is_refused_with_advice(home: Path, pictures: Path, bundle: Path):
     cbir.ingest(pictures / "b", model=bundle)
-    with pytest.raises(cbir.CbirError, match=r"no labels.*one folder per class"):
-        cbir.evaluate("b")
+    for refused in (cbir.evaluate, lambda name: cbir.evaluate_distorted(name, ["blur"])):
+        with pytest.raises(cbir.NoLabelsError, match=r"no labels.*one folder per class.*cbir\.evaluate_copies\('b'\)"):
+            refused("b")
 
 
 def test_one_image_cannot_be_evaluated(home: Path, pictures: Path, bundle: Path):

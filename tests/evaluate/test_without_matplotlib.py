@@ -32,3 +32,10 @@ def test_distorted_queries_are_not_searched_for_a_figure_that_cannot_be_drawn(di
     with pytest.raises(CbirError, match="drawing figures needs matplotlib"):
         cbir.evaluate_distorted("digits", ["blur=0.1"], queries=5)
     assert set((digits / "runs").glob("robustness*")) == runs
+
+
+def test_edited_copies_need_no_matplotlib(home: Path, pictures: Path, without_matplotlib: None):
+    cbir.ingest(pictures / "b", encoder="color-histogram")
+    copies = cbir.evaluate_copies("b")
+    assert copies.misses is not None
+    assert copies.misses.stat().st_size > 1000
