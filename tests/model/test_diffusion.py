@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cbir.model.networks.contrastive.diffusion import aligned, diffusion, nearest, neighbours_of
+from cbir.model.diffusion import aligned, diffusion, nearest, neighbours_of
 
 
 def two_arcs(count: int) -> np.ndarray:

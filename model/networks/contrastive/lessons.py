@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cbir.core.workers import ordered_map
+from cbir.model.diffusion import aligned, diffusion, nearest, neighbours_of
 from cbir.model.networks.backend import keras
-from cbir.model.networks.contrastive.diffusion import aligned, diffusion, nearest, neighbours_of
 from cbir.model.networks.contrastive.layers import HALF
 from cbir.model.networks.contrastive.loss import RESTORED
 from cbir.model.networks.contrastive.views import Ranges, halved, noised, views
