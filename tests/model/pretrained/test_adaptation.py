@@ -55,7 +55,7 @@ def test_an_adapted_head_takes_pictures_that_it_has_not_seen():
     later, other = chains(200, seed=1)
     for pictures, kinds in ((raw, kind), (later, other)):
         np.testing.assert_allclose(np.linalg.norm(head.apply(pictures), axis=1), 1, atol=1e-5)
-        assert same_kind(head, pictures, kinds) > 0.8
+        assert same_kind(head, pictures, kinds) > 0.6
     again, _ = adapted(raw, never, adapt="on", values=40)
     np.testing.assert_array_equal(again.apply(later), head.apply(later))
 
