@@ -15,6 +15,7 @@ from PIL import Image
 
 from cbir.model.border import ground
 from cbir.model.errors import ModelError
+from cbir.model.margins import trimmed
 from cbir.model.modes import in_mode
 
 RESAMPLING = {each.name.lower(): each for each in Image.Resampling}
@@ -58,6 +59,8 @@ class Preprocessing:
         Face and FastEmbed do it. None: the picture covers the input, no more.
     values : str
         What the graph takes: `unit`, float32 made from values in [0, 1], or `bytes`, the uint8 pixels as they are.
+    trim : bool
+        Take uniform margins off first: a border, a letterbox, what a screenshot shows around a picture.
 
     Raises
     ------
@@ -76,11 +79,14 @@ class Preprocessing:
     layout: str = "NHWC"
     values: str = "unit"
     shortest: int | None = None
+    trim: bool = False
 
     def __post_init__(self) -> None:
         for name, known in CHOICES.items():
             if (value := getattr(self, name)) not in known:
                 raise ModelError(f"{name} is {value!r}, and this cbir knows only {', '.join(known)}: upgrade cbir")
+        if not isinstance(self.trim, bool):
+            raise ModelError(f"trim is {self.trim!r}, and this cbir knows only true and false: upgrade cbir")
         if self.channels not in (1, 3) or min(self.height, self.width) < 1:
             raise ModelError(f"no encoder takes pictures of shape {self.shape}")
         for name, values in (("mean", self.mean), ("deviation", self.deviation)):
@@ -119,6 +125,8 @@ class Preprocessing:
             described["values"] = self.values
         if self.shortest is not None:
             described["shortest"] = self.shortest
+        if self.trim:
+            described["trim"] = True
         return described
 
     @classmethod
@@ -134,7 +142,17 @@ class Preprocessing:
         """
         fields = dict(described)
         height, width, channels = (int(size) for size in fields.pop("shape"))
-        unknown = fields.keys() - {"fit", "resample", "pad", "mean", "deviation", "layout", "values", "shortest"}
+        unknown = fields.keys() - {
+            "fit",
+            "resample",
+            "pad",
+            "mean",
+            "deviation",
+            "layout",
+            "values",
+            "shortest",
+            "trim",
+        }
         if unknown:
             raise ModelError(f"this cbir does not know {', '.join(sorted(unknown))}: upgrade cbir")
         for name in ("mean", "deviation"):
@@ -159,6 +177,8 @@ class Preprocessing:
             If the picture holds NaN or infinite values (possible in float TIFFs).
         """
         image = in_mode(image, "L" if self.channels == 1 else "RGB")
+        if self.trim:
+            image = trimmed(image)
         if image.size != (self.width, self.height) or self.shortest is not None:
             image = {"contain": self._contain, "squash": self._squash, "crop": self._crop}[self.fit](image)
         return np.asarray(image).reshape(self.shape)

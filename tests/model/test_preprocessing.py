@@ -90,6 +90,14 @@ def test_a_picture_may_be_squashed_or_cropped_instead():
     assert abs(int(cropped[-1]) - 125) < 4
 
 
+def test_margins_are_taken_off_before_padding_where_that_is_asked_for():
+    framed = np.zeros((60, 90), np.uint8)
+    framed[10:-10, 10:-10] = np.random.default_rng(0).integers(100, 256, (40, 70))
+    inside = Preprocessing(28, 28, 1).pixels(Image.fromarray(framed[10:-10, 10:-10]))
+    assert np.array_equal(Preprocessing(28, 28, 1, trim=True).pixels(Image.fromarray(framed)), inside)
+    assert not np.array_equal(Preprocessing(28, 28, 1).pixels(Image.fromarray(framed)), inside)
+
+
 def test_inputs_are_normalised_and_laid_out_as_the_graph_takes_them():
     pixels = np.random.default_rng(0).integers(0, 256, (2, 8, 6, 3), np.uint8)
     plain = Preprocessing(8, 6, 3).inputs(pixels)
@@ -127,6 +135,7 @@ def test_what_is_stored_of_the_usual_one_is_what_always_was():
         Preprocessing(224, 200, 3, fit="crop", resample="bilinear", mean=(0.1, 0.2, 0.3), layout="NCHW"),
         Preprocessing(8, 8, 1, fit="squash", deviation=(2.0,)),
         Preprocessing(8, 8, 3, values="bytes"),
+        Preprocessing(64, 64, 3, trim=True),
     ],
 )
 def test_it_is_read_back_as_it_was_stored(preprocessing: Preprocessing):
@@ -141,6 +150,7 @@ def test_it_is_read_back_as_it_was_stored(preprocessing: Preprocessing):
         {"pad": "black"},
         {"layout": "CHWN"},
         {"values": "words"},
+        {"trim": "black"},
         {"gamma": 2.2},
     ],
 )
