@@ -4,7 +4,7 @@ In: the bytes of pictures of 224 x 224 pixels. Out: features of 1280 values, the
 mean over all places of what the last convolution found there.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -21,13 +21,15 @@ if TYPE_CHECKING:
 Precision = Literal["float", "int8"]
 
 
-def network(precision: Precision) -> "onnx.ModelProto":
+def network(precision: Precision, tensors: Mapping[str, np.ndarray] | None = None) -> "onnx.ModelProto":
     """Build the graph.
 
     Parameters
     ----------
     precision : str
         `float` or `int8`; the features of `int8` are nearly those of `float` (mean cosine 0.996).
+    tensors : Mapping, optional
+        What `weights` returns, if they have been read before.
 
     Returns
     -------
@@ -42,7 +44,7 @@ def network(precision: Precision) -> "onnx.ModelProto":
     graph = Blueprint()
     graph.node("Transpose", ["pictures"], "planes", perm=[0, 3, 1, 2])
     add_layers = add_in_eight_bits if precision == "int8" else _add_in_float
-    last = add_layers(graph, convolutions(weights()))
+    last = add_layers(graph, convolutions(weights() if tensors is None else tensors))
     graph.node("ReduceMean", [last], "features", axes=[2, 3], keepdims=0)
     return graph.model(
         "EfficientNet-Lite0",

@@ -37,14 +37,14 @@ _MAX_BIAS = 2**30
 #: Of a filter that is all zeros.
 _LEAST_STEP = 1e-12
 #: Points of equal probability on the normal distribution.
-_NORMAL = np.array([NormalDist().inv_cdf((point + 0.5) / 256) for point in range(256)], np.float32)
+_NORMAL = np.array([NormalDist().inv_cdf((point + 0.5) / 64) for point in range(64)], np.float32)
 
 
 @dataclass(frozen=True)
 class _Values:
     """Values in the graph: bytes that stand for (byte - zero) * scale.
 
-    `mean` and `deviation`, (channels,), are what they were like in training.
+    `mean` and `deviation`, (channels,), are what they were like in training; the deviation is that before ReLU6.
     """
 
     name: str
@@ -106,7 +106,7 @@ def _relu6(layer: Convolution) -> _Values:
     """Return a layer's values after ReLU6: no bytes stand for other values, so that no node has to cut them off."""
     values = _values(layer.name, layer.mean, layer.deviation, 0, 6)
     drawn = np.clip(layer.mean[:, None] + layer.deviation[:, None] * _NORMAL, 0, 6)
-    return replace(values, mean=drawn.mean(axis=1), deviation=drawn.std(axis=1))
+    return replace(values, mean=drawn.mean(axis=1))
 
 
 def _weights(graph: Blueprint, layer: Convolution, given: _Values) -> tuple[str, str]:
@@ -128,11 +128,17 @@ def _weight_scale(layer: Convolution, given: _Values) -> np.ndarray:
     weights = layer.weight.reshape(len(layer.weight), -1)
     step = np.abs(weights).max(axis=1) / _MAX_WEIGHT
     if layer.groups == 1:  # filters of a single channel are computed without pairs
-        for sign in (1, -1):
-            pair = np.partition(np.maximum(sign * weights, 0), -2, axis=1)[:, -2:].sum(axis=1)
-            step = np.maximum(step, pair / _MAX_PAIR)
+        step = np.maximum(step, np.maximum(_largest_pair(weights), _largest_pair(-weights)) / _MAX_PAIR)
     least = np.abs(layer.bias) / given.scale / _MAX_BIAS  # of a filter that is all bias
     return np.maximum(step, np.maximum(least, np.float32(_LEAST_STEP))).astype(np.float32)
+
+
+def _largest_pair(weights: np.ndarray) -> np.ndarray:
+    """Return the sum of each row's two largest values, or of one if the others are below 0."""
+    rows, places = np.arange(len(weights)), weights.argmax(axis=1)
+    rest = weights.copy()
+    rest[rows, places] = 0
+    return weights[rows, places].clip(0) + rest.max(axis=1)
 
 
 def _rounded(graph: Blueprint, name: str, values: np.ndarray, scale: np.ndarray) -> str:
