@@ -28,13 +28,14 @@ def shortened(text: str, width: int, size: int = TEXT) -> str:
     return text + "…"
 
 
-def shortened_name(name: str, width: int, size: int = TEXT) -> str:
-    """Return a file's name, its middle cut out if it is wider than `width` pixels: names differ at their ends."""
-    name = " ".join(name.split())
-    if font(size).getlength(name) <= width:
-        return name
+def shortened_name(path: str, width: int, size: int = TEXT) -> str:
+    """Return a path; if it is wider than `width` pixels, its name, and of that the two ends, where names differ."""
+    path = " ".join(path.split())
+    if font(size).getlength(path) <= width:
+        return path
+    name = path.rpartition("/")[2]
     for kept in range(min(len(name), width), 1, -1):
-        shorter = f"{name[: (kept + 1) // 2]}…{name[len(name) - kept // 2 :]}"
+        shorter = name if kept == len(name) else f"{name[: (kept + 1) // 2]}…{name[len(name) - kept // 2 :]}"
         if font(size).getlength(shorter) <= width:
             return shorter
     return shortened(name, width, size)

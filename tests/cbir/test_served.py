@@ -44,8 +44,10 @@ def test_the_main_job_on_a_server(url: str, home: Path, bundle: Path, monkeypatc
     assert "cbir: collection 'digits'" in done.stderr
     assert (home / "strip.png").is_file()
 
-    scores = json.loads(run("evaluate", "--queries", "50", "--depth", "10", "--json").stdout)
+    scores = json.loads(run("evaluate", "--queries", "50", "--depth", "10", "--copies", "--json").stdout)
     assert scores["database"] == 1500
+    found = {row["edit"]: row["first"] for row in scores["copies"]["rows"]}
+    assert (scores["copies"]["pictures"], found["grey"]) == (50, 1)  # a digit's grey copy is itself
     assert len(json.loads(run("embed", "digits:queries/4").stdout)["vector"]) == 128
     seen = json.loads(run("info", "--json").stdout)
     assert (seen["location"], seen["default"]) == (url, "digits")

@@ -69,10 +69,18 @@ def test_shares_are_those_of_originals_that_come_first_and_among_ten(searcher: S
     assert {miss.found.uri for miss in run.misses if miss.edit == 1} == {"11.png"}
     assert len(run.misses) == 6 + 11
     # Places are those of a search.
-    ranked = [hit.uri for hit in searcher.search(first, 12, exact=True)]
+    hits = searcher.search(first, 12, exact=True)
+    ranked = [hit.uri for hit in hits]
     assert [run.places[row, 2] for row in range(12)] == [
         place if (place := ranked.index(picture.uri)) < 10 else -1 for picture in run.pictures
     ]
+    darker = first.point(lambda value: value // 2)
+    run = measure_copies(searcher, [("darker", way(lambda picture: darker))])
+    hits = searcher.search(darker, 12, exact=True)
+    distances = {hit.uri: hit.distance for hit in hits}
+    for miss in run.misses:
+        expected = hits[0].distance / distances[run.pictures[miss.picture].uri]
+        assert miss.closeness == pytest.approx(expected, rel=1e-4)
 
 
 def test_pictures_are_drawn_by_seed_and_edited_alike(searcher: Searcher):
@@ -89,9 +97,9 @@ def test_pictures_are_drawn_by_seed_and_edited_alike(searcher: Searcher):
 
 def test_an_identical_picture_is_as_good_as_the_original(home: Path, folder: Path):
     shutil.copy(folder / "03.png", folder / "also 03.png")  # the same file
-    blocks(4).save(folder / "also 04.bmp")  # the same picture
+    blocks(4).save(folder / "also 04.png", compress_level=0)  # the same picture
     shutil.copy(folder / "05.png", folder / "06.png")
-    cbir.ingest(folder, encoder="pixels")
+    assert cbir.ingest(folder, encoder="pixels").points == 14
     made = cbir.evaluate_copies("pictures", ["jpeg=90"])
     assert made.rows[0].first == 1
     assert made.misses is None
