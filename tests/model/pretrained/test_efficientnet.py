@@ -46,6 +46,16 @@ def test_a_cat_is_a_cat_and_coffee_is_coffee(sessions, precision: str, name: str
     assert found_in(getattr(data, name)(), sessions[precision]) in known
 
 
+def test_features_are_those_of_padding_and_normalisation_as_in_training(sessions):
+    """Other paddings and scales still know a daisy; these numbers are of the graph that knows most photographs."""
+    down, across = np.indices((224, 224))
+    stripes = np.stack([down * across // 9 % 256, across, (down * 3 + across * 7) % 256], axis=-1).astype(np.uint8)
+    (features,) = sessions["float"].run(["features"], {"pictures": stripes[None]})
+    assert np.linalg.norm(features) == pytest.approx(21.933, abs=0.005)
+    assert features.mean() == pytest.approx(0.20759, abs=0.00005)
+    assert np.argsort(-features[0])[:3].tolist() == [113, 245, 714]
+
+
 def parts() -> np.ndarray:
     """32 parts of two photographs, (32, 224, 224, 3)."""
     photographs = [load_sample_image("flower.jpg"), load_sample_image("china.jpg")]

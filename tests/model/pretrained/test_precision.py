@@ -1,6 +1,6 @@
 """Eight bits are taken where they are faster and as good as float, and the user is told why."""
 
-import time
+import itertools
 from collections.abc import Callable
 
 import numpy as np
@@ -36,39 +36,48 @@ def test_what_the_user_wants_is_taken_untried(wanted: str):
     assert (chosen.cosine, chosen.speed, chosen.notes) == (None, None, ())
 
 
-def pretended(rounded: Callable[[int], tuple[float, float]]) -> Callable[..., Callable]:
-    """A processor on which float takes 20 ms, and eight bits as long as said for each call, with that first value."""
+class Processor:
+    """One on which float takes 2 s, and eight bits as long as said for each call, with that first value."""
 
-    def graph_of(content: bytes, name: str, *, threads: int) -> Callable:
-        calls = 0
+    def __init__(self, rounded: Callable[[int], tuple[float, float]]):
+        self.rounded, self.clock = rounded, 0.0
+
+    def perf_counter(self) -> float:
+        return self.clock
+
+    def graph_of(self, content: bytes, name: str, *, threads: int) -> Callable:
+        calls = itertools.count()
 
         def run(pictures: np.ndarray) -> np.ndarray:
-            nonlocal calls
-            seconds, first = rounded(calls) if b"QuantizeLinear" in content else (0.02, 0.0)
-            calls += 1
-            time.sleep(seconds)
+            seconds, first = self.rounded(next(calls)) if b"QuantizeLinear" in content else (2, 0)
+            self.clock += seconds
             features = np.ones((len(pictures), 4), np.float32)
             features[:, 0] = first
             return features
 
         return run
 
-    return graph_of
-
 
 @pytest.mark.parametrize(
     ("rounded", "expected", "reason"),
     [
-        (lambda call: (0, 0.1), "int8", "eight bits: "),
-        (lambda call: (0.05, 0.1), "float", "float: eight bits are no faster on this processor"),
-        (lambda call: (0, 1.0), "float", "float: eight bits change these pictures' features too much"),
-        (lambda call: (0.05 if call < 2 else 0, 0.1), "int8", "eight bits: "),
+        (lambda call: (1, 0.1), "int8", "eight bits: 2.0 times as fast, mean cosine to float 0.998"),
+        (lambda call: (5, 0.1), "float", "float: eight bits are no faster on this processor"),
+        (lambda call: (1, 1), "float", "float: eight bits change these pictures' features too much"),
+        (
+            lambda call: (2.5 if call == 0 else 1, 0.1),
+            "int8",
+            "eight bits: 2.0 times as fast, mean cosine to float 0.998",
+        ),
+        (lambda call: (5 if call < 2 else 1, 0.1), "int8", "eight bits: 2.0 times as fast, mean cosine to float 0.998"),
     ],
-    ids=["faster", "slower", "other features", "slower only at first"],
+    ids=["faster", "slower", "other features", "slower in one batch", "slower only at first"],
 )
 def test_speed_and_likeness_decide(monkeypatch: pytest.MonkeyPatch, rounded: Callable, expected: str, reason: str):
-    monkeypatch.setattr(precision, "graph_of", pretended(rounded))
-    chosen = choose_precision(pictures()[:1])
+    processor = Processor(rounded)
+    monkeypatch.setattr(precision, "graph_of", processor.graph_of)
+    monkeypatch.setattr(precision, "time", processor)
+    chosen = choose_precision(np.repeat(pictures()[:1], 8, axis=0))
     assert chosen.precision == expected
     assert chosen.notes[0].startswith(reason)
     assert ("QuantizeLinear" in {node.op_type for node in chosen.network.graph.node}) == (expected == "int8")
