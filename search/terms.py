@@ -141,4 +141,8 @@ def _spelled(weight: float, query: Single) -> str:
     number = f"{weight:.0f}" if weight.is_integer() and weight < 1e15 else repr(weight)
     # What would be read as an operator or a weight is spelled with one.
     plain = weight == 1 and term[:1] not in _SIGNS and not _WEIGHED.fullmatch(term)
-    return term if plain else f"{number}:{term}"
+    if plain:
+        return term
+    while os.path.exists(f"{number}:{term}"):  # noqa: PTH110 - a file of that name would be meant
+        number = f"0{number}"
+    return f"{number}:{term}"

@@ -53,6 +53,10 @@ def test_text_makes_everything_words(here: Path):
     assert read == [sums((1, Words("cat.jpg")), (2, Words("cat.jpg"))), Words("a/b"), Words("missing.png")]
 
 
+def test_an_address_is_a_path(here: Path):
+    assert parse(["https://example.org/cat"]) == ["https://example.org/cat"]
+
+
 @pytest.mark.parametrize("typo", ["caat.jpg", "CAT.JPEG ", "photos/cat", r"photos\cat", "./x", "x.webp", "2:y.heic"])
 def test_a_typo_in_a_path_is_no_words(here: Path, typo: str):
     with pytest.raises(QueryError, match=r"does not exist; if it is meant as words, add --text"):
@@ -123,7 +127,7 @@ def test_any_arguments_are_queries_or_an_error_and_queries_can_be_spelled(
     assert [read(spell(query)) for query in queries] == [[query] for query in queries]
 
 
-weights = st.floats(min_value=1e-300, max_value=1e300)
+weights = st.one_of(st.just(2.0), st.floats(min_value=1e-300, max_value=1e300))
 
 
 @given(st.lists(st.tuples(weights, st.booleans(), st.sampled_from(FILES)), min_size=2, max_size=5))
