@@ -104,6 +104,7 @@ def test_a_title_can_be_typed(here: Path):
     assert title(Words("a cat")) == '"a cat"'
     (read,) = parse(["3:cat.jpg", "+", "a cat", "-", "0.5:2:cat.jpg", "+", "2:cat.jpg"])
     assert title(read) == "3:cat.jpg + 'a cat' - 0.5:2:cat.jpg + 1:2:cat.jpg"
+    assert [*spell(Words("+")), *spell(Words("-1")), *spell(Words("2:x"))] == ["1:+", "1:-1", "1:2:x"]
 
 
 pieces = st.sampled_from(["+", "-", "cat.jpg", "2:cat.jpg", "2:", ":", "nan:", ".5:", "1e3:", "x.png", "a cat", "cats"])
