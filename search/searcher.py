@@ -19,6 +19,7 @@ from cbir.collection.errors import CollectionError
 from cbir.collection.interface import Collection, Engine, Info
 from cbir.collection.point import Hit, Payload
 from cbir.core.errors import CbirWarning, warn_caller
+from cbir.core.progress import Progress, silent
 from cbir.model.border import background
 from cbir.model.bundle import Bundle
 from cbir.model.codes import ball, codes
@@ -92,6 +93,8 @@ class Searcher:
         self._collection: Collection | None = None
         self._encoder: Encoder | None = None
         self._text_encoder: TextEncoder | None = None
+        #: Called while what encodes words is downloaded; stage `download`.
+        self.progress: Progress = silent
         #: Held to open and to close, not to search; `close` waits on it until no search is running.
         self._changes = threading.Condition(threading.RLock())
         self._searches = 0
@@ -126,7 +129,7 @@ class Searcher:
         """What encodes words, made when first needed; QueryError if the collection's encoder has no text tower."""
         with self._changes:
             if self._text_encoder is None:
-                self._text_encoder = self.bundle.text_encoder()
+                self._text_encoder = self.bundle.text_encoder(self.progress)
             if self._text_encoder is None:
                 raise QueryError(refusal(self.name, self.metadata, self.bundle))
             return self._text_encoder

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -46,7 +47,11 @@ def search(
 ) -> None:
     """Find the stored images that look most like each query, or that words describe."""
     name = collection_or_default(collection, qdrant_url)
-    with cbir.open(name, qdrant_url=qdrant_url, data_dir=data_dir) as searcher:
+    with cbir.open(name, qdrant_url=qdrant_url, data_dir=data_dir) as searcher, ExitStack() as drawing:
+        if searcher.bundle.text_encoder() is not None:  # which may have to be downloaded
+            from cbir.cli.terminal import bars
+
+            searcher.progress = drawing.enter_context(bars())
         queries = searcher.parse(arguments, text=options.text, datasets=NAMES)
         found = searcher.search_many(queries, options=replace(options, labels=_labels(label)))
     if save is not None:

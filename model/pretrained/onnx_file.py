@@ -116,8 +116,8 @@ def feature_graph(path: Path, said: Mapping[str, Any]) -> tuple[bytes, Preproces
             channels_last=prepared.layout == "NHWC",
             normalise=said.get("normalise", True),
         )
-        content = model.SerializeToString(deterministic=True)
-        return content, prepared, _checked(graph_of(content, "it"), prepared)
+        values = made.shape[1] if made.ndim == 4 and prepared.layout == "NCHW" else made.shape[-1]
+        return model.SerializeToString(deterministic=True), prepared, values
     except ModelError as error:
         raise ModelError(f"{path} cannot be an encoder: {error}") from None
 
@@ -254,38 +254,36 @@ def _tried(model: "ModelProto", given: "ValueInfoProto", prepared: Preprocessing
     fixed = batch.dim_value
     if fixed > 1:
         raise ModelError(f"it takes exactly {fixed} pictures at a time; export it for any number, or for one")
-    batch.dim_value = 1
-    one = graph_of(model.SerializeToString(), "it")
-    alone = np.concatenate([one(prepared.inputs(pixels[i : i + 1])) for i in range(len(pixels))])
-    if len(alone) != len(pixels):
-        raise ModelError(f"it makes {len(alone)} rows of {len(pixels)} pictures")
-    _check_finite(alone)
     inner = list(model.graph.value_info)
     batch.dim_param = "n"
     del model.graph.value_info[:]  # they may say that there is one picture
     try:
-        together = graph_of(model.SerializeToString(), "it")(prepared.inputs(pixels))
-        agree = together.shape == alone.shape and np.allclose(together, alone, atol=_TOLERANCE * np.abs(alone).max())
+        run = graph_of(model.SerializeToString(), "it")
+        alone = _one_by_one(run, prepared.inputs(pixels))
+        each_by_itself = _agree(alone, run(prepared.inputs(pixels)))
     except ModelError:
-        agree = False
-    if not agree:
+        each_by_itself = False
+    if not each_by_itself:
         batch.dim_value = 1
         model.graph.value_info.extend(inner)
+        alone = _one_by_one(graph_of(model.SerializeToString(), "it"), prepared.inputs(pixels))
+    if len(alone) != len(pixels):
+        raise ModelError(f"it makes {len(alone)} rows of {len(pixels)} pictures")
+    if not np.isfinite(alone).all():
+        raise ModelError("it gives NaN or infinite values for a black, a white or a noisy picture")
     return alone
 
 
-def _checked(run: Inference, prepared: Preprocessing) -> int:
-    """Return how many values a feature has; refuse what is not rows of finite float32."""
-    features = run(prepared.inputs(_pictures(prepared)))
-    if features.ndim != 2 or features.dtype != np.float32:
-        raise ModelError(f"its features are {features.dtype} {features.shape}, not (n, d) float32")
-    _check_finite(features)
-    return int(features.shape[1])
+def _one_by_one(run: Inference, inputs: np.ndarray) -> np.ndarray:
+    return np.concatenate([run(inputs[i : i + 1]) for i in range(len(inputs))])
 
 
-def _check_finite(values: np.ndarray) -> None:
-    if not np.isfinite(values).all():
-        raise ModelError("it gives NaN or infinite values for a black, a white or a noisy picture")
+def _agree(alone: np.ndarray, together: np.ndarray) -> bool:
+    """Tell whether pictures have the same values whatever they are encoded with; those that are NaN agree."""
+    if together.shape != alone.shape:
+        return False
+    most = np.abs(alone[np.isfinite(alone)]).max(initial=0)
+    return np.allclose(together, alone, atol=_TOLERANCE * most, equal_nan=True)
 
 
 def _pictures(prepared: Preprocessing) -> np.ndarray:

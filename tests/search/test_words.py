@@ -40,7 +40,7 @@ def wordless(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 @pytest.fixture
 def colours(wordless: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The same collection, with words."""
-    monkeypatch.setattr(Bundle, "text_encoder", lambda bundle: ColourWords(bundle))
+    monkeypatch.setattr(Bundle, "text_encoder", lambda bundle, progress=None: ColourWords(bundle))
     return wordless
 
 

@@ -166,6 +166,15 @@ def test_words_are_encoded_where_a_bundle_was_moved(offered: Hub, colours: Path,
     assert plain.text_encoder() is None
 
 
+def test_a_collection_is_searched_by_words_which_are_fetched_then(offered: Hub, colours: Path):
+    pytest.importorskip("tokenizers", reason="words need the extra 'words', which is not installed")
+    run("ingest", colours, "--encoder", "towers")
+    done = run("search", "green", "--json")
+    assert "downloading" in done.stderr
+    assert len(json.loads(done.stdout)["queries"][0]["hits"]) == 4
+    assert "downloading" not in run("search", "green", "--json").stderr
+
+
 @pytest.mark.parametrize("masked", [True, False])
 def test_a_text_tower_of_its_own_is_fetched_for_words_alone(hub: Hub, masked: bool):
     graph = hub.add("us/text", "model.onnx", text_tower(masked).SerializeToString())
