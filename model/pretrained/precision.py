@@ -43,7 +43,7 @@ class Chosen:
     network : onnx.ModelProto
         From pictures, (n, 224, 224, 3) uint8, to features, (n, 1280) float32.
     run : callable
-        The same, as a function; give it some 16 pictures at once: more are no faster, and take memory.
+        The same, as a function; give it some 8 pictures at once: more are no faster, and take memory.
     cosine : float or None
         Mean cosine between the features in eight bits and in float; None if not compared.
     speed : float or None
