@@ -47,7 +47,7 @@ from cbir.search.query import (
     validated_queries,
 )
 from cbir.search.terms import parse
-from cbir.search.words import encode_words, refusal
+from cbir.search.words import refusal
 
 #: Brightness, in [0, 1], by which a query's background must differ from the collection's to be warned of.
 _OTHER_BACKGROUND = 0.5
@@ -262,7 +262,7 @@ class Searcher:
         features = np.zeros((len(queries), self.bundle.dimension), np.float32)
         words = {row: query.text for row, query in enumerate(queries) if isinstance(query, Words)}
         if words:
-            features[list(words)] = encode_words(self.text_encoder, list(words.values()), self.bundle.dimension)
+            features[list(words)] = self.text_encoder.encode(list(words.values()))
         pictures = [row for row, query in enumerate(queries) if is_picture(query)]
         if pictures:
             features[pictures] = self.embed_many([queries[row] for row in pictures], invert=invert)  # type: ignore[misc]

@@ -1,26 +1,32 @@
-"""Searches by words: in Python, from the command line, and drawn."""
+"""Searches by words: in Python, from the command line, and drawn; with a network of two towers from a hub."""
 
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageColor
+from PIL import Image
 
 import cbir
 from cbir import Combination, Words
-from cbir.model.bundle import Bundle
-from cbir.model.kind import Kind
-from cbir.model.registry import encoders
+from cbir.model.pretrained import networks, towers
+from cbir.model.pretrained.hosted import Network
 from cbir.search.shown import shown
 from tests.commands import failure, run, run_process
-from tests.search.colour_words import ColourWords
+from tests.model.pretrained.graphs import mean_colour
+from tests.model.pretrained.hub import Hub
+from tests.model.pretrained.test_hub import hub
+from tests.model.pretrained.test_networks import CONTEXT, text_tower, tokenizer
+
+__all__ = ["hub"]
+
+COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
 
 
-def striped(*colours: str) -> Image.Image:
+def striped(*names: str) -> Image.Image:
     """Stripes of colours, with noise."""
-    columns = np.repeat([ImageColor.getrgb(colour) for colour in colours], 24 // len(colours), axis=0)
-    noise = np.random.default_rng(len(colours)).integers(0, 9, (24, 24, 3))
+    columns = np.repeat([COLOURS[name] for name in names], 24 // len(names), axis=0)
+    noise = np.random.default_rng(len(names)).integers(0, 9, (24, 24, 3))
     return Image.fromarray(np.abs(columns[None] - noise).astype(np.uint8))
 
 
@@ -29,8 +35,8 @@ def wordless(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     """The current folder, with a picture; its folder `pictures` is a collection of colours, without words."""
     folder = tmp_path / "pictures"
     folder.mkdir()
-    for colours in (["red"], ["lime"], ["blue"], ["red", "lime"], ["red", "blue"]):
-        striped(*colours).save(folder / f"{' '.join(colours)}.png")
+    for names in (["red"], ["green"], ["blue"], ["red", "green"], ["red", "blue"]):
+        striped(*names).save(folder / f"{' '.join(names)}.png")
     striped("red").save(tmp_path / "query.png")
     cbir.ingest(folder, encoder="color-histogram")
     monkeypatch.chdir(tmp_path)
@@ -38,9 +44,21 @@ def wordless(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
 
 
 @pytest.fixture
-def colours(wordless: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The same collection, with words."""
-    monkeypatch.setattr(Bundle, "text_encoder", lambda bundle, progress=None: ColourWords(bundle))
+def offered(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Hub:
+    """A hub whose network `colours` gives pictures and words their mean colour."""
+    pictures = hub.add("us/colours", "vision.onnx", mean_colour(("n", 3, 24, 24)).SerializeToString())
+    graph = hub.add("us/colours", "text.onnx", text_tower().SerializeToString())
+    words = towers.Words(graph, hub.add("us/colours", "tokenizer.json", tokenizer()), CONTEXT, 0)
+    options = {"size": (24, 24), "mean": (0.0,), "deviation": (1.0,)}
+    row = Network("colours", "Mean colours.", pictures, "MIT", 3, options, words)
+    monkeypatch.setattr(networks, "NETWORKS", (row,))
+    return hub
+
+
+@pytest.fixture
+def colours(wordless: Path, offered: Hub) -> Path:
+    """The same pictures, in a collection that can be searched by words."""
+    cbir.ingest(wordless / "pictures", collection="colours", encoder="colours")
     return wordless
 
 
@@ -51,7 +69,7 @@ def first(*queries: str, count: int = 1) -> list[list[str]]:
 
 
 def test_words_find_pictures(colours: Path):
-    assert first("something blue", "lime") == [["blue"], ["lime"]]
+    assert first("something blue", "green") == [["blue"], ["green"]]
     with cbir.open() as searcher:
         hits = searcher.search("something blue", 2, text=True)
         assert [hit.uri for hit in hits] == ["blue.png", "red blue.png"]
@@ -60,40 +78,44 @@ def test_words_find_pictures(colours: Path):
 
 
 def test_words_and_pictures_are_added_and_subtracted(colours: Path):
-    for typed in (["query.png", "+", "lime"], ["red", "+", "lime"], ["red", "+", "blue", "+", "2:lime", "-", "blue"]):
-        assert first(*typed) == [["red lime"]]
-    assert first("query.png", "+", "5:lime", count=2) == [["lime", "red lime"]]
+    for typed in (
+        ["query.png", "+", "green"],
+        ["red", "+", "green"],
+        ["red", "+", "blue", "+", "2:green", "-", "blue"],
+    ):
+        assert first(*typed) == [["red green"]]
+    assert first("query.png", "+", "5:green", count=2) == [["green", "red green"]]
     with cbir.open() as searcher:
         for like, unlike, text in (
-            (["query.png", Words("lime")], [], False),
-            ([Path("query.png"), "lime", "blue"], [Words("blue")], True),
+            (["query.png", Words("green")], [], False),
+            ([Path("query.png"), "green", "blue"], [Words("blue")], True),
         ):
-            assert searcher.search(like=like, unlike=unlike, text=text)[0].uri == "red lime.png"
+            assert searcher.search(like=like, unlike=unlike, text=text)[0].uri == "red green.png"
 
 
 def test_a_folder_is_no_picture_and_text_is_said_outright(colours: Path):
     (colours / "red").mkdir()
-    striped("blue").save(colours / "lime", format="PNG")
-    assert first("red", "lime") == [["red"], ["blue"]]
-    assert first("red", "lime", "--text") == [["red"], ["lime"]]
+    striped("blue").save(colours / "green", format="PNG")
+    assert first("red", "green") == [["red"], ["blue"]]
+    assert first("red", "green", "--text") == [["red"], ["green"]]
     assert failure("search", "bleu.png").endswith("bleu.png does not exist; if it is meant as words, add --text")
     assert first("blue.png blue", "--text") == [["blue"]]
 
 
 def test_documents_of_words_and_sums(colours: Path):
-    printed = run("search", "red", "query.png", "2:query.png", "-", "0.5:lime", "--json").stdout
+    printed = run("search", "red", "query.png", "2:query.png", "-", "0.5:green", "--json").stdout
     queries = [{**query, "hits": len(query["hits"])} for query in json.loads(printed)["queries"]]
     assert queries == [
         {"text": "red", "hits": 5},
         {"image": "query.png", "hits": 5},
-        {"terms": [{"weight": 2.0, "image": "query.png"}, {"weight": -0.5, "text": "lime"}], "hits": 5},
+        {"terms": [{"weight": 2.0, "image": "query.png"}, {"weight": -0.5, "text": "green"}], "hits": 5},
     ]
 
 
 def test_what_is_printed_says_what_was_asked(colours: Path):
-    printed = run("search", "red", "query.png", "-", "very lime", "--save", "strip.png").stdout
-    assert '"red" in pictures' in printed
-    assert "query.png - 'very lime' in pictures" in printed
+    printed = run("search", "red", "query.png", "-", "very green", "--save", "strip.png").stdout
+    assert '"red" in colours' in printed
+    assert "query.png - 'very green' in colours" in printed
     assert (colours / "strip.png").stat().st_size > 1000
 
 
@@ -102,22 +124,21 @@ def test_inverting_is_for_pictures(colours: Path):
     assert "invert is for pictures" in failure("search", "query.png", "+", "red", "--invert")
 
 
-def test_a_tower_of_another_dimension_is_refused(colours: Path, monkeypatch: pytest.MonkeyPatch):
-    encode = ColourWords.encode
-    monkeypatch.setattr(ColourWords, "encode", lambda tower, texts: encode(tower, texts)[:, :9])
-    assert "cannot be compared" in failure("search", "red")
+def test_what_encodes_words_is_fetched_for_words_alone(colours: Path, offered: Hub):
+    assert first("query.png", "pictures/blue.png") == [["red"], ["blue"]]
+    assert len(offered.asked) == 1
+    assert first("blue", "red") == [["blue"], ["red"]]
+    assert len(offered.asked) == 3
 
 
-def test_without_a_tower_it_is_said_what_to_type(wordless: Path, monkeypatch: pytest.MonkeyPatch):
+def test_without_a_tower_it_is_said_what_to_type(wordless: Path, offered: Hub):
     assert "'a red car' is not a file, and collection 'pictures' cannot be" in failure("search", "a red car")
     assert failure("search", "red.png").endswith("red.png does not exist")
     assert "is a folder" in failure("search", "pictures")
-    able = [Kind("clip", "Words.", __name__, words=True), Kind("other", "None.", __name__), *encoders()]
-    monkeypatch.setattr("cbir.model.registry.encoders", lambda: able)
-    command = f"cbir ingest {wordless / 'pictures'} --encoder clip --collection pictures-clip"
+    command = f"cbir ingest {wordless / 'pictures'} --encoder colours --collection pictures-colours"
     for asked in (["a red car"], ["query.png", "+", "red"], ["--text", "query.png"]):
         said = failure("search", *asked)
-        assert "its encoder, color-histogram, does not understand them (those that do: clip" in said
+        assert "its encoder, color-histogram, does not understand them (those that do: colours)" in said
         assert said.endswith(f"type: {command}")
     with cbir.open() as searcher, pytest.raises(cbir.QueryError, match="cannot be searched by words"):
         searcher.search("red", text=True)
@@ -137,12 +158,12 @@ def test_operators_as_a_shell_passes_them(wordless: Path):
 @pytest.fixture(scope="module")
 def opener() -> dict[str, Image.Image]:
     """Pictures of one colour by name."""
-    return {name: Image.new("RGB", (60, 30), name) for name in ("red", "lime", "blue")}
+    return {name: Image.new("RGB", (60, 30), colour) for name, colour in COLOURS.items()}
 
 
 def colours_down(picture: Image.Image) -> list[str]:
     """The names of the pure colours of a picture, from its top."""
-    names = {(255, 0, 0): "red", (0, 255, 0): "lime", (0, 0, 255): "blue"}
+    names = {colour: name for name, colour in COLOURS.items()}
     rows = np.asarray(picture).reshape(picture.height, picture.width, 3)
     found = [names[colour] for row in rows for colour in sorted({*map(tuple, row.tolist())}) if colour in names]
     return list(dict.fromkeys(found))
@@ -160,12 +181,12 @@ def test_queries_are_drawn(opener: dict[str, Image.Image]):
         assert inked.any()
         assert not inked[[0, 1, 2, -3, -2, -1]].any()
         assert not inked[:, [0, 1, 2, -3, -2, -1]].any()
-    three = Combination([(1, "red"), (-1, Words("a cat")), (2, "lime"), (-2, "blue")])
+    three = Combination([(1, "red"), (-1, Words("a cat")), (2, "green"), (-2, "blue")])
     caption, picture = shown(three, opener.__getitem__)
     assert (caption, picture.size) == ("", size)
-    assert colours_down(picture) == ["red", "lime", "blue"]
-    plus = shown(Combination([(1, "red"), (1, Words("a cat")), (2, "lime"), (-2, "blue")]), opener.__getitem__)[1]
+    assert colours_down(picture) == ["red", "green", "blue"]
+    plus = shown(Combination([(1, "red"), (1, Words("a cat")), (2, "green"), (-2, "blue")]), opener.__getitem__)[1]
     assert plus.tobytes() != picture.tobytes()
-    five = [(1, "red"), (1, "lime"), (1, "red"), (1, "red"), (1, "blue")]
-    assert colours_down(shown(Combination(five), opener.__getitem__)[1]) == ["red", "lime", "blue"]
-    assert colours_down(shown(Combination([*five, (1, "red")]), opener.__getitem__)[1]) == ["red", "lime"]
+    five = [(1, "red"), (1, "green"), (1, "red"), (1, "red"), (1, "blue")]
+    assert colours_down(shown(Combination(five), opener.__getitem__)[1]) == ["red", "green", "blue"]
+    assert colours_down(shown(Combination([*five, (1, "red")]), opener.__getitem__)[1]) == ["red", "green"]
