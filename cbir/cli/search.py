@@ -17,6 +17,7 @@ from cbir.cli.output import note, print_json
 from cbir.cli.parameters import AsJson, Collection, DataDir, QdrantUrl, collection_or_default
 from cbir.ingest.sources.catalogue import NAMES
 from cbir.search.options import SearchOptions
+from cbir.search.query import Words, terms_of
 from cbir.search.terms import title
 
 if TYPE_CHECKING:
@@ -48,11 +49,11 @@ def search(
     """Find the stored images that look most like each query, or that words describe."""
     name = collection_or_default(collection, qdrant_url)
     with cbir.open(name, qdrant_url=qdrant_url, data_dir=data_dir) as searcher, ExitStack() as drawing:
-        if searcher.bundle.text_encoder() is not None:  # which may have to be downloaded
+        queries = searcher.parse(arguments, text=options.text, datasets=NAMES)
+        if any(isinstance(term.query, Words) for query in queries for term in terms_of(query)):
             from cbir.cli.terminal import bars
 
-            searcher.progress = drawing.enter_context(bars())
-        queries = searcher.parse(arguments, text=options.text, datasets=NAMES)
+            searcher.progress = drawing.enter_context(bars())  # what encodes words may have to be downloaded
         found = searcher.search_many(queries, options=replace(options, labels=_labels(label)))
     if save is not None:
         from cbir.search.sheet import save_picture
