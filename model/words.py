@@ -27,7 +27,7 @@ class TextEncoder(Protocol):
         Parameters
         ----------
         texts : sequence of str
-            None is empty. What a text has beyond the tower's most tokens is left out.
+            None is empty. What a text has beyond the tower's most tokens is left out, with a CbirWarning.
 
         Returns
         -------

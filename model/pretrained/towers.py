@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from cbir.core.errors import first_line
+from cbir.core.errors import first_line, warn_caller
 from cbir.core.progress import Progress, silent
 from cbir.model.errors import ModelError
 from cbir.model.pretrained.hub import HubFile, fetch, networks_cache
@@ -124,6 +124,8 @@ class TextTower:
 
         def encode(texts: Sequence[str]) -> np.ndarray:
             read = tokenizer.encode_batch([text.lower() if words.lower else text for text in texts])
+            if cut := [text for text, each in zip(texts, read, strict=True) if each.overflowing]:
+                warn_caller(f"{self._owner} reads {words.context} tokens of a text: the end of '{cut[0]}' is left out")
             return session(
                 {
                     "input_ids": np.array([each.ids for each in read]),

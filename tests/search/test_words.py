@@ -128,6 +128,7 @@ def test_what_encodes_words_is_fetched_for_words_alone(colours: Path, offered: H
     assert first("query.png", "pictures/blue.png") == [["red"], ["blue"]]
     assert len(offered.asked) == 1
     assert first("blue", "red") == [["blue"], ["red"]]
+    assert "warning: encoder 'colours' reads 6 tokens" in run("search", "blue blue blue blue blue").stderr
     assert len(offered.asked) == 3
 
 
