@@ -43,6 +43,8 @@ def ingest(report: Report) -> dict[str, Any]:
             "path": str(report.model.path),
             "encoder": report.model.kind,
             "trained": report.trained,
+            "usual_for": report.usual_for or None,
+            "notes": list(report.model.metadata.get("notes") or []),
             "fingerprint": report.model.fingerprint,
         },
         "seconds": {stage: round(seconds, 3) for stage, seconds in report.seconds.items()},
@@ -173,11 +175,11 @@ def encoder(name: str) -> dict[str, Any]:
 
 
 def _encoder(kind: Kind) -> dict[str, Any]:
-    from cbir.model.registry import DEFAULT
+    from cbir.model.registry import DEFAULTS
 
     return {
         "name": kind.name,
-        "default": kind.name == DEFAULT,
+        "default_for": DEFAULTS.get(kind.name),
         "learns_from": kind.learns_from,
         "words": kind.words,
         "download_bytes": kind.download,

@@ -62,7 +62,13 @@ def encode(batches: Iterable[Batch], encoder: Encoder) -> Iterator[Encoded]:
     Encoded
     """
     for batch in batches:
-        features = encoder.encode(batch.pixels)
+        features = np.empty((len(batch.ids), encoder.dimension), np.float32)
+        brightness = np.empty(len(batch.ids), np.float32)
+        fresh = [place for place in range(len(batch.ids)) if place not in batch.made]
+        if fresh:
+            features[fresh], brightness[fresh] = encoder.encode(batch.pixels), background(batch.pixels)
+        for place, made in batch.made.items():
+            features[place], brightness[place] = made.feature, made.brightness
         payloads = batch.payloads
         if encoder.code_bits is not None:
             short = codes(features, encoder.code_bits)
@@ -71,7 +77,7 @@ def encode(batches: Iterable[Batch], encoder: Encoder) -> Iterator[Encoded]:
             ids=batch.ids,
             features=features,
             payloads=payloads,
-            brightness=background(batch.pixels) if batch.ids else np.empty(0, np.float32),
+            brightness=brightness,
             updated=batch.updated,
             unreadable=[(item.uri, reason) for item, reason in batch.unreadable],
             unchanged=batch.unchanged,

@@ -47,6 +47,8 @@ class Report:
     model : Bundle
     trained : bool
         By this run.
+    usual_for : str
+        What the pictures are like, where that decided which encoder it is; else empty.
     seconds : dict
         `train`, `encode`, `upsert`, `index`.
     """
@@ -60,6 +62,7 @@ class Report:
     passed_over: int
     model: Bundle
     trained: bool
+    usual_for: str
     seconds: dict[str, float]
 
 
@@ -120,9 +123,10 @@ def run(
     count = items_to_take(source, limit)
     with engine.writing(validated_name(name)):
         target = find_target(engine, name, source, retrain=retrain, add_source=add_source, smooth=smooth)
-        bundle, trained = bundle_for(
+        ready = bundle_for(
             target, engine, models, plan, model=model, require_plan=require_plan, limit=limit, progress=progress
         )
+        bundle = ready.bundle
         share = Share(target.source, 0, count, bundle.path)
         stored = Stored()
         with open_target(engine, target, _new_metadata(bundle, target.smooth)) as collection:
@@ -132,7 +136,7 @@ def run(
             if (known := _with_source(before, target.source, bundle)) != before:
                 collection.remember(known)
             try:
-                with closing(ingest_share(share, collection, progress=progress)) as batches:
+                with closing(ingest_share(share, collection, made=ready.made, progress=progress)) as batches:
                     for batch in batches:
                         stored += batch
             except BaseException:
@@ -159,9 +163,10 @@ def run(
         unreadable=list(stored.unreadable),
         passed_over=source.passed_over,
         model=bundle,
-        trained=trained,
+        trained=ready.trained,
+        usual_for=ready.usual_for,
         seconds={
-            "train": bundle.metadata["seconds"] if trained else 0.0,
+            "train": bundle.metadata["seconds"] if ready.trained else 0.0,
             "encode": stored.encode_seconds,
             "upsert": stored.upsert_seconds,
             "index": index_seconds,

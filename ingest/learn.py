@@ -1,8 +1,9 @@
 """The encoder for a collection: found, copied from elsewhere, or trained.
 
-In: where the points go, and the folder of models. Out: a model bundle and
-whether it was trained just now. A bundle is never changed: training again makes another, and
-the metadata of the collection that is filled with it say which it uses.
+In: where the points go, and the folder of models. Out: a model bundle, whether
+it was trained just now, and what learning made of the pictures. A bundle is
+never changed: training again makes another, and the metadata of the collection
+that is filled with it say which it uses.
 """
 
 import hashlib
@@ -10,7 +11,7 @@ import json
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -23,7 +24,8 @@ from cbir.collection.errors import CollectionError
 from cbir.collection.interface import Engine
 from cbir.collection.metadata import Metadata
 from cbir.core.progress import Progress, silent
-from cbir.ingest.read import read_pixels
+from cbir.ingest.examples import ExampleStream
+from cbir.ingest.read import Made, read_pixels
 from cbir.ingest.sample import Sample, take_sample
 from cbir.ingest.sources.source import Item, Source, SourceError, items_to_take
 from cbir.ingest.target import Target
@@ -33,8 +35,6 @@ from cbir.model.kind import Kind
 from cbir.model.method import Examples
 from cbir.model.preprocessing import Preprocessing
 
-#: More images teach these networks nothing more, and all are held in memory (78 MB at 28x28).
-_MAX_TRAINING_IMAGES = 100_000
 #: Held-out pictures whose loss is watched while a network trains.
 _MAX_WATCHED = 1_000
 
@@ -45,18 +45,43 @@ class Plan:
 
     Attributes
     ----------
-    kind : Kind
-    recipe : Recipe of that kind
+    kind : Kind or None
+        None: the usual one for the source's pictures.
+    recipe : Recipe of that kind, or None
+    options : Mapping
+        Of the usual encoder, whichever it is.
     size : int or None
         Height and width of the encoder's input; what suits the source if None.
     sample : Sample or None
         Pictures of the source, some or all, that were read before; they chose the preprocessing.
     """
 
-    kind: Kind
+    kind: Kind | None
     recipe: Any
     size: int | None = None
     sample: Sample | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Ready:
+    """The encoder to fill a collection with.
+
+    Attributes
+    ----------
+    bundle : Bundle
+    trained : bool
+        Just now.
+    usual_for : str
+        What the pictures are like, where that decided which encoder it is; else empty.
+    made : Mapping
+        Ids of items to what learning made of them.
+    """
+
+    bundle: Bundle
+    trained: bool = False
+    usual_for: str = ""
+    made: Mapping[str, Made] = field(default_factory=dict)
 
 
 def bundle_for(
@@ -69,14 +94,12 @@ def bundle_for(
     require_plan: bool = False,
     limit: int | None = None,
     progress: Progress = silent,
-) -> tuple[Bundle, bool]:
+) -> Ready:
     """Find, copy or train the model bundle that fills a collection; parameters as of `cbir.ingest.job.run`.
 
     Returns
     -------
-    bundle : Bundle
-    trained : bool
-        By this call.
+    Ready
 
     Raises
     ------
@@ -87,13 +110,13 @@ def bundle_for(
     """
     name, existing = target.name, target.existing
     if model is not None:
-        return adopt_bundle(models, name, model, lambda found: _check(name, existing, found, model)), False
+        return Ready(adopt_bundle(models, name, model, lambda found: _check(name, existing, found, model)))
     if existing is not None:
         bundle = read_bundle(models / existing.model)
         _check(name, existing, bundle.fingerprint, bundle.path)
         if require_plan:
             _check_plan(name, bundle, plan)
-        return bundle, False
+        return Ready(bundle)
     return train_bundle(
         models,
         name,
@@ -114,6 +137,8 @@ def _check(name: str, existing: Metadata | None, fingerprint: str, path: Path) -
 def _check_plan(name: str, bundle: Bundle, plan: Plan) -> None:
     """Refuse another kind of encoder, or another input size, than the collection's."""
     side = bundle.preprocessing.height
+    if plan.kind is None:
+        return
     if bundle.kind != plan.kind.name or plan.size not in (None, side):
         wanted = plan.kind.name if plan.size is None else f"{plan.kind.name} at {plan.size}x{plan.size}"
         raise CollectionError(
@@ -131,9 +156,9 @@ def _in_use(engine: Engine) -> set[str]:
     return names
 
 
-def images_to_learn(source: Source, limit: int | None) -> int:
+def images_to_learn(source: Source, limit: int | None, kind: Kind) -> int:
     """Return how many images of a source an encoder learns from, at the most."""
-    return min(items_to_take(source, limit), _MAX_TRAINING_IMAGES)
+    return min(items_to_take(source, limit), kind.most_images)
 
 
 def train_bundle(
@@ -146,7 +171,7 @@ def train_bundle(
     retrain: bool = False,
     limit: int | None = None,
     progress: Progress = silent,
-) -> tuple[Bundle, bool]:
+) -> Ready:
     """Learn an encoder from a source.
 
     Parameters
@@ -169,9 +194,7 @@ def train_bundle(
 
     Returns
     -------
-    bundle : Bundle
-    trained : bool
-        By this call.
+    Ready
 
     Raises
     ------
@@ -180,31 +203,47 @@ def train_bundle(
     KeyboardInterrupt
         After Ctrl-C; the same call continues after the last complete epoch.
     """
-    count = images_to_learn(source, limit)
-    described = plan.kind.describe(plan.recipe)
-    decided = {**described, "recipe": plan.kind.non_defaults(described["recipe"])}
-    learns = plan.kind.learns_from != "nothing"
-    sample = plan.sample or take_sample(source, plan.kind, plan.size, keep_pixels=learns)
+    sample = plan.sample or take_sample(source, plan.kind, plan.size, keep_pixels=_may_learn(plan.kind))
+    kind, recipe = sample.kind, plan.recipe if plan.kind else sample.kind.recipe(**plan.options)
+    usual_for = "" if plan.kind else str(sample.traits)
+    described = kind.describe(recipe)
+    decided = {**described, "recipe": kind.non_defaults(described["recipe"])}
     preprocessing = sample.preprocessing
-    if not learns:
-        images, labels = np.empty((0, *preprocessing.shape), np.uint8), None
-    else:
+    stream, images, labels = None, np.empty((0, *preprocessing.shape), np.uint8), None
+    if kind.streams:
+        stream = ExampleStream(source, items_to_take(source, limit), kind.most_images, sample, progress)
+    elif kind.learns_from != "nothing":
+        count = images_to_learn(source, limit, kind)
         items, images = _pixels(islice(source.items(), count), count, sample, progress)
-        if not len(images):
-            raise SourceError(f"none of the {count} pictures of {source} can be read")
-        labels = _classes(items, source, plan.kind) if plan.kind.learns_from == "labels" else None
-    identity = _identity(decided, preprocessing, images, labels)
-    for found in bundles(models):
-        own = (found.name == name or found.name.rpartition("-")[0] == name) and found.name not in in_use
-        if (own or not retrain) and _is_same(found, identity, plan.kind, decided, preprocessing) and found.loads():
-            return found, False
+        _check_readable(len(images), source, count)
+        labels = _classes(items, source, kind) if kind.learns_from == "labels" else None
+
+    def known(identity: str) -> Bundle | None:
+        """Return a bundle that learning would make again."""
+        for found in bundles(models):
+            own = (found.name == name or found.name.rpartition("-")[0] == name) and found.name not in in_use
+            if (own or not retrain) and _is_same(found, identity, kind, decided, preprocessing) and found.loads():
+                return found
+        return None
+
+    identity = "" if stream else _identity(decided, preprocessing, images, labels)
+    if not stream and (found := known(identity)):
+        return Ready(found, usual_for=usual_for)
 
     models.mkdir(parents=True, exist_ok=True)
     checkpoint = models / f".{name}.training.npz"
     clock = time.perf_counter()
-    examples = Examples(images, labels, partial(_held_out, source, preprocessing))
-    learned = plan.kind.method.learn(examples, plan.recipe, checkpoint=checkpoint, progress=progress)
+    held_out = partial(_held_out, source, preprocessing)
+    examples = Examples(images, labels, held_out, stream.blocks if stream else None)
+    learned = kind.method.learn(examples, recipe, checkpoint=checkpoint, progress=progress)
     seconds = time.perf_counter() - clock + (learned.history.resumed if learned.history else 0)
+    made: Mapping[str, Made] = {}
+    if stream:
+        # Only now are the pictures known. What was made of them suits the same encoder, found or new.
+        _check_readable(stream.read, source, items_to_take(source, limit))
+        identity, made = _stream_identity(decided, preprocessing, stream), stream.made(learned.features)
+        if found := known(identity):
+            return Ready(found, usual_for=usual_for, made=made)
     progress("export", 0, None)
     bundle = write_bundle(
         free_path(models, name),
@@ -213,13 +252,22 @@ def train_bundle(
         described=described,
         trained_on=str(source),
         training=identity,
-        images=len(images),
+        images=stream.read if stream else len(images),
         seconds=seconds,
     )
     for left_over in models.glob(f"{checkpoint.stem}*{checkpoint.suffix}"):
         left_over.unlink()
     progress("export", 1, 1)
-    return bundle, True
+    return Ready(bundle, True, usual_for, made)
+
+
+def _may_learn(kind: Kind | None) -> bool:
+    return kind is None or kind.learns_from != "nothing"
+
+
+def _check_readable(images: int, source: Source, count: int) -> None:
+    if not images:
+        raise SourceError(f"none of the {count} pictures of {source} can be read")
 
 
 def _pixels(items: Iterable[Item], count: int, sample: Sample, progress: Progress) -> tuple[list[Item], np.ndarray]:
@@ -263,6 +311,12 @@ def _is_same(
     recipe = kind.non_defaults(bundle.metadata.get("recipe") or {})
     facts = {**{name: bundle.metadata.get(name) for name in ("encoder", "revision")}, "recipe": recipe}
     return kind.learns_from == "nothing" and facts == decided and bundle.preprocessing == preprocessing
+
+
+def _stream_identity(decided: Mapping[str, Any], preprocessing: Preprocessing, stream: ExampleStream) -> str:
+    """Return a hash of all that decides what is learned from a stream of images."""
+    facts = [decided, preprocessing.describe(), stream.read, stream.digest]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 def _identity(

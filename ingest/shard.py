@@ -6,16 +6,17 @@ one share.
 """
 
 import time
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 
 from cbir.collection.interface import Collection
 from cbir.core.progress import Progress, silent
 from cbir.ingest.encode import Encoded, encode
-from cbir.ingest.read import read
+from cbir.ingest.read import Made, read
 from cbir.ingest.smooth import smooth
 from cbir.ingest.sources.source import Source
 from cbir.ingest.store import Stored, store
@@ -43,7 +44,13 @@ class Share:
     model: Path
 
 
-def ingest_share(share: Share, collection: Collection, *, progress: Progress = silent) -> Generator[Stored, None, None]:
+def ingest_share(
+    share: Share,
+    collection: Collection,
+    *,
+    made: Mapping[str, Made] = MappingProxyType({}),
+    progress: Progress = silent,
+) -> Generator[Stored, None, None]:
     """Encode the items of a share that are new or changed, and store them.
 
     Parameters
@@ -51,6 +58,8 @@ def ingest_share(share: Share, collection: Collection, *, progress: Progress = s
     share : Share
     collection : Collection
         Its metadata say with how many nearest a feature is averaged.
+    made : Mapping
+        Ids of items to what learning the encoder made of them.
     progress : Progress
         Stages `encode`, `smooth`.
 
@@ -61,7 +70,7 @@ def ingest_share(share: Share, collection: Collection, *, progress: Progress = s
     """
     encoder = read_bundle(share.model).encoder()
     items = islice(share.source.items(), share.start, share.stop)
-    with closing(read(compare(items, collection), encoder.preprocessing)) as pictures:
+    with closing(read(compare(items, collection), encoder.preprocessing, made)) as pictures:
         batches = _reported(encode(pictures, encoder), share.stop - share.start, progress)
         if collection.metadata.smooth:
             batches = smooth(batches, collection, collection.metadata.smooth, progress=progress)

@@ -4,14 +4,18 @@ In: pixels. Out: `encode(images) -> (n, d) float32`, validated. No TensorFlow
 here: this is what a search loads.
 """
 
+import math
+
 import numpy as np
 
 from cbir.model.errors import ModelError
 from cbir.model.method import Inference
 from cbir.model.preprocessing import Preprocessing
 
-#: Images encoded at once: the activations of 256 small images stay in the processor's cache.
-_BLOCK = 256
+#: Images encoded at once, at most and at least: the activations of 256 small images stay in the processor's cache.
+_MOST, _LEAST = 256, 8
+#: Values of input encoded at once: a network's activations follow from it (8 images of 224x224x3).
+_VALUES = 1_250_000
 
 
 class Encoder:
@@ -66,9 +70,10 @@ class Encoder:
             expected = "x".join(str(s) for s in self.preprocessing.shape)
             raise ModelError(f"the encoder takes (n, {expected}) images, not {images.shape}")
         features = np.empty((len(images), self.dimension), np.float32)
-        for start in range(0, len(images), _BLOCK):
-            block = self.preprocessing.inputs(_finite(images[start : start + _BLOCK]))
-            features[start : start + _BLOCK] = self._run(block)
+        size = max(_LEAST, min(_MOST, _VALUES // math.prod(self.preprocessing.shape)))
+        for start in range(0, len(images), size):
+            block = self.preprocessing.inputs(_finite(images[start : start + size]))
+            features[start : start + size] = self._run(block)
         if not np.isfinite(features).all():
             raise ModelError(
                 "the encoder gave NaN or infinite features: the model is damaged, or does not suit these pictures"

@@ -35,6 +35,10 @@ class Kind:
         Bytes that are fetched at first use.
     licence : str
         Of the network's weights, where somebody else trained it.
+    streams : bool
+        It takes the images that it learns from in blocks, which are never held all at once.
+    most_images : int
+        More images teach it nothing more; all are held in memory unless it `streams` (78 MB at 28x28).
     """
 
     name: str
@@ -45,6 +49,8 @@ class Kind:
     self_contained: bool = True
     download: int = 0
     licence: str = ""
+    streams: bool = False
+    most_images: int = 100_000
 
     @property
     def method(self) -> Method:

@@ -6,7 +6,7 @@ dataclass: its options) and `learn`. One that learns arrays has `run` too; one
 whose graph takes pictures in a size or normalisation of its own, `preprocessing`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -30,15 +30,19 @@ class Examples:
     Attributes
     ----------
     images : ndarray of uint8, shape (n, h, w, c)
+        Empty for an encoder that `streams`.
     labels : ndarray of int64, shape (n,), or None
         Numbers of classes; only for an encoder that learns from labels.
     held_out : callable or None
         Returns images, uint8 of shape (m, h, w, c), whose loss may be recorded; they decide nothing.
+    blocks : callable or None
+        For an encoder that `streams`: makes the images, some at a time, uint8 of shape (k, h, w, c). To be called once.
     """
 
     images: np.ndarray
     labels: np.ndarray | None = None
     held_out: Callable[[], np.ndarray] | None = None
+    blocks: Callable[[], Iterator[np.ndarray]] | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -63,7 +67,10 @@ class Learned:
     code_bits : int or None
         Number of leading values of the feature that are 0.0 or 1.0: a short binary code, which prunes a search.
     about : Mapping
-        What else model.json is to say, such as where a network comes from, as JSON values.
+        What else model.json is to say, such as where a network comes from, as JSON values; its `notes` are lines for
+        the user.
+    features : ndarray of float32, shape (n, d), or None
+        Of the examples, in their order, where learning made them anyway: they need not be encoded again.
     """
 
     network: "Model | None" = None
@@ -72,6 +79,7 @@ class Learned:
     history: History | None = None
     code_bits: int | None = None
     about: Mapping[str, Any] = field(default_factory=dict)
+    features: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

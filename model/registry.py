@@ -16,13 +16,23 @@ from typing import Any
 from cbir.core.options import identifier, split
 from cbir.model.errors import ModelError
 from cbir.model.kind import Kind
+from cbir.model.suited import Traits
 
 #: Looked through in this order; `encoders()` lists them in this order too.
 PACKAGES = ["cbir.model.networks", "cbir.model.classical", "cbir.model.pretrained"]
 #: Modules that offer several, a row each, by `kinds`; `method_of` returns what a row's module would be.
 TABLES = ["cbir.model.pretrained.networks"]
-#: Used where no encoder is named.
-DEFAULT = "contrastive"
+#: Used where no encoder is named, and for which pictures.
+DEFAULTS = {"photo": "photographs and other pictures", "contrastive": "small grey pictures, such as digits"}
+
+
+def usual_encoder(traits: Traits) -> str:
+    """Return the name of the encoder to use where none is named.
+
+    Photographs, drawings and scans are what networks were trained on before; of digits and the like they
+    know less than what can be learned from these in a minute (docs/encoders.md).
+    """
+    return "contrastive" if traits.grey and traits.small else "photo"
 
 
 def kind_of(name: str) -> Kind:

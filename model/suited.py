@@ -1,6 +1,6 @@
-"""Which encoder input suits a source's pictures: grey or colour, small or large.
+"""What a source's pictures are like, grey or in colour, small or large, and the encoder input that suits them.
 
-In: what decides it of each picture of a sample. Out: a `Preprocessing`.
+In: what decides it of each picture of a sample. Out: `Traits`, and a `Preprocessing`.
 """
 
 from collections.abc import Sequence
@@ -15,6 +15,8 @@ from cbir.model.preprocessing import Preprocessing
 
 #: A square encoder input's side: what networks can halve, and what two cores can train.
 SIDES = range(16, 257, 16)
+#: Pixels of the longer side of a small picture, at the most.
+_SMALL = 48
 
 
 @dataclass(frozen=True)
@@ -25,22 +27,43 @@ class Look:
     longest: int
 
 
+@dataclass(frozen=True)
+class Traits:
+    """What a source's pictures are like: all of them `grey`, most of them `small`."""
+
+    grey: bool
+    small: bool
+
+    def __str__(self) -> str:
+        return f"{'small ' if self.small else ''}{'grey pictures' if self.grey else 'pictures in colour'}"
+
+    def input(self, side: int | None = None) -> Preprocessing:
+        """Return the encoder input that suits such pictures, of another size if there is a `side`.
+
+        Small pictures: 28x28 in grey, the article's, and 32x32 in colour. Others: 64x64, uniform margins taken off.
+        """
+        side = side or ((28 if self.grey else 32) if self.small else 64)
+        return Preprocessing(height=side, width=side, channels=1 if self.grey else 3, trim=not self.small)
+
+
 def look(picture: Image.Image) -> Look:
     """Return what decides the encoder input that suits a picture."""
     return Look(is_grey(picture), max(picture.size))
 
 
-def suited(looks: Sequence[Look], side: int | None = None) -> Preprocessing:
-    """Choose the encoder input that suits a sample of pictures.
+def traits(looks: Sequence[Look]) -> Traits:
+    """Return what a sample of pictures is like: grey if all are, small if half of them are at most 48 pixels long."""
+    small = not looks or float(np.median([each.longest for each in looks])) <= _SMALL
+    return Traits(all(each.grey for each in looks), small)
 
-    Grey if all are grey, else colour. Small pictures (half of them at most 48
-    pixels long): 28x28 in grey, the article's, and 32x32 in colour. Others: 64x64.
 
-    Parameters
-    ----------
-    looks : sequence of Look
-    side : int, optional
-        Height and width to use instead: 28, or one of `SIDES`.
+def possible_traits(looked: Look) -> list[Traits]:
+    """Return what `traits` may find for a sample that holds this picture."""
+    return [Traits(grey, small) for grey in sorted({looked.grey, False}) for small in (True, False)]
+
+
+def validated_side(side: int | None) -> int | None:
+    """Return the side of an encoder's input: 28, one of `SIDES`, or None for what suits the pictures.
 
     Raises
     ------
@@ -49,16 +72,4 @@ def suited(looks: Sequence[Look], side: int | None = None) -> Preprocessing:
     """
     if side is not None and side != 28 and side not in SIDES:
         raise ImageError(f"size must be 28, or a multiple of 16 from {SIDES[0]} to {SIDES[-1]}, not {side}")
-    grey = all(each.grey for each in looks)
-    small = not looks or float(np.median([each.longest for each in looks])) <= 48
-    return _input(grey, small, side)
-
-
-def possible_inputs(looked: Look, side: int | None = None) -> set[Preprocessing]:
-    """Return what `suited` may choose for a sample that holds this picture."""
-    return {_input(grey, small, side) for grey in {looked.grey, False} for small in (True, False)}
-
-
-def _input(grey: bool, small: bool, side: int | None) -> Preprocessing:
-    side = side or ((28 if grey else 32) if small else 64)
-    return Preprocessing(height=side, width=side, channels=1 if grey else 3)
+    return side

@@ -26,8 +26,11 @@ def encoders(
 def _print_encoders(listed: list[dict[str, Any]]) -> None:
     from cbir.cli.terminal import line, table
 
-    rows = [(f"{e['name']} (default)" if e["default"] else e["name"], e["learns_from"], _summary(e)) for e in listed]
+    rows = [(e["name"], e["learns_from"], _summary(e)) for e in listed]
     table("", [("encoder", False), ("learns from", False), ("", False)], rows)
+    for encoder in listed:
+        if encoder["default_for"]:
+            line(f"{encoder['name']} is the default for {encoder['default_for']}")
     line("options of an encoder: cbir encoders NAME")
 
 

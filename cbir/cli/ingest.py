@@ -31,7 +31,8 @@ def ingest(
         str | None,
         typer.Option(
             metavar="NAME[:OPTIONS]",
-            help="Encoder to train, such as pca:values=32; default: contrastive. See: cbir encoders [NAME].",
+            help="Encoder, such as pca:values=32; default: photo, or contrastive for small grey pictures. "
+            "See: cbir encoders [NAME].",
         ),
     ] = None,
     size: Annotated[
@@ -88,7 +89,10 @@ def _print_report(report: Report) -> None:
     """Print which model was used, what was stored, and how long it took."""
     took = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in report.seconds.items() if seconds >= 0.05)
     line(f"model       {'trained' if report.trained else 'loaded'} {report.model.path}")
-    line(f"encoder     {report.model.kind} {report.model.fingerprint}, {report.model.dimension} values an image")
+    usual = f", the usual one for {report.usual_for}" if report.usual_for else ""
+    line(f"encoder     {report.model.kind} {report.model.fingerprint}, {report.model.dimension} values an image{usual}")
+    for learned in report.model.metadata.get("notes") or [] if report.trained else []:
+        line(f"            {learned}")
     updated = f"{report.updated:,} updated without encoding, " if report.updated else ""
     line(
         f"collection  {report.collection}: {report.points:,} points; {report.ingested:,} ingested, "

@@ -41,7 +41,7 @@ def ingest(
     data_dir: str | Path | None = None,
     progress: Progress = silent,
 ) -> Report:
-    """Fill a collection from a source, training an encoder if it has none.
+    """Fill a collection from a source, learning an encoder if it has none.
 
     Parameters
     ----------
@@ -56,8 +56,8 @@ def ingest(
         Train again and rebuild the collection; the old one can be searched until then.
     encoder : str, optional
         The encoder to train, with its options if any: `contrastive:rotation=180,preset=quality`
-        (see `cbir encoders` and `cbir encoders NAME`). By default the one that filled the collection, and
-        `contrastive` for a new one.
+        (see `cbir encoders` and `cbir encoders NAME`). By default the one that filled the collection; for a
+        new one `contrastive` if the pictures are small and grey, such as digits, and `photo` for all others.
     options : Mapping, optional
         More options of the encoder, such as `{"epochs": 5}`; those in `encoder` win.
     size : int, optional
@@ -96,7 +96,7 @@ def ingest(
     from cbir.ingest.job import run
     from cbir.ingest.learn import Plan
     from cbir.ingest.sources.catalogue import collection_name, open_source
-    from cbir.model.registry import DEFAULT, parse_encoder
+    from cbir.model.registry import parse_encoder
 
     if smooth is not None and smooth < 0:
         raise CbirError(f"smooth must be at least 0, not {smooth}")
@@ -107,8 +107,9 @@ def ingest(
     opened = open_source(str(source), settings.data, settings.cache, progress=progress)
     name = collection_name(str(source)) if collection is None else collection
     with closing(home.open_engine(settings, layout)) as engine, disk_errors(settings.home):
-        kind, recipe = parse_encoder(encoder or _encoder_of(name, engine, settings.models) or DEFAULT, options)
-        plan = Plan(kind, recipe, size)
+        named = encoder or _encoder_of(name, engine, settings.models)
+        kind, recipe = parse_encoder(named, options) if named else (None, None)
+        plan = Plan(kind, recipe, size, options=options or {})
         if not retrain:
             home.warn_of_unused_layout(layout, name, engine)
         report = run(
@@ -126,7 +127,7 @@ def ingest(
             index=index,
             progress=progress,
         )
-    if not report.trained and not retrain:
+    if not report.trained and not retrain and kind is not None:
         given = {identifier(option) for option in (*(options or {}), *split(encoder or "")[1])}
         _warn_of_unused_options({option: getattr(recipe, option) for option in sorted(given)}, report.model)
     return report

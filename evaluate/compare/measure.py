@@ -169,7 +169,7 @@ class Measurer:
                 "rename the folder of pictures, or remove that collection"
             )
         bundle = bundle_of(self._settings.models, name, metadata.model, metadata.fingerprint)
-        images = images_to_learn(self._source, self._limit)
+        images = images_to_learn(self._source, self._limit, entrant.kind)
         if reason := mismatch(entrant, bundle, metadata, images, preprocessing):
             command = entrant.command(self._source, self._limit)
             raise CbirError(f"collection '{name}' {reason}; rebuild it: {command}")

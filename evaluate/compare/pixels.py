@@ -32,7 +32,7 @@ class SharedPixels:
 
     def __init__(self, source: Source, limit: int | None = None) -> None:
         self._source = source
-        self._count = images_to_learn(source, limit)
+        self._limit = limit
         self._sample: Sample | None = None
         self._complete = False
 
@@ -52,9 +52,11 @@ class SharedPixels:
             self._sample = take_sample(self._source, kind, keep_pixels=True)
         chosen = kind.preprocessing(self._sample.suited)
         if chosen != self._sample.preprocessing:
-            self._sample = replace(self._sample, preprocessing=chosen, pixels={})
+            self._sample = replace(self._sample, preprocessing=chosen, pixels={}, hashes={})
             self._complete = False
-        if learning and kind.learns_from != "nothing" and not self._complete:
+        if self._sample.kind != kind:
+            self._sample = replace(self._sample, kind=kind)
+        if learning and kind.learns_from != "nothing" and not kind.streams and not self._complete:
             self._sample = replace(self._sample, pixels=self._read(self._sample, progress))
             self._complete = True
         return self._sample
@@ -64,13 +66,14 @@ class SharedPixels:
         sample = self.sample(kind, learning=False, progress=progress)
         known = [pixels for pixels in sample.pixels.values() if pixels is not None][:count]
         if not known:
-            pictures = read_pixels(islice(self._source.items(), self._count), sample.preprocessing)
+            pictures = read_pixels(islice(self._source.items(), self._limit), sample.preprocessing)
             known = [pixels for _, pixels in islice(pictures, count) if pixels is not None]
         return np.resize(np.stack(known), (count, *sample.preprocessing.shape))
 
     def _read(self, sample: Sample, progress: Progress) -> dict[int, np.ndarray | None]:
         """Read the pictures that were not read yet; each number keeps its pixels."""
-        items = islice(self._source.items(), self._count)
-        reading = read_pixels(items, sample.preprocessing, sample.pixels, total=self._count, progress=progress)
+        count = images_to_learn(self._source, self._limit, sample.kind)
+        items = islice(self._source.items(), count)
+        reading = read_pixels(items, sample.preprocessing, sample.pixels, total=count, progress=progress)
         with closing(reading) as pictures:
             return dict(enumerate(pixels for _, pixels in pictures))

@@ -9,7 +9,7 @@ taken only if edited copies are found as well as with the plain one.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -19,6 +19,8 @@ from cbir.model.pretrained.head import Head, Places
 from cbir.model.pretrained.projection import projection
 
 Adapt = Literal["auto", "on", "off"]
+#: All of these, as an option's choices.
+MODES: tuple[Adapt, ...] = get_args(Adapt)
 #: Rows of the source's pictures that were edited, (m,), and the network's features of the copies, (edits, m, d).
 Edited = tuple[np.ndarray, np.ndarray]
 

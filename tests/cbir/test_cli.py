@@ -23,7 +23,7 @@ def test_ingest_document(home: Path, pictures: Path, bundle: Path):
         "ingested": 6,
         "skipped": 1,
     }
-    assert document["model"].keys() == {"path", "encoder", "trained", "fingerprint"}
+    assert document["model"].keys() == {"path", "encoder", "trained", "fingerprint", "usual_for", "notes"}
     assert document["model"]["trained"] is False
     assert document["seconds"].keys() == {"train", "encode", "upsert", "index"}
     assert document["unreadable"][0]["uri"].endswith("bad.png")
@@ -306,7 +306,16 @@ def test_gains_are_options(digits: Path, home: Path, pictures: Path):
 
 def test_options_of_an_encoder_are_listed_and_checked(home: Path):
     document = json.loads(run("encoders", "contrastive", "--json").stdout)
-    assert document.keys() == {"name", "default", "learns_from", "summary", "options"}
+    assert document.keys() == {
+        "name",
+        "default_for",
+        "learns_from",
+        "summary",
+        "words",
+        "download_bytes",
+        "licence",
+        "options",
+    }
     options = {option["name"]: option for option in document["options"]}
     assert options["preset"]["choices"] == ["default", "quality"]
     assert "batch-size" in options

@@ -8,7 +8,8 @@ import pytest
 from cbir.core.options import OptionError
 from cbir.model.errors import ModelError
 from cbir.model.kind import Kind
-from cbir.model.registry import DEFAULT, encoders, kind_of, parse_encoder
+from cbir.model.registry import DEFAULTS, encoders, kind_of, parse_encoder, usual_encoder
+from cbir.model.suited import Traits
 
 
 @pytest.mark.parametrize("kind", encoders(), ids=lambda kind: kind.name)
@@ -28,8 +29,16 @@ def test_all_are_listed_networks_first():
     names = [kind.name for kind in encoders()]
     assert names[:4] == ["autoencoder", "contrastive", "deep-autoencoder", "neural-codes"]
     assert names[4:9] == ["color-histogram", "hog", "pca", "pixels", "sift"]
-    assert names[9:] == ["onnx-file", "dinov2", "clip", "siglip2", "tinyclip"]
-    assert DEFAULT in names
+    assert names[9:] == ["onnx-file", "photo", "dinov2", "clip", "siglip2", "tinyclip"]
+    assert set(names) >= DEFAULTS.keys()
+
+
+def test_digits_are_learned_and_all_else_is_seen_as_photographs_are():
+    usual = {
+        Traits(grey, small): usual_encoder(Traits(grey, small)) for grey in (True, False) for small in (True, False)
+    }
+    assert [traits for traits, name in usual.items() if name == "contrastive"] == [Traits(grey=True, small=True)]
+    assert set(usual.values()) == DEFAULTS.keys()
 
 
 def test_looking_one_up_imports_its_module_and_no_other():
@@ -46,7 +55,7 @@ def test_looking_one_up_imports_its_module_and_no_other():
 
 @pytest.mark.parametrize("name", ["resnet", "color_histogram", "training", "", "no module", "pixels."])
 def test_an_unknown_encoder_is_answered_with_those_there_are(name: str):
-    with pytest.raises(ModelError, match=rf"unknown encoder '{name}'; choose from autoencoder, .*pixels"):
+    with pytest.raises(ModelError, match=rf"unknown encoder '{name}'; choose from .*autoencoder, .*pixels"):
         kind_of(name)
 
 

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from cbir.model.errors import ImageError
-from cbir.model.suited import Look, look, possible_inputs, suited
+from cbir.model.suited import Look, look, possible_traits, traits, validated_side
 from tests.conftest import picture
 
 
@@ -23,28 +23,27 @@ from tests.conftest import picture
 )
 def test_the_input_suits_the_pictures(mode: str, size: tuple[int, int], shape: tuple[int, int, int]):
     colours = Image.merge("RGB", [picture(seed, size) for seed in range(3)])
-    assert suited([look(colours.convert(mode))]).shape == shape
+    assert traits([look(colours.convert(mode))]).input().shape == shape
 
 
 def test_one_colour_picture_makes_it_colour_and_grey_in_three_channels_does_not():
     grey = Image.merge("RGB", [picture(0)] * 3)
     colourful = Image.merge("RGB", [picture(seed) for seed in range(3)])
-    assert suited([look(grey), look(grey)]).channels == 1
-    assert suited([look(grey), look(colourful)]).channels == 3
+    assert traits([look(grey), look(grey)]).grey
+    assert not traits([look(grey), look(colourful)]).grey
     content = io.BytesIO()
     grey.save(content, "JPEG", quality=60)
-    assert suited([look(Image.open(content))]).channels == 1
+    assert traits([look(Image.open(content))]).grey
 
 
 @pytest.mark.parametrize("side", [0, 27, 30, 512, -16])
 def test_a_side_that_cannot_be_is_refused(side: int):
     with pytest.raises(ImageError, match="size must be"):
-        suited([look(picture())], side)
+        validated_side(side)
 
 
 @given(
     looks=st.lists(st.builds(Look, st.booleans(), st.integers(1, 100)), min_size=1, max_size=5),
-    side=st.sampled_from([None, 28, 48]),
 )
-def test_what_is_chosen_for_a_sample_was_possible_for_each_of_it(looks: list[Look], side: int | None):
-    assert all(suited(looks, side) in possible_inputs(each, side) for each in looks)
+def test_what_is_chosen_for_a_sample_was_possible_for_each_of_it(looks: list[Look]):
+    assert all(traits(looks) in possible_traits(each) for each in looks)
