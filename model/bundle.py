@@ -122,9 +122,15 @@ class Bundle:
         return TextTower(Words.from_json(described), self.dimension, f"encoder '{self.kind}'", progress)
 
     def _classical(self, file: Path) -> Inference:
+        method, revision = kind_of(self.kind).method, self.metadata.get("revision")
+        if revision != method.REVISION:  # its features are the code's as much as the file's
+            raise ModelError(
+                f"{self.path} is revision {revision} of encoder '{self.kind}'; this cbir computes "
+                f"revision {method.REVISION}: fill the collection anew with --retrain"
+            )
         with file.open("rb") as content, np.load(content, allow_pickle=False) as stored:
             arrays = dict(stored)
-        return kind_of(self.kind).method.run(arrays)
+        return method.run(arrays)
 
 
 def read_bundle(path: Path) -> Bundle:

@@ -1,5 +1,6 @@
 """Every classical encoder, stored as a bundle and run from it."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,8 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from PIL import Image
+from sklearn.datasets import load_sample_image
 
 from cbir.model.bundle import Bundle, read_bundle, write_bundle
+from cbir.model.distortion import COPIES, distortions, workable
 from cbir.model.encoder import Encoder
 from cbir.model.errors import ModelError
 from cbir.model.method import Examples
@@ -142,6 +146,79 @@ def test_a_histogram_tells_colours_apart_and_not_places(known: Known):
     np.testing.assert_allclose(np.linalg.norm(one), 1, rtol=1e-6)
     np.testing.assert_array_equal(one, moved)
     assert np.linalg.norm(one - other) == pytest.approx(1)  # half of either is black
+
+
+def histogram(*colours: tuple[float, ...]) -> np.ndarray:
+    """Histograms, of sum 1, of pictures of one colour each."""
+    plain = np.array(colours, np.float32)[:, None, None] / np.float32(255)
+    return kind_of("color-histogram").method.run({})(np.broadcast_to(plain, (len(colours), 4, 4, plain.shape[-1]))) ** 2
+
+
+@given(
+    st.tuples(*[st.integers(0, 254)] * 3) | st.tuples(st.integers(0, 254)).map(lambda grey: grey * 3),
+    st.sampled_from([(1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 1)]),
+)
+@settings(max_examples=300, deadline=None)
+def test_a_colour_that_moves_a_little_moves_little_from_bin_to_bin(
+    colour: tuple[int, int, int], step: tuple[int, int, int]
+):
+    here, there = histogram(colour, tuple(np.add(colour, step)))
+    assert here.sum() == pytest.approx(1, abs=1e-5)
+    assert np.abs(here - there).sum() / 2 < 0.3
+    lighter, darker = histogram(colour[:1], (colour[0] + 1,))
+    assert np.abs(lighter - darker).sum() / 2 < 0.3
+    assert lighter.sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_a_colour_between_two_bins_is_in_both():
+    one, other = histogram((117, 120, 91), (117, 120, 90))
+    assert np.abs(one - other).sum() / 2 < 0.03
+    purple, red, magenta = histogram((255, 0, 1), (255, 0, 0), (255, 1, 0))  # hue goes round
+    assert np.abs(purple - red).sum() / 2 < 0.03 > np.abs(magenta - red).sum() / 2
+
+
+def test_what_has_little_colour_counts_as_grey_and_darkness_hides_hues():
+    reddish, bluish, black, dark_red, red, blue = histogram(
+        (131, 128, 128), (128, 128, 131), (0, 0, 0), (2, 0, 0), (250, 0, 0), (0, 0, 250)
+    )
+    assert np.abs(reddish - bluish).sum() / 2 < 0.1
+    assert np.abs(dark_red - black).sum() / 2 < 0.25
+    assert np.abs(red - blue).sum() / 2 == pytest.approx(1)
+
+
+def test_histograms_of_wide_pictures_hold_no_padding():
+    kind = kind_of("color-histogram")
+    wide = Image.fromarray(images((32, 32, 3), 1)[0]).resize((96, 32))
+    chosen = kind.preprocessing(Preprocessing(32, 32, 3, trim=True))
+    assert (chosen.fit, chosen.trim) == ("squash", True)
+    seen, square = (chosen.pixels(image)[None] for image in (wide, wide.resize((32, 32))))
+    one, other = kind.method.run({})(to_unit(np.concatenate([seen, square])))
+    assert np.linalg.norm(one - other) < 0.1
+
+
+def test_copies_of_a_photograph_are_closer_to_it_than_the_same_in_slightly_other_colours():
+    """In whole bins a JPEG of china.jpg was farther away: its sky lies at the limit of two."""
+    kind = kind_of("color-histogram")
+    china = workable(Image.fromarray(load_sample_image("china.jpg")))
+    chosen, run = kind.preprocessing(Preprocessing(64, 64, 3, trim=True)), kind.method.run({})
+
+    def feature(picture: Image.Image) -> np.ndarray:
+        return run(to_unit(chosen.pixels(picture)[None]))[0]
+
+    own = feature(china)
+    recoloured = [feature(edit(china, np.random.default_rng(6))) for edit in distortions(["colour=0.1,0.2,0.3"])]
+    for name, edit in COPIES:
+        if str(edit) not in ("grey", "bright=1.5", "crop=0.4"):  # other colours, too
+            copy = feature(edit(china, np.random.default_rng(0)))
+            assert np.linalg.norm(copy - own) < min(np.linalg.norm(copy - other) for other in recoloured), name
+
+
+def test_features_of_another_revision_are_not_mixed(tmp_path: Path):
+    made = learned_bundle(tmp_path / "old", "color-histogram", images(SHAPES[0]))
+    described = json.loads((made.path / "model.json").read_text())
+    (made.path / "model.json").write_text(json.dumps({**described, "revision": 1}))
+    with pytest.raises(ModelError, match=r"revision 1 of encoder 'color-histogram'.* revision 2.*--retrain"):
+        read_bundle(made.path).encoder()
 
 
 @pytest.mark.parametrize("name", ["hog", "sift"])
