@@ -82,16 +82,17 @@ def _colours(pixels: np.ndarray) -> np.ndarray:
     for (h, hue_share), (s, saturation_share), (v, value_share) in product(hues, saturations, values):
         share = np.where(s > 0, hue_share * saturation_share * value_share, 0)
         counted += _summed(((h % _HUES) * _SATURATIONS + np.maximum(s - 1, 0)) * _VALUES + v, share, counted.shape[1])
-    colourless = sum(np.where(s > 0, 0, share) for s, share in saturations)
+    before, share = saturations[0]
+    colourless = np.where(before == 0, share, 0)
     return np.concatenate([counted, _greys(value, _GREYS, colourless)], axis=1)
 
 
 def _greys(levels: np.ndarray, bins: int, weights: np.ndarray | None = None) -> np.ndarray:
     """Count levels (n, p) in [0, 1], each as much as it weighs: (n, bins)."""
-    return sum(
-        _summed(places, share if weights is None else share * weights, bins)
-        for places, share in _shares(levels, bins - 1)
-    )
+    counted = np.zeros((len(levels), bins), np.float32)
+    for places, share in _shares(levels, bins - 1):
+        counted += _summed(places, share if weights is None else share * weights, bins)
+    return counted
 
 
 def _shares(values: np.ndarray, steps: int) -> list[tuple[np.ndarray, np.ndarray]]:
