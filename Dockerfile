@@ -13,10 +13,10 @@ COPY ingest ingest
 COPY model model
 COPY search search
 RUN python -m venv /opt/cbir \
-    && /opt/cbir/bin/pip install --no-cache-dir --disable-pip-version-check -c constraints.txt '.[figures]'
+    && /opt/cbir/bin/pip install --no-cache-dir --disable-pip-version-check -c constraints.txt '.[figures,words]'
 
 FROM build AS build-train
-RUN /opt/cbir/bin/pip install --no-cache-dir --disable-pip-version-check -c constraints.txt '.[train,figures]'
+RUN /opt/cbir/bin/pip install --no-cache-dir --disable-pip-version-check -c constraints.txt '.[train,figures,words]'
 
 FROM python:3.11-slim AS runtime
 RUN useradd --uid 10001 --create-home cbir && install -d -o cbir -g cbir /home/cbir/data

@@ -174,7 +174,6 @@ def _taken(node: "NodeProto") -> Iterator[str]:
         for inner in (attribute.g, *attribute.graphs):
             for each in inner.node:
                 yield from _taken(each)
-            yield from (made.name for made in inner.output)
 
 
 def _keep(held: Any, wanted: Any) -> None:

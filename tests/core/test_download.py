@@ -150,10 +150,17 @@ def test_whatever_was_left_the_file_is_right(
         download(website.url, tmp_path / "file.gz", SHA256)
     (left,) = tmp_path.iterdir()
     left.write_bytes(there)
-    website.answers = [server]
+    website.answers, website.asked = [server], 0
     download(website.url, tmp_path / "file.gz", SHA256)
+    assert bool(website.asked) == (there != CONTENT)
     assert (tmp_path / "file.gz").read_bytes() == CONTENT
     assert [path.name for path in tmp_path.iterdir()] == ["file.gz"]
+
+
+def test_a_part_that_was_not_asked_for_is_not_put_behind_another(website: Website, tmp_path: Path):
+    website.answers = [cut, another_part]
+    download(website.url, tmp_path / "file.gz", SHA256)
+    assert (tmp_path / "file.gz").read_bytes() == CONTENT
 
 
 def test_processes_that_want_the_same_file_fetch_it_once(website: Website, tmp_path: Path):

@@ -16,6 +16,7 @@ from cbir.core.errors import CbirWarning
 from cbir.model.bundle import read_bundle
 from cbir.model.errors import ModelError
 from cbir.model.graph import graph_of
+from cbir.model.pretrained import onnx_reading
 from cbir.model.pretrained.onnx_file import onnx_encoder
 from tests.commands import failure, run
 from tests.model.pretrained.graphs import FLOAT, mean_colour, network, tokens, two_towers, value
@@ -125,6 +126,14 @@ def test_other_types_of_numbers_are_converted_at_both_ends(place: Path, kind: in
     np.testing.assert_allclose(feature(place, Image.new("RGB", (3, 3), ORANGE)), unit(1, 0.4, 0), atol=1e-3)
 
 
+def test_an_output_that_is_a_feature_by_its_name_is_preferred(place: Path):
+    model = tokens()
+    model.graph.node.add(op_type="Flatten", input=["pooled"], output=["pooler_output"])
+    model.graph.output.append(value("pooler_output", ["batch", 3]))
+    save(place, model, {**PLAIN, "size": 8})
+    np.testing.assert_allclose(feature(place, Image.new("RGB", (3, 3), ORANGE)), unit(1, 0.4, 0), atol=1e-5)
+
+
 def test_of_two_towers_the_one_of_pictures_is_kept(place: Path):
     save(place, two_towers(), PLAIN)
     learned, _ = onnx_encoder(place)
@@ -206,6 +215,17 @@ def test_weights_in_a_file_beside_it_come_into_the_bundle(home: Path, place: Pat
     (place.parent / "net.data").unlink()
     assert read_bundle(bundle.path).encoder().encode(np.zeros((1, 8, 8, 3), np.uint8)).shape == (1, 400)
     assert "'net.data', which is missing" in failure("ingest", colours, "--model", place)
+
+
+@pytest.mark.parametrize("most", [100, 8000])
+def test_what_a_bundle_cannot_hold_is_refused(place: Path, monkeypatch: pytest.MonkeyPatch, most: int):
+    model = mean_colour()
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.zeros(2000, np.float32), "w"))
+    onnx.save(model, place, save_as_external_data=True, location="net.data")
+    assert place.stat().st_size < 8000
+    monkeypatch.setattr(onnx_reading, "_MAX_BYTES", most)
+    with pytest.raises(ModelError, match="with its data, and a model bundle holds one file of at most 2 GB"):
+        onnx_encoder(place)
 
 
 @pytest.mark.parametrize("location", ["../secret", "/etc/hostname", "link/secret", ""])
