@@ -31,8 +31,8 @@ if TYPE_CHECKING:  # for type checkers and editors; when the program runs, `__ge
     from cbir.search.query import QueryError as QueryError
     from cbir.search.query import StoredPoint as StoredPoint
     from cbir.search.query import Words as Words
-    from cbir.search.searcher import QueryWarning as QueryWarning
     from cbir.search.searcher import Searcher as Searcher
+    from cbir.search.unlike import QueryWarning as QueryWarning
     from cbir.verbs.compare import compare as compare
     from cbir.verbs.denoise import denoise as denoise
     from cbir.verbs.evaluate import evaluate as evaluate
@@ -60,7 +60,7 @@ _TYPES = {
     "NoLabelsError": "cbir.evaluate.labels",
     "Overview": "cbir.verbs.overview",
     "QueryError": "cbir.search.query",
-    "QueryWarning": "cbir.search.searcher",
+    "QueryWarning": "cbir.search.unlike",
     "Report": "cbir.ingest.job",
     "Robustness": "cbir.evaluate.robustness",
     "SearchOptions": "cbir.search.options",

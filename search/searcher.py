@@ -18,9 +18,7 @@ from cbir.collection.checks import check_encoder, validated_k
 from cbir.collection.errors import CollectionError
 from cbir.collection.interface import Collection, Engine, Info
 from cbir.collection.point import Hit, Payload
-from cbir.core.errors import CbirWarning, warn_caller
 from cbir.core.progress import Progress, silent
-from cbir.model.border import background
 from cbir.model.bundle import Bundle
 from cbir.model.codes import ball, codes
 from cbir.model.encoder import Encoder
@@ -41,20 +39,13 @@ from cbir.search.query import (
     Words,
     asked,
     is_picture,
-    named,
     terms_of,
     validated_feature,
     validated_queries,
 )
 from cbir.search.terms import parse
+from cbir.search.unlike import warn_of_unlike
 from cbir.search.words import refusal
-
-#: Brightness, in [0, 1], by which a query's background must differ from the collection's to be warned of.
-_OTHER_BACKGROUND = 0.5
-
-
-class QueryWarning(CbirWarning):
-    """The query can be searched, but is unlike what the collection holds."""
 
 
 class Searcher:
@@ -287,8 +278,7 @@ class Searcher:
     def embed_many(self, pictures: Sequence[Picture], *, invert: bool = False) -> np.ndarray:
         """Return features of several pictures, (n, d) float32."""
         pixels = [self.pixels(picture, invert=invert) for picture in validated_queries(pictures)]
-        for picture, seen in zip(pictures, pixels, strict=True):
-            self._warn(picture, seen)
+        warn_of_unlike(pictures, pixels, self.metadata.background, inverted=invert)
         shape = (0, *self.bundle.preprocessing.shape)
         return self.encoder.encode(np.stack(pixels) if pixels else np.empty(shape, np.uint8))
 
@@ -343,25 +333,6 @@ class Searcher:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    def _warn(self, picture: Picture, pixels: np.ndarray) -> None:
-        """Warn of a picture that the collection's encoder will make little of."""
-        if pixels.min() == pixels.max():
-            message = f"{named(picture)} is one plain colour: its results mean nothing"
-            warn_caller(message, QueryWarning)
-            return
-        if self.metadata.background is None:
-            return
-        mean, deviation, _ = self.metadata.background
-        brightness = float(background(pixels[None])[0])
-        # Photographs have backgrounds of all kinds (a wide deviation): nothing to warn of.
-        if abs(brightness - mean) > _OTHER_BACKGROUND and deviation < _OTHER_BACKGROUND / 2:
-            found, usual = ("light", "dark") if brightness > mean else ("dark", "light")
-            warn_caller(
-                f"{named(picture)} has a {found} background, but the collection's images have a {usual} one; "
-                "search with --invert (in Python: invert=True) to swap dark and light",
-                QueryWarning,
-            )
 
 
 def _reordered(
