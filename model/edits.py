@@ -59,6 +59,14 @@ def shift(picture: Image.Image, share: float, generator: np.random.Generator) ->
     return _window(picture, far * math.cos(angle), far * math.sin(angle), picture.width, picture.height)
 
 
+def middle(picture: Image.Image, share: float, generator: np.random.Generator) -> Image.Image:  # noqa: ARG001
+    """Keep the middle of the picture, a share of each side."""
+    picture = _enlarged(picture)
+    width, height = (max(1, round(share * side)) for side in picture.size)
+    left, top = (picture.width - width) // 2, (picture.height - height) // 2
+    return picture.crop((left, top, left + width, top + height))
+
+
 def crop(picture: Image.Image, share: float, generator: np.random.Generator) -> Image.Image:
     """Keep a share of each side, off the centre: by a fifth of the room there is, whichever way."""
     picture = _enlarged(picture)

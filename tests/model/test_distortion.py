@@ -142,6 +142,10 @@ def test_a_turn_keeps_the_whole_picture_at_quarters_and_blackens_the_corners_bet
     assert made("turn", 80).shape == plain.transpose(1, 0, 2).shape
 
 
+def test_the_middle_is_what_is_left_when_the_rest_is_cut_off_on_all_sides():
+    assert np.array_equal(made("middle", 0.4), np.asarray(gradient())[18:42, 24:56])
+
+
 @pytest.mark.parametrize(("share", "least", "most"), [(0.7, (7, 5), (17, 13)), (0.4, (14, 11), (34, 25))])
 def test_a_crop_keeps_a_share_of_each_side_off_the_centre(share: float, least: tuple[int, int], most: tuple[int, int]):
     plain = np.asarray(gradient(), float)
