@@ -14,8 +14,8 @@ from cbir.search.query import Picture, named
 
 #: Brightness, in [0, 1], by which a query's background must differ from the collection's to be warned of.
 _OTHER_BACKGROUND = 0.5
-#: Standard deviation of backgrounds that are all alike, at the most. MNIST's and the 8x8 digits have 0.00, of photographs
-#: (500, of one each of ImageNet's kinds) 0.23, and those of one kind 0.17 to 0.23 (CIFAR-10).
+#: Standard deviation of backgrounds that are all alike, at the most. MNIST's and the 8x8 digits have 0.00, photographs
+#: 0.23 (500, one each of ImageNet's kinds), and photographs of one kind 0.17 to 0.23 (CIFAR-10).
 _UNIFORM = 0.1
 #: Difference of channels, in 255, of a picture in one colour: JPEG makes so much.
 _ONE_COLOUR = 8
@@ -43,13 +43,7 @@ def warn_of_unlike(
         Dark and light were swapped.
     """
     plain = [bool(seen.min() == seen.max()) for seen in pixels]
-    _warn(
-        pictures,
-        plain,
-        "is one plain colour: its results mean",
-        "are one plain colour each: their results mean",
-        "nothing",
-    )
+    _warn(pictures, plain, "is one plain colour: its", "are one plain colour each: their", "results mean nothing")
     if usual is None or usual[1] > _UNIFORM:  # photographs have backgrounds of all kinds: nothing is unusual
         return
     mean = usual[0]
