@@ -10,6 +10,10 @@ the nearest points are those of small features, whatever they show. At the mean
 length of its terms, each by its weight, a sum lies among the stored features:
 for normalised ones the ranking is that of the cosine, and a combination of one
 term is that term.
+
+What it brings: among 500 photographs, 57 of dogs, by `photo` as of version 0.1, 82%
+of the ten closest to a dog are dogs, and 92% of the ten closest to the sum of two
+(100 random pairs).
 """
 
 from collections.abc import Sequence

@@ -182,6 +182,12 @@ def test_queries_are_drawn(opener: dict[str, Image.Image]):
         assert inked.any()
         assert not inked[[0, 1, 2, -3, -2, -1]].any()
         assert not inked[:, [0, 1, 2, -3, -2, -1]].any()
+    long = [shown(Words(f"a very long text about {animal}s"), opener.__getitem__)[1] for animal in ("cat", "dog")]
+    assert long[0].tobytes() != long[1].tobytes()  # small enough to be read to its end
+    signs = (
+        np.asarray(shown(Combination([(1, "red"), (-1, "blue")]), opener.__getitem__)[1].convert("L"))[:, 2:13] < 128
+    )
+    assert [signs[:60].any(), signs[60:].any()] == [False, True]
     three = Combination([(1, "red"), (-1, Words("a cat")), (2, "green"), (-2, "blue")])
     caption, picture = shown(three, opener.__getitem__)
     assert (caption, picture.size) == ("", size)
