@@ -25,7 +25,7 @@ lint: $(READY) ## Lint, format and type checks
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-bench: $(READY) ## Measure, side by side (MNIST through CBIR_DATA; PyTorch if installed)
+bench: $(READY) ## Measure, side by side (MNIST and photographs through CBIR_DATA; PyTorch if installed)
 	@$(BIN)/python -m benchmarks
 
 figures: $(READY) ## Train and compare all encoders, and write docs/figures (hours; CBIR_DATA names the data)

@@ -1,8 +1,8 @@
-"""`python -m benchmarks [NAME ...]`: all, or those named; `python -m benchmarks figures [PART ...]` apart from them."""
+"""`python -m benchmarks [NAME ...]`: all, or those named; one alone may have parts: `figures [PART ...]`."""
 
 import sys
 
-from benchmarks import article, figures, ingest, search, served, training
+from benchmarks import article, figures, ingest, photographs, search, served, training
 
 ALL = {
     "training": training.main,
@@ -10,13 +10,16 @@ ALL = {
     "search": search.main,
     "served": served.main,
     "article": article.main,
+    "photographs": photographs.main,
 }
+#: Those whose name may be followed by some of their parts; `figures` takes hours, and only runs by name.
+PARTS = {"figures": figures.main, "photographs": photographs.main}
 
 
 def main() -> None:
     names = sys.argv[1:] or list(ALL)
-    if names[0] == "figures":
-        figures.main(names[1:])
+    if names[0] in PARTS:
+        PARTS[names[0]](names[1:])
         return
     unknown = [name for name in names if name not in ALL]
     if unknown:

@@ -10,7 +10,6 @@ pages that show them.
 import re
 import sys
 import time
-import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
@@ -19,9 +18,8 @@ import numpy as np
 from PIL import Image
 
 import cbir
-from benchmarks.setting import RESULTS, home, mnist
+from benchmarks.setting import home, mnist, unpacked
 from cbir.collection.point import Hit
-from cbir.core.settings import read_settings
 from cbir.evaluate.compare.comparison import Comparison
 from cbir.evaluate.compare.row import Row
 from cbir.evaluate.scores import Scores
@@ -52,11 +50,11 @@ def main(parts: Sequence[str] = ()) -> None:
     """Make all parts, or those named."""
     known: dict[str, Callable[[], None]] = {
         "digits": lambda: compared("digits"),
-        "cifar10-mini": lambda: compared(cifar()),
+        "cifar10-mini": lambda: compared(unpacked("cifar10-mini")),
         "mnist": lambda: compared("mnist"),
         "seeds": seeds,
         "distortions": lambda: distortions("mnist", "distortions"),
-        "distortions-colour": lambda: distortions(cifar(), "distortions-colour", "color-histogram"),
+        "distortions-colour": lambda: distortions(unpacked("cifar10-mini"), "distortions-colour", "color-histogram"),
         "gains": gains,
         "pruning": pruning,
     }
@@ -98,18 +96,6 @@ def complete(made: Comparison) -> Comparison:
     if made.failed:
         sys.exit("; ".join(f"{encoder}: {reason}" for encoder, reason in made.failed.items()))
     return made
-
-
-def cifar() -> Path:
-    """Unpack the small CIFAR-10 that lies in a data folder."""
-    for folder in read_settings().data:
-        if (archive := folder / "cifar10-mini.zip").is_file():
-            place = RESULTS.absolute() / "cifar10-mini"
-            if not place.is_dir():
-                with zipfile.ZipFile(archive) as packed:
-                    packed.extractall(place)
-            return place
-    sys.exit("cifar10-mini.zip was not found; name the folder that holds it with CBIR_DATA")
 
 
 def seeds() -> None:

@@ -10,6 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 
@@ -78,9 +79,9 @@ def compared(ours: list[float], theirs: list[float], scale: float = 1) -> tuple[
     return scale * median(ours), scale * median(theirs), median(theirs) / median(ours)
 
 
-def stored_codes(searcher: Searcher) -> tuple[np.ndarray, list[int]]:
+def stored_codes(searcher: Searcher, field: str = "index") -> tuple[np.ndarray, list[Any]]:
     pages = list(searcher.collection.scroll())
-    rows = [payload["index"] for page in pages for payload in page.payloads]
+    rows = [payload[field] for page in pages for payload in page.payloads]
     return np.concatenate([page.vectors for page in pages]), rows
 
 

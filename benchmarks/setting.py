@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -31,6 +32,20 @@ def mnist() -> Source:
         return open_source("mnist", read_settings().data, read_settings().cache)
     except cbir.CbirError as error:
         sys.exit(f"the benchmarks measure on MNIST: {error}")
+
+
+def unpacked(name: str) -> Path:
+    """Return the content of an archive that lies in a data folder, unpacked once."""
+    for folder in read_settings().data:
+        if (archive := folder / f"{name}.zip").is_file():
+            place = RESULTS.absolute() / name
+            if not place.is_dir():
+                RESULTS.mkdir(exist_ok=True)
+                with tempfile.TemporaryDirectory(dir=RESULTS) as complete, zipfile.ZipFile(archive) as packed:
+                    packed.extractall(content := Path(complete) / name)
+                    content.rename(place)
+            return place
+    sys.exit(f"{name}.zip was not found; name the folder that holds it with CBIR_DATA")
 
 
 @contextmanager
