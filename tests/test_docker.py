@@ -98,7 +98,7 @@ def test_the_dockerfile_is_clean_and_its_search_image_has_no_tensorflow():
     assert by_name["search"].splitlines()[0] == "runtime AS search"
     assert "--from=build " in by_name["search"]
     assert "[train" not in by_name["build"]
-    assert "[train,figures]" in by_name["build-train"]
+    assert "[train,figures,words]" in by_name["build-train"]
     assert re.search(r"^USER \d+$", by_name["runtime"], re.MULTILINE)
     copied = set(re.findall(r"^COPY (\w+) \w+$", by_name["build"], re.MULTILINE))
     assert copied == {"cbir", "collection", "core", "evaluate", "ingest", "model", "search"}
