@@ -34,7 +34,7 @@ def evaluate_distorted(
         All get the same queries, with the same random distortions.
     distort : sequence of str
         `NAME` for a distortion's usual strengths, or `NAME=A,B,...`: rotate and turn (degrees), scale and bright
-        (factors), shift, crop, resize, blur, text, frame and letterbox (shares), noise (a standard deviation),
+        (factors), shift, crop, middle, resize, blur, text, frame and letterbox (shares), noise (a standard deviation),
         colour (a strength), jpeg (a quality). Without a strength: mirror, grey, screenshot, phone.
     qdrant_url : str, optional
         Qdrant server; by default `QDRANT_URL`, else collections are embedded.

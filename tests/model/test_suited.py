@@ -36,6 +36,14 @@ def test_one_colour_picture_makes_it_colour_and_grey_in_three_channels_does_not(
     assert traits([look(Image.open(content))]).grey
 
 
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+@pytest.mark.parametrize("side", [None, 48])
+def test_margins_are_taken_off_photographs_and_nothing_off_digits(mode: str, side: int | None):
+    small, large = (traits([look(picture(0, (size, size)).convert(mode))]).input(side) for size in (28, 300))
+    assert large.trim
+    assert "trim" not in small.describe()  # what digits were encoded by has the same fingerprint
+
+
 @pytest.mark.parametrize("side", [0, 27, 30, 512, -16])
 def test_a_side_that_cannot_be_is_refused(side: int):
     with pytest.raises(ImageError, match="size must be"):
