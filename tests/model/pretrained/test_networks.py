@@ -129,6 +129,11 @@ def test_without_a_network_ingest_says_what_to_do_in_one_line(
     assert f"{offered.url}/us/plain/resolve/" in said
 
 
+def test_another_size_than_the_network_s_is_refused(offered: Hub, colours: Path):
+    assert "sees pictures at 16x16" in failure("ingest", colours, "--encoder", "plain", "--size", 64)
+    run("ingest", colours, "--encoder", "plain", "--size", 16)
+
+
 def test_a_row_that_is_not_what_it_says_is_refused(offered: Hub, colours: Path, monkeypatch: pytest.MonkeyPatch):
     wrong = Network("plain", "Mean colour.", networks.NETWORKS[0].graph, "MIT", 4, OPTIONS)
     monkeypatch.setattr(networks, "NETWORKS", (wrong,))
