@@ -18,6 +18,7 @@ import numpy as np
 from PIL import Image
 
 import cbir
+from benchmarks import photograph_strip, photographs
 from benchmarks.setting import home, mnist, unpacked
 from cbir.collection.point import Hit
 from cbir.evaluate.compare.comparison import Comparison
@@ -57,6 +58,8 @@ def main(parts: Sequence[str] = ()) -> None:
         "distortions-colour": lambda: distortions(unpacked("cifar10-mini"), "distortions-colour", "color-histogram"),
         "gains": gains,
         "pruning": pruning,
+        "copies": copies,
+        "photographs": lambda: photograph_strip.draw(OUT / "photographs" / "strip.webp"),
     }
     if unknown := [part for part in parts if part not in known]:
         sys.exit(f"no figure {', '.join(unknown)}; there are {', '.join(known)}")
@@ -199,6 +202,13 @@ def pruning() -> None:
         )
     headings = ["search", "hits of 10", "of the long code's ten", "of them of the query's label", "ms a search"]
     write("pruning", headings, lines)
+
+
+def copies() -> None:
+    """How many edited copies of photographs find their originals, by the default before `photo` too."""
+    entrants = (*photographs.COPIES, photographs.EARLIER)
+    collections = [photographs.filled(photographs.photographs(), encoder) for encoder in entrants]
+    write("copies", *photographs.copies_table(collections))
 
 
 def write(name: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
