@@ -24,12 +24,12 @@ REACH = 0.999
 _WEAK_EDGE = 1e-3
 
 
-def neighbours_of(count: int) -> int:
-    """Choose how many neighbours each of `count` points has in the graph: a third of the root, from 3 to 15.
+def neighbours_of(count: int, most: int = 15) -> int:
+    """Choose how many neighbours each of `count` points has in the graph: a third of the root, from 3 to `most`.
 
     15 neighbours among few points would link all of them with each other.
     """
-    return max(3, min(15, round(count**0.5 / 3)))
+    return max(3, min(most, round(count**0.5 / 3)))
 
 
 def nearest(features: np.ndarray, k: int) -> np.ndarray:

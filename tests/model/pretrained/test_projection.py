@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cbir.model.pretrained.projection import projection
+from cbir.model.diffusion import nearest
+from cbir.model.pretrained.projection import among_neighbours, projection
 
 
 def pictures(count: int, dimension: int = 300, spread: int = 8, seed: int = 0) -> np.ndarray:
@@ -52,3 +53,24 @@ def test_any_pictures_will_do(count: int, same: bool, known: bool):
     if same:
         np.testing.assert_allclose(made, made[:1].repeat(count, axis=0), atol=1e-5)
     np.testing.assert_array_equal(made, projection(raw, general, values=16).apply(raw))
+
+
+def test_what_neighbours_differ_in_counts_less():
+    generator = np.random.default_rng(0)
+    kind = generator.integers(0, 12, 300)
+    raw = 5 + np.random.default_rng(1).normal(size=(12, 60))[kind]
+    raw += 4 * generator.normal(size=(300, 8)) @ np.linalg.qr(generator.normal(size=(60, 8)))[0].T
+    raw = np.maximum(raw, 0).astype(np.float32)
+    plain = projection(raw, values=40)
+    near = among_neighbours(plain, raw, values=30)
+    assert near.values == 30
+
+    def same_kind(features: np.ndarray) -> float:
+        return float((kind[nearest(features, 10)] == kind[:, None]).mean())
+
+    assert same_kind(near.apply(raw)) > same_kind(plain.apply(raw)) + 0.05
+
+
+def test_equal_pictures_have_no_directions_in_which_they_differ():
+    raw = np.repeat(pictures(1), 8, axis=0)
+    assert np.isfinite(among_neighbours(projection(raw, values=16), raw, values=8).apply(raw)).all()
