@@ -123,15 +123,18 @@ class Head:
 
     def _nodes(self, raw: str) -> "onnx.ModelProto":
         graph = Blueprint()
-        size = graph.node("Sqrt", [graph.node("Abs", [raw], "head.size")], "head.root")
-        signed = graph.node("Mul", [size, graph.node("Sign", [raw], "head.sign")], "head.signed")
-        rooted = graph.node("LpNormalization", [signed], "head.rooted", axis=1, p=2)
-        centred = graph.node("Sub", [rooted, graph.constant("head.mean", self.mean)], "head.centred")
-        product = graph.node("MatMul", [centred, graph.constant("head.directions", self.directions)], "head.product")
+        # Not "head.": nodes of the network are called that, its last convolution's.
+        size = graph.node("Sqrt", [graph.node("Abs", [raw], "feature.size")], "feature.root")
+        signed = graph.node("Mul", [size, graph.node("Sign", [raw], "feature.sign")], "feature.signed")
+        rooted = graph.node("LpNormalization", [signed], "feature.rooted", axis=1, p=2)
+        centred = graph.node("Sub", [rooted, graph.constant("feature.mean", self.mean)], "feature.centred")
+        product = graph.node(
+            "MatMul", [centred, graph.constant("feature.directions", self.directions)], "feature.product"
+        )
         if self.places is None:
             graph.node("LpNormalization", [product], OUTPUT, axis=1, p=2)
         else:
-            projected = graph.node("LpNormalization", [product], "head.projected", axis=1, p=2)
+            projected = graph.node("LpNormalization", [product], "feature.projected", axis=1, p=2)
             _add_places(graph, projected, self.places)
         return graph.model(
             "head",
@@ -163,15 +166,19 @@ def _add_places(graph: Blueprint, projected: str, places: Places) -> None:
     """Add `attention`, and join its result with the projected features."""
     from onnx import TensorProto
 
-    anchors = graph.constant("head.anchors", np.ascontiguousarray(places.anchors.T))
-    keys = graph.node("Cast", [anchors], "head.keys", to=TensorProto.FLOAT)
-    values = graph.node("Cast", [graph.constant("head.places", places.places)], "head.values", to=TensorProto.FLOAT)
-    near = graph.node("MatMul", [projected, keys], "head.near")
-    scores = graph.node("Mul", [near, graph.constant("head.sharpness", np.float32(places.sharpness))], "head.scores")
-    weights = graph.node("Softmax", [scores], "head.weights", axis=1)
-    mean = graph.node("MatMul", [weights, values], "head.mean_place")
-    place = graph.node("LpNormalization", [mean], "head.place", axis=1, p=2)
+    anchors = graph.constant("feature.anchors", np.ascontiguousarray(places.anchors.T))
+    keys = graph.node("Cast", [anchors], "feature.keys", to=TensorProto.FLOAT)
+    values = graph.node(
+        "Cast", [graph.constant("feature.places", places.places)], "feature.values", to=TensorProto.FLOAT
+    )
+    near = graph.node("MatMul", [projected, keys], "feature.near")
+    scores = graph.node(
+        "Mul", [near, graph.constant("feature.sharpness", np.float32(places.sharpness))], "feature.scores"
+    )
+    weights = graph.node("Softmax", [scores], "feature.weights", axis=1)
+    mean = graph.node("MatMul", [weights, values], "feature.mean_place")
+    place = graph.node("LpNormalization", [mean], "feature.place", axis=1, p=2)
     share = np.float32(places.share)
-    own = graph.node("Mul", [projected, graph.constant("head.own_weight", np.sqrt(1 - share))], "head.own")
-    other = graph.node("Mul", [place, graph.constant("head.place_weight", np.sqrt(share))], "head.other")
+    own = graph.node("Mul", [projected, graph.constant("feature.own_weight", np.sqrt(1 - share))], "feature.own")
+    other = graph.node("Mul", [place, graph.constant("feature.place_weight", np.sqrt(share))], "feature.other")
     graph.node("Concat", [own, other], OUTPUT, axis=1)

@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cbir.model.graph import graph_of
 from cbir.model.pretrained.blueprint import Blueprint
+from cbir.model.pretrained.efficientnet import Precision, network
 from cbir.model.pretrained.head import Head, Places
 
 VALUES = 40
@@ -71,3 +73,15 @@ def test_a_picture_lies_where_the_anchor_most_like_it_lies():
     np.testing.assert_allclose(made[:, :12], projected * 0.5**0.5, atol=1e-6)
     place = made[:, 12:] / 0.5**0.5
     np.testing.assert_allclose(place, nearest / np.linalg.norm(nearest, axis=1, keepdims=True), atol=1e-2)
+
+
+@pytest.mark.parametrize("precision", ["float", "int8"])
+def test_it_follows_the_network_itself(precision: Precision):
+    network_itself = network(precision)
+    generator = np.random.default_rng(0)
+    places = some(places=True).places
+    head = Head(np.zeros(1280, np.float32), generator.normal(size=(1280, 12)).astype(np.float32), places)
+    pictures = generator.integers(0, 256, (2, 224, 224, 3), np.uint8)
+    raw = graph_of(network_itself.SerializeToString(), "the network")(pictures)
+    made = graph_of(head.appended(network_itself).SerializeToString(), "network and head")(pictures)
+    np.testing.assert_allclose(made, head.apply(raw), atol=1e-5)
