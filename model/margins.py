@@ -4,9 +4,10 @@ In: a picture in 8-bit grey or RGB. Out: the picture inside, or the same picture
 A margin ends in a straight edge; the plain ground of a logo or a product, a white
 sky, a night do not, and stay.
 
-Of 150 photographs with such margins, saved as JPEG, between 87% and 99% came out
-within 3% of their own size, as did 96% to 100% of those without: a query with a
-margin sees what its original shows.
+Of 350 photographs, not those that the limits below were set by, in borders,
+letterboxes and screenshots, 85% to 98% came out within 3% of their own size, and
+95% to 100% of those edited in other ways: a query with a margin mostly sees what
+its original shows.
 """
 
 from collections.abc import Sequence
