@@ -6,7 +6,7 @@ it again.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from contextlib import closing
 from functools import partial
 from itertools import islice
@@ -60,7 +60,7 @@ class ExampleStream:
         """Number of pictures that were read until now."""
         return len(self._seen)
 
-    def blocks(self) -> Iterator[np.ndarray]:
+    def blocks(self) -> Generator[np.ndarray, None, None]:
         """Yield the pixels of the pictures that can be read, uint8 (k, h, w, c), in the items' order."""
         chosen, total = set(self._chosen), len(self._chosen)
         numbered = enumerate(islice(self._source.items(), self._count))

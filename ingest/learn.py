@@ -11,7 +11,7 @@ import json
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -29,10 +29,10 @@ from cbir.ingest.read import Made, read_pixels
 from cbir.ingest.sample import Sample, take_sample
 from cbir.ingest.sources.source import Item, Source, SourceError, items_to_take
 from cbir.ingest.target import Target
-from cbir.model.bundle import Bundle, read_bundle, write_bundle
+from cbir.model.bundle import Bundle, fingerprint_of, read_bundle, write_bundle
 from cbir.model.bundles import adopt_bundle, bundles, free_path
 from cbir.model.kind import Kind
-from cbir.model.method import Examples
+from cbir.model.method import Examples, Learned
 from cbir.model.preprocessing import Preprocessing
 
 #: Held-out pictures whose loss is watched while a network trains.
@@ -205,60 +205,116 @@ def train_bundle(
     """
     sample = plan.sample or take_sample(source, plan.kind, plan.size, keep_pixels=_may_learn(plan.kind))
     kind, recipe = sample.kind, plan.recipe if plan.kind else sample.kind.recipe(**plan.options)
-    usual_for = "" if plan.kind else str(sample.traits)
-    described = kind.describe(recipe)
-    decided = {**described, "recipe": kind.non_defaults(described["recipe"])}
-    preprocessing = sample.preprocessing
-    stream, images, labels = None, np.empty((0, *preprocessing.shape), np.uint8), None
-    if kind.streams:
-        stream = ExampleStream(source, items_to_take(source, limit), kind.most_images, sample, progress)
-    elif kind.learns_from != "nothing":
-        count = images_to_learn(source, limit, kind)
-        items, images = _pixels(islice(source.items(), count), count, sample, progress)
-        _check_readable(len(images), source, count)
-        labels = _classes(items, source, kind) if kind.learns_from == "labels" else None
+    lesson = _Lesson(models, name, source, kind, recipe, sample.preprocessing, in_use, retrain, progress)
+    ready = (_from_stream if kind.streams else _from_images)(lesson, sample, limit)
+    return replace(ready, usual_for="" if plan.kind else str(sample.traits))
 
-    def known(identity: str) -> Bundle | None:
+
+@dataclass(frozen=True)
+class _Lesson:
+    """An encoder to learn, and where it goes; parameters as of `train_bundle`."""
+
+    models: Path
+    name: str
+    source: Source
+    kind: Kind
+    recipe: Any
+    preprocessing: Preprocessing
+    in_use: Collection[str]
+    retrain: bool
+    progress: Progress
+
+    @property
+    def decided(self) -> dict[str, Any]:
+        """What decides the encoder besides preprocessing and pictures, as JSON values."""
+        described = self.kind.describe(self.recipe)
+        return {**described, "recipe": self.kind.non_defaults(described["recipe"])}
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where a long training stores its state."""
+        return self.models / f".{self.name}.training.npz"
+
+    def known(self, identity: str) -> Bundle | None:
         """Return a bundle that learning would make again."""
-        for found in bundles(models):
-            own = (found.name == name or found.name.rpartition("-")[0] == name) and found.name not in in_use
-            if (own or not retrain) and _is_same(found, identity, kind, decided, preprocessing) and found.loads():
+        for found in bundles(self.models):
+            stem = found.name.rpartition("-")[0]
+            own = self.name in (found.name, stem) and found.name not in self.in_use
+            if (own or not self.retrain) and self._is_same(found, identity) and found.loads():
                 return found
         return None
 
-    identity = "" if stream else _identity(decided, preprocessing, images, labels)
-    if not stream and (found := known(identity)):
-        return Ready(found, usual_for=usual_for)
+    def _is_same(self, bundle: Bundle, identity: str) -> bool:
+        if bundle.metadata.get("training") == identity:
+            return True
+        # An encoder that learns nothing does not depend on pictures; older bundles were identified by them
+        # nevertheless.
+        recipe = self.kind.non_defaults(bundle.metadata.get("recipe") or {})
+        facts = {**{name: bundle.metadata.get(name) for name in ("encoder", "revision")}, "recipe": recipe}
+        nothing = self.kind.learns_from == "nothing"
+        return nothing and facts == self.decided and bundle.preprocessing == self.preprocessing
 
-    models.mkdir(parents=True, exist_ok=True)
-    checkpoint = models / f".{name}.training.npz"
-    clock = time.perf_counter()
-    held_out = partial(_held_out, source, preprocessing)
-    examples = Examples(images, labels, held_out, stream.blocks if stream else None)
-    learned = kind.method.learn(examples, recipe, checkpoint=checkpoint, progress=progress)
-    seconds = time.perf_counter() - clock + (learned.history.resumed if learned.history else 0)
-    made: Mapping[str, Made] = {}
-    if stream:
-        # Only now are the pictures known. What was made of them suits the same encoder, found or new.
-        _check_readable(stream.read, source, items_to_take(source, limit))
-        identity, made = _stream_identity(decided, preprocessing, stream), stream.made(learned.features)
-        if found := known(identity):
-            return Ready(found, usual_for=usual_for, made=made)
-    progress("export", 0, None)
-    bundle = write_bundle(
-        free_path(models, name),
-        learned,
-        preprocessing,
-        described=described,
-        trained_on=str(source),
-        training=identity,
-        images=stream.read if stream else len(images),
-        seconds=seconds,
-    )
-    for left_over in models.glob(f"{checkpoint.stem}*{checkpoint.suffix}"):
-        left_over.unlink()
-    progress("export", 1, 1)
-    return Ready(bundle, True, usual_for, made)
+    def learn(self, examples: Examples) -> tuple[Learned, float]:
+        """Return what is learned, and how many seconds that took, interrupted parts included."""
+        self.models.mkdir(parents=True, exist_ok=True)
+        clock = time.perf_counter()
+        learned = self.kind.method.learn(examples, self.recipe, checkpoint=self.checkpoint, progress=self.progress)
+        return learned, time.perf_counter() - clock + (learned.history.resumed if learned.history else 0)
+
+    def fingerprint(self, learned: Learned) -> str:
+        """Return the fingerprint that the bundle would have."""
+        return fingerprint_of(learned, self.preprocessing, self.kind.describe(self.recipe))
+
+    def write(self, learned: Learned, identity: str, images: int, seconds: float) -> Bundle:
+        """Write the bundle."""
+        self.progress("export", 0, None)
+        bundle = write_bundle(
+            free_path(self.models, self.name),
+            learned,
+            self.preprocessing,
+            described=self.kind.describe(self.recipe),
+            trained_on=str(self.source),
+            training=identity,
+            images=images,
+            seconds=seconds,
+        )
+        for left_over in self.models.glob(f"{self.checkpoint.stem}*{self.checkpoint.suffix}"):
+            left_over.unlink()
+        self.progress("export", 1, 1)
+        return bundle
+
+
+def _from_images(lesson: _Lesson, sample: Sample, limit: int | None) -> Ready:
+    """Learn from all pictures at once, if from any."""
+    source, kind = lesson.source, lesson.kind
+    images, labels = np.empty((0, *lesson.preprocessing.shape), np.uint8), None
+    if kind.learns_from != "nothing":
+        count = images_to_learn(source, limit, kind)
+        items, images = _pixels(islice(source.items(), count), count, sample, lesson.progress)
+        _check_readable(len(images), source, count)
+        labels = _classes(items, source, kind) if kind.learns_from == "labels" else None
+    identity = _identity(lesson, images, labels)
+    if found := lesson.known(identity):
+        return Ready(found)
+    held_out = partial(_held_out, source, lesson.preprocessing)
+    learned, seconds = lesson.learn(Examples(images, labels, held_out))
+    return Ready(lesson.write(learned, identity, len(images), seconds), trained=True)
+
+
+def _from_stream(lesson: _Lesson, sample: Sample, limit: int | None) -> Ready:
+    """Learn from pictures as they are opened; which ones they are is known only afterwards."""
+    source, kind = lesson.source, lesson.kind
+    count = items_to_take(source, limit)
+    stream = ExampleStream(source, count, kind.most_images, sample, lesson.progress)
+    none = np.empty((0, *lesson.preprocessing.shape), np.uint8)
+    with closing(stream.blocks()) as blocks:
+        learned, seconds = lesson.learn(Examples(none, blocks=blocks))
+    _check_readable(stream.read, source, count)
+    identity, made = _stream_identity(lesson, stream), stream.made(learned.features)
+    if found := lesson.known(identity):
+        # The same as was learned, unless the clock decided something, such as eight bits or float.
+        return Ready(found, made=made if lesson.fingerprint(learned) == found.fingerprint else {})
+    return Ready(lesson.write(learned, identity, stream.read, seconds), trained=True, made=made)
 
 
 def _may_learn(kind: Kind | None) -> bool:
@@ -301,29 +357,15 @@ def _classes(items: Sequence[Item], source: Source, kind: Kind) -> np.ndarray:
     return np.unique(labels, return_inverse=True)[1].astype(np.int64)
 
 
-def _is_same(
-    bundle: Bundle, identity: str, kind: Kind, decided: Mapping[str, Any], preprocessing: Preprocessing
-) -> bool:
-    """Return whether learning would make this bundle again."""
-    if bundle.metadata.get("training") == identity:
-        return True
-    # An encoder that learns nothing does not depend on pictures; older bundles were identified by them nevertheless.
-    recipe = kind.non_defaults(bundle.metadata.get("recipe") or {})
-    facts = {**{name: bundle.metadata.get(name) for name in ("encoder", "revision")}, "recipe": recipe}
-    return kind.learns_from == "nothing" and facts == decided and bundle.preprocessing == preprocessing
-
-
-def _stream_identity(decided: Mapping[str, Any], preprocessing: Preprocessing, stream: ExampleStream) -> str:
+def _stream_identity(lesson: _Lesson, stream: ExampleStream) -> str:
     """Return a hash of all that decides what is learned from a stream of images."""
-    facts = [decided, preprocessing.describe(), stream.read, stream.digest]
+    facts = [lesson.decided, lesson.preprocessing.describe(), stream.read, stream.digest]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
-def _identity(
-    decided: Mapping[str, Any], preprocessing: Preprocessing, images: np.ndarray, labels: np.ndarray | None
-) -> str:
+def _identity(lesson: _Lesson, images: np.ndarray, labels: np.ndarray | None) -> str:
     """Return a hash of all that decides what is learned: encoder, recipe, images and labels; 64 hexadecimal digits."""
-    facts = [decided, preprocessing.describe(), images.shape]
+    facts = [lesson.decided, lesson.preprocessing.describe(), images.shape]
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode())
     digest.update(np.ascontiguousarray(images).data)
     if labels is not None:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 REACH = 0.999
 #: Weight of an edge between neighbours that share no neighbour: with it the graph has fewer components.
 _WEAK_EDGE = 1e-3
+#: Similarities held at a time (10 MB), and rows whose neighbours' neighbours are compared with their own (8 MB).
+_SIMILARITIES, _ROWS = 2_500_000, 1000
 
 
 def neighbours_of(count: int, most: int = 15) -> int:
@@ -45,10 +47,20 @@ def nearest(features: np.ndarray, k: int) -> np.ndarray:
     ndarray of int64, shape (n, min(k, n - 1))
         Closest first.
     """
-    from sklearn.neighbors import NearestNeighbors
-
-    index = NearestNeighbors(n_neighbors=min(k, len(features) - 1), algorithm="brute").fit(features)
-    return np.asarray(index.kneighbors(return_distance=False))
+    count = len(features)
+    k = min(k, count - 1)
+    found = np.empty((count, k), np.int64)
+    halves = np.square(features).sum(axis=1) / 2
+    size = max(1, _SIMILARITIES // max(1, count))
+    for start in range(0, count, size):
+        block = features[start : start + size]
+        similar = block @ features.T - halves
+        rows = np.arange(len(block))
+        similar[rows, start + rows] = -np.inf
+        closest = np.argpartition(similar, -k, axis=1)[:, count - k :]
+        order = np.argsort(-np.take_along_axis(similar, closest, axis=1), axis=1, kind="stable")
+        found[start : start + size] = np.take_along_axis(closest, order, axis=1)
+    return found
 
 
 def diffusion(neighbours: np.ndarray, values: int, *, reach: float = REACH, seed: int = 0) -> np.ndarray:
@@ -115,7 +127,13 @@ def _graph_of(neighbours: np.ndarray) -> "csr_array":
     from scipy.sparse import csr_array
 
     count, k = neighbours.shape
+    # Of linked pictures only: among 10,000 that are alike, all pairs would have common neighbours, which are gigabytes.
+    shared = np.empty((count, k))
+    for start in range(0, count, _ROWS):
+        own = neighbours[start : start + _ROWS]
+        theirs = neighbours[own]  # (rows, k, k)
+        shared[start : start + _ROWS] = (theirs[..., None] == own[:, None, None, :]).sum(axis=(2, 3))
     rows = np.repeat(np.arange(count), k)
-    links = csr_array((np.ones(count * k), (rows, neighbours.ravel())), shape=(count, count))
-    either = links.maximum(links.T)
-    return either.multiply(links @ links.T) / k + _WEAK_EDGE * either
+    weights = shared.ravel() / k + _WEAK_EDGE
+    links = csr_array((weights, (rows, neighbours.ravel())), shape=(count, count))
+    return links.maximum(links.T)

@@ -35,14 +35,15 @@ class Examples:
         Numbers of classes; only for an encoder that learns from labels.
     held_out : callable or None
         Returns images, uint8 of shape (m, h, w, c), whose loss may be recorded; they decide nothing.
-    blocks : callable or None
-        For an encoder that `streams`: makes the images, some at a time, uint8 of shape (k, h, w, c). To be called once.
+    blocks : iterator or None
+        For an encoder that `streams`: the images, some at a time, uint8 of shape (k, h, w, c); each is opened when
+        it is asked for, and can be had once.
     """
 
     images: np.ndarray
     labels: np.ndarray | None = None
     held_out: Callable[[], np.ndarray] | None = None
-    blocks: Callable[[], Iterator[np.ndarray]] | None = None
+    blocks: Iterator[np.ndarray] | None = None
 
     @property
     def shape(self) -> tuple[int, int, int]:

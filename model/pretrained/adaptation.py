@@ -99,8 +99,9 @@ def adapted(
     count = len(raw)
     progress("adapt", 0, _STEPS)
     plain = projection(raw, general, values=values)
-    if adapt == "off" or count < LEAST:
-        why = "adapt=off" if adapt == "off" else f"{count} pictures are too few to learn from, {LEAST} needed"
+    least = 2 if adapt == "on" else LEAST
+    if adapt == "off" or count < least:
+        why = "adapt=off" if adapt == "off" else f"{count} pictures are too few to learn from, {least} needed"
         return plain, Decision(False, count, None, None, f"projected plainly: {why}")
     learned = _linked(plain, raw, seed, progress)
     if adapt == "on":

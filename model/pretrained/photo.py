@@ -38,8 +38,10 @@ KIND = Kind(
 REVISION = 1
 #: Pictures encoded at once: more are no faster, and their activations take memory.
 _BLOCK = 8
-#: Pictures whose edited copies are looked at.
-_EDITED = 64
+#: Pictures whose edited copies are looked at: one in so many, and at most.
+_ONE_IN, _EDITED = 16, 64
+#: Edits that show which head finds copies: after the others every copy is found by either.
+_HARD = ("crop", "middle", "turn", "screenshot")
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ def learn(
         raise TypeError("encoder 'photo' takes its examples in blocks")
     chosen: Chosen | None = None
     raw, few = [], _Spread(_EDITED)
-    for block in examples.blocks():
+    for block in examples.blocks:
         chosen = chosen or choose_precision(block, recipe.precision)
         raw.append(_encoded(chosen.run, block))
         few.add(block)
@@ -81,7 +83,7 @@ def learn(
     features = np.concatenate(raw)
     head, decision = adapted(
         features,
-        partial(_edited, chosen.run, few, recipe.seed),
+        partial(_edited, chosen.run, few.thinned(len(features) // _ONE_IN), recipe.seed),
         general=weights()["_fc.weight"],
         values=recipe.values,
         adapt=cast("Adapt", recipe.adapt),
@@ -115,11 +117,16 @@ class _Spread:
             if len(self.rows) > self.most:
                 self.rows, self.pictures, self.step = self.rows[::2], self.pictures[::2], 2 * self.step
 
+    def thinned(self, most: int) -> "_Spread":
+        """Return at most so many of them, but at least one, from all over the stream."""
+        step = max(1, -(-len(self.rows) // max(1, most)))
+        return _Spread(self.most, self.step * step, self.seen, self.rows[::step], self.pictures[::step])
+
 
 def _edited(run: Inference, few: _Spread, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Return which pictures were edited, (m,) int, and the features of their edited copies, (edits, m, d)."""
     features = []
-    for number, (_, edit) in enumerate(COPIES):
+    for number, edit in enumerate(edit for _, edit in COPIES if edit.kind.name in _HARD):
         pixels = [
             _edit(picture, edit, np.random.default_rng([seed, number, row]))
             for row, picture in zip(few.rows, few.pictures, strict=True)
