@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 REACH = 0.999
 #: Weight of an edge between neighbours that share no neighbour: with it the graph has fewer components.
 _WEAK_EDGE = 1e-3
-#: Similarities held at a time (10 MB), and rows whose neighbours' neighbours are compared with their own (8 MB).
+#: Similarities held at a time (10 MB), and rows whose neighbours' neighbours are compared with their own (16 MB).
 _SIMILARITIES, _ROWS = 2_500_000, 1000
 
 

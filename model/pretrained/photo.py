@@ -39,7 +39,7 @@ REVISION = 1
 #: Pictures encoded at once: more are no faster, and their activations take memory.
 _BLOCK = 8
 #: Pictures whose edited copies are looked at: one in so many, and at most.
-_ONE_IN, _EDITED = 16, 64
+_ONE_IN, _EDITED = 8, 64
 #: Edits that show which head finds copies: after the others every copy is found by either.
 _HARD = ("crop", "middle", "turn", "screenshot")
 

@@ -10,7 +10,9 @@ import cbir
 from tests.conftest import picture
 
 
-@pytest.mark.parametrize(("encoder", "stage"), [("pca", "read"), ("pixels", "encode")])
+@pytest.mark.parametrize(
+    ("encoder", "stage"), [("pca", "read"), ("photo:precision=int8", "read"), ("pixels", "encode")]
+)
 def test_no_thread_is_left_behind_an_error_in_the_middle(home: Path, tmp_path: Path, encoder: str, stage: str):
     for seed in range(700):
         picture(seed, (8, 8)).save(tmp_path / f"{seed}.png")

@@ -1,9 +1,10 @@
 """What an encoder learns from: no labels that are not its own, no picture opened twice, no training repeated."""
 
 import json
+import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,11 @@ import cbir
 from cbir.collection.embedded.engine import EmbeddedEngine
 from cbir.ingest.job import run
 from cbir.ingest.learn import Plan, train_bundle
-from cbir.ingest.sources.source import Item
+from cbir.ingest.sources.folder import FolderSource
+from cbir.ingest.sources.source import Item, SourceError
+from cbir.model.errors import ModelError
+from cbir.model.pretrained import photo
+from cbir.model.pretrained.precision import choose_precision
 from cbir.model.registry import encoders, kind_of, parse_encoder
 from tests.encoders.labelled import KIND as LABELLED
 
@@ -168,3 +173,108 @@ def test_a_bundle_that_was_trained_before_is_found_again(home: Path, name: str):
     assert cbir.ingest("digits", encoder=name, size=32, collection="larger", limit=50).trained
     if name == "pca":
         assert first.model.metadata["training"] == IDENTITIES[name]
+
+
+#: The decision between eight bits and float takes time, and is tested elsewhere.
+PHOTO = "photo:precision=int8"
+
+
+def test_what_a_stream_teaches_is_stored_without_opening_a_picture_again(home: Path):
+    source = Counting(40, colour=True)
+    ingested(home, source, PHOTO)
+    assert source.opened == Counter(range(40))
+
+
+def test_pictures_that_were_not_drawn_are_encoded_afterwards(home: Path):
+    kind, recipe = parse_encoder(PHOTO)
+    source = Counting(40, colour=True)
+    plan = Plan(replace(kind, most_images=10), recipe)
+    report = run(source, "counting", EmbeddedEngine(home / "collections"), home / "models", plan)
+    assert (report.ingested, report.model.metadata["images"]) == (40, 10)
+    # All 40 are in the sample; those that were drawn are not opened again.
+    assert Counter(source.opened.values()) == {1: 10, 2: 30}
+
+
+@pytest.fixture(scope="module")
+def coloured(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("coloured")
+    for number in range(12):
+        drawn(number).resize((96, 64)).save(folder / f"{number:02}.png")
+    return folder
+
+
+@pytest.mark.parametrize("adapt", ["on", "off"])
+def test_a_picture_finds_itself_by_what_was_learned_from_it(home: Path, coloured: Path, adapt: str):
+    report = cbir.ingest(coloured, encoder=f"{PHOTO},adapt={adapt}")
+    assert report.ingested == 12
+    with cbir.open() as searcher:
+        for path in sorted(coloured.iterdir()):
+            (hit,) = searcher.search(path, k=1)
+            assert Path(hit.payload["uri"]).name == path.name
+            assert hit.distance < 1e-3
+
+
+def test_a_file_that_is_replaced_after_it_was_learned_from_is_encoded_anew(home: Path, coloured: Path, tmp_path: Path):
+    folder = shutil.copytree(coloured, tmp_path / "changing")
+
+    def replacing(stage: str, *_: Any) -> None:
+        if stage == "export":
+            drawn(99).save(folder / "03.png")
+
+    cbir.ingest(folder, encoder=PHOTO, progress=replacing)
+    with cbir.open() as searcher:
+        first, second = searcher.search(folder / "03.png", k=2)
+        assert Path(first.payload["uri"]).name == "03.png"
+        assert first.distance < 1e-3 < second.distance
+
+
+def test_an_encoder_that_an_interrupted_ingest_left_is_found_again(tmp_path: Path):
+    kind, recipe = parse_encoder(PHOTO)
+    first, again = (train_bundle(tmp_path, "ours", Counting(20, colour=True), Plan(kind, recipe)) for _ in range(2))
+    assert (first.trained, again.trained) == (True, False)
+    assert again.bundle == first.bundle
+    assert len(again.made) == len(first.made) == 20
+
+
+def test_what_another_precision_made_is_not_stored_beside_an_encoder_that_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Which one is faster is decided by the clock, and may be decided otherwise the next time."""
+    kind, recipe = parse_encoder("photo")
+    for precision, made in (("int8", 20), ("float", 0)):
+        monkeypatch.setattr(photo, "choose_precision", lambda block, _, now=precision: choose_precision(block, now))
+        ready = train_bundle(tmp_path, "ours", Counting(20, colour=True), Plan(kind, recipe))
+        assert ready.bundle.metadata["precision"] == "int8"
+        assert len(ready.made) == made
+
+
+def test_the_usual_encoder_is_said_and_why(home: Path, coloured: Path):
+    report = cbir.ingest(coloured)
+    assert (report.model.kind, report.usual_for) == ("photo", "pictures in colour")
+    assert report.model.metadata["notes"][-1].startswith("projected plainly: 12 pictures are too few")
+    assert cbir.ingest(coloured, encoder="pixels", collection="named").usual_for == ""
+
+
+def test_large_grey_pictures_are_photographs_too(tmp_path: Path):
+    folder = tmp_path / "grey"
+    folder.mkdir()
+    for number in range(3):
+        drawn(number).convert("L").resize((80, 60)).save(folder / f"{number}.png")
+    (folder / "broken.png").write_bytes(b"no picture")
+    ready = train_bundle(tmp_path / "models", "grey", FolderSource(folder), Plan(None, None))
+    assert (ready.bundle.kind, ready.usual_for) == ("photo", "grey pictures")
+    assert ready.bundle.metadata["images"] == len(ready.made) == 3
+
+
+def test_a_folder_in_which_nothing_can_be_read_teaches_nothing(tmp_path: Path):
+    folder = tmp_path / "broken"
+    folder.mkdir()
+    (folder / "0.png").write_bytes(b"no picture")
+    with pytest.raises(SourceError, match="none of the 1 pictures"):
+        train_bundle(tmp_path / "models", "broken", FolderSource(folder), Plan(*parse_encoder("photo")))
+    assert not list((tmp_path / "models").glob("*"))
+
+
+def test_an_input_size_that_the_network_does_not_have_is_refused(home: Path, coloured: Path):
+    with pytest.raises(ModelError, match="sees pictures at 224x224: leave out --size"):
+        cbir.ingest(coloured, size=64)
