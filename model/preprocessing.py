@@ -28,6 +28,10 @@ CHOICES = {
     "values": ("unit", "bytes"),
 }
 
+#: For `crop`, as often as this the input's pixels may be made before the middle is cut out, as others do it; beyond that,
+#: only the middle is made, which is the same but for the rounding of coordinates.
+_LARGEST = 64
+
 
 @dataclass(frozen=True)
 class Preprocessing:
@@ -222,18 +226,29 @@ class Preprocessing:
 
     def _crop(self, image: Image.Image) -> Image.Image:
         if self.shortest is None:
-            small = self._scaled(image, max(self.width / image.width, self.height / image.height))
+            scale = max(self.width / image.width, self.height / image.height)
+            width, height = _scaled_size(image, scale)
         else:
             width, height = (int(self.shortest * side / min(image.size)) for side in image.size)
-            small = image.resize((width, height), RESAMPLING[self.resample])
-        left, top = (small.width - self.width) // 2, (small.height - self.height) // 2
-        return small.crop((left, top, left + self.width, top + self.height))
+        left, top = (width - self.width) // 2, (height - self.height) // 2
+        right, bottom = left + self.width, top + self.height
+        if width * height > _LARGEST * self.width * self.height:  # of a line of 60000x2, gigabytes
+            across, down = image.width / width, image.height / height
+            box = (left * across, top * down, right * across, bottom * down)
+            return image.resize((self.width, self.height), RESAMPLING[self.resample], box=box)
+        gap = 3.0 if self.shortest is None else None
+        small = image.resize((width, height), RESAMPLING[self.resample], reducing_gap=gap)
+        return small.crop((left, top, right, bottom))
 
     def _scaled(self, image: Image.Image, scale: float) -> Image.Image:
-        return self._resized(image, (max(1, round(image.width * scale)), max(1, round(image.height * scale))))
+        return self._resized(image, _scaled_size(image, scale))
 
     def _resized(self, image: Image.Image, size: tuple[int, int]) -> Image.Image:
         return image.resize(size, RESAMPLING[self.resample], reducing_gap=3.0)
+
+
+def _scaled_size(image: Image.Image, scale: float) -> tuple[int, int]:
+    return max(1, round(image.width * scale)), max(1, round(image.height * scale))
 
 
 def to_unit(pixels: np.ndarray) -> np.ndarray:

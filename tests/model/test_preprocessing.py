@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -88,6 +89,31 @@ def test_a_picture_may_be_squashed_or_cropped_instead():
     cropped = Preprocessing(28, 28, 1, fit="crop", resample="bilinear").pixels(wide)[14, :, 0]
     assert abs(int(cropped[0]) - 75) < 4  # the middle 50 columns
     assert abs(int(cropped[-1]) - 125) < 4
+
+
+@pytest.mark.parametrize("size", [(2000, 2), (2, 2000), (60_000, 1), (9000, 40)])
+@pytest.mark.parametrize("shortest", [28, 40, None])
+def test_a_line_is_not_enlarged_to_gigabytes(
+    size: tuple[int, int], shortest: int | None, monkeypatch: pytest.MonkeyPatch
+):
+    """The middle is that of the whole picture enlarged, which a line with a slow gradient shows."""
+    made: list[tuple[int, int]] = []
+    resize = Image.Image.resize
+
+    def noted(image: Image.Image, asked: tuple[int, int], *given: Any, **more: Any) -> Image.Image:
+        made.append(asked)
+        return resize(image, asked, *given, **more)
+
+    monkeypatch.setattr(Image.Image, "resize", noted)
+    wide, high = size
+    across = np.linspace(0, 255, wide)[None] * np.linspace(0, 1, high)[:, None] if high > 1 else np.arange(wide)[None]
+    seen = Preprocessing(28, 28, 1, fit="crop", shortest=shortest).pixels(Image.fromarray(across.astype(np.uint8)))
+    assert sum(width * height for width, height in made) <= 64 * 28 * 28
+    if wide * high < 1e4:
+        scale = (shortest or 28) / min(size)
+        whole = np.asarray(resize(Image.fromarray(across.astype(np.uint8)), tuple(int(scale * side) for side in size)))
+        top, left = ((side - 28) // 2 for side in whole.shape)
+        np.testing.assert_allclose(seen[..., 0], whole[top : top + 28, left : left + 28], atol=1)
 
 
 def test_margins_are_taken_off_before_padding_where_that_is_asked_for():
