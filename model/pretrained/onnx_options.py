@@ -31,13 +31,18 @@ def options_beside(path: Path) -> dict[str, Any]:
         A file that is not JSON, an unknown key, or a value that the key does not take.
     """
     said: dict[str, Any] = {}
-    folders = [path.parent, *([path.parent.parent] if path.parent.name == "onnx" else [])]
-    if config := next((f / _HUGGING_FACE for f in folders if (f / _HUGGING_FACE).is_file()), None):
-        said |= _of_hugging_face(config, _object(config))
-    own = path.with_suffix(".json")
-    if own.is_file():
-        said |= _checked(own, _object(own))
+    for file in files_beside(path):
+        read = _object(file)
+        said |= _of_hugging_face(file, read) if file.name == _HUGGING_FACE else _checked(file, read)
     return said
+
+
+def files_beside(path: Path) -> list[Path]:
+    """Return the files that say something about an ONNX file; the later counts more."""
+    folders = [path.parent, *([path.parent.parent] if path.parent.name == "onnx" else [])]
+    config = next((folder / _HUGGING_FACE for folder in folders if (folder / _HUGGING_FACE).is_file()), None)
+    own = path.with_suffix(".json")
+    return [file for file in (config, own) if file is not None and file.is_file()]
 
 
 def _object(file: Path) -> dict[str, Any]:
@@ -117,22 +122,51 @@ KEYS: dict[str, tuple[str, Callable[[Any], Any]]] = {
 }
 
 
+#: Keys of Hugging Face's that change pixels in a way that is not done here, where they are not false.
+_NOT_DONE = {
+    "do_flip_channel_order": "swaps red and blue",
+    "offset": "shifts values in a way of its own",
+    "do_pad": "pads pictures",
+    "do_align_long_axis": "turns pictures",
+    "do_thumbnail": "makes thumbnails of pictures",
+    "do_crop_margin": "crops margins",
+    "do_color_quantize": "reduces colours",
+    "do_image_splitting": "splits pictures into tiles",
+    "do_convert_grayscale": "makes pictures grey",
+    "do_grayscale": "makes pictures grey",
+    "keep_aspect_ratio": "keeps the aspect ratio in a way of its own",
+    "ensure_multiple_of": "rounds sizes in a way of its own",
+    "size_divisor": "rounds sizes in a way of its own",
+}
+
+
 def _of_hugging_face(file: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a `preprocessor_config.json` says."""
-    if config.get("do_flip_channel_order"):
-        raise ModelError(f"{file} swaps red and blue (do_flip_channel_order), which cbir does not do")
+    for key, what in _NOT_DONE.items():
+        value = config.get(key)
+        if value is True or value not in (None, 0, 1):  # a multiple of 1 is any number
+            raise ModelError(
+                f"{file} {what} ({key}), which cbir does not do; if the network needs none of it, remove that key"
+            )
     try:
         said = _geometry(file, config)
         if config.get("do_resize", True) and (number := config.get("resample")) is not None:
             said["resample"] = number.lower() if isinstance(number, str) else _FILTERS[number]
         # Written for values from 0 to 255, each times the factor; here they are in [0, 1].
-        factor = 255 * float(config.get("rescale_factor", 1 / 255)) if config.get("do_rescale", True) else 255.0
+        rescaled = config.get("do_rescale", True)
+        factor = 255 * float(config.get("rescale_factor", 1 / 255)) if rescaled else 255.0
+        if not factor > 0:
+            raise ValueError(f"rescale_factor {config['rescale_factor']}")
+        offset = 1.0 if rescaled and config.get("rescale_offset") else 0.0
         normalised = config.get("do_normalize", "image_mean" in config)
         mean = _numbers(config["image_mean"]) if normalised else (0.0,)
         deviation = _numbers(config["image_std"]) if normalised else (1.0,)
+        if config.get("include_top"):  # EfficientNet's, with its classifier, are divided once more
+            again = _numbers(config["image_std"])
+            deviation = tuple(value * value for value in again) if normalised else again
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ModelError(f"{file} is not as Hugging Face writes it: {type(error).__name__} {error}") from None
-    said["mean"] = tuple(value / factor for value in mean)
+    said["mean"] = tuple((value + offset) / factor for value in mean)
     said["deviation"] = tuple(value / factor for value in deviation)
     return said
 
@@ -146,6 +180,8 @@ def _geometry(file: Path, config: Mapping[str, Any]) -> dict[str, Any]:
         return {"size": _size(crop), "fit": "crop"} if crop else {}
     if isinstance(size, int):
         size = {"shortest_edge": size} if crop else {"height": size, "width": size}
+    if isinstance(size, list):
+        size = dict(zip(("height", "width"), _size(size), strict=True))
     if {"height", "width"} <= size.keys():
         whole = _size([size["height"], size["width"]])
         if crop and _size(crop) != whole:
