@@ -28,8 +28,10 @@ CHOICES = {
     "values": ("unit", "bytes"),
 }
 
-#: For `crop`, as often as this the input's pixels may be made before the middle is cut out, as others do it; beyond that,
-#: only the middle is made, which is the same but for the rounding of coordinates.
+#: Of an input, in pixels: a file from elsewhere does not decide how much memory is taken.
+MAX_SIDE = 4096
+#: For `crop`, the picture is enlarged and its middle cut out, as others do it, up to as many times the input's pixels;
+#: beyond that, only the middle is made, which is the same but for the rounding of coordinates.
 _LARGEST = 64
 
 
@@ -91,16 +93,17 @@ class Preprocessing:
                 raise ModelError(f"{name} is {value!r}, and this cbir knows only {', '.join(known)}: upgrade cbir")
         if not isinstance(self.trim, bool):
             raise ModelError(f"trim is {self.trim!r}, and this cbir knows only true and false: upgrade cbir")
-        if self.channels not in (1, 3) or min(self.height, self.width) < 1:
-            raise ModelError(f"no encoder takes pictures of shape {self.shape}")
+        if self.channels not in (1, 3) or not all(1 <= side <= MAX_SIDE for side in (self.height, self.width)):
+            raise ModelError(f"no encoder takes pictures of shape {self.shape}; sides are 1 to {MAX_SIDE} pixels")
         for name, values in (("mean", self.mean), ("deviation", self.deviation)):
             if values is not None and (len(values) != self.channels or not np.isfinite(values).all()):
                 raise ModelError(f"{name} must be a number for each of {self.channels} channels, not {values}")
         if self.deviation is not None and min(self.deviation) <= 0:
             raise ModelError(f"deviation must be above 0, not {self.deviation}")
-        if self.shortest is not None and (self.fit != "crop" or self.shortest < max(self.height, self.width)):
+        least = max(self.height, self.width)
+        if self.shortest is not None and (self.fit != "crop" or not least <= self.shortest <= MAX_SIDE):
             raise ModelError(
-                f"shortest is {self.shortest}: it belongs to fit 'crop', and is at least the side of {self.shape}"
+                f"shortest is {self.shortest}: it belongs to fit 'crop', and is {least} to {MAX_SIDE} for {self.shape}"
             )
         if self.values == "bytes" and (self.mean is not None or self.deviation is not None):
             raise ModelError("a graph that takes bytes normalises them itself: no mean or deviation belongs to it")

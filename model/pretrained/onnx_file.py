@@ -20,7 +20,7 @@ from cbir.model.graph import graph_of
 from cbir.model.kind import Kind
 from cbir.model.method import Examples, Inference, Learned, NoOptions
 from cbir.model.preprocessing import Preprocessing
-from cbir.model.pretrained.onnx_options import options_beside
+from cbir.model.pretrained.onnx_options import files_beside, options_beside
 from cbir.model.pretrained.onnx_reading import read_onnx
 from cbir.model.pretrained.tower import as_feature, cut, needed_inputs
 
@@ -196,10 +196,10 @@ def _preprocessing(path: Path, given: "ValueInfoProto", said: Mapping[str, Any])
             'for example {"size": 224}'
         )
     if any(fixed not in (None, wanted) for fixed, wanted in zip((height, width), size, strict=True)):
-        raise ModelError(f"it takes pictures of {height}x{width}, and what stands beside it says {size[0]}x{size[1]}")
+        raise ModelError(f"it takes pictures of {height}x{width}, and {_said_by(path)} says {size[0]}x{size[1]}")
     channels = channels or said.get("channels") or 3
     if said.get("channels", channels) != channels:
-        raise ModelError(f"it takes {channels} channel(s), and what stands beside it says {said['channels']}")
+        raise ModelError(f"it takes {channels} channel(s), and {_said_by(path)} says {said['channels']}")
     if values == "unit" and not {"mean", "deviation"} & said.keys():
         torch = layout == "NCHW" and channels == 3
         said = {**said, **(_IMAGENET if torch else {})}
@@ -210,6 +210,10 @@ def _preprocessing(path: Path, given: "ValueInfoProto", said: Mapping[str, Any])
             CbirWarning,
         )
     return described(said, channels=channels, layout=layout, values=values, size=size)
+
+
+def _said_by(path: Path) -> str:
+    return " or ".join(file.name for file in files_beside(path)) or "cbir's table of networks"
 
 
 def _written(given: "ValueInfoProto") -> str:

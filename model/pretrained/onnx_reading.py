@@ -1,13 +1,13 @@
-"""An ONNX file is read as one that anybody may have made: nothing outside its folder, no code, no surprises of size.
+"""An ONNX file is read as one that anybody may have made: nothing outside its folder, no code, no huge arrays.
 
 In: a path. Out: the model with all its weights in memory; whatever cannot be stored as one file is refused.
 """
 
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
-from cbir.core.errors import first_line
 from cbir.model.errors import ModelError
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ def read_onnx(path: Path) -> "ModelProto":
         onnxruntime does not have by itself.
     """
     import onnx
+    from onnx.external_data_helper import uses_external_data
 
     if not path.is_file():
         raise ModelError(f"{path} does not exist")
@@ -41,14 +42,13 @@ def read_onnx(path: Path) -> "ModelProto":
     if not model.graph.node or not model.opset_import:
         raise ModelError(f"{path} is not an ONNX file, or is damaged")
     _check_operators(path, model)
-    if files := _data_files(path, model):
-        size = path.stat().st_size + sum(file.stat().st_size for file in files)
-        if size > _MAX_BYTES:
-            raise too_large(path, size)
-        try:
-            onnx.load_external_data_for_model(model, str(path.parent))
-        except Exception as error:  # noqa: BLE001 - onnx raises whatever its parts raise
-            raise ModelError(f"{path}: the data beside it cannot be read: {first_line(error)}") from None
+    parts = [_part_of(path, tensor) for tensor in _tensors(model) if uses_external_data(tensor)]
+    # Each tensor has a part of its own in memory, also where many say the same part of one file.
+    size = path.stat().st_size + sum(part.length for part in parts)
+    if size > _MAX_BYTES:
+        raise too_large(path, size)
+    for part in parts:
+        part.load()
     return model
 
 
@@ -60,13 +60,69 @@ def too_large(path: Path, size: int) -> ModelError:
     )
 
 
+@dataclass(frozen=True)
+class _Part:
+    """The part of a file that holds a tensor."""
+
+    tensor: "TensorProto"
+    file: Path
+    offset: int
+    length: int
+
+    def load(self) -> None:
+        """Read it into the tensor."""
+        with self.file.open("rb") as opened:
+            opened.seek(self.offset)
+            self.tensor.raw_data = opened.read(self.length)
+        del self.tensor.external_data[:]
+        self.tensor.ClearField("data_location")
+
+
+def _part_of(path: Path, tensor: "TensorProto") -> _Part:
+    """Return where a tensor of this model is; inside of the model's folder, and all there."""
+    said = {entry.key: entry.value for entry in tensor.external_data}
+    file = _beside(path, said.get("location", ""))
+    size = file.stat().st_size
+    try:
+        offset = int(said.get("offset", 0))
+        length = int(said.get("length", size - offset))
+    except ValueError:
+        offset = length = -1
+    if min(offset, length) < 0 or offset + length > size:
+        raise ModelError(f"{path} wants data that '{said['location']}' does not hold: one of the two is damaged")
+    return _Part(tensor, file, offset, length)
+
+
+def _beside(path: Path, location: str) -> Path:
+    """Return the file beside a model that has this name."""
+    named = PurePosixPath(location.replace("\\", "/"))
+    if not named.name or named.is_absolute() or ".." in named.parts or ":" in location:
+        raise ModelError(f"{path} wants data from '{location}', outside its own folder: cbir does not read that")
+    file = path.parent / named
+    if not file.is_file():
+        raise ModelError(f"{path} has its weights in '{location}', which is missing: put that file beside it")
+    if not any(file.resolve().is_relative_to(folder) for folder in _own_folders(path)):
+        raise ModelError(
+            f"{path} has its weights in '{location}', which is a link to {file.resolve()}, outside its own folder: "
+            "put the file itself beside it"
+        )
+    return file
+
+
+def _own_folders(path: Path) -> Iterator[Path]:
+    """Yield the folder of a model; in Hugging Face's cache, its files are links to where the repository's files are."""
+    yield path.parent.resolve()
+    for repository in path.absolute().parents:
+        if repository.name.startswith("models--") and (repository / "snapshots") in path.absolute().parents:
+            yield repository.resolve() / "blobs"
+
+
 def _check_operators(path: Path, model: "ModelProto") -> None:
     """Refuse operators of other libraries, which would have to be loaded as code."""
     own = {(function.domain, function.name) for function in model.functions}
-    nodes = [*_nodes(model.graph), *(node for function in model.functions for node in function.node)]
     foreign = {
         f"{node.domain}.{node.op_type}"
-        for node in nodes
+        for node in _nodes(model)
         if node.domain not in _STANDARD and (node.domain, node.op_type) not in own
     }
     if foreign:
@@ -76,46 +132,36 @@ def _check_operators(path: Path, model: "ModelProto") -> None:
         )
 
 
-def _data_files(path: Path, model: "ModelProto") -> set[Path]:
-    """Return the files that hold tensors of this model, all of them inside its folder."""
-    from onnx.external_data_helper import uses_external_data
-
-    folder, found = path.parent.resolve(), set()
-    for tensor in _tensors(model):
-        if not uses_external_data(tensor):
-            continue
-        location = next((entry.value for entry in tensor.external_data if entry.key == "location"), "")
-        file = (folder / location).resolve()
-        if not location or not file.is_relative_to(folder):
-            raise ModelError(f"{path} wants data from '{location}', outside its own folder: cbir does not read that")
-        if not file.is_file():
-            raise ModelError(f"{path} has its weights in '{location}', which is missing: put that file beside it")
-        found.add(file)
-    return found
-
-
 def _tensors(model: "ModelProto") -> "Iterator[TensorProto]":
-    graphs = list(_graphs(model.graph))
-    for graph in graphs:
+    for graph in _graphs(model):
         yield from graph.initializer
         for sparse in graph.sparse_initializer:
             yield from (sparse.values, sparse.indices)
-    nodes = [node for graph in graphs for node in graph.node]
-    for node in (*nodes, *(node for function in model.functions for node in function.node)):
+    for node in _nodes(model):
         for attribute in node.attribute:
             yield from (attribute.t, *attribute.tensors)
+            for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
+                yield from (sparse.values, sparse.indices)
 
 
-def _graphs(graph: "GraphProto") -> "Iterator[GraphProto]":
-    """Yield a graph and those inside of its nodes, such as the branches of an If."""
-    yield graph
-    for node in graph.node:
+def _graphs(model: "ModelProto") -> "Iterator[GraphProto]":
+    """Yield a model's graph and those inside of nodes, such as the branches of an If, of its functions too."""
+    yield model.graph
+    for nodes in (model.graph.node, *(function.node for function in model.functions)):
+        yield from _inside(nodes)
+
+
+def _inside(nodes: "Iterable[NodeProto]") -> "Iterator[GraphProto]":
+    for node in nodes:
         for attribute in node.attribute:
-            for inner in (attribute.g, *attribute.graphs):
-                if inner.node:
-                    yield from _graphs(inner)
+            for graph in (attribute.g, *attribute.graphs):
+                if graph.node or graph.initializer:
+                    yield graph
+                    yield from _inside(graph.node)
 
 
-def _nodes(graph: "GraphProto") -> "Iterator[NodeProto]":
-    for each in _graphs(graph):
-        yield from each.node
+def _nodes(model: "ModelProto") -> "Iterator[NodeProto]":
+    for function in model.functions:
+        yield from function.node
+    for graph in _graphs(model):
+        yield from graph.node

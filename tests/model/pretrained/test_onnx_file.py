@@ -228,14 +228,65 @@ def test_what_a_bundle_cannot_hold_is_refused(place: Path, monkeypatch: pytest.M
         onnx_encoder(place)
 
 
-@pytest.mark.parametrize("location", ["../secret", "/etc/hostname", "link/secret", ""])
+def external(model: onnx.ModelProto, name: str, **said: Any) -> None:
+    """Add a tensor of 12 floats whose data is in a file."""
+    tensor = model.graph.initializer.add(name=name, data_type=FLOAT, dims=[12])
+    tensor.data_location = TensorProto.EXTERNAL
+    for key, said_value in said.items():
+        tensor.external_data.add(key=key, value=str(said_value))
+
+
+@pytest.mark.parametrize("said", [{}, {"offset": 0, "length": 48_000}])
+def test_many_tensors_in_one_place_of_a_file_count_each(place: Path, monkeypatch: pytest.MonkeyPatch, said: Any):
+    (place.parent / "net.data").write_bytes(bytes(48_000))
+    model = mean_colour()
+    for number in range(20):
+        external(model, f"w{number}", location="net.data", **said)
+    save(place, model, PLAIN)
+    monkeypatch.setattr(onnx_reading, "_MAX_BYTES", 200_000)
+    with pytest.raises(ModelError, match="with its data, and a model bundle holds"):
+        onnx_encoder(place)
+
+
+@pytest.mark.parametrize("said", [{"offset": 9}, {"offset": -1}, {"length": 49}, {"length": "many"}, {"length": -1}])
+def test_what_a_file_does_not_hold_is_not_read_from_it(place: Path, said: dict[str, Any]):
+    (place.parent / "net.data").write_bytes(bytes(48))
+    model = mean_colour()
+    external(model, "w", location="net.data", **{"length": 48, **said})
+    save(place, model, PLAIN)
+    with pytest.raises(ModelError, match=r"data that 'net\.data' does not hold"):
+        onnx_encoder(place)
+
+
+def test_weights_in_hugging_face_s_cache_are_followed_to_where_they_are(tmp_path: Path):
+    repository = tmp_path / "models--us--net"
+    place = repository / "snapshots" / "0f" / "onnx" / "net.onnx"
+    blobs = repository / "blobs"
+    for folder in (place.parent, blobs):
+        folder.mkdir(parents=True)
+    model = mean_colour()
+    model.graph.node[-1].output[0] = "flat"
+    model.graph.node.add(op_type="MatMul", input=["flat", "w"], output=["f"])
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.diag([2, 0, 0]).astype(np.float32), "w"))
+    onnx.save(model, blobs / "1", save_as_external_data=True, location="net.onnx_data", size_threshold=0)
+    (blobs / "net.onnx_data").rename(blobs / "2")
+    place.symlink_to("../../../blobs/1")
+    (place.parent / "net.onnx_data").symlink_to("../../../blobs/2")
+    place.with_suffix(".json").write_text(json.dumps(PLAIN))
+    np.testing.assert_allclose(feature(place, Image.new("RGB", (3, 3), ORANGE)), unit(1, 0, 0), atol=1e-5)
+    (blobs / "2").rename(tmp_path / "secret")
+    (blobs / "2").symlink_to(tmp_path / "secret")
+    with pytest.raises(ModelError, match=r"'net\.onnx_data', which is a link to .*secret, outside its own folder"):
+        onnx_encoder(place)
+
+
+@pytest.mark.parametrize("location", ["../secret", "/etc/hostname", "link/secret", "secret", "", "C:secret"])
 def test_weights_outside_of_its_folder_are_never_read(place: Path, tmp_path: Path, location: str):
     (tmp_path / "secret").write_bytes(b"0" * 48)
     (place.parent / "link").symlink_to(tmp_path)
+    (place.parent / "secret").symlink_to(tmp_path / "secret")
     model = mean_colour()
-    tensor = model.graph.initializer.add(name="w", data_type=FLOAT, dims=[12])
-    tensor.data_location = TensorProto.EXTERNAL
-    tensor.external_data.add(key="location", value=location)
+    external(model, "w", location=location)
     save(place, model, PLAIN)
     with pytest.raises(ModelError, match="outside its own folder"):
         onnx_encoder(place)
@@ -275,7 +326,10 @@ def _relu(shape: list[Any], kind: int = FLOAT) -> onnx.ModelProto:
         (lambda: tokens(), {"size": 8, "output": "pooler"}, r"is not there \(its outputs: last_hidden_state\)"),
         (lambda: tokens(), {"size": 8, "token": "pooled"}, "has 3 axes, from which token 'pooled' makes no feature"),
         (mean_colour, {"token": "cls"}, "has 2 axes, from which token 'cls'"),
-        (mean_colour, {"size": 224}, "takes pictures of 20x24, and what stands beside it says 224x224"),
+        (mean_colour, {"size": 224}, r"takes pictures of 20x24, and net\.json says 224x224"),
+        (lambda: mean_colour(("n", 3, 60_000, 60_000)), {}, "sides are 1 to 4096 pixels"),
+        (lambda: tokens(), {"size": 60_000}, "sides are 1 to 4096 pixels"),
+        (lambda: tokens(), {"size": 8, "shortest": 10**9}, "shortest is 1000000000"),
         (mean_colour, {"input": "picture"}, r"no input 'picture'.*its inputs: pixels \(n, 3, 20, 24\)"),
         (lambda: mean_colour((8, 3, 20, 24)), {}, "exactly 8 pictures at a time"),
         (lambda: mean_colour(opset=8), {}, "operators are of version 8"),
