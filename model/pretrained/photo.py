@@ -87,6 +87,7 @@ def learn(
         general=weights()["_fc.weight"],
         values=recipe.values,
         adapt=cast("Adapt", recipe.adapt),
+        whole=len(features) < KIND.most_images,
         seed=recipe.seed,
         progress=progress,
     )
