@@ -8,8 +8,6 @@ from contextlib import contextmanager
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bars
 from rich.table import Table
 
 from cbir.core.progress import Progress
@@ -18,6 +16,7 @@ _STAGES = {
     "download": "downloading",
     "read": "reading pictures",
     "train": "training",
+    "adapt": "adapting to the pictures",
     "export": "exporting the encoder",
     "encode": "encoding and storing",
     "smooth": "averaging with neighbours",
@@ -35,6 +34,9 @@ _STAGES = {
 @contextmanager
 def bars() -> Iterator[Progress]:
     """Yield a progress function that draws a bar for each stage, with the time left."""
+    from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=16),

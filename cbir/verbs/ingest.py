@@ -109,7 +109,7 @@ def ingest(
     with closing(home.open_engine(settings, layout)) as engine, disk_errors(settings.home):
         named = encoder or _encoder_of(name, engine, settings.models)
         kind, recipe = parse_encoder(named, options) if named else (None, None)
-        plan = Plan(kind, recipe, size, options=options or {})
+        plan = Plan(kind, recipe, size, options={identifier(name): value for name, value in (options or {}).items()})
         if not retrain:
             home.warn_of_unused_layout(layout, name, engine)
         report = run(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = {"tensorflow", "keras", "requests", "sklearn", "scipy", "matplotlib", "qdrant_client", "httpx", "h5py"}
+HEAVY = {"tensorflow", "keras", "requests", "sklearn", "scipy", "matplotlib", "qdrant_client", "httpx", "h5py", "onnx"}
 
 
 def modules_after(code: str) -> set[str]:

@@ -15,6 +15,7 @@ from PIL import Image
 
 import cbir
 from cbir.collection.embedded.engine import EmbeddedEngine
+from cbir.core.options import OptionError
 from cbir.ingest.job import run
 from cbir.ingest.learn import Plan, train_bundle
 from cbir.ingest.sources.folder import FolderSource
@@ -278,3 +279,10 @@ def test_a_folder_in_which_nothing_can_be_read_teaches_nothing(tmp_path: Path):
 def test_an_input_size_that_the_network_does_not_have_is_refused(home: Path, coloured: Path):
     with pytest.raises(ModelError, match="sees pictures at 224x224: leave out --size"):
         cbir.ingest(coloured, size=64)
+
+
+def test_options_are_those_of_the_usual_encoder_whichever_it_is(home: Path, coloured: Path):
+    report = cbir.ingest(coloured, options={"values": 64, "precision": "int8"}, limit=4)
+    assert (report.model.kind, report.model.dimension) == ("photo", 64)
+    with pytest.raises(OptionError, match=r"encoder 'photo' has no option 'batch[-_]size'"):
+        cbir.ingest(coloured, options={"batch-size": 5}, collection="other")
