@@ -61,9 +61,9 @@ model, pixels = sys.argv[1:]
 pixels = np.load(pixels)
 encoder = read_bundle(Path(model)).encoder()
 encoder.encode(pixels[:8])
-start = time.perf_counter()
+start, cpu = time.perf_counter(), time.process_time()
 encoder.encode(pixels)
-print(json.dumps(time.perf_counter() - start))
+print(json.dumps([time.perf_counter() - start, time.process_time() - cpu]))
 """
 
 BARE_NETWORK = """
@@ -99,12 +99,13 @@ class Filled:
         return [
             *(f"{seconds[stage]:.1f}" for stage in ("train", "encode", "upsert")),
             f"{self.process.seconds:.1f}",
+            f"{self.process.cpu:.1f}",
             f"{self.process.peak / 1e6:.0f}",
         ]
 
 
 #: Headings of `Filled.row`.
-COSTS = ("learn s", "encode s", "upsert s", "process s", "peak MB")
+COSTS = ("learn s", "encode s", "upsert s", "process s", "CPU s", "peak MB")
 
 
 def main(parts: Sequence[str] = ()) -> None:
@@ -160,7 +161,7 @@ def ingest() -> None:
     """500 photographs from nothing, beside what the encoder takes on the same pictures in memory."""
     folder = photographs()
     costs: dict[str, list[Filled]] = {encoder: [] for encoder in (DEFAULT, PLAIN)}
-    alone: dict[str, list[float]] = {encoder: [] for encoder in (DEFAULT, PLAIN)}
+    alone: dict[str, list[tuple[float, float]]] = {encoder: [] for encoder in (DEFAULT, PLAIN)}
     with tempfile.TemporaryDirectory() as place:
         for _ in range(INGEST_ROUNDS):
             for encoder in (DEFAULT, PLAIN):
@@ -173,11 +174,13 @@ def ingest() -> None:
                     alone[encoder].append(last_json(done.output))
     rows = []
     for encoder in (DEFAULT, PLAIN):
-        rows += [[f"{encoder}, round {n}", *each.row, ""] for n, each in enumerate(costs[encoder], 1)]
-        seconds, encoding = median(each.process.seconds for each in costs[encoder]), median(alone[encoder])
-        rows.append([f"{encoder}, median", "", "", "", f"{seconds:.1f}", "", ""])
-        rows.append(["the encoder alone, in memory", "", f"{encoding:.1f}", "", "", "", f"{seconds / encoding:.2f}"])
-    show("Ingest of 500 photographs, from nothing", ["", *COSTS, "process / encoder"], rows)
+        rows += [[f"{encoder}, round {n}", *each.row] for n, each in enumerate(costs[encoder], 1)]
+        wall = median(each.process.seconds for each in costs[encoder]), median(each[0] for each in alone[encoder])
+        cpu = median(each.process.cpu for each in costs[encoder]), median(each[1] for each in alone[encoder])
+        ways = zip(("median", "the encoder alone, in memory"), wall, cpu, strict=True)
+        rows += [[way, "", "", "", f"{seconds:.1f}", f"{used:.1f}", ""] for way, seconds, used in ways]
+        rows.append(["process / encoder", "", "", "", f"{wall[0] / wall[1]:.2f}", f"{cpu[0] / cpu[1]:.2f}", ""])
+    show("Ingest of 500 photographs, from nothing", ["", *COSTS], rows)
     show_notes([costs[encoder][0] for encoder in (DEFAULT, PLAIN)])
 
 

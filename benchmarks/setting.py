@@ -74,9 +74,10 @@ def trained(seed: int = 0) -> Path:
 
 @dataclass(frozen=True)
 class Timed:
-    """A finished process: wall seconds, peak memory in bytes, standard output."""
+    """A finished process: wall seconds, those of all processors, peak memory in bytes, standard output."""
 
     seconds: float
+    cpu: float
     peak: int
     output: str
 
@@ -95,7 +96,7 @@ def timed(arguments: Sequence[str], **environment: str) -> Timed:
             file.seek(0)
         if process.returncode:
             sys.exit(f"{' '.join(arguments)} failed:\n{errors.read().decode()[-2000:]}")
-        return Timed(seconds, usage.ru_maxrss * 1024, out.read().decode())
+        return Timed(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024, out.read().decode())
 
 
 def last_json(output: str) -> Any:
