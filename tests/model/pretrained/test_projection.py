@@ -36,9 +36,9 @@ def test_a_feature_has_no_more_values_than_the_network_gives():
 def test_what_few_pictures_do_not_span_is_told_apart_by_the_general_directions(count: int):
     general = pictures(100, seed=1) - 20
     later = pictures(60, seed=2)
-    head = projection(pictures(count), general, values=32)
-    changed = later + 0.05 * np.random.default_rng(3).normal(size=later.shape).astype(np.float32)
-    assert ((head.apply(changed) @ head.apply(later).T).argmax(axis=1) == np.arange(60)).mean() > 0.95
+    head = projection(pictures(count), general, values=8)
+    changed = later + 4 * np.random.default_rng(3).normal(size=later.shape).astype(np.float32)
+    assert ((head.apply(changed) @ head.apply(later).T).argmax(axis=1) == np.arange(60)).mean() > 0.8
 
 
 @settings(deadline=None, max_examples=20)
