@@ -12,6 +12,7 @@ its original shows.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 from PIL import Image
@@ -138,5 +139,6 @@ def _is_plain(line: np.ndarray) -> bool:
 
 def _differing(lines: np.ndarray, colour: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the shares of each line (n, m, c) that are not of a colour, and that are clearly not: (n,) each."""
-    differences = np.abs(lines - colour).max(axis=2)
+    apart = np.abs(lines - colour)
+    differences = reduce(np.maximum, (apart[..., channel] for channel in range(apart.shape[2])))  # max(axis=2), faster
     return (differences > _SAME).mean(axis=1), (differences > _DIFFERENT).mean(axis=1)
