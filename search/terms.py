@@ -5,9 +5,10 @@ Out: queries, or a QueryError that says what to type instead.
 
 `+` and `-`, each an argument of its own between two terms, combine them; terms
 that follow each other without one are separate queries. A term is a picture's
-path, a dataset's uri, or words, after a weight and a colon if it has one. A file
-of that very name always wins. What has a path separator or a picture's suffix is
-a path, so that a typo in one is an error and not a search for its letters.
+path, a dataset's uri, or words, after a weight and a colon if it has one; a time
+or a ratio, as in `12:30 on a clock`, is no weight. A file of that very name
+always wins. What has a path separator or a picture's suffix is a path, so that a
+typo in one is an error and not a search for its letters.
 """
 
 import os
@@ -24,6 +25,7 @@ _SIGNS = {"+": 1.0, "-": -1.0}
 _WEIGHED = re.compile(
     r"([0-9]+\.?[0-9]*(?:e[+-]?[0-9]+)?|\.[0-9]+(?:e[+-]?[0-9]+)?|nan|inf|infinity|):(.*)", re.I | re.S
 )
+_DIGITS = frozenset("0123456789")
 _SUFFIXES = tuple(SUFFIXES | OTHER_SUFFIXES)
 
 
@@ -58,7 +60,7 @@ def parse(
     """
     queries: list[list[Term]] = []
     operator = ""
-    for argument in arguments:
+    for argument, following in zip(arguments, (*arguments[1:], ""), strict=False):
         if argument in _SIGNS:
             if operator or not queries:
                 raise QueryError(
@@ -66,7 +68,8 @@ def parse(
                 )
             operator = argument
             continue
-        weight, term = _weight(argument, text=text)
+        alone = not operator and following not in _SIGNS
+        weight, term = _weight(argument, alone=alone, text=text, datasets=datasets)
         query = _single(term, text=text, refusal=refusal, datasets=datasets)
         if operator:
             queries[-1].append(Term(_SIGNS[operator] * weight, query))
@@ -95,8 +98,8 @@ def title(query: Query) -> str:
     return shlex.join(spell(query)) if isinstance(query, Combination) else named(query)
 
 
-def _weight(argument: str, *, text: bool) -> tuple[float, str]:
-    """Split an argument into its weight and the rest."""
+def _weight(argument: str, *, alone: bool, text: bool, datasets: Collection[str]) -> tuple[float, str]:
+    """Split an argument into its weight and the rest; `alone` says that it is no term of a sum."""
     if not text and os.path.exists(argument):  # noqa: PTH110 - never raises
         return 1.0, argument
     if argument[:1] in _SIGNS:
@@ -112,10 +115,35 @@ def _weight(argument: str, *, text: bool) -> tuple[float, str]:
         raise QueryError(f"'{argument}' has an empty weight; write 2{argument}, or 1:{argument} if it begins so")
     if not rest.strip():
         raise QueryError(f"'{argument}' has a weight and nothing to search for; write {number}:cat.jpg")
+    if _may_be_words(number, rest) and (text or not _is_picture(rest, datasets)):
+        if alone:  # where a weight says nothing
+            return 1.0, argument
+        raise QueryError(
+            f"'{argument}' may be words, or '{rest}' with the weight {number}; write 1:{argument} for the former, "
+            f"{shlex.quote(f'{number}: {rest}')} for the latter"
+        )
     try:
         return checked_weight(float(number)), rest
     except QueryError as error:
         raise QueryError(f"'{argument}': {error} (words that begin so are written 1:{argument})") from None
+
+
+def _may_be_words(number: str, rest: str) -> bool:
+    """Tell whether a number, a colon and the rest may be a time or a ratio, and not a weight and a term."""
+    if number[0] not in _DIGITS | {"."} or rest[0] not in _DIGITS:
+        return False
+    further = _WEIGHED.fullmatch(rest)  # as in 2:3:cat.jpg, or in 12:30:45
+    return further is None or (float(number) != 1 and further[2][:1] in _DIGITS)
+
+
+def _is_picture(term: str, datasets: Collection[str]) -> bool:
+    """Tell whether a term is a file, a dataset's uri, or looks like a path."""
+    dataset, colon, _ = term.partition(":")
+    return os.path.isfile(term) or bool(colon and dataset in datasets) or _is_path(term)  # noqa: PTH113 - never raises
+
+
+def _is_path(term: str) -> bool:
+    return "/" in term or "\\" in term or term.strip().lower().endswith(_SUFFIXES)
 
 
 def _single(term: str, *, text: bool, refusal: Callable[[], str] | None, datasets: Collection[str]) -> Single:
@@ -126,7 +154,7 @@ def _single(term: str, *, text: bool, refusal: Callable[[], str] | None, dataset
     dataset, colon, _ = term.partition(":")
     if (exists and not (folder and refusal is None)) or (colon and dataset in datasets):
         return term
-    if "/" in term or "\\" in term or term.strip().lower().endswith(_SUFFIXES):
+    if _is_path(term):
         if refusal is None and not exists and "://" not in term:
             raise QueryError(f"{term} does not exist; if it is meant as words, add --text")
         return term
@@ -143,6 +171,8 @@ def _spelled(weight: float, query: Single) -> str:
     plain = weight == 1 and term[:1] not in _SIGNS and not _WEIGHED.fullmatch(term)
     if plain:
         return term
+    if isinstance(query, Words) and weight != 1 and term[0] in _DIGITS:
+        term = f" {term}"
     while os.path.exists(f"{number}:{term}"):  # noqa: PTH110 - a file of that name would be meant
         number = f"0{number}"
     return f"{number}:{term}"

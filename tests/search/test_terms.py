@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from cbir.search.query import Combination, Query, QueryError, Term, Words
 from cbir.search.terms import parse, spell, title
 
-FILES = ("cat.jpg", "dog.png", "2:cat.jpg", "no suffix")
+FILES = ("cat.jpg", "dog.png", "2:cat.jpg", "3.jpg", "no suffix")
 
 
 @pytest.fixture
@@ -39,6 +39,12 @@ def sums(*terms: tuple[float, str | Words]) -> Query:
         (["2e1:digits:queries/4", "+", "cat.jpg"], [sums((20, "digits:queries/4"), (1, "cat.jpg"))]),
         (["2:a cat"], [Words("a cat")]),
         (["1:16:9", "1:+"], [Words("16:9"), Words("+")]),
+        (["12:30 on a clock", "4:3 television"], [Words("12:30 on a clock"), Words("4:3 television")]),
+        (["1:1 scale model", "2.39:1", "0:30 left"], [Words("1:1 scale model"), Words("2.39:1"), Words("0:30 left")]),
+        (["12:30:45"], [Words("12:30:45")]),
+        (["cat.jpg", "+", "2: 3 cats"], [sums((1, "cat.jpg"), (2, Words("3 cats")))]),
+        (["2:3.jpg", "+", "cat.jpg"], [sums((2, "3.jpg"), (1, "cat.jpg"))]),
+        (["cat.jpg", "+", "1:12:30 on a clock"], [sums((1, "cat.jpg"), (1, Words("12:30 on a clock")))]),
         (["cats"], [Words("cats")]),  # a folder is no picture
         (["  a\tcat\n"], [Words("a cat")]),
         (["mailto:someone"], [Words("mailto:someone")]),
@@ -51,6 +57,10 @@ def test_arguments_are_paths_uris_words_and_their_sums(here: Path, arguments: li
 def test_text_makes_everything_words(here: Path):
     read = parse(["cat.jpg", "+", "2:cat.jpg", "a/b", "missing.png"], text=True)
     assert read == [sums((1, Words("cat.jpg")), (2, Words("cat.jpg"))), Words("a/b"), Words("missing.png")]
+
+
+def test_text_keeps_its_beginning():
+    assert parse(["12:30 on a station clock", "1:1"], text=True) == [Words("12:30 on a station clock"), Words("1:1")]
 
 
 def test_an_address_is_a_path(here: Path):
@@ -68,6 +78,8 @@ def test_a_typo_in_a_path_is_no_words(here: Path, typo: str):
 
 def test_words_are_refused_with_the_collection_s_reason_and_files_are_not(here: Path):
     assert parse(["cat.jpg", "cats"], refusal=lambda: "no words here") == ["cat.jpg", "cats"]
+    with pytest.raises(QueryError, match="'12:30 on a clock' is not a file, and no words here"):
+        parse(["12:30 on a clock"], refusal=lambda: "no words here")
     with pytest.raises(QueryError, match="'a cat' is not a file, and no words here"):
         parse(["cat.jpg", "+", "a cat"], refusal=lambda: "no words here")
 
@@ -87,6 +99,11 @@ def test_words_are_refused_with_the_collection_s_reason_and_files_are_not(here: 
         (["2:"], "nothing to search for"),
         (["+dog.png"], r"stands alone between two terms: \+ dog\.png"),
         (["-2:dog.png"], "stands alone between two terms: - 2:dog.png"),
+        (
+            ["cat.jpg", "+", "2:3 cats"],
+            r"may be words, or '3 cats' with the weight 2; write 1:2:3 cats for .*, '2: 3 cats' for",
+        ),
+        (["12:30", "-", "cat.jpg"], "may be words, or '30' with the weight 12"),
         ([""], "empty"),
         ([" \n"], "empty"),
         (["\u200b"], "empty"),
@@ -107,7 +124,9 @@ def test_a_title_can_be_typed(here: Path):
     assert [*spell(Words("+")), *spell(Words("-1")), *spell(Words("2:x"))] == ["1:+", "1:-1", "1:2:x"]
 
 
-pieces = st.sampled_from(["+", "-", "cat.jpg", "2:cat.jpg", "2:", ":", "nan:", ".5:", "1e3:", "x.png", "a cat", "cats"])
+pieces = st.sampled_from(
+    ["+", "-", "cat.jpg", "2:cat.jpg", "2:", ":", "nan:", ".5:", "1e3:", "x.png", "a cat", "cats", "12:30", "3 "]
+)
 arguments = st.lists(st.one_of(pieces, st.text(max_size=8), st.builds(str.__add__, pieces, pieces)), max_size=6)
 
 
