@@ -65,6 +65,8 @@ def evaluate(
     if collection and len(collection) > 1:
         raise CbirError("cbir evaluate takes one collection, or several with --distort; see also: cbir compare")
     if from_run is not None:
+        if said := [*(["--collection"] if collection else []), *options.flags]:
+            raise CbirError(f"--from-run reads what was searched for: leave it out, or {' and '.join(said)}")
         done, copies = _from_run(from_run, depth)
     else:
         name = collection_or_default(collection[0] if collection else None, qdrant_url)
@@ -92,12 +94,13 @@ class _Place(TypedDict):
 def _distorted(
     names: list[str], distort: list[str], options: CommandOptions, **place: Unpack[_Place]
 ) -> Robustness | list[Copies]:
-    """Search distorted queries: by labels, or where no collection has any, for the originals."""
-    try:
-        return cbir.evaluate_distorted(names, distort, **place, **options.given)
-    except cbir.NoLabelsError as error:
-        if options.copies is False or set(error.collections) != set(names):
-            raise
+    """Search distorted queries: by labels, or for the originals if asked for or no collection has labels."""
+    if not options.copies:
+        try:
+            return cbir.evaluate_distorted(names, distort, **place, **options.given)
+        except cbir.NoLabelsError as error:
+            if options.copies is False or set(error.collections) != set(names):
+                raise
     return [cbir.evaluate_copies(name, distort, **place, **options.given) for name in dict.fromkeys(names)]
 
 

@@ -35,7 +35,8 @@ def evaluate(
     depths : sequence of int, optional
         Numbers of results to score at; by default the article's.
     from_run : str or Path, optional
-        Score this stored run (or its folder) again, into a new folder; nothing is searched.
+        Score this stored run (or its folder) again, into a new folder; nothing is searched, and only depths
+        may be given.
     qdrant_url : str, optional
         Qdrant server; by default `QDRANT_URL`, else collections are embedded.
     data_dir : str or Path, optional
@@ -63,7 +64,7 @@ def evaluate(
     from cbir.evaluate.evaluation import new_run_folder, store_evaluation
     from cbir.evaluate.heldout import held_out_queries, warn_of_leakage
     from cbir.evaluate.labels import require_labels
-    from cbir.evaluate.options import EvaluationOptions
+    from cbir.evaluate.options import EvaluationOptions, require_no_options
     from cbir.evaluate.protocol import evaluate as search_queries
     from cbir.evaluate.run import load_run
     from cbir.evaluate.scores import check_depths
@@ -74,6 +75,7 @@ def evaluate(
     check_depths(wanted or ())
     path = None
     if from_run is not None:
+        require_no_options(from_run, {"collection": collection, **options})
         path = Path(from_run).expanduser().absolute()
         path = path / "run.npz" if path.is_dir() else path
         run = load_run(path)

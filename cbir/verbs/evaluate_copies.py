@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
-from cbir.core.errors import CbirError, CbirWarning
+from cbir.core.errors import CbirWarning
 from cbir.core.progress import Progress, silent
 from cbir.core.settings import read_settings
 from cbir.verbs.open import open  # noqa: A004
@@ -39,7 +39,7 @@ def evaluate_copies(
         Ways to edit, as `cbir.evaluate_distorted` takes them; by default those that people use
         (`cbir.model.distortion.COPIES`).
     from_run : str or Path, optional
-        Read this stored run (or its folder) again; nothing is searched.
+        Read this stored run (or its folder) again; nothing is searched, and nothing else may be given.
     qdrant_url : str, optional
         Qdrant server; by default `QDRANT_URL`, else collections are embedded.
     data_dir : str or Path, optional
@@ -64,13 +64,12 @@ def evaluate_copies(
     """
     from cbir.evaluate.copies.measure import measure_copies
     from cbir.evaluate.copies.result import read_copies, store_copies
-    from cbir.evaluate.options import CopiesOptions
+    from cbir.evaluate.options import CopiesOptions, require_no_options
     from cbir.model.distortion import COPIES, distortions
 
     validated_options = CopiesOptions(**options)
     if from_run is not None:
-        if distort:
-            raise CbirError("a stored run has the edits that it was made with: leave out distort or from_run")
+        require_no_options(from_run, {"collection": collection, "distort": distort, **options})
         return read_copies(Path(from_run))
     named = [distort] if isinstance(distort, str) else distort
     edits = [(str(way), way) for way in distortions(named)] or list(COPIES)

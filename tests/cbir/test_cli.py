@@ -134,9 +134,23 @@ def test_evaluate_with_labels_searches_edited_copies_too(home: Path, tmp_path: P
     printed = run("evaluate").stdout
     assert printed.index("LRAP") < printed.index("original first")
     assert "no labels" not in printed
+    asked = ["evaluate", "--distort", "mirror", "--distort", "grey", "--json"]
+    copies = json.loads(run(*asked, "--copies").stdout)["collections"][0]["copies"]
+    assert [row["distortion"] for row in copies["rows"]] == ["mirror", "grey"]
+    assert "kept" in json.loads(run(*asked).stdout)["collections"][0]["distorted"][0]
     done = run("evaluate", "--no-copies", "--json")
     assert (json.loads(done.stdout)["queries"], json.loads(done.stdout)["copies"]) == (4, None)
     assert "--copies" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "given",
+    [["--copies"], ["--no-copies"], ["--queries", 5], ["--seed", 1], ["--expand", 2], ["--rerank"], ["-c", "b"]],
+)
+def test_a_stored_run_takes_no_options_of_a_search(home: Path, given: list[object]):
+    said = failure("evaluate", "--from-run", "run", *given)
+    assert said.endswith(f"leave it out, or {'--collection' if '-c' in given else given[0]}".replace("--no-", "--"))
+    assert not home.exists()
 
 
 def test_tiny_pictures_with_labels_are_edited_only_if_asked_for(home: Path, pictures: Path):

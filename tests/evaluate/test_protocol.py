@@ -45,6 +45,8 @@ def test_a_stored_run_is_scored_again_without_searching(digits: Path, monkeypatc
     before = {path.name: path.read_bytes() for path in moved.iterdir()}
     monkeypatch.setenv("CBIR_HOME", str(tmp_path / "empty"))
     again = cbir.evaluate(from_run=moved, depths=[100, 7])
+    with pytest.raises(cbir.CbirError, match="leave out queries, expand, or from_run"):
+        cbir.evaluate(from_run=moved, queries=5, expand=2)
     assert again.scores.lrap[100] == first.scores.lrap[100]
     assert 7 in again.scores.lrap
     assert again.run_file == moved / "run.npz"
