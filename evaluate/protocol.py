@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from cbir.collection.point import Label, Payload
+from cbir.core.errors import CbirError
 from cbir.core.progress import Progress, silent
 from cbir.evaluate.edited import edited
 from cbir.evaluate.labels import require_images, require_labels
@@ -22,7 +23,6 @@ from cbir.evaluate.options import EvaluationOptions
 from cbir.evaluate.ranking import ExactNeighbours, rank, reordered
 from cbir.evaluate.run import Run, RunError, pack
 from cbir.model.distortion import Distortion, workable
-from cbir.model.errors import ImageError
 from cbir.search import stages
 from cbir.search.searcher import Searcher
 
@@ -200,7 +200,7 @@ def _embed(
             try:
                 seen.append(_variants(searcher, query, variants, seed))
                 readable.append(number)
-            except ImageError as error:
+            except CbirError as error:
                 problem = problem or str(error)
         for stack, pixels in zip(stacks, zip(*seen, strict=True), strict=False):
             stack.append(searcher.encoder.encode(np.stack(pixels)))

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cbir.collection.point import Hit, Payload
+from cbir.core.errors import CbirError
 from cbir.core.progress import Progress, silent
 from cbir.core.workers import batched, ordered_map
 from cbir.evaluate.copies.run import DEPTH, CopiesRun, Edit, Miss, Stored
@@ -24,7 +25,6 @@ from cbir.evaluate.options import CopiesOptions
 from cbir.evaluate.protocol import facts
 from cbir.evaluate.run import RunError
 from cbir.model.distortion import Distortion, workable
-from cbir.model.errors import ImageError
 from cbir.search.neighbours import CollectionNeighbours
 from cbir.search.options import SearchOptions
 from cbir.search.searcher import Searcher
@@ -141,12 +141,12 @@ def _blocks(
 ) -> Iterator[tuple[list[_Original], np.ndarray]]:
     """Yield originals and the features of their edited copies, (b, e, d); what cannot be opened is noted."""
 
-    def seen(original: _Original) -> np.ndarray | ImageError:
+    def seen(original: _Original) -> np.ndarray | CbirError:
         uri = str(original.payload.get("uri", ""))
         try:
             plain = workable(searcher.open_stored(original.payload))
             return np.stack([searcher.pixels(edited(plain, distort, seed, uri)) for distort in ways])
-        except ImageError as error:
+        except CbirError as error:
             return error
 
     encoder = searcher.bundle.encoder()  # the searcher's own runs on one thread: it has one query at a time
@@ -157,9 +157,9 @@ def _blocks(
             unreadable += [
                 (str(original.payload.get("uri", "")), str(found))
                 for original, found in block
-                if isinstance(found, ImageError)
+                if isinstance(found, CbirError)
             ]
-            readable = [(original, found) for original, found in block if not isinstance(found, ImageError)]
+            readable = [(original, found) for original, found in block if not isinstance(found, CbirError)]
             if readable:
                 features = encoder.encode(np.concatenate([found for _, found in readable]))
                 yield [original for original, _ in readable], features.reshape(len(readable), len(ways), -1)

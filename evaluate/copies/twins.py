@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from cbir.collection.point import Payload
+from cbir.core.errors import CbirError
 from cbir.evaluate.heldout import content_digest
-from cbir.model.errors import ImageError
 from cbir.search.searcher import Searcher
 
 #: Of a feature's length: the features of twins differ by rounding, and by `--smooth`; then pixels decide.
@@ -55,6 +55,6 @@ class Twins:
         if point.id not in self._digests:
             try:
                 self._digests[point.id] = content_digest(self._searcher.open_stored(point.payload))
-            except ImageError:
+            except CbirError:
                 self._digests[point.id] = None
         return self._digests[point.id]

@@ -16,6 +16,7 @@ from cbir.evaluate.copies.run import load_copies
 from cbir.evaluate.draw.misses import ordinal, worst
 from cbir.evaluate.options import CopiesOptions
 from cbir.evaluate.run import RunError
+from cbir.ingest.sources.source import SourceError
 from cbir.model.distortion import COPIES, Distortion, DistortionKind
 from cbir.search.searcher import Searcher
 
@@ -135,6 +136,23 @@ def test_pictures_that_are_gone_are_left_out_and_reported(home: Path, folder: Pa
         cbir.evaluate_copies("pictures", ["mirror"])
 
 
+def test_pictures_of_a_dataset_that_is_gone_are_left_out_and_are_nobody_s_twins(home: Path, folder: Path):
+    blocks(4).save(folder / "also 04.png", compress_level=0)  # the same picture in another file
+    cbir.ingest(folder, encoder="pixels")
+    with cbir.open("pictures") as searcher:
+        opened = searcher.open_picture
+
+        def without(uri: str) -> Image.Image:
+            if Path(uri).name == "04.png":
+                raise SourceError("mnist is not on this machine")
+            return opened(uri)
+
+        searcher.open_picture = without
+        run = measure_copies(searcher, [("none", way(lambda picture: picture))])
+    assert run.unreadable == (("04.png", "mnist is not on this machine"),)
+    assert len(run) == 12
+
+
 def test_fewer_than_two_images_are_refused(home: Path, folder: Path):
     cbir.ingest(folder, encoder="pixels", limit=1)
     with pytest.raises(cbir.CbirError, match="holds one image"):
@@ -168,8 +186,9 @@ def test_what_is_stored_is_read_again(home: Path, folder: Path, monkeypatch: pyt
     again = cbir.evaluate_copies(from_run=place)
     assert again.as_json() == made.as_json()
     assert again.run.misses == made.run.misses
-    with pytest.raises(cbir.CbirError, match="leave out distort or from_run"):
-        cbir.evaluate_copies(distort=["blur"], from_run=place)
+    for given in ({"distort": ["blur"]}, {"queries": 3}, {"seed": 1}, {"rerank": True}, {"collection": "pictures"}):
+        with pytest.raises(cbir.CbirError, match=f"leave out {next(iter(given))}, or from_run"):
+            cbir.evaluate_copies(from_run=place, **given)
 
 
 def test_a_damaged_run_and_one_of_a_newer_cbir_are_refused(home: Path, folder: Path, tmp_path: Path):
