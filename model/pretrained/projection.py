@@ -6,6 +6,7 @@ one in which pictures differ less from their neighbours than from others.
 """
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from cbir.model.diffusion import nearest
 from cbir.model.pretrained.head import Head, rooted
@@ -89,7 +90,8 @@ def among_neighbours(plain: Head, raw: np.ndarray, *, values: int) -> Head:
 
 def _leading(spread: np.ndarray, values: int) -> np.ndarray:
     """Return the eigenvectors of a symmetric matrix, of the largest eigenvalues first, (d, values)."""
-    _, vectors = np.linalg.eigh(spread)
+    with threadpool_limits(1, "blas"):  # takes 0.4 s; on two busy cores, two threads took 6 s of them
+        _, vectors = np.linalg.eigh(spread)
     leading = vectors[:, ::-1][:, :values]
     # An eigenvector's sign is arbitrary; the largest part is positive, so that every machine finds the same.
     largest = np.abs(leading).argmax(axis=0)
