@@ -5,13 +5,13 @@ server does wrong for a moment is tried again. What has arrived is kept beside
 the file and continued from, by the next attempt or the next call.
 """
 
-import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cbir.core.digest import has_sha256, sha256_of
 from cbir.core.errors import CbirError, first_line
 from cbir.core.progress import Progress, silent
 
@@ -27,7 +27,11 @@ class DownloadError(CbirError):
 
 
 class ChecksumError(DownloadError):
-    """A file that was fetched and is another one than expected."""
+    """A file that was fetched and is another one than expected, of `size` bytes."""
+
+    def __init__(self, message: str, size: int = 0) -> None:
+        super().__init__(message)
+        self.size = size
 
 
 def download(url: str, path: Path, sha256: str, *, progress: Progress = silent) -> None:
@@ -46,19 +50,24 @@ def download(url: str, path: Path, sha256: str, *, progress: Progress = silent) 
     Raises
     ------
     DownloadError
-        No network, no such file, or another content than expected (ChecksumError).
-    OSError
-        The file cannot be written.
+        No network, no such file, another content than expected (ChecksumError), or the file cannot be written.
     """
-    if is_file(path, sha256):
+    try:
+        _download(url, path, sha256, progress)
+    except OSError as error:
+        raise DownloadError(f"{path.parent} cannot be written to: {error.strerror or first_line(error)}") from error
+
+
+def _download(url: str, path: Path, sha256: str, progress: Progress) -> None:
+    if has_sha256(path, sha256):
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name[:100]}.{sha256[:16]}.partial")
-    with _alone(partial):
-        if is_file(path, sha256):  # another process was faster
+    with _alone(partial, path.name, progress):
+        if has_sha256(path, sha256):  # another process was faster
             return
         resumed = partial.is_file()
-        if not is_file(partial, sha256):
+        if not has_sha256(partial, sha256):
             _fetch(url, partial, path.name, progress)
         arrived = sha256_of(partial)
         if arrived != sha256 and resumed:  # what was there did not belong to it
@@ -66,22 +75,12 @@ def download(url: str, path: Path, sha256: str, *, progress: Progress = silent) 
             _fetch(url, partial, path.name, progress)
             arrived = sha256_of(partial)
         if arrived != sha256:
+            size = partial.stat().st_size
             partial.unlink()
-            raise ChecksumError(f"{url}: checksum mismatch (SHA-256 is {arrived}, expected {sha256})")
+            raise ChecksumError(f"{url}: checksum mismatch (SHA-256 is {arrived}, expected {sha256})", size)
         with partial.open("rb+") as file:
             os.fsync(file.fileno())
         partial.replace(path)
-
-
-def is_file(path: Path, sha256: str) -> bool:
-    """Tell whether there is a file with this SHA-256."""
-    return path.is_file() and sha256_of(path) == sha256
-
-
-def sha256_of(path: Path) -> str:
-    """Return a file's SHA-256, 64 hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _fetch(url: str, partial: Path, note: str, progress: Progress) -> None:
@@ -143,14 +142,20 @@ def _write(response: "httpx.Response", partial: Path, have: int, note: str, prog
 
 
 @contextmanager
-def _alone(partial: Path) -> Iterator[None]:
-    """Keep other processes from writing the same partial file at once."""
-    from filelock import FileLock
+def _alone(partial: Path, name: str, progress: Progress) -> Iterator[None]:
+    """Keep other processes from writing the same partial file at once; say so while waiting for one."""
+    from filelock import FileLock, Timeout
 
-    lock = partial.with_name(f"{partial.name}.lock")
-    with FileLock(lock):
-        try:
-            yield
-        finally:
-            with suppress(OSError):  # Windows removes no open file
-                lock.unlink()
+    path = partial.with_name(f"{partial.name}.lock")
+    lock = FileLock(path)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        progress("download", 0, None, f"{name}, which another process is downloading")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # Windows removes no open file
+            path.unlink()
+        lock.release()

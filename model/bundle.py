@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cbir.core.atomic import atomic_folder
+from cbir.core.digest import sha256_of
 from cbir.core.progress import Progress, silent
 from cbir.model.encoder import Encoder
 from cbir.model.errors import ModelError
@@ -75,7 +76,7 @@ class Bundle:
             If its file is missing or is not the one this bundle was written with.
         """
         file = self.path / self.metadata.get("runs", _ONNX)
-        if not file.is_file() or _sha256(file) != self.metadata.get("encoder_sha256"):
+        if not file.is_file() or sha256_of(file) != self.metadata.get("encoder_sha256"):
             raise ModelError(f"{file} is missing or was changed; restore the bundle or train again with --retrain")
         run = graph(file, threads=threads) if file.suffix == ".onnx" else self._classical(file)
         code_bits = self.metadata.get("code_bits")
@@ -106,6 +107,11 @@ class Bundle:
 
         return load_keras(self.path / _KERAS)
 
+    @property
+    def understands_words(self) -> bool:
+        """Whether there is a text encoder, which may be one that this version cannot use."""
+        return self.metadata.get("words") is not None
+
     def text_encoder(self, progress: Progress = silent) -> TextEncoder | None:
         """Return what encodes words as this encoder does pictures; None if it does not understand words.
 
@@ -113,13 +119,17 @@ class Bundle:
         ----------
         progress : Progress
             Stage `download`: what is needed is fetched when the first text is encoded.
+
+        Raises
+        ------
+        ModelError
+            What model.json says about it is damaged, or of a newer version.
         """
-        described = self.metadata.get("words")
-        if described is None:
+        if not self.understands_words:
             return None
         from cbir.model.pretrained.towers import TextTower, Words
 
-        return TextTower(Words.from_json(described), self.dimension, f"encoder '{self.kind}'", progress)
+        return TextTower(Words.from_json(self.metadata["words"]), self.dimension, f"encoder '{self.kind}'", progress)
 
     def _classical(self, file: Path) -> Inference:
         method, revision = kind_of(self.kind).method, self.metadata.get("revision")
@@ -222,7 +232,7 @@ def write_bundle(
             "images": images,
             "seconds": None if seconds is None else round(seconds, 1),
             "history": asdict(learned.history) if learned.history else None,
-            "encoder_sha256": _sha256(folder / written["runs"]),
+            "encoder_sha256": sha256_of(folder / written["runs"]),
         }
         (folder / _METADATA).write_text(json.dumps(metadata, indent=2) + "\n", encoding="utf-8")
     return read_bundle(path)
@@ -297,8 +307,3 @@ def fingerprint_of(learned: Learned, preprocessing: Preprocessing, described: Ma
     for name, array in sorted((learned.arrays or {}).items()):
         digest.update(f"{name} {array.dtype.str} {array.shape}".encode() + np.ascontiguousarray(array).tobytes())
     return digest.hexdigest()[:16]
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -61,6 +61,8 @@ class Searcher:
         The model that filled it.
     open_picture : callable
         Opens a path or uri as a Pillow image.
+    progress : Progress
+        Called while what encodes words is downloaded, at the first search by words; stage `download`.
 
     Raises
     ------
@@ -75,7 +77,14 @@ class Searcher:
     ...         print(hit.label, round(hit.distance, 2))
     """
 
-    def __init__(self, engine: Engine, name: str, bundle: Bundle, open_picture: Callable[[str], Image.Image]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        name: str,
+        bundle: Bundle,
+        open_picture: Callable[[str], Image.Image],
+        progress: Progress = silent,
+    ) -> None:
         self.name = name
         self.bundle = bundle
         self.metadata = engine.metadata(name)
@@ -84,8 +93,7 @@ class Searcher:
         self._collection: Collection | None = None
         self._encoder: Encoder | None = None
         self._text_encoder: TextEncoder | None = None
-        #: Called while what encodes words is downloaded; stage `download`.
-        self.progress: Progress = silent
+        self._progress = progress
         #: Held to open and to close, not to search; `close` waits on it until no search is running.
         self._changes = threading.Condition(threading.RLock())
         self._searches = 0
@@ -120,14 +128,14 @@ class Searcher:
         """What encodes words, made when first needed; QueryError if the collection's encoder has no text tower."""
         with self._changes:
             if self._text_encoder is None:
-                self._text_encoder = self.bundle.text_encoder(self.progress)
+                self._text_encoder = self.bundle.text_encoder(self._progress)
             if self._text_encoder is None:
                 raise QueryError(refusal(self.name, self.metadata, self.bundle))
             return self._text_encoder
 
     def parse(self, arguments: Sequence[str], *, text: bool = False, datasets: Sequence[str] = ()) -> list[Query]:
         """Read what a person typed as queries of this collection; see `cbir.search.terms.parse`."""
-        refused = None if self.bundle.text_encoder() else partial(refusal, self.name, self.metadata, self.bundle)
+        refused = None if self.bundle.understands_words else partial(refusal, self.name, self.metadata, self.bundle)
         return parse(arguments, text=text, refusal=refused, datasets=datasets)
 
     def search(

@@ -12,10 +12,13 @@ from cbir.model.bundle import Bundle
 
 def refusal(name: str, metadata: Metadata, bundle: Bundle) -> str:
     """Say that a collection's encoder has no text tower, and which encoders have one (which imports them all)."""
-    able = [kind.name for kind in registry.encoders() if kind.words]
+    able = [kind for kind in registry.encoders() if kind.words]
     said = f"collection '{name}' cannot be searched by words: its encoder, {bundle.kind}, does not understand them"
     if not able:
         return said
+    first = able[0]
     source = metadata.place(metadata.sources[0]) if len(metadata.sources) == 1 else "SOURCE"
-    command = shlex.join(["cbir", "ingest", source, "--encoder", able[0], "--collection", f"{name}-{able[0]}"])
-    return f"{said} (those that do: {', '.join(able)}); type: {command}"
+    command = shlex.join(["cbir", "ingest", source, "--encoder", first.name, "--collection", f"{name}-{first.name}"])
+    names = ", ".join(kind.name for kind in able)
+    download = f" (which downloads {first.download / 1e6:.0f} MB)" if first.download else ""
+    return f"{said} (those that do: {names}); type{download}: {command}"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,9 +15,9 @@ from cbir import documents
 from cbir.cli.options import options_from
 from cbir.cli.output import note, print_json
 from cbir.cli.parameters import AsJson, Collection, DataDir, QdrantUrl, collection_or_default
+from cbir.core.progress import Progress
 from cbir.ingest.sources.catalogue import NAMES
 from cbir.search.options import SearchOptions
-from cbir.search.query import Words, terms_of
 from cbir.search.terms import title
 
 if TYPE_CHECKING:
@@ -48,12 +48,11 @@ def search(
 ) -> None:
     """Find the stored images that look most like each query, or that words describe."""
     name = collection_or_default(collection, qdrant_url)
-    with cbir.open(name, qdrant_url=qdrant_url, data_dir=data_dir) as searcher, ExitStack() as drawing:
+    with (
+        _bars_if_needed() as progress,
+        cbir.open(name, qdrant_url=qdrant_url, data_dir=data_dir, progress=progress) as searcher,
+    ):
         queries = searcher.parse(arguments, text=options.text, datasets=NAMES)
-        if any(isinstance(term.query, Words) for query in queries for term in terms_of(query)):
-            from cbir.cli.terminal import bars
-
-            searcher.progress = drawing.enter_context(bars())  # what encodes words may have to be downloaded
         found = searcher.search_many(queries, options=replace(options, labels=_labels(label)))
     if save is not None:
         from cbir.search.sheet import save_picture
@@ -74,6 +73,22 @@ def search(
         print_json(documents.search(name, searcher.metadata, queries, found))
     else:
         _print_hits(searcher, queries, found)
+
+
+@contextmanager
+def _bars_if_needed() -> Iterator[Progress]:
+    """Yield a progress function that loads what draws bars when it is first called: most searches download nothing."""
+    with ExitStack() as drawing:
+        drawn: list[Progress] = []
+
+        def report(stage: str, done: int, total: int | None, note: str = "") -> None:
+            if not drawn:
+                from cbir.cli.terminal import bars
+
+                drawn.append(drawing.enter_context(bars()))
+            drawn[0](stage, done, total, note)
+
+        yield report
 
 
 def _print_hits(searcher: Searcher, queries: Sequence[Query], found: Sequence[Sequence[Hit]]) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cbir.collection import home
+from cbir.core.progress import Progress, silent
 from cbir.core.settings import read_settings
 
 if TYPE_CHECKING:
@@ -13,7 +14,11 @@ if TYPE_CHECKING:
 
 
 def open(  # noqa: A001
-    collection: str | None = None, *, qdrant_url: str | None = None, data_dir: str | Path | None = None
+    collection: str | None = None,
+    *,
+    qdrant_url: str | None = None,
+    data_dir: str | Path | None = None,
+    progress: Progress = silent,
 ) -> Searcher:
     """Open a collection to search it.
 
@@ -25,6 +30,8 @@ def open(  # noqa: A001
         Qdrant server; by default `QDRANT_URL`, else collections are embedded.
     data_dir : str or Path, optional
         Folder of `mnist` and `fashion-mnist`, for queries such as `mnist:test/7`; also `CBIR_DATA`.
+    progress : Progress
+        Called while what encodes words is downloaded, at the first search by words (see `cbir.core.progress`).
 
     Returns
     -------
@@ -46,7 +53,7 @@ def open(  # noqa: A001
         name = home.collection_or_default(engine, collection)
         metadata = engine.metadata(name)
         bundle = bundle_of(settings.models, name, metadata.model, metadata.fingerprint)
-        return Searcher(engine, name, bundle, picture_opener(settings.data, settings.cache))
+        return Searcher(engine, name, bundle, picture_opener(settings.data, settings.cache), progress)
     except BaseException:
         engine.close()
         raise

@@ -11,7 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from cbir.core.download import ChecksumError, DownloadError, download, is_file
+from cbir.core.digest import has_sha256
+from cbir.core.download import ChecksumError, DownloadError, download
 from cbir.core.progress import Progress, silent
 from cbir.core.settings import read_settings
 from cbir.model.errors import ModelError
@@ -56,7 +57,7 @@ class HubFile:
             re.fullmatch(r"[0-9a-f]{64}", self.sha256),
             re.fullmatch(r"[\w./-]+", self.path, re.ASCII) and parts and parts[0] != "/" and ".." not in parts,
         )
-        if not all(sound):
+        if not all(sound) or type(self.size) is not int:
             raise ModelError(f"'{self.path}' of '{self.repository}' at '{self.revision}' is no file of the hub")
 
     @property
@@ -100,6 +101,9 @@ def fetch(files: Sequence[HubFile], owner: str, *, progress: Progress = silent) 
         try:
             download(file.url, file.place, file.sha256, progress=progress)
         except ChecksumError as error:
+            if error.size != file.size:
+                why = f"{file.url} gave {error.size:,} bytes of something else, perhaps a page that asks for a login"
+                raise _missing(missing[number:], owner, f"downloading failed: {why}") from None
             raise ModelError(f"{owner} cannot be used: the hub has another file than was pinned. {error}") from None
         except DownloadError as error:
             raise _missing(missing[number:], owner, f"downloading failed: {error}") from None
@@ -112,8 +116,14 @@ def networks_cache() -> Path:
     return read_settings().cache / "networks"
 
 
+def notes() -> Path:
+    """Return the folder where it is noted which files of the cache have been hashed."""
+    return networks_cache() / "hashed"
+
+
 def _on_this_machine(file: HubFile) -> Path | None:
-    return next((path for path in (file.place, *_of_hugging_face(file)) if is_file(path, file.sha256)), None)
+    places = (file.place, *_of_hugging_face(file))
+    return next((path for path in places if has_sha256(path, file.sha256, notes())), None)
 
 
 def _of_hugging_face(file: HubFile) -> Iterator[Path]:
@@ -136,7 +146,10 @@ def _offline() -> bool:
 
 def _missing(files: Sequence[HubFile], owner: str, why: str) -> ModelError:
     listed = "; ".join(
-        f"{file.url} ({file.size / 1e6:.1f} MB, SHA-256 {file.sha256}) as {file.place}" for file in files
+        f"{file.url} ({file.size / 1e6:.1f} MB, SHA-256 {file.sha256}) to {file.place}" for file in files
     )
     count = "a file that is" if len(files) == 1 else f"{len(files)} files that are"
-    return ModelError(f"{owner} needs {count} not on this machine, and {why}. Put there yourself: {listed}")
+    return ModelError(
+        f"{owner} needs {count} not on this machine, and {why}. "
+        f"To use it without a network, download this elsewhere and copy it: {listed}"
+    )

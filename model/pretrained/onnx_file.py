@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from cbir.core.download import sha256_of
+from cbir.core.digest import sha256_of
 from cbir.core.errors import CbirWarning, warn_caller
 from cbir.core.progress import Progress, silent
 from cbir.model.errors import ModelError

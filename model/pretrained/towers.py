@@ -6,20 +6,28 @@ In: what model.json says about it. Out: a `TextEncoder`. Files are fetched when 
 import hashlib
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from cbir.core.atomic import write_atomic
+from cbir.core.digest import has_sha256
 from cbir.core.errors import first_line, warn_caller
 from cbir.core.progress import Progress, silent
 from cbir.model.errors import ModelError
-from cbir.model.pretrained.hub import HubFile, fetch, networks_cache
+from cbir.model.pretrained.hub import HubFile, fetch, networks_cache, notes
+from cbir.model.pretrained.onnx_reading import read_onnx
+from cbir.model.pretrained.tower import cut
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+#: Tokens of a text: a file from elsewhere does not decide how much memory is taken.
+_MAX_CONTEXT = 4096
+#: Raised when text towers are cut out, or graphs are checked, in another way: what was made before is made again.
+_WAY = 1
 #: Texts encoded at once.
 _BLOCK = 64
 
@@ -54,14 +62,26 @@ class Words:
     output: str = ""
     shared: bool = False
 
+    def __post_init__(self) -> None:
+        numbers = type(self.context) is int and type(self.padding) is int
+        if not numbers or not 1 <= self.context <= _MAX_CONTEXT or not 0 <= self.padding < 2**31:
+            raise ModelError(f"no text tower reads {self.context!r} tokens, filled up with {self.padding!r}")
+
     @classmethod
     def from_json(cls, described: Mapping[str, Any]) -> Self:
-        """Read what `asdict` wrote; ModelError if it is anything else."""
+        """Read what `asdict` wrote; ModelError if it is anything else, or says what only a newer version knows."""
         try:
-            files = {key: HubFile(**described[key]) for key in ("graph", "tokenizer")}
-            return cls(**{**described, **files})
+            files = {key: described[key] for key in ("graph", "tokenizer")}
+            known = {field.name for kind in (cls, HubFile) for field in fields(kind)}
+            unknown = {key for said in (described, *files.values()) for key in said} - known
+            if not unknown:
+                return cls(**{**described, **{key: HubFile(**file) for key, file in files.items()}})
         except (TypeError, KeyError) as error:
             raise ModelError(f"what model.json says about the text tower cannot be read: {error}") from None
+        raise ModelError(
+            f"what model.json says about the text tower, {', '.join(sorted(unknown))}, is unknown to this cbir: "
+            "upgrade cbir to search by words"
+        )
 
 
 class TextTower:
@@ -116,16 +136,18 @@ class TextTower:
     def _load(self) -> Callable[[Sequence[str]], np.ndarray]:
         tokenizer_of = _tokenizers()
         words = self._words
-        graph, tokens = fetch(
-            [words.graph, words.tokenizer], f"the text tower of {self._owner}", progress=self._progress
-        )
+        tower = self._cut_before()
+        needed = [words.tokenizer] if tower else [words.tokenizer, words.graph]
+        tokens, *graph = fetch(needed, f"the text tower of {self._owner}", progress=self._progress)
         tokenizer = tokenizer_of(tokens, words)
-        session = _session(_text_tower(graph, words) if words.shared else graph, words.output)
+        session = _session(tower or self._checked(*graph), words.output)
 
         def encode(texts: Sequence[str]) -> np.ndarray:
             read = tokenizer.encode_batch([text.lower() if words.lower else text for text in texts])
-            if cut := [text for text, each in zip(texts, read, strict=True) if each.overflowing]:
-                warn_caller(f"{self._owner} reads {words.context} tokens of a text: the end of '{cut[0]}' is left out")
+            if longer := [text for text, each in zip(texts, read, strict=True) if each.overflowing]:
+                warn_caller(
+                    f"{self._owner} reads {words.context} tokens of a text: the end of '{longer[0]}' is left out"
+                )
             return session(
                 {
                     "input_ids": np.array([each.ids for each in read]),
@@ -136,6 +158,32 @@ class TextTower:
             )
 
         return encode
+
+    @property
+    def _place(self) -> Path:
+        """Where a text tower is kept that was cut out of a graph that encodes pictures too."""
+        name = hashlib.sha256(f"{self._words.graph.sha256} {self._words.output} {_WAY}".encode()).hexdigest()
+        return networks_cache() / "towers" / f"{name[:16]}.onnx"
+
+    def _cut_before(self) -> Path | None:
+        """Return the text tower that was cut out before; None if there is none, or another file is there."""
+        known = self._place.with_suffix(".sha256")
+        if not self._words.shared or not known.is_file():
+            return None
+        return self._place if has_sha256(self._place, known.read_text(encoding="utf-8"), notes()) else None
+
+    def _checked(self, graph: Path) -> Path:
+        """Return a graph that encodes words and was checked, as any from elsewhere; this takes seconds, so once."""
+        if not self._words.shared:
+            checked = networks_cache() / "checked" / f"{self._words.graph.sha256}.{_WAY}"
+            if not checked.is_file():
+                read_onnx(graph)
+                _write({checked: b""})
+            return graph
+        content = _cut_out(graph, self._words.output)
+        place = self._place
+        _write({place: content, place.with_suffix(".sha256"): hashlib.sha256(content).hexdigest().encode()})
+        return place
 
 
 def _tokenizers() -> "Callable[[Path, Words], Tokenizer]":
@@ -177,19 +225,21 @@ def _session(path: Path, output: str) -> Callable[[Mapping[str, np.ndarray]], np
     return run
 
 
-def _text_tower(path: Path, words: Words) -> Path:
-    """Cut the text tower out of a graph that has both; once, into the cache."""
-    name = hashlib.sha256(f"{words.graph.sha256} {words.output}".encode()).hexdigest()
-    place = networks_cache() / "towers" / f"{name[:16]}.onnx"
-    if not place.is_file():
-        from cbir.core.atomic import write_atomic
-        from cbir.model.pretrained.onnx_reading import read_onnx
-        from cbir.model.pretrained.tower import cut
+def _cut_out(path: Path, output: str) -> bytes:
+    """Cut the text tower out of a graph that has both."""
+    model = read_onnx(path)
+    try:
+        cut(model, output)
+    except ModelError as error:
+        raise ModelError(f"{path} has no text tower: {error}") from None
+    return bytes(model.SerializeToString())
 
-        model = read_onnx(path)
+
+def _write(contents: Mapping[Path, bytes]) -> None:
+    """Write files in their order, each completely or not at all."""
+    for path, content in contents.items():
         try:
-            cut(model, words.output)
-        except ModelError as error:
-            raise ModelError(f"{path} has no text tower: {error}") from None
-        write_atomic(place, model.SerializeToString())
-    return place
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(path, content)
+        except OSError as error:
+            raise ModelError(f"{path.parent} cannot be written to: {error.strerror or error}") from error

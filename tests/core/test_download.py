@@ -173,6 +173,33 @@ def test_processes_that_want_the_same_file_fetch_it_once(website: Website, tmp_p
     assert website.asked == 1
 
 
+def test_a_process_that_waits_for_another_says_so(website: Website, tmp_path: Path):
+    going, seen = threading.Event(), []
+
+    def slow(handler: BaseHTTPRequestHandler) -> None:
+        going.wait(10)
+        whole(handler)
+
+    def waiting(*report: object) -> None:
+        seen.append(report)
+        going.set()
+
+    website.answers = [slow]
+    one = threading.Thread(target=download, args=(website.url, tmp_path / "file.gz", SHA256))
+    one.start()
+    while not website.asked:
+        threading.Event().wait(0.01)
+    download(website.url, tmp_path / "file.gz", SHA256, progress=waiting)
+    one.join()
+    assert seen == [("download", 0, None, "file.gz, which another process is downloading")]
+
+
+def test_a_folder_that_cannot_be_written_to_is_named(website: Website, tmp_path: Path):
+    (tmp_path / "cache").write_text("in the way")
+    with pytest.raises(DownloadError, match="cache cannot be written to: "):
+        download(website.url, tmp_path / "cache" / "file.gz", SHA256)
+
+
 def test_a_file_that_moved_is_followed_and_arrives_as_it_is_stored(website: Website, tmp_path: Path):
     website.answers = [answer(302, Location="/elsewhere"), answer(200, CONTENT, Content_Encoding="gzip")]
     download(website.url, tmp_path / "file.gz", SHA256)

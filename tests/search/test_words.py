@@ -132,6 +132,16 @@ def test_what_encodes_words_is_fetched_for_words_alone(colours: Path, offered: H
     assert len(offered.asked) == 3
 
 
+def test_a_text_tower_of_a_newer_cbir_is_no_hindrance_to_pictures(colours: Path):
+    with cbir.open() as searcher:
+        path = searcher.bundle.path / "model.json"
+    described = json.loads(path.read_text(encoding="utf-8"))
+    described["words"]["pooling"] = "last"
+    path.write_text(json.dumps(described), encoding="utf-8")
+    assert first("query.png") == [["red"]]
+    assert "about the text tower, pooling, is unknown to this cbir: upgrade cbir" in failure("search", "red")
+
+
 def test_without_a_tower_it_is_said_what_to_type(wordless: Path, offered: Hub):
     assert "'a red car' is not a file, and collection 'pictures' cannot be" in failure("search", "a red car")
     assert failure("search", "red.png").endswith("red.png does not exist")
@@ -140,7 +150,7 @@ def test_without_a_tower_it_is_said_what_to_type(wordless: Path, offered: Hub):
     for asked in (["a red car"], ["query.png", "+", "red"], ["--text", "query.png"]):
         said = failure("search", *asked)
         assert "its encoder, color-histogram, does not understand them (those that do: colours)" in said
-        assert said.endswith(f"type: {command}")
+        assert said.endswith(f"type (which downloads 0 MB): {command}")
     with cbir.open() as searcher, pytest.raises(cbir.QueryError, match="cannot be searched by words"):
         searcher.search("red", text=True)
 

@@ -1,5 +1,7 @@
 """Files of the hub are found, or fetched whole; or the message says which, and where to put them."""
 
+import os
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -7,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from cbir.core import download
+from cbir.core import digest, download
 from cbir.model.errors import ModelError
 from cbir.model.pretrained.hub import HubFile, fetch
 from tests.model.pretrained.hub import REVISION, Hub, moved, rest, running
@@ -60,6 +62,42 @@ def test_another_content_is_refused_with_both_hashes(hub: Hub, file: HubFile):
     assert not wanted.place.exists()
 
 
+def test_a_page_in_place_of_a_file_is_no_fault_of_the_hub(hub: Hub, file: HubFile):
+    hub.files[f"/somebody/net/resolve/{REVISION}/onnx/model.onnx"] = b"<html>Welcome to our hotel</html>"
+    with pytest.raises(
+        ModelError, match=r"not on this machine, and downloading failed.* gave 33 bytes of something else"
+    ):
+        fetch([file], "encoder 'net'")
+    assert not file.place.exists()
+
+
+def test_a_file_is_hashed_again_only_if_it_has_changed(hub: Hub, file: HubFile, monkeypatch: pytest.MonkeyPatch):
+    (path,) = fetch([file], "encoder 'net'")
+    hashed: list[Path] = []
+    sha256_of = digest.sha256_of
+    monkeypatch.setattr(digest, "sha256_of", lambda path: [hashed.append(path), sha256_of(path)][1])
+    for _ in range(3):
+        assert fetch([file], "encoder 'net'") == [path]
+    assert hashed == [path]
+    before = path.stat()
+    path.write_bytes(CONTENT[::-1])
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(ModelError, match="not on this machine"):
+        fetch([file], "encoder 'net'")
+    path.write_bytes(CONTENT)
+    for note in (Path(os.environ["XDG_CACHE_HOME"]) / "cbir" / "networks" / "hashed").iterdir():
+        note.write_text("[")
+    assert fetch([file], "encoder 'net'") == [path]
+
+
+def test_a_cache_that_cannot_be_written_to_is_named(hub: Hub, file: HubFile):
+    file.place.parent.parent.mkdir(parents=True)
+    file.place.parent.write_text("in the way")
+    with pytest.raises(ModelError, match=f"{re.escape(str(file.place.parent))} cannot be written to: .*exists"):
+        fetch([file], "encoder 'net'")
+
+
 @pytest.mark.parametrize("place", ["HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "HF_HOME", "XDG_CACHE_HOME"])
 @pytest.mark.parametrize("revision", [REVISION, "f" * 40])
 def test_hugging_face_s_own_cache_is_looked_in(
@@ -89,7 +127,7 @@ def test_without_a_network_the_message_says_what_to_get_and_where_to_put_it(
     with pytest.raises(ModelError, match=r"^encoder 'net' needs 2 files.*no connection") as raised:
         fetch([file, other], "encoder 'net'")
     for each in (file, other):
-        assert f"{each.url} ({each.size / 1e6:.1f} MB, SHA-256 {each.sha256}) as {each.place}" in str(raised.value)
+        assert f"{each.url} ({each.size / 1e6:.1f} MB, SHA-256 {each.sha256}) to {each.place}" in str(raised.value)
     for each, content in ((file, CONTENT), (other, b"{}")):
         each.place.parent.mkdir(parents=True, exist_ok=True)
         each.place.write_bytes(content)
@@ -114,8 +152,9 @@ def test_a_file_that_the_hub_does_not_have_is_named(hub: Hub, file: HubFile):
         {"path": "a\\..\\b"},
         {"path": ""},
         {"sha256": "f"},
+        {"size": "large"},
     ],
 )
-def test_what_stands_in_a_bundle_cannot_point_elsewhere(file: HubFile, change: dict[str, str]):
+def test_what_stands_in_a_bundle_cannot_point_elsewhere(file: HubFile, change: dict[str, object]):
     with pytest.raises(ModelError, match="is no file of the hub"):
         replace(file, **change)

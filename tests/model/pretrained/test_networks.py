@@ -3,20 +3,22 @@
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from onnx import ModelProto, helper
+from onnx import ModelProto, TensorProto, helper
 from PIL import Image
 
 import cbir
 from cbir.model import registry
 from cbir.model.bundle import read_bundle
 from cbir.model.errors import ModelError
-from cbir.model.pretrained import networks
+from cbir.model.pretrained import networks, towers
 from cbir.model.pretrained.hosted import Network
+from cbir.model.pretrained.hub import networks_cache
 from cbir.model.pretrained.onnx_options import KEYS
 from cbir.model.pretrained.towers import TextTower, Words
 from tests.commands import failure, run
@@ -196,6 +198,50 @@ def test_a_text_tower_of_its_own_is_fetched_for_words_alone(hub: Hub, masked: bo
     assert len(hub.asked) == 2
 
 
+def test_a_text_tower_is_checked_as_a_graph_from_elsewhere(hub: Hub):
+    graph = text_tower()
+    table = graph.graph.initializer[0]
+    table.ClearField("raw_data")
+    table.data_location = TensorProto.EXTERNAL
+    table.external_data.add(key="location", value="../../../secret")
+    words = Words(
+        hub.add("us/text", "model.onnx", graph.SerializeToString()),
+        hub.add("us/text", "tokenizer.json", tokenizer()),
+        CONTEXT,
+        0,
+    )
+    for _ in range(2):
+        with pytest.raises(ModelError, match="outside its own folder"):
+            TextTower(words, 3, "it").encode(["red"])
+
+
+def test_a_text_tower_that_was_cut_out_is_used_while_it_is_the_same(
+    offered: Hub, colours: Path, monkeypatch: pytest.MonkeyPatch
+):
+    pytest.importorskip("tokenizers", reason="words need the extra 'words', which is not installed")
+    bundle = cbir.ingest(colours, encoder="towers").model
+
+    def encoded() -> np.ndarray:
+        tower = bundle.text_encoder()
+        assert tower is not None
+        return tower.encode(["red"])
+
+    expected, words = encoded(), networks.NETWORKS[1].words
+    assert words is not None
+    (cut,) = (networks_cache() / "towers").glob("*.onnx")
+    content = cut.read_bytes()
+    words.graph.place.unlink()  # the large one, which is in the bundle: nothing else needs it
+    asked = len(offered.asked)
+    assert np.array_equal(encoded(), expected)
+    assert len(offered.asked) == asked
+    cut.write_bytes(text_tower().SerializeToString())
+    assert np.array_equal(encoded(), expected)
+    assert cut.read_bytes() == content
+    monkeypatch.setattr(towers, "_WAY", 2)
+    encoded()
+    assert len(list((networks_cache() / "towers").glob("*.onnx"))) == 2
+
+
 def test_what_is_wrong_with_a_text_tower_is_said(hub: Hub, monkeypatch: pytest.MonkeyPatch):
     graph = hub.add("us/text", "model.onnx", text_tower().SerializeToString())
     words = Words(graph, hub.add("us/text", "tokenizer.json", tokenizer()), CONTEXT, 0)
@@ -212,6 +258,14 @@ def test_what_is_wrong_with_a_text_tower_is_said(hub: Hub, monkeypatch: pytest.M
         )
     with pytest.raises(ModelError, match=r"model\.json says about the text tower cannot be read"):
         Words.from_json({"graph": {}})
+    described = json.loads(json.dumps(asdict(words)))
+    assert Words.from_json(described) == words
+    for change in ({"pooling": "last"}, {"graph": {**described["graph"], "mirror": "there"}}):
+        with pytest.raises(ModelError, match="is unknown to this cbir: upgrade cbir"):
+            Words.from_json({**described, **change})
+    for change in ({"context": 10**9}, {"context": 0}, {"context": "6"}, {"padding": -1}):
+        with pytest.raises(ModelError, match="no text tower reads"):
+            Words.from_json({**described, **change})
     monkeypatch.setitem(__import__("sys").modules, "tokenizers", None)
     asked = len(hub.asked)
     with pytest.raises(ModelError, match=r"pip install 'cbir\[words\]'"):
@@ -222,11 +276,20 @@ def test_what_is_wrong_with_a_text_tower_is_said(hub: Hub, monkeypatch: pytest.M
 @pytest.mark.parametrize("row", networks.NETWORKS, ids=lambda row: row.name)
 def test_every_row_is_complete(row: Network):
     kind = registry.kind_of(row.name)
-    assert (kind.words, kind.download, kind.licence) == (row.words is not None, row.graph.size, row.licence)
     assert row.options.keys() <= KEYS.keys()
     assert kind.preprocessing(None).layout == "NCHW"
     page = (Path(__file__).parents[3] / "docs" / "networks.md").read_text(encoding="utf-8")
-    assert all(fact in page for fact in (f"`{row.name}`", row.graph.repository, row.licence, str(row.values)))
+    (line,) = (line for line in page.splitlines() if line.startswith(f"| `{row.name}` |"))
+    cells = [cell.strip() for cell in line.strip("|").split("|")]
+    more = f"{_more(row) / 1e6:.0f} MB more" if _more(row) < 1e9 else f"{_more(row) / 1e9:.1f} GB more"
+    assert row.graph.repository in cells[2]
+    assert cells[3:] == [row.licence, str(row.values), f"{row.graph.size / 1e6:.0f} MB", more if row.words else ""]
+    assert (kind.words, kind.licence, f"{kind.download / 1e6:.0f} MB") == (bool(cells[6]), cells[3], cells[5])
+
+
+def _more(row: Network) -> int:
+    """Bytes that are downloaded for words."""
+    return 0 if row.words is None else row.words.tokenizer.size + (0 if row.words.shared else row.words.graph.size)
 
 
 def test_dinov2_cuts_out_the_middle_and_siglip2_squashes():
