@@ -192,6 +192,7 @@ def overview(found: Overview) -> dict[str, Any]:
     """Return collections and models as JSON values; sizes are null while a collection is in use."""
     return {
         "home": str(found.home),
+        "cache": str(found.cache),
         "location": found.location,
         "default": found.default,
         "providers": found.providers,

@@ -82,7 +82,7 @@ def adopt_bundle(models: Path, name: str, path: Path, check: Callable[[str], Non
         check(bundle.fingerprint)
         bundle.encoder(threads=1)  # refuse a damaged graph before it is copied
         return find_bundle(models, bundle.fingerprint) or copy_bundle(bundle, free_path(models, name))
-    if path.suffix == ".onnx":
+    if path.suffix.lower() == ".onnx":
         return _adopt_onnx(models, name, path, check)
     if path.suffix not in _KERAS_SUFFIXES:
         raise ModelError(f"{path} is not a model: name a bundle folder, or an .onnx, .keras or .h5 file")

@@ -28,6 +28,7 @@ def _print_overview(found: Overview) -> None:
     from cbir.cli.terminal import line, size, table
 
     line(f"home        {found.home}")
+    line(f"downloads   {found.cache}")
     line(f"processor   {', '.join(name.removesuffix('ExecutionProvider') for name in found.providers)}")
     if not found.collections:
         line(f"no collection yet in {found.location}; make one with: cbir ingest")

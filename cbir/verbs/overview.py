@@ -45,6 +45,8 @@ class Overview:
     ----------
     home : Path
         `CBIR_HOME`.
+    cache : Path
+        Downloaded datasets and networks; what is removed there is downloaded again where it is needed.
     location : str
         Where the collections are: a folder, or a server's address.
     providers : list of str
@@ -56,6 +58,7 @@ class Overview:
     """
 
     home: Path
+    cache: Path
     location: str
     providers: list[str]
     collections: list[CollectionSummary]
@@ -95,5 +98,11 @@ def overview(*, qdrant_url: str | None = None) -> Overview:
             summaries.append(CollectionSummary(name, path, metadata, info, problem))
         default = home.default_collection(engine) if any(s.metadata for s in summaries) else None
         return Overview(
-            settings.home, engine.location, working_providers(), summaries, bundles(settings.models), default
+            settings.home,
+            settings.cache,
+            engine.location,
+            working_providers(),
+            summaries,
+            bundles(settings.models),
+            default,
         )

@@ -8,7 +8,7 @@ import json
 import time
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -200,6 +200,10 @@ def mismatch(
         return f"was filled with --smooth {metadata.smooth}"
     if preprocessing is not None and (side := bundle.preprocessing.height) != (usual := preprocessing.height):
         return f"sees pictures at {side}x{side}, where {usual}x{usual} suits them"
+    if preprocessing is not None and bundle.preprocessing != preprocessing:
+        seen, suited = asdict(bundle.preprocessing), asdict(preprocessing)
+        others = ", ".join(name for name, value in suited.items() if seen[name] != value)
+        return f"sees pictures in another way than suits them now ({others})"
     if kind.learns_from != "nothing" and learned.get("images", images) < MIN_TRAINED_SHARE * images:
         return f"has an encoder that learned from {learned['images']:,} images, where there are {images:,} now"
     return ""

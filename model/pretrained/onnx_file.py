@@ -47,7 +47,7 @@ _TOLERANCE = 1e-3
 
 def preprocessing(suited: Preprocessing) -> Preprocessing:  # noqa: ARG001
     """Refuse to be learned: there is nothing to learn from pictures."""
-    raise ModelError("encoder 'onnx-file' is a network of yours: name its file with --model net.onnx")
+    raise _refusal()
 
 
 def learn(
@@ -58,7 +58,14 @@ def learn(
     progress: Progress = silent,  # noqa: ARG001
 ) -> Learned:
     """Refuse, as `preprocessing` does."""
-    raise ModelError("encoder 'onnx-file' is a network of yours: name its file with --model net.onnx")
+    raise _refusal()
+
+
+def _refusal() -> ModelError:
+    return ModelError(
+        "encoder 'onnx-file' is a network of yours, and its file has to be named: "
+        "cbir ingest SOURCE --model net.onnx (cbir evaluate scores it; cbir compare does not take it)"
+    )
 
 
 def onnx_encoder(path: Path) -> tuple[Learned, Preprocessing]:

@@ -229,6 +229,8 @@ def test_info(digits: Path, home: Path):
     assert (collection["name"], collection["points"], document["default"]) == ("digits", 1500, "digits")
     assert Path(collection["path"]).is_dir()
     assert document["providers"] == ["CPUExecutionProvider"]
+    assert document["cache"] in run("info", CBIR_HOME=str(digits)).stdout
+    assert document["cache"].startswith(os.environ["XDG_CACHE_HOME"])
     assert [model["name"] for model in document["models"]] == ["digits"]
     assert "1,500" in run("info", CBIR_HOME=str(digits)).stdout
     assert "cbir ingest" in run("info", CBIR_HOME=str(home)).stdout

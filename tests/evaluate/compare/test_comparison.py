@@ -2,6 +2,7 @@
 
 import json
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import cbir
 from cbir.evaluate.compare import measure
 from cbir.ingest.sources.digits import digits as load_digits
 from cbir.model import registry
+from cbir.model.classical import pixels
 from tests.commands import run
 from tests.conftest import picture
 
@@ -236,6 +238,14 @@ def test_a_collection_filled_with_other_options_is_no_row(
 ):
     cbir.ingest(pictures, collection="pictures-pixels", encoder="pixels", **options)
     with pytest.raises(cbir.CbirError, match=reason):
+        cbir.compare(pictures, ["pixels"])
+
+
+def test_a_collection_that_saw_other_pixels_is_no_row(home: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch):
+    with monkeypatch.context() as earlier:
+        earlier.setattr(pixels, "preprocessing", lambda suited: replace(suited, trim=not suited.trim), raising=False)
+        cbir.ingest(pictures, collection="pictures-pixels", encoder="pixels")
+    with pytest.raises(cbir.CbirError, match=r"another way than suits them now \(trim\); rebuild it: cbir ingest"):
         cbir.compare(pictures, ["pixels"])
 
 

@@ -81,6 +81,9 @@ def test_the_bundle_is_the_same_each_time_and_found_again(home: Path, place: Pat
     one = cbir.ingest(colours, model=place).model
     other = cbir.ingest(colours, collection="other", model=place).model
     assert one.path == other.path
+    capital = place.rename(place.with_name("NET.ONNX"))
+    place.with_suffix(".json").rename(capital.with_suffix(".json"))
+    assert cbir.ingest(colours, collection="capital", model=capital).model.path == one.path
     save(place, mean_colour(), {"mean": 0.5, "deviation": 0.5})
     assert cbir.ingest(colours, collection="third", model=place).model.fingerprint != one.fingerprint
     with pytest.raises(cbir.CbirError, match="colours"):
