@@ -35,11 +35,11 @@ KIND = Kind(
     streams=True,
     most_images=10_000,
 )
-REVISION = 1
+REVISION = 2
 #: Pictures encoded at once: more are no faster, and their activations take memory.
 _BLOCK = 8
 #: Pictures whose edited copies are looked at: one in so many, and at most.
-_ONE_IN, _EDITED = 8, 64
+_ONE_IN, _EDITED = 16, 64
 #: Edits that show which head finds copies: after the others every copy is found by either.
 _HARD = ("crop", "middle", "turn", "screenshot")
 
@@ -87,7 +87,6 @@ def learn(
         general=weights()["_fc.weight"],
         values=recipe.values,
         adapt=cast("Adapt", recipe.adapt),
-        whole=len(features) < KIND.most_images,
         seed=recipe.seed,
         progress=progress,
     )

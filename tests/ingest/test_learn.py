@@ -252,7 +252,7 @@ def test_what_another_precision_made_is_not_stored_beside_an_encoder_that_is_fou
 def test_the_usual_encoder_is_said_and_why(home: Path, coloured: Path):
     report = cbir.ingest(coloured)
     assert (report.model.kind, report.usual_for) == ("photo", "pictures in colour")
-    assert report.model.metadata["notes"][-1].startswith("projected plainly: 12 pictures are too few")
+    assert report.model.metadata["notes"][-1].startswith("not adapted to your pictures: there are 12")
     assert cbir.ingest(coloured, encoder="pixels", collection="named").usual_for == ""
 
 
