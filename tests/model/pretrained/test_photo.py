@@ -1,6 +1,5 @@
 """`photo` learns from a stream what its graph does afterwards, from however few and whatever pictures."""
 
-import re
 from collections.abc import Iterator
 
 import numpy as np
