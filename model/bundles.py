@@ -100,7 +100,7 @@ def _adopt_onnx(models: Path, name: str, path: Path, check: Callable[[str], None
     from cbir.model.pretrained import onnx_file
 
     learned, preprocessing = onnx_file.onnx_encoder(path)
-    described = onnx_file.KIND.describe(onnx_file.Recipe())
+    described = onnx_file.KIND.describe(onnx_file.recipe_of(learned, preprocessing))
     fingerprint = fingerprint_of(learned, preprocessing, described)
     check(fingerprint)
     known = find_bundle(models, fingerprint)

@@ -26,7 +26,7 @@ def compare(
         list[str] | None,
         typer.Option(
             metavar="NAME[:OPTIONS]",
-            help="Encoder, such as pca:values=32; repeatable; default: all that fit. See: cbir encoders [NAME].",
+            help="Encoder, such as pca:values=32, or net.onnx; repeatable; default: all that fit. See: cbir encoders.",
         ),
     ] = None,
     queries: Annotated[int, typer.Option(min=1, help="Search at most N queries, the same for all encoders.")] = 1000,

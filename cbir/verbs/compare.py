@@ -37,7 +37,8 @@ def compare(
     source : str or Path
         `digits`, `mnist`, `fashion-mnist`, or a folder of pictures with labels.
     encoders : sequence of str
-        Names, each with options if any, such as `autoencoder:epochs=5,seed=1`; by default all that fit the source.
+        Names, each with options if any, such as `autoencoder:epochs=5,seed=1`, or ONNX files; by default all that
+        fit the source and need no download.
     options : Mapping, optional
         More options, such as `{"epochs": 5}`, for each encoder that has them.
     queries : int

@@ -1,11 +1,12 @@
 """The encoders that a comparison takes, each with its recipe and a collection of its own.
 
-In: encoders in text form, such as `pca:values=32`. Out: an `Entrant` each.
+In: encoders in text form, such as `pca:values=32` or `net.onnx`. Out: an `Entrant` each.
 """
 
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from cbir.core.errors import CbirError
@@ -13,6 +14,7 @@ from cbir.core.options import spell, spelled
 from cbir.ingest.sources.catalogue import collection_name
 from cbir.ingest.sources.source import Source
 from cbir.model.kind import Kind
+from cbir.model.pretrained.onnx_kind import kind_of_file
 from cbir.model.registry import encoders, parse_encoder
 
 
@@ -35,12 +37,14 @@ class Entrant:
         words = [f"{spelled(option)}-{value}" for option, value in chosen.items()]
         return "-".join([collection_name(str(source)), self.kind.name, *words])
 
-    def command(self, source: Source, limit: int | None) -> str:
-        """Return the command that rebuilds the collection."""
+    def advice(self, source: Source, limit: int | None) -> str:
+        """Say how the collection is rebuilt."""
+        if _is_file(self.label):
+            return "remove it (cbir info says where it is), and compare again"
         encoder = spell(self.kind.name, self.non_defaults)
         words = ["cbir", "ingest", str(source), "--collection", self.collection(source, limit), "--encoder", encoder]
         limited = [] if limit is None else ["--limit", str(limit)]
-        return shlex.join([*words, *limited, "--smooth", "0", "--retrain"])
+        return f"rebuild it: {shlex.join([*words, *limited, '--smooth', '0', '--retrain'])}"
 
 
 def entrants(source: Source, texts: Sequence[str], options: Mapping[str, Any]) -> list[Entrant]:
@@ -50,7 +54,7 @@ def entrants(source: Source, texts: Sequence[str], options: Mapping[str, Any]) -
     ----------
     source : Source
     texts : sequence of str
-        Encoders in text form; if empty, all that the source allows and that need no download.
+        Encoders in text form, or ONNX files; if empty, all that the source allows and that need no download.
     options : Mapping
         For all encoders that have them; those that are None do not count.
 
@@ -72,6 +76,9 @@ def entrants(source: Source, texts: Sequence[str], options: Mapping[str, Any]) -
     found = []
     used = {"seed"}
     for text in dict.fromkeys(texts):
+        if _is_file(text):
+            found.append(Entrant(text, *kind_of_file(Path(text).expanduser())))
+            continue
         kind, _ = parse_encoder(text)
         shared = {option: value for option, value in given.items() if option in kind.options}
         used |= shared.keys()
@@ -80,3 +87,8 @@ def entrants(source: Source, texts: Sequence[str], options: Mapping[str, Any]) -
         if option not in used:
             raise CbirError(f"none of these encoders has an option '{spelled(option)}'")
     return found
+
+
+def _is_file(text: str) -> bool:
+    """Tell whether an encoder is named by its file, and not by its name."""
+    return text.lower().endswith(".onnx")

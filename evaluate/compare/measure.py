@@ -110,7 +110,7 @@ class Measurer:
             if held_out and (gone := left_behind(searcher.collection, present)):
                 raise CbirError(
                     f"collection '{name}' holds {gone:,} picture(s) that {self._source} no longer has, which may be "
-                    f"among the queries; rebuild it: {entrant.command(self._source, self._limit)}"
+                    f"among the queries; {entrant.advice(self._source, self._limit)}"
                 )
             evaluated = evaluate(searcher, held_out, self._options, progress=progress)
         row = Row(
@@ -171,8 +171,7 @@ class Measurer:
         bundle = bundle_of(self._settings.models, name, metadata.model, metadata.fingerprint)
         images = images_to_learn(self._source, self._limit, entrant.kind)
         if reason := mismatch(entrant, bundle, metadata, images, preprocessing):
-            command = entrant.command(self._source, self._limit)
-            raise CbirError(f"collection '{name}' {reason}; rebuild it: {command}")
+            raise CbirError(f"collection '{name}' {reason}; {entrant.advice(self._source, self._limit)}")
         return bundle
 
 

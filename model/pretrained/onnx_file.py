@@ -6,7 +6,10 @@ does not say by itself comes from `onnx_options`; what cannot be an encoder is
 refused with the reason.
 """
 
+import hashlib
+import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +21,7 @@ from cbir.core.progress import Progress, silent
 from cbir.model.errors import ModelError
 from cbir.model.graph import graph_of
 from cbir.model.kind import Kind
-from cbir.model.method import Examples, Inference, Learned, NoOptions
+from cbir.model.method import Examples, Inference, Learned
 from cbir.model.preprocessing import Preprocessing
 from cbir.model.pretrained.onnx_options import files_beside, options_beside
 from cbir.model.pretrained.onnx_reading import read_onnx
@@ -35,7 +38,14 @@ KIND = Kind(
     self_contained=False,
 )
 REVISION = 1
-Recipe = NoOptions
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Which network it is, for there are many; no option that anybody could set."""
+
+    network: str = ""
+
 
 #: Outputs that are features by their names, best first.
 _FEATURES = ("image_embeds", "image_embedding", "pooler_output", "embeddings", "embedding", "features", "feature")
@@ -52,7 +62,7 @@ def preprocessing(suited: Preprocessing) -> Preprocessing:  # noqa: ARG001
 
 def learn(
     examples: Examples,  # noqa: ARG001
-    recipe: NoOptions,  # noqa: ARG001
+    recipe: Recipe,  # noqa: ARG001
     *,
     checkpoint: Path | None = None,  # noqa: ARG001
     progress: Progress = silent,  # noqa: ARG001
@@ -64,7 +74,7 @@ def learn(
 def _refusal() -> ModelError:
     return ModelError(
         "encoder 'onnx-file' is a network of yours, and its file has to be named: "
-        "cbir ingest SOURCE --model net.onnx (cbir evaluate scores it; cbir compare does not take it)"
+        "cbir ingest SOURCE --model net.onnx, or cbir compare --encoder net.onnx"
     )
 
 
@@ -86,6 +96,13 @@ def onnx_encoder(path: Path) -> tuple[Learned, Preprocessing]:
     content, prepared, _ = feature_graph(path, said)
     about = {"network": {"file": path.name, "sha256": sha256_of(path), "licence": said.get("licence")}}
     return Learned(graph=content, about=about), prepared
+
+
+def recipe_of(learned: Learned, prepared: Preprocessing) -> Recipe:
+    """Return the recipe that tells a network and its preprocessing from all others."""
+    content = hashlib.sha256(learned.graph or b"")
+    content.update(json.dumps(prepared.describe(), sort_keys=True).encode())
+    return Recipe(content.hexdigest()[:8])
 
 
 def feature_graph(path: Path, said: Mapping[str, Any]) -> tuple[bytes, Preprocessing, int]:

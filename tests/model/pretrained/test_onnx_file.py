@@ -74,6 +74,7 @@ def test_a_folder_is_ingested_and_searched_by_a_network_in_a_file(home: Path, pl
     assert "5 points; 1 ingested" in run("ingest", colours).stdout
     assert "--model net.onnx" in failure("ingest", colours, "--retrain")
     assert "--model net.onnx" in failure("ingest", colours, "--collection", "other", "--encoder", "onnx-file")
+    assert "compare --encoder net.onnx" in failure("compare", "--source", colours.parent, "--encoder", "onnx-file")
 
 
 def test_the_bundle_is_the_same_each_time_and_found_again(home: Path, place: Path, colours: Path):
