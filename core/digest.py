@@ -18,11 +18,14 @@ def sha256_of(path: Path) -> str:
 
 
 def has_sha256(path: Path, sha256: str, notes: Path | None = None) -> bool:
-    """Tell whether there is a file with this SHA-256; `notes` is a folder that is written to, if it can be."""
-    if not path.is_file():
+    """Tell whether there is a file with this SHA-256 that can be read; `notes` is a folder to write to, if possible."""
+    try:
+        return path.is_file() and (sha256_of(path) == sha256 if notes is None else _noted(path, sha256, notes))
+    except OSError:
         return False
-    if notes is None:
-        return sha256_of(path) == sha256
+
+
+def _noted(path: Path, sha256: str, notes: Path) -> bool:
     note = notes / f"{hashlib.sha256(str(path.absolute()).encode()).hexdigest()[:32]}.json"
     before = _state(path)
     with suppress(OSError, ValueError):

@@ -46,6 +46,10 @@ class Traits:
         return Preprocessing(height=side, width=side, channels=1 if self.grey else 3, trim=not self.small)
 
 
+#: What pictures may be like.
+ALL_TRAITS = tuple(Traits(grey, small) for grey in (False, True) for small in (False, True))
+
+
 def look(picture: Image.Image) -> Look:
     """Return what decides the encoder input that suits a picture."""
     return Look(is_grey(picture), max(picture.size))

@@ -33,6 +33,7 @@ from cbir.ingest.sources.source import Item, Source
 from cbir.model.bundle import Bundle
 from cbir.model.bundles import bundle_of
 from cbir.model.preprocessing import Preprocessing
+from cbir.model.suited import ALL_TRAITS
 from cbir.search.searcher import Searcher
 
 #: Images that are encoded to measure the speed.
@@ -188,7 +189,7 @@ def mismatch(
     images : int
         Of the source, to learn from.
     preprocessing : Preprocessing or None
-        What suits the source; None: whatever the bundle has.
+        What suits the source; None: not known, as no picture was opened.
     """
     kind, learned = entrant.kind, bundle.metadata
     described = json.loads(json.dumps(kind.describe(entrant.recipe)))
@@ -197,12 +198,16 @@ def mismatch(
         return "was filled by another encoder or recipe"
     if metadata.smooth:
         return f"was filled with --smooth {metadata.smooth}"
-    if preprocessing is not None and (side := bundle.preprocessing.height) != (usual := preprocessing.height):
+    seen = bundle.preprocessing
+    if preprocessing is not None and seen.height != preprocessing.height:
+        side, usual = seen.height, preprocessing.height
         return f"sees pictures at {side}x{side}, where {usual}x{usual} suits them"
-    if preprocessing is not None and bundle.preprocessing != preprocessing:
-        seen, suited = asdict(bundle.preprocessing), asdict(preprocessing)
-        others = ", ".join(name for name, value in suited.items() if seen[name] != value)
-        return f"sees pictures in another way than suits them now ({others})"
+    possible = [kind.preprocessing(traits.input()) for traits in ALL_TRAITS]
+    suited = [preprocessing] if preprocessing else [each for each in possible if each.shape == seen.shape]
+    if suited and seen not in suited:
+        facts, others = asdict(seen), asdict(suited[0])
+        named = ", ".join(name for name, value in others.items() if facts[name] != value)
+        return f"sees pictures in another way than suits them now ({named})"
     if kind.learns_from != "nothing" and learned.get("images", images) < MIN_TRAINED_SHARE * images:
         return f"has an encoder that learned from {learned['images']:,} images, where there are {images:,} now"
     return ""

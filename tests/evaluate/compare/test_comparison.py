@@ -241,10 +241,16 @@ def test_a_collection_filled_with_other_options_is_no_row(
         cbir.compare(pictures, ["pixels"])
 
 
-def test_a_collection_that_saw_other_pixels_is_no_row(home: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("measured", [True, False])
+def test_a_collection_that_saw_other_pixels_is_no_row(
+    home: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch, measured: bool
+):
     with monkeypatch.context() as earlier:
         earlier.setattr(pixels, "preprocessing", lambda suited: replace(suited, trim=not suited.trim), raising=False)
-        cbir.ingest(pictures, collection="pictures-pixels", encoder="pixels")
+        if measured:  # then there is a row, for which no picture is opened
+            cbir.compare(pictures, ["pixels"])
+        else:
+            cbir.ingest(pictures, collection="pictures-pixels", encoder="pixels")
     with pytest.raises(cbir.CbirError, match=r"another way than suits them now \(trim\); rebuild it: cbir ingest"):
         cbir.compare(pictures, ["pixels"])
 

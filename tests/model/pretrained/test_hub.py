@@ -91,6 +91,18 @@ def test_a_file_is_hashed_again_only_if_it_has_changed(hub: Hub, file: HubFile, 
     assert fetch([file], "encoder 'net'") == [path]
 
 
+def test_a_file_that_cannot_be_read_is_none(hub: Hub, file: HubFile, monkeypatch: pytest.MonkeyPatch):
+    def refused(path: Path) -> str:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    file.place.parent.mkdir(parents=True)
+    file.place.write_bytes(CONTENT)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr(digest, "sha256_of", refused)
+    with pytest.raises(ModelError, match="not on this machine"):
+        fetch([file], "encoder 'net'")
+
+
 def test_a_cache_that_cannot_be_written_to_is_named(hub: Hub, file: HubFile):
     file.place.parent.parent.mkdir(parents=True)
     file.place.parent.write_text("in the way")
