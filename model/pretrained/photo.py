@@ -34,6 +34,7 @@ KIND = Kind(
     __name__,
     streams=True,
     most_images=10_000,
+    licence="Apache-2.0",
 )
 REVISION = 2
 #: Pictures encoded at once: more are no faster, and their activations take memory.
@@ -93,7 +94,7 @@ def learn(
     return Learned(
         graph=head.appended(chosen.network).SerializeToString(),
         features=head.apply(features),
-        about={"precision": chosen.precision, "notes": [*chosen.notes, decision.text]},
+        about={"precision": chosen.precision, "licence": KIND.licence, "notes": [*chosen.notes, decision.text]},
     )
 
 
