@@ -20,7 +20,7 @@ class NewerFormatError(CollectionError):
 def no_such_collection(name: str, location: str, names: Sequence[str]) -> CollectionError:
     """Return the error for a name that no collection has; it lists those there are and says how to make one."""
     existing = f"collections: {', '.join(names)}" if names else "no collections yet"
-    return CollectionError(f"no collection '{name}' in {location} ({existing}); make one with: cbir ingest")
+    return CollectionError(f"no collection '{name}' in {location} ({existing}); make one with: cbir ingest FOLDER")
 
 
 def already_exists(name: str) -> CollectionError:

@@ -98,7 +98,7 @@ def default_collection(engine: Engine) -> str:
         return max(updated, key=lambda name: updated[name])
     if failures:
         raise failures[0]
-    raise CollectionError(f"no collection yet in {engine.location}; make one with: cbir ingest")
+    raise CollectionError(f"no collection yet in {engine.location}; make one with: cbir ingest FOLDER")
 
 
 def warn_of_unused_layout(layout: Layout, name: str, engine: Engine) -> None:

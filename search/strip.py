@@ -41,7 +41,7 @@ def strip(
             picture = open_hit(hit)
         except CbirError as error:
             reasons.append(str(error))
-        return Cell(picture, "" if hit.label is None else str(hit.label), f"{hit.distance:.3g}")
+        return Cell(picture, "" if hit.label is None else str(hit.label), f"{hit.distance:.2f}")
 
     rows = [
         [Cell(picture, "query", name, marked=True), *map(cell, found)]

@@ -31,7 +31,7 @@ def _print_overview(found: Overview) -> None:
     line(f"downloads   {found.cache}")
     line(f"processor   {', '.join(name.removesuffix('ExecutionProvider') for name in found.providers)}")
     if not found.collections:
-        line(f"no collection yet in {found.location}; make one with: cbir ingest")
+        line(f"no collection yet in {found.location}; make one with: cbir ingest FOLDER")
     else:
         rows = []
         for c in found.collections:

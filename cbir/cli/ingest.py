@@ -79,10 +79,24 @@ def ingest(
             f"ignored: {report.passed_over} picture(s) deeper than one folder level, "
             "neither PNG nor JPEG, or with names that are not UTF-8"
         )
+    if learned := _outgrown(report):
+        note(
+            f"the encoder learned from {learned:,} picture(s), and there are {report.points:,} now: "
+            "cbir ingest ... --retrain learns from all"
+        )
     if json_:
         print_json(documents.ingest(report))
     else:
         _print_report(report)
+
+
+def _outgrown(report: Report) -> int:
+    """Return from how many pictures the encoder learned, if the collection is more than twice as large now; else 0."""
+    from cbir.model.registry import kind_of
+
+    learned = report.model.metadata.get("images") or 0
+    kind = kind_of(report.model.kind)
+    return learned if not report.trained and 2 * learned < min(report.points, kind.most_images) else 0
 
 
 def _print_report(report: Report) -> None:

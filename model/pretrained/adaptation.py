@@ -135,8 +135,10 @@ def _told(chosen: str, found: Mapping[str, float], pictures: int, copies: int) -
     }[chosen]
     rejected = list(found)[list(found).index(chosen) + 1 :]
     others = "".join(f", {found[name]:.1%} with {'links' if name == 'places' else name}" for name in rejected)
-    plainly = "" if chosen == "plain" else f", {found['plain']:.1%} if not adapted"
-    return f"{what}: of {copies:,} edited copies {found[chosen]:.1%} find their original first{plainly}{others}"
+    copied = f"of {copies:,} edited copies {found[chosen]:.1%} find their original first"
+    if chosen == "plain":
+        return f"{what}: {copied}{others}"
+    return f"{what}, so that like ones come closer; {copied}, {found['plain']:.1%} if not adapted{others}"
 
 
 def originals_first(head: Head, raw: np.ndarray, rows: np.ndarray, copies: np.ndarray) -> float:

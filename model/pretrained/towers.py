@@ -191,7 +191,9 @@ def _tokenizers() -> "Callable[[Path, Words], Tokenizer]":
     try:
         from tokenizers import Tokenizer
     except ImportError:
-        raise ModelError("to search by words, install the extra 'words': pip install 'cbir[words]'") from None
+        raise ModelError(
+            "to search by words, install the extra 'words': pip install '.[words]' in cbir's folder"
+        ) from None
 
     def read(path: Path, words: Words) -> "Tokenizer":
         try:

@@ -344,3 +344,10 @@ def test_options_of_an_encoder_are_listed_and_checked(home: Path):
     assert "epochs must be at least 1, not 0" in failure("ingest", "--encoder", "contrastive:epochs=0")
     assert "has no option 'bits' (its options: epochs" in failure("ingest", "--encoder", "contrastive:bits=1")
     assert not home.exists()
+
+
+def test_an_encoder_that_learned_from_few_of_the_pictures_is_told(home: Path, pictures: Path):
+    assert "learned from" not in run("ingest", pictures, "--encoder", "pca", "--limit", 2).stderr
+    grown = run("ingest", pictures)
+    assert "the encoder learned from 2 picture(s), and there are 6 now" in grown.stderr
+    assert "learned from" not in run("ingest", pictures, "--encoder", "pca", "--retrain").stderr
