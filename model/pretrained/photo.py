@@ -137,7 +137,7 @@ def _edited(run: Inference, few: _Spread, seed: int) -> tuple[np.ndarray, np.nda
 
 
 def _edit(pixels: np.ndarray, edit: Distortion, generator: np.random.Generator) -> np.ndarray:
-    """Edit what the network sees of a picture, (h, w, 3) uint8; see the result as it would be seen."""
+    """Edit what the network sees of a picture, (h, w, 3) uint8, and bring it to size again; margins stay."""
     return preprocessing(Preprocessing(SIZE, SIZE, 3)).pixels(edit(workable(Image.fromarray(pixels)), generator))
 
 
