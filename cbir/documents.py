@@ -38,7 +38,7 @@ def ingest(report: Report) -> dict[str, Any]:
         "unchanged": report.unchanged,
         "skipped": len(report.unreadable),
         "unreadable": [{"uri": uri, "reason": reason} for uri, reason in report.unreadable],
-        "passed_over": report.passed_over,
+        "left_out": [asdict(left) for left in report.left_out],
         "model": {
             "path": str(report.model.path),
             "encoder": report.model.kind,

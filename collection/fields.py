@@ -59,6 +59,8 @@ FIELDS = (
     Field("sha256", ("keyword",), "folders: SHA-256 of the file's content, in hexadecimal digits"),
     Field("bytes", ("integer",), "folders: size of the file in bytes"),
     Field("modified", ("integer",), "folders: when the file was last changed, in nanoseconds since 1970"),
+    Field("inode", ("integer",), "folders: number of the file on its disk"),
+    Field("changed", ("integer",), "folders: when the file or its name was last changed, in nanoseconds since 1970"),
 )
 
 

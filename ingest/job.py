@@ -19,7 +19,7 @@ from cbir.collection.metadata import Metadata
 from cbir.core.progress import Progress, silent
 from cbir.ingest.learn import Plan, bundle_for
 from cbir.ingest.shard import Share, ingest_share
-from cbir.ingest.sources.source import Source, SourceError, items_to_take
+from cbir.ingest.sources.source import LeftOut, Source, SourceError, items_to_take
 from cbir.ingest.store import Stored, merged
 from cbir.ingest.target import find_target, open_target
 from cbir.model.bundle import Bundle
@@ -42,8 +42,8 @@ class Report:
         Stored images with nothing to change.
     unreadable : list of (uri, reason)
         Skipped.
-    passed_over : int
-        Pictures that the source does not read (in folders deeper than one level, of other formats).
+    left_out : list of LeftOut
+        What the source does not take, and why.
     model : Bundle
     trained : bool
         By this run.
@@ -59,7 +59,7 @@ class Report:
     updated: int
     unchanged: int
     unreadable: list[tuple[str, str]]
-    passed_over: int
+    left_out: list[LeftOut]
     model: Bundle
     trained: bool
     usual_for: str
@@ -161,7 +161,7 @@ def run(
         updated=stored.updated,
         unchanged=stored.unchanged,
         unreadable=list(stored.unreadable),
-        passed_over=source.passed_over,
+        left_out=list(source.left_out),
         model=bundle,
         trained=ready.trained,
         usual_for=ready.usual_for,
@@ -191,12 +191,11 @@ def _new_metadata(bundle: Bundle, smooth: int) -> Metadata:
 
 def _with_source(metadata: Metadata, source: Source, bundle: Bundle) -> Metadata:
     """Return the metadata with a source and where it is; a folder of format 1 has its path for a name, and no root."""
-    has_root = source.root is not None and source.name != str(source.root)
     return replace(
         metadata,
         model=bundle.name,
         sources=tuple(dict.fromkeys((*metadata.sources, source.name))),
-        roots={**metadata.roots, **({source.name: str(source.root)} if has_root else {})},
+        roots={**metadata.roots, **source.roots},
     )
 
 

@@ -42,11 +42,12 @@ def known_as(source: Source, metadata: Metadata, has_moved: Callable[[Source], b
         return source.with_absolute_uris()
     for name, path in metadata.roots.items():
         if path == str(source.root):
-            return source.renamed(name)
+            return source.renamed({source.name: name})
     gone = [name for name, path in metadata.roots.items() if not Path(path).exists()]
     for name in sorted(gone, key=lambda name: name != source.name):  # its own name first
-        if has_moved(source.renamed(name)):
-            return source.renamed(name)
+        renamed = source.renamed({source.name: name})
+        if has_moved(renamed):
+            return renamed
     return new_name(source, {*metadata.sources, *metadata.roots})
 
 
@@ -82,7 +83,7 @@ def new_name(source: Source, taken: Collection[str] = ()) -> Source:
     if not isinstance(source, FolderSource):
         return source
     names = itertools.chain([source.name], (f"{source.name}-{n}" for n in itertools.count(2)))
-    return source.renamed(next(name for name in names if name not in {*NAMES, *taken}))
+    return source.renamed({source.name: next(name for name in names if name not in {*NAMES, *taken})})
 
 
 def open_known(name: str, metadata: Metadata, folders: Sequence[Path] = (), cache: Path = Path()) -> Source:
@@ -102,5 +103,6 @@ def open_known(name: str, metadata: Metadata, folders: Sequence[Path] = (), cach
         It is gone, empty or damaged.
     """
     if name in metadata.roots:
-        return FolderSource(Path(metadata.roots[name])).renamed(name)
+        folder = FolderSource(Path(metadata.roots[name]))
+        return folder.renamed({folder.name: name})
     return open_dataset(name, folders, cache) if name in NAMES else FolderSource(Path(name)).with_absolute_uris()

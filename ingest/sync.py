@@ -84,16 +84,17 @@ def _status(item: Item, stored: Payload | None) -> Status:
     if item.content is None:  # no file: nothing but a label or a field of the payload can change
         return Status.UNCHANGED if same_payload(stored, item.description) else Status.UPDATED
     if "sha256" not in stored:  # stored by a version that had seconds, and no hash, which reading the file adds
-        return Status.UNSURE if _stamp(stored) == _in_seconds(_stamp(item.payload)) else Status.CHANGED
-    if _stamp(stored) != _stamp(item.payload):
+        return Status.UNSURE if _same_stamp(stored, _in_seconds(item.payload)) else Status.CHANGED
+    if not _same_stamp(stored, item.payload):
         return Status.UNSURE
     return Status.UNCHANGED if same_payload(stored, item.description) else Status.UPDATED
 
 
-def _stamp(payload: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: payload.get(name) for name in STAMP}
+def _same_stamp(stored: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
+    """Return whether the stamps are the same; a field that an older cbir did not store does not count."""
+    return all(stored[name] == found.get(name) for name in STAMP if name in stored) and "bytes" in stored
 
 
-def _in_seconds(stamp: dict[str, Any]) -> dict[str, Any]:
-    modified = stamp["modified"]
-    return {**stamp, "modified": None if modified is None else int(modified / _SECOND)}
+def _in_seconds(payload: Mapping[str, Any]) -> dict[str, Any]:
+    modified = payload.get("modified")
+    return {**payload, "modified": None if modified is None else int(modified / _SECOND)}

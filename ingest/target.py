@@ -109,7 +109,7 @@ def _check_overlap(name: str, existing: Metadata, source: Source) -> None:
 
 def _warn_if_moved(name: str, existing: Metadata, source: Source) -> None:
     before = existing.roots.get(source.name)
-    if before not in (None, str(source.root)):
+    if before not in (None, source.roots.get(source.name)):
         warnings.warn(
             f"collection '{name}' was filled from {before}, which no longer exists; {source} has the same pictures and "
             "takes its place",

@@ -74,11 +74,8 @@ def ingest(
         )
     for _, reason in report.unreadable:
         note(f"skipped: {reason}")
-    if report.passed_over:
-        note(
-            f"ignored: {report.passed_over} picture(s) deeper than one folder level, "
-            "neither PNG nor JPEG, or with names that are not UTF-8"
-        )
+    for left in report.left_out:
+        note(f"left out: {left.count:,} {left.reason}{f'; {left.hint}' if left.hint else ''}")
     if learned := _outgrown(report):
         note(
             f"the encoder learned from {learned:,} picture(s), and there are {report.points:,} now: "

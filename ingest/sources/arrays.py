@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 from PIL import Image
 
-from cbir.ingest.sources.source import Item, SourceError
+from cbir.ingest.sources.source import Item, Source, SourceError
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Part:
     labels: np.ndarray
 
 
-class ArraySource:
+class ArraySource(Source):
     """A source over two arrays.
 
     Parameters
@@ -33,14 +33,17 @@ class ArraySource:
     """
 
     def __init__(self, name: str, parts: dict[str, Part]) -> None:
-        self.name = name
-        self.root = None
-        self.passed_over = 0
+        self._name = name
         self._parts = parts
         self._database, self._queries = parts
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def name(self) -> str:
+        """The dataset's."""
+        return self._name
 
     def __len__(self) -> int:
         return len(self._parts[self._database].images)

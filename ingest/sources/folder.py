@@ -10,14 +10,14 @@ second one back to evaluate with.
 import copy
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Self
 
 from cbir.collection.point import is_absolute
-from cbir.ingest.sources.source import Item, SourceError
+from cbir.ingest.sources.source import EXAMPLES, STAMP, Item, LeftOut, Source, SourceError, stamp_of
 from cbir.model.formats import OTHER_SUFFIXES, SUFFIXES
 from cbir.model.picture import open_image, read_file
 
@@ -26,7 +26,7 @@ _DATABASE, _QUERIES = "database", "queries"
 _File = tuple[Path, str | None]
 
 
-class FolderSource:
+class FolderSource(Source):
     """A source over the picture files of a folder.
 
     Parameters
@@ -35,13 +35,8 @@ class FolderSource:
 
     Attributes
     ----------
-    name : str
-        The folder's, in characters that every system allows; `renamed` gives it another.
     root : Path
         The folder, absolute.
-    passed_over : int
-        Picture files that are not read: in folders deeper than one level,
-        neither PNG nor JPEG, or with names that are not UTF-8.
 
     Raises
     ------
@@ -51,33 +46,53 @@ class FolderSource:
 
     def __init__(self, path: Path) -> None:
         self.root = path.expanduser().resolve()
-        self.name = folder_name(self.root)
+        self._name = folder_name(self.root)
         self._absolute_uris = False
         try:
             holds_back = _holds_back(self.root)
             parts = [self.root / _DATABASE, self.root / _QUERIES] if holds_back else [self.root]
-            (self._files, self.passed_over), *held_out = [_list(part) for part in parts]
+            (self._files, passed_over), *held_out = [_list(part) for part in parts]
         except OSError as error:
             raise SourceError(f"{error.filename or self.root} cannot be read: {error.strerror or error}") from None
         self._queries = [file for files, _ in held_out for file in files]
-        self.passed_over += sum(passed_over for _, passed_over in held_out)
+        passed_over += [path for _, others in held_out for path in others]
+        self._passed_over = passed_over
         if not self._files:
-            others = f"; {self.passed_over} are in deeper folders or of other formats: name their folder"
-            hint = others if self.passed_over else ""
+            others = f"; {len(passed_over)} are in deeper folders or of other formats: name their folder"
+            hint = others if passed_over else ""
             raise SourceError(f"{parts[0]} holds no PNG or JPEG pictures{hint}")
 
     def __str__(self) -> str:
         return str(self.root)
 
-    def renamed(self, name: str) -> Self:
+    @property
+    def name(self) -> str:
+        """The folder's, in characters that every system allows, unless it was renamed."""
+        return self._name
+
+    @property
+    def roots(self) -> Mapping[str, str]:
+        """The folder, absolute; none if the uris are absolute themselves."""
+        return {} if self._absolute_uris else {self._name: str(self.root)}
+
+    @property
+    def left_out(self) -> Sequence[LeftOut]:
+        """Picture files in folders deeper than one level, neither PNG nor JPEG, or with names that are not UTF-8."""
+        if not self._passed_over:
+            return ()
+        examples = tuple(shown.relative_to(self.root).as_posix() for shown in self._passed_over[:EXAMPLES])
+        reason = "deeper than one folder level, neither PNG nor JPEG, or with names that are not UTF-8"
+        return (LeftOut(reason, len(self._passed_over), examples),)
+
+    def renamed(self, names: Mapping[str, str]) -> Self:
         """Return the same source under another name: its uris are the same, its ids are others."""
         renamed = copy.copy(self)
-        renamed.name = name
+        renamed._name = names.get(self._name, self._name)
         return renamed
 
     def with_absolute_uris(self) -> Self:
         """Return the same source as collections of format 1 hold it: its name is its path, its uris are paths."""
-        changed = self.renamed(str(self.root))
+        changed = self.renamed({self._name: str(self.root)})
         changed._absolute_uris = True
         return changed
 
@@ -126,16 +141,16 @@ def _holds_back(path: Path) -> bool:
     return [folder.name for folder in _folders(path)] == [_DATABASE, _QUERIES] and not beside
 
 
-def _list(path: Path) -> tuple[list[_File], int]:
-    """Return the pictures, classes taking turns, and the number of those that are passed over."""
+def _list(path: Path) -> tuple[list[_File], list[Path]]:
+    """Return the pictures, classes taking turns, and those that are passed over."""
     classes = _folders(path)
     groups: list[list[_File]] = [[(file, None) for file in _pictures(path)]]
     groups += [[(file, folder.name) for file in _pictures(folder)] for folder in classes]
-    passed_over = sum(_count_below(folder) for folder in classes)
-    passed_over += sum(_is_picture(p.name, OTHER_SUFFIXES) for folder in (path, *classes) for p in folder.iterdir())
+    passed_over = [file for folder in classes for file in _below(folder)]
+    passed_over += [p for folder in (path, *classes) for p in folder.iterdir() if _is_picture(p.name, OTHER_SUFFIXES)]
     turns = [file for file in chain.from_iterable(zip_longest(*groups)) if file is not None]
     files = [file for file in turns if _can_be_written(file[0])]
-    return files, passed_over + len(turns) - len(files)
+    return files, passed_over + [file[0] for file in turns if not _can_be_written(file[0])]
 
 
 def _folders(path: Path) -> list[Path]:
@@ -159,15 +174,17 @@ def _can_be_written(path: Path) -> bool:
     return True
 
 
-def _count_below(folder: Path) -> int:
-    deeper = (files for root, _, files in os.walk(folder) if root != str(folder))
-    return sum(_is_picture(name, SUFFIXES | OTHER_SUFFIXES) for files in deeper for name in files)
+def _below(folder: Path) -> list[Path]:
+    deeper = [(root, files) for root, _, files in os.walk(folder) if root != str(folder)]
+    return [
+        Path(root, name) for root, files in deeper for name in files if _is_picture(name, SUFFIXES | OTHER_SUFFIXES)
+    ]
 
 
 def _stamp(path: Path) -> dict[str, int]:
-    """Return size and time of change, in nanoseconds: while both stay the same, so does the content."""
+    """Return the fields of `STAMP`."""
     try:
         status = path.stat()
     except OSError:
         return {}
-    return {"bytes": status.st_size, "modified": status.st_mtime_ns}
+    return dict(zip(STAMP, stamp_of(status), strict=True))

@@ -5,9 +5,9 @@ sources themselves are in digits.py, mnist.py and folder.py; catalogue.py finds
 them by name.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Protocol
 
 from PIL import Image
@@ -15,8 +15,13 @@ from PIL import Image
 from cbir.collection.point import Label, Payload, point_id
 from cbir.core.errors import CbirError
 
-#: Payload fields of a file: as long as they stay the same, so does its content.
-STAMP = ("bytes", "modified")
+#: Payload fields of a file: its size, time of change, inode and time of its inode's change (both times in nanoseconds).
+#: As long as they all stay the same, so does its content. A field that was not stored does not count.
+STAMP = ("bytes", "modified", "inode", "changed")
+#: The most names that say what a `LeftOut` is about.
+EXAMPLES = 3
+
+_UNSIGNED, _SIGN = (1 << 64) - 1, 1 << 63
 
 
 class SourceError(CbirError):
@@ -54,6 +59,11 @@ class Item:
     location: str = ""
 
     @property
+    def place(self) -> tuple[str, str]:
+        """Where the picture is: its source and its uri, which no other item has."""
+        return self.source, self.uri
+
+    @property
     def id(self) -> str:
         """Point id: the same image of the same source always has the same id."""
         return point_id(self.source, self.uri)
@@ -65,35 +75,103 @@ class Item:
         return {**label, "uri": self.uri, "source": self.source, **self.payload}
 
 
+@dataclass(frozen=True)
+class LeftOut:
+    """Files or folders that a source does not take, for one reason.
+
+    Attributes
+    ----------
+    reason : str
+        Why, for a message: `hidden`, `not pictures (.txt, .mp4)`.
+    count : int
+        How many; a folder whose contents were not looked at is one.
+    examples : tuple of str
+        Uris of at most `EXAMPLES` of them.
+    hint : str
+        What to do in order to take them, for a message; empty if nothing helps.
+    """
+
+    reason: str
+    count: int
+    examples: tuple[str, ...] = ()
+    hint: str = ""
+
+
 class Source(Protocol):
-    """A named dataset or a folder; `str(source)` is what opens it again: the dataset's name, or the folder's path."""
+    """A named dataset, a folder, an archive, a list, or several of them.
+
+    `str(source)` is what opens it again: the dataset's name, or the folder's path. A class that inherits from this one
+    has the answers of a dataset: it has no root, and everything that it has is listed.
+    """
 
     @property
     def name(self) -> str:
-        """What payloads call it."""
+        """What a message calls it, and its collection, if that is not named."""
         ...
 
     @property
-    def root(self) -> Path | None:
-        """The folder that the items' uris are relative to; None if they are not."""
-        ...
+    def roots(self) -> Mapping[str, str]:
+        """Every source name that its items have, to the absolute path that their uris are relative to.
+
+        Empty for a dataset.
+        """
+        return {}
 
     @property
-    def passed_over(self) -> int:
-        """Number of pictures that this source does not read."""
-        ...
+    def complete(self) -> bool:
+        """Whether a stored place of these roots that is not among the items is gone; not so for a list of files."""
+        return True
+
+    @property
+    def left_out(self) -> Sequence[LeftOut]:
+        """What is not taken, a reason each; known once the source is open."""
+        return ()
+
+    @property
+    def problems(self) -> Iterable[tuple[str, str]]:
+        """Uri and reason of each picture or folder that could not be listed; the reason names it."""
+        return ()
+
+    @property
+    def unlisted(self) -> Sequence[tuple[str, str]]:
+        """Source name and uri of folders that could not be listed: stored places below them are not gone."""
+        return ()
+
+    @property
+    def found(self) -> int:
+        """Number of all that was met: items, what is left out, and problems."""
+        return len(self) + sum(left.count for left in self.left_out) + sum(1 for _ in self.problems)
 
     def __len__(self) -> int:
         """Number of items in the database part."""
         ...
 
     def items(self) -> Iterator[Item]:
-        """Yield the images to store, always in the same order."""
+        """Yield the images to store, always in the same order; memory does not grow with their number."""
         ...
 
     def queries(self) -> list[Item]:
         """Return the held-out images to evaluate with; empty if the source has none."""
         ...
+
+    def renamed(self, names: Mapping[str, str]) -> "Source":  # noqa: ARG002 - a dataset has no use for it
+        """Return the same source with other names for its roots; a dataset has none, and returns itself.
+
+        Parameters
+        ----------
+        names : Mapping
+            Keys of `roots` to their new names; a root that is not in it keeps its name.
+        """
+        return self
+
+
+def stamp_of(status: os.stat_result) -> tuple[int, int, int, int]:
+    """Return a file's values of `STAMP`.
+
+    Payloads and SQLite hold signed numbers of 64 bits; some file systems have inodes beyond (mergerfs, sshfs).
+    """
+    inode = status.st_ino & _UNSIGNED
+    return status.st_size, status.st_mtime_ns, inode - ((inode & _SIGN) << 1), status.st_ctime_ns
 
 
 def items_to_take(source: Source, limit: int | None) -> int:

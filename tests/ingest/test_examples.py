@@ -16,7 +16,7 @@ from PIL import Image
 
 from cbir.ingest.examples import ExampleStream
 from cbir.ingest.sample import Sample
-from cbir.ingest.sources.source import Item
+from cbir.ingest.sources.source import Item, Source
 from cbir.model.border import background
 from cbir.model.errors import ImageError
 from cbir.model.kind import Kind
@@ -33,7 +33,7 @@ def pixels(number: int) -> np.ndarray:
 
 
 @dataclass
-class Numbered:
+class Numbered(Source):
     """Pictures, or their files, that count how often each is opened."""
 
     count: int
@@ -42,8 +42,6 @@ class Numbered:
     opened: Counter[int] = field(default_factory=Counter)
 
     name = "numbered"
-    root = None
-    passed_over = 0
 
     def __len__(self) -> int:
         return self.count

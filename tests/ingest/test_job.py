@@ -82,6 +82,8 @@ def test_payloads_hold_what_other_tools_need(home: Path, pictures: Path, bundle:
         "source": "pictures",
         "bytes": path.stat().st_size,
         "modified": path.stat().st_mtime_ns,
+        "inode": path.stat().st_ino,
+        "changed": path.stat().st_ctime_ns,
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
     }
 

@@ -19,7 +19,7 @@ from cbir.core.options import OptionError
 from cbir.ingest.job import run
 from cbir.ingest.learn import Plan, train_bundle
 from cbir.ingest.sources.folder import FolderSource
-from cbir.ingest.sources.source import Item, SourceError
+from cbir.ingest.sources.source import Item, Source, SourceError
 from cbir.model.errors import ModelError
 from cbir.model.pretrained import photo
 from cbir.model.pretrained.precision import choose_precision
@@ -48,11 +48,10 @@ class Secretive:
         raise AssertionError("a label was read")
 
 
-class SecretiveSource:
+class SecretiveSource(Source):
     """Noisy discs and bars in colour, labelled in vain."""
 
     name = "secretive"
-    passed_over = 0
 
     def __len__(self) -> int:
         return _IMAGES
@@ -97,12 +96,10 @@ def test_where_labels_are_learned_from_they_are_read(tmp_path: Path):
         train_bundle(tmp_path, "labelled", SecretiveSource(), Plan(LABELLED, LABELLED.recipe()))
 
 
-class Counting:
+class Counting(Source):
     """Pictures in grey, or every third in colour, that count how often each is opened."""
 
     name = "counting"
-    root = None
-    passed_over = 0
 
     def __init__(self, count: int, colour: bool = False) -> None:
         self.opened: Counter[int] = Counter()

@@ -37,14 +37,16 @@ def test_what_is_not_looked_at_is_counted_not_silently_left_out(pictures: Path):
     (pictures / "b" / "deep" / "deeper").mkdir(parents=True)
     picture().save(pictures / "b" / "deep" / "deeper" / "x.png")
     source = FolderSource(pictures)
-    assert (len(source), source.passed_over) == (6, 2)
+    assert (len(source), source.found) == (6, 8)
+    (left,) = source.left_out
+    assert (left.count, set(left.examples)) == (2, {"b/x.webp", "b/deep/deeper/x.png"})
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems allow no such names")
 def test_names_that_are_no_text_are_counted_not_looked_at(pictures: Path):
     shutil.copy(pictures / "b" / "0.png", os.fsencode(pictures / "b") + b"/\xff.png")
     source = FolderSource(pictures)
-    assert (len(source), source.passed_over) == (6, 1)
+    assert (len(source), source.found) == (6, 7)
 
 
 def test_a_folder_that_cannot_be_read_is_refused_by_name(tmp_path: Path):
@@ -68,7 +70,7 @@ def test_a_moved_folder_has_the_same_uris_and_ids(pictures: Path, tmp_path: Path
     (tmp_path / "elsewhere").mkdir()
     pictures.rename(tmp_path / "elsewhere" / "pictures")
     assert [(item.id, item.uri) for item in FolderSource(tmp_path / "elsewhere" / "pictures").items()] == before
-    renamed = FolderSource(tmp_path / "elsewhere" / "pictures").renamed("pictures-2")
+    renamed = FolderSource(tmp_path / "elsewhere" / "pictures").renamed({"pictures": "pictures-2"})
     assert [item.uri for item in renamed.items()] == [uri for _, uri in before]
     assert not {item.id for item in renamed.items()} & {id_ for id_, _ in before}
 
@@ -105,7 +107,7 @@ def test_queries_beside_a_database_are_held_out(pictures: Path):
     (both / "README.txt").write_text("no picture")
     (both / "queries" / "b" / "x.webp").write_bytes(b"")
     source = FolderSource(both)
-    assert (len(source), source.passed_over, source.root) == (6, 1, both)
+    assert (len(source), source.found, source.roots) == (6, 7, {"both": str(both)})
     assert [item.label for item in source.items()] == ["b", "münchen käse"] * 3
     assert {item.uri.split("/")[0] for item in source.items()} == {"database"}
     assert {(query.uri.rpartition("/")[0], query.label) for query in source.queries()} == {
