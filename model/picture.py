@@ -6,11 +6,13 @@ In: a path, or the bytes of a file. Out: a Pillow image as a viewer would show i
 import io
 import threading
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from cbir.core.errors import first_line
+from cbir.model.details import Details
 from cbir.model.errors import ImageError
 from cbir.model.formats import FORMATS, open_format
 
@@ -25,12 +27,23 @@ _UNDECODABLE = (OSError, SyntaxError, ValueError, EOFError, MemoryError)
 _FILTERS = threading.Lock()
 
 
-def open_image(path: str | Path) -> Image.Image:
-    """Open and fully decode a picture file.
+@dataclass(frozen=True)
+class Decoded:
+    """A picture, and what its file says about it."""
+
+    picture: Image.Image
+    details: Details
+
+
+def open_image(path: str | Path, *, enough: int | None = None) -> Image.Image:
+    """Open and decode a picture file.
 
     Parameters
     ----------
     path : str or Path
+    enough : int, optional
+        Pixels of the shorter side that suffice (`Preprocessing.enough`): where that takes less time or memory, the
+        picture is decoded no larger than that needs. By default whole.
 
     Returns
     -------
@@ -42,7 +55,7 @@ def open_image(path: str | Path) -> Image.Image:
     ImageError
         Missing, a folder, empty, not a picture, truncated, or implausibly large.
     """
-    return decode(read_file(path), str(path))
+    return decode(read_file(path), str(path), enough=enough)
 
 
 def read_file(path: str | Path) -> bytes:
@@ -70,7 +83,12 @@ def read_file(path: str | Path) -> bytes:
         raise ImageError(f"{path} cannot be read: {getattr(error, 'strerror', None) or first_line(error)}") from None
 
 
-def decode(content: bytes, name: str) -> Image.Image:
+def decode(content: bytes, name: str, *, enough: int | None = None) -> Image.Image:
+    """Decode the content of a picture file; see `decoded`, which returns the details too."""
+    return decoded(content, name, enough=enough).picture
+
+
+def decoded(content: bytes, name: str, *, enough: int | None = None) -> Decoded:  # noqa: ARG001
     """Decode the content of a picture file.
 
     Parameters
@@ -78,11 +96,13 @@ def decode(content: bytes, name: str) -> Image.Image:
     content : bytes
     name : str
         The file's, for messages.
+    enough : int, optional
+        As of `open_image`.
 
     Returns
     -------
-    PIL.Image.Image
-        Turned upright by its EXIF orientation.
+    Decoded
+        The picture upright by its EXIF orientation, and the details.
 
     Raises
     ------
@@ -91,17 +111,27 @@ def decode(content: bytes, name: str) -> Image.Image:
     """
     try:
         with _opened(content) as image:
-            return upright(image, name)
+            shown = upright(image, name)
+            return Decoded(shown, Details(*shown.size, format=_format(image)))
     except Image.DecompressionBombError:
         raise ImageError(
             f"{name} unpacks to more than {MAX_PIXELS / 1e6:.0f} million pixels; scale it down first if it is genuine"
         ) from None
     except UnidentifiedImageError:
-        readable = ", ".join(known.name for known in FORMATS if known.name in Image.OPEN)
+        readable = ", ".join(dict.fromkeys(known.name for known in FORMATS if known.name in Image.OPEN))
         raise ImageError(f"{name} is not a picture in a format that can be read ({readable})") from None
     except _UNDECODABLE as error:
         cause = getattr(error, "strerror", None) or first_line(error)
         raise ImageError(f"{name} cannot be read: {cause}") from None
+
+
+def details_of(content: bytes, name: str) -> Details:
+    """Return the details of a picture's file without decoding it; parameters and errors as of `decoded`."""
+    return decoded(content, name).details
+
+
+def _format(image: Image.Image) -> str:
+    return {"MPO": "JPEG", None: ""}.get(image.format, image.format or "")
 
 
 def _opened(content: bytes) -> Image.Image:
@@ -112,7 +142,7 @@ def _opened(content: bytes) -> Image.Image:
         return open_format(io.BytesIO(content))
 
 
-def upright(image: Image.Image, name: str = "the picture") -> Image.Image:
+def upright(image: Image.Image, name: str = "the picture", *, enough: int | None = None) -> Image.Image:  # noqa: ARG001
     """Decode a Pillow image and turn it as its EXIF orientation says.
 
     Raises

@@ -33,6 +33,8 @@ MAX_SIDE = 4096
 #: For `crop`, the picture is enlarged and its middle cut out, as others do it, up to as many times the input's pixels;
 #: beyond that, only the middle is made, which is the same but for the rounding of coordinates.
 _LARGEST = 64
+#: A picture as many times an input's size gives what the whole gives: resampling from there on looks at all pixels.
+_ENOUGH = 3
 
 
 @dataclass(frozen=True)
@@ -112,6 +114,11 @@ class Preprocessing:
     def shape(self) -> tuple[int, int, int]:
         """Shape of an image's pixels, (height, width, channels)."""
         return self.height, self.width, self.channels
+
+    @property
+    def enough(self) -> int:
+        """Pixels of a picture's shorter side that suffice for this input: decoded larger, it gives about the same."""
+        return _ENOUGH * max(self.height, self.width, self.shortest or 0)
 
     def describe(self) -> dict[str, Any]:
         """Return what the fingerprint covers and `from_json` reads, as JSON values."""

@@ -49,7 +49,7 @@ assert f"MRR {scored.scores.mrr:.3f}" in run("evaluate", "--queries", "20")
 pictures = Path(sys.argv[1])
 pictures.mkdir()
 for number in range(3):
-    Image.new("RGB", (40, 40), (0, 80 * number, 90)).save(pictures / f"{number}.webp")
+    Image.new("RGB", (40, 40), (0, 80 * number, 90)).save(pictures / f"{number}.qoi")
 assert cbir.ingest(pictures, encoder="pixels").points == 3
 """
 

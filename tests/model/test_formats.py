@@ -1,3 +1,4 @@
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +8,7 @@ import pytest
 from PIL import Image
 
 from cbir.model.errors import ImageError
-from cbir.model.formats import FORMATS, OTHER_SUFFIXES, SUFFIXES
+from cbir.model.formats import FORMATS, SNIFFED_BYTES, SUFFIXES, sniff
 from cbir.model.picture import open_image
 from tests.model.half_light import half_light
 
@@ -15,7 +16,7 @@ from tests.model.half_light import half_light
 POSTSCRIPT = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n%%EOF\n"
 
 
-@pytest.mark.parametrize("name", [known.name for known in FORMATS if known.name != "HEIF"])
+@pytest.mark.parametrize("name", [known.name for known in FORMATS if not known.extra])
 def test_every_format_can_be_a_query(name: str, tmp_path: Path):
     suffixes = next(known.suffixes for known in FORMATS if known.name == name)
     for suffix in suffixes:
@@ -33,9 +34,46 @@ def test_a_photo_of_several_pictures_is_its_first(tmp_path: Path):
     assert open_image(tmp_path / "phone.jpg").size == (40, 40)
 
 
-def test_folders_take_png_and_jpeg_in_and_count_the_others():
-    assert {".png", ".jpg", ".jpeg"} == SUFFIXES
-    assert {".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".avif"} <= OTHER_SUFFIXES
+def test_the_first_bytes_tell_a_format_whatever_the_file_is_called():
+    for name in ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "JPEG2000", "PPM", "ICO", "MPO"):
+        content = io.BytesIO()
+        half_light("L", (40, 40)).save(content, name)
+        assert sniff(content.getvalue()[:SNIFFED_BYTES], "page.html") == {"MPO": "JPEG"}.get(name, name)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "RGB", "RGBA", "P"])
+def test_tga_says_nothing_of_itself_so_its_ending_counts(mode: str):
+    content = io.BytesIO()
+    half_light("RGB", (40, 40)).convert(mode).save(content, "TGA")
+    assert sniff(content.getvalue(), "Scan.TGA ") == "TGA"
+    assert sniff(content.getvalue(), "scan.bin") is None
+
+
+@pytest.mark.parametrize(
+    ("head", "name", "found"),
+    [
+        (b"II*\0\x10\0\0\0CR\x02\0", "IMG_1.JPG", "RAW"),
+        (b"\0\0\0\x18ftypcrx \0\0\0\1crx isom", "IMG_1.CR3", "RAW"),
+        (b"FUJIFILMCCD-RAW 0201FF", "a.RAF", "RAW"),
+        (b"MM\0*\0\0\0\x08", "DSC_1.NEF", "RAW"),
+        (b"MM\0*\0\0\0\x08", "DSC_1.tif", "TIFF"),
+        (b"\0\0\0\x1cftypheic\0\0\0\0mif1heic", "IMG_2.jpg", "HEIF"),
+        (b"\0\0\0\x1cftypmif1\0\0\0\0mif1heic", "IMG_2.heic", "HEIF"),
+        (b"\0\0\0\x1cftypmif1\0\0\0\0mif1avif", "a.avif", "AVIF"),
+        (b"\0\0\0\x1cftypisom\0\0\2\0isomiso2", "a.mp4", None),
+        (b"%!PS-Adobe-3.0 EPSF-3.0", "drawing.jpg", None),
+        (b"BMW is a car", "cars.txt", None),
+        (b"P5 is a size of paper", "paper.txt", None),
+        (b"", "nothing.jpg", None),
+        (bytes(64), "zeros.tga", None),
+    ],
+)
+def test_what_a_file_is_its_first_bytes_say(head: bytes, name: str, found: str | None):
+    assert sniff(head, name) == found
+
+
+def test_endings_of_all_formats_are_known():
+    assert {".jpg", ".jpe", ".jfif", ".mpo", ".png", ".webp", ".gif", ".tif", ".heic", ".avif", ".dng"} <= SUFFIXES
 
 
 def test_other_formats_are_never_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
