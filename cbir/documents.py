@@ -75,7 +75,7 @@ def query(asked: Query) -> dict[str, Any]:
 
 def hit(found: Hit, metadata: Metadata) -> dict[str, Any]:
     """Return a hit as JSON values; `path` is null where the picture is not a file."""
-    from cbir.collection.point import is_absolute
+    from cbir.core.uris import is_absolute
 
     located = metadata.locate(found.payload)
     return {

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from cbir.collection.errors import NewerFormatError
-from cbir.collection.point import Payload, is_absolute
+from cbir.collection.point import Payload
+from cbir.core.uris import is_absolute, path_of
 
 #: Written into the metadata; the highest number that is read. Format 1 had no number and no roots.
 FORMAT = 2
@@ -132,7 +133,7 @@ class Metadata:
         uri = str(payload.get("uri", ""))
         root = self.roots.get(payload.get("source", ""))
         # Points of format 1 have absolute paths, also in a collection that has roots.
-        return uri if root is None or is_absolute(uri) else str(Path(root, uri))
+        return uri if root is None or is_absolute(uri) else str(Path(root, path_of(uri)))
 
 
 _KEYS = tuple(each.name for each in fields(Metadata) if each.name != "extra")

@@ -3,20 +3,19 @@
 The id follows from the payload's `source` and `uri`, so that storing an image again replaces its point.
 """
 
-import re
 import uuid
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from cbir.core.uris import is_absolute
+
 #: Fields of a point, by name; `cbir.collection.fields` lists those that cbir writes.
 Payload = dict[str, Any]
 
 #: What an image shows: a class number, or the name of a class.
 Label = int | str
-
-_ABSOLUTE = re.compile(r"/|\\\\|[A-Za-z]:[/\\]")
 
 
 @dataclass(frozen=True)
@@ -83,11 +82,6 @@ def point_id(source: str, uri: str) -> str:
     """
     own = uri.startswith(f"{source}:") or is_absolute(uri)
     return str(uuid.uuid5(uuid.NAMESPACE_URL, uri if own else f"{source}:{uri}"))
-
-
-def is_absolute(uri: str) -> bool:
-    """Tell whether a uri is an absolute path, of this or of another system."""
-    return _ABSOLUTE.match(uri) is not None
 
 
 def same_payload(stored: Payload | None, wanted: Payload) -> bool:

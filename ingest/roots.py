@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from cbir.collection.metadata import Metadata
-from cbir.collection.point import is_absolute
+from cbir.core.uris import is_absolute
 from cbir.ingest.sources.catalogue import NAMES, open_dataset
 from cbir.ingest.sources.folder import FolderSource
 from cbir.ingest.sources.source import Source, SourceError

@@ -16,7 +16,7 @@ from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Self
 
-from cbir.collection.point import is_absolute
+from cbir.core.uris import uri_of
 from cbir.ingest.sources.source import EXAMPLES, STAMP, Item, LeftOut, Source, SourceError, stamp_of
 from cbir.model.formats import OTHER_SUFFIXES, SUFFIXES
 from cbir.model.picture import open_image, read_file
@@ -114,7 +114,7 @@ class FolderSource(Source):
     def _item(self, file: _File) -> Item:
         path, label = file
         return Item(
-            uri=str(path) if self._absolute_uris else relative_uri(path, self.root),
+            uri=str(path) if self._absolute_uris else uri_of(path.relative_to(self.root).as_posix()),
             label=label,
             source=self.name,
             open=partial(open_image, path),
@@ -127,13 +127,6 @@ class FolderSource(Source):
 def folder_name(path: Path) -> str:
     """Return the name of a folder's source and collection: the folder's, in characters that every system allows."""
     return re.sub(r"[^\w.\- ]+", "-", path.name).strip("-_. ") or "pictures"
-
-
-def relative_uri(path: Path, root: Path) -> str:
-    """Return the uri of a file: its path relative to the root, with `/`."""
-    uri = path.relative_to(root).as_posix()
-    # As in URLs: what has a colon in its first part would be read as something else than a relative path.
-    return f"./{uri}" if ":" in uri.partition("/")[0] or is_absolute(uri) else uri
 
 
 def _holds_back(path: Path) -> bool:

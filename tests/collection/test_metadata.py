@@ -100,6 +100,7 @@ def test_a_picture_is_located_by_its_root():
     place = {"source": "photos", "uri": "cats/1.png"}
     assert metadata.locate(place) == str(Path("/mnt/photos/cats/1.png"))
     assert metadata.locate({"source": "photos", "uri": "./photos:1.png"}) == str(Path("/mnt/photos/photos:1.png"))
+    assert metadata.locate({"source": "photos", "uri": "%:caf%E9.png"}) == "/mnt/photos/caf\udce9.png"
     assert metadata.locate({"source": "photos", "uri": "/old/photos/1.png"}) == "/old/photos/1.png"
     assert metadata.locate({"source": "mnist", "uri": "mnist:train/7"}) == "mnist:train/7"
     assert metadata.locate({}) == ""
