@@ -5,7 +5,6 @@ Each function refuses what Qdrant would accept silently or misread, with a
 """
 
 from collections.abc import Sequence
-from numbers import Integral
 
 import numpy as np
 
@@ -104,26 +103,6 @@ def check_payloads(ids: Sequence[str], payloads: Sequence[Payload]) -> None:
     """
     if len(ids) != len(payloads):
         raise CollectionError(f"{len(ids)} ids and {len(payloads)} payloads do not match")
-
-
-def validated_filter(field: str, values: Sequence[object]) -> list[list[int] | list[str]]:
-    """Return the values that a filter allows in a field, whole numbers apart from texts, as Qdrant wants them.
-
-    Of no values, one empty list, which nothing matches: without a list every point would.
-
-    Raises
-    ------
-    CollectionError
-        A single text in place of a sequence, or a value of another type.
-    """
-    if isinstance(values, str):
-        raise CollectionError(f"the values allowed in '{field}' must be a list, not the text {values!r}")
-    numbers = [int(value) for value in values if isinstance(value, Integral)]
-    texts = [value for value in values if isinstance(value, str)]
-    if len(numbers) + len(texts) != len(values):
-        other = next(value for value in values if not isinstance(value, Integral | str))
-        raise CollectionError(f"a filter on '{field}' takes whole numbers and texts, not {other!r}")
-    return [each for each in (numbers, texts) if each] or [[]]
 
 
 def validated_k(k: int) -> int:

@@ -4,7 +4,7 @@
 points. `cbir.collection.embedded` and `cbir.collection.served` implement them.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +12,10 @@ from typing import Protocol
 
 import numpy as np
 
+from cbir.collection.filter import Where
 from cbir.collection.metadata import Metadata
-from cbir.collection.point import Hit, Label, Page, Payload
+from cbir.collection.point import Hit, Page, Payload
 from cbir.core.progress import Progress, silent
-
-#: Payload field to the values allowed in it; all fields must match.
-Where = Mapping[str, Sequence[Label]]
 
 
 @dataclass(frozen=True)
@@ -94,8 +92,15 @@ class Collection(Protocol):
         """Search each row of (n, d) `vectors`; cheaper than one by one."""
         ...
 
-    def scroll(self, *, vectors: bool = True, fields: Sequence[str] | None = None, page: int = 4096) -> Iterator[Page]:
-        """Yield all points in the order of their ids.
+    def scroll(
+        self,
+        *,
+        vectors: bool = True,
+        fields: Sequence[str] | None = None,
+        where: Where | None = None,
+        page: int = 4096,
+    ) -> Iterator[Page]:
+        """Yield all points, or those that pass a filter, in the order of their ids.
 
         Parameters
         ----------
@@ -103,6 +108,7 @@ class Collection(Protocol):
             If not, a page's `vectors` are (n, 0).
         fields : sequence of str, optional
             The payload fields to read; by default all.
+        where : Where, optional
         page : int
             The most points at once.
         """

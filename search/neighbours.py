@@ -12,7 +12,8 @@ from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
-from cbir.collection.interface import Collection, Where
+from cbir.collection.filter import Where
+from cbir.collection.interface import Collection
 from cbir.collection.point import Hit
 from cbir.core.workers import batched
 

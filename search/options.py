@@ -4,11 +4,11 @@
 which an evaluation takes too. `SearchOptions` are all.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any, TypedDict, Unpack
 
-from cbir.collection.interface import Where
+from cbir.collection.filter import Among, Filter, Where, both, filter_of
 from cbir.collection.point import Label
 from cbir.core.options import OptionError, check_options, option
 
@@ -37,8 +37,8 @@ class SearchOptions(RankingOptions):
     ----------
     labels : sequence of int or str, optional
         Only points with one of these labels; Qdrant filters while it searches.
-    where : Mapping, optional
-        Payload fields to filter by, each with the values allowed in it; not `label` if there are `labels`.
+    where : Filter or Mapping, optional
+        A filter, or payload fields with the values allowed in each; not on `label` if there are `labels`.
     """
 
     k: int = option(10, "Hits for each query.", least=1)
@@ -51,13 +51,15 @@ class SearchOptions(RankingOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.labels is not None and "label" in (self.where or {}):
+        filtered = filter_of(self.where)
+        if self.labels is not None and filtered is not None and "label" in filtered.fields:
             raise OptionError("labels and where both filter by 'label': give only one of them")
 
     @property
-    def filters(self) -> Mapping[str, Sequence[Label]]:
-        """Allowed values by payload field, `labels` among them."""
-        return {**(self.where or {}), **({} if self.labels is None else {"label": self.labels})}
+    def filters(self) -> Filter | None:
+        """All that limits which points are searched, `labels` among it; None if nothing does."""
+        labels = None if self.labels is None else Among("label", self.labels)  # type: ignore[arg-type]  # any sequence
+        return both(filter_of(self.where), labels)
 
 
 class RankingKeywords(TypedDict, total=False):

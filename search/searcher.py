@@ -16,6 +16,7 @@ from PIL import Image
 
 from cbir.collection.checks import check_encoder, validated_k
 from cbir.collection.errors import CollectionError
+from cbir.collection.filter import Among, both
 from cbir.collection.interface import Collection, Engine, Info
 from cbir.collection.point import Hit, Payload
 from cbir.core.progress import Progress, silent
@@ -173,8 +174,8 @@ class Searcher:
             may be left. For an encoder that has short codes.
         labels : sequence of int or str, optional
             Only points with one of these labels; Qdrant filters while it searches.
-        where : Mapping, optional
-            Other payload fields to filter by, each with the values allowed in it.
+        where : Filter or Mapping, optional
+            A filter (see `cbir.collection.filter`), or payload fields with the values allowed in each.
         expand : int
             Average the query's feature with those of this many nearest and search again (see
             `cbir.search.expansion`); distances are then to that average. 0: search once.
@@ -241,7 +242,7 @@ class Searcher:
         """Search each query among the points whose short codes are in its ball: each has a filter of its own."""
         found = []
         for feature, itself, near in zip(features, own, balls, strict=True):
-            where = {**options.filters, "code": near}
+            where = both(options.filters, Among("code", tuple(near)))
             hits = collection.search(feature, depth + len(itself), where=where, exact=options.exact)
             found.append(without(itself, hits, depth))
         return found

@@ -13,25 +13,25 @@ import qdrant_edge as edge
 
 from cbir.collection.checks import (
     check_payloads,
-    validated_filter,
     validated_k,
     validated_points,
     validated_vectors,
 )
 from cbir.collection.embedded.card import read_metadata, write_metadata
+from cbir.collection.embedded.filters import INDEX_TYPES, edge_filter
 from cbir.collection.embedded.shards import check_free_space, edge_errors, open_shards, size_on_disk
 from cbir.collection.fields import indexes_needed
-from cbir.collection.interface import Info, Where
+from cbir.collection.filter import Where
+from cbir.collection.interface import Info
 from cbir.collection.metadata import Metadata
-from cbir.collection.point import Hit, Label, Page, Payload
+from cbir.collection.point import Hit, Page, Payload
+from cbir.collection.translation import key_of
 from cbir.core.progress import Progress, silent
 
 #: Stored values (points x dimension) above which the HNSW graph is worth building.
 #: Exact search reads them all: 3 ms for 60,000 x 128, some 10 ms here. The graph
 #: saves 2 ms of the 3 and takes 8 to 24 s to build at that size.
 INDEX_PAYS_ABOVE = 20_000_000
-
-_INDEX_TYPES = {"integer": edge.PayloadSchemaType.Integer, "keyword": edge.PayloadSchemaType.Keyword}
 
 
 class EmbeddedCollection:
@@ -99,7 +99,7 @@ class EmbeddedCollection:
         indexed = self._shard.info().payload_schema
         for field, kind in indexes_needed(payloads).items():
             if field not in indexed:
-                self._shard.update(edge.UpdateOperation.create_field_index(field, _INDEX_TYPES[kind]))
+                self._shard.update(edge.UpdateOperation.create_field_index(field, INDEX_TYPES[kind]))
 
     def payloads(self, ids: Sequence[str]) -> dict[str, Payload]:
         """Return the payloads of those of `ids` that are stored."""
@@ -125,11 +125,13 @@ class EmbeddedCollection:
         limit = min(validated_k(k), self._points())
         if not limit:
             return [[] for _ in vectors]
+        with edge_errors(self.name):
+            allowed = edge_filter(where, self._shard)
         requests = [
             edge.QueryRequest(
                 query=edge.Query.Nearest(vector),
                 limit=limit,
-                filter=_filter(where),
+                filter=allowed,
                 params=edge.SearchParams(exact=exact),
                 with_payload=True,
             )
@@ -145,13 +147,24 @@ class EmbeddedCollection:
         with edge_errors(self.name):
             return self._shard.info().points_count
 
-    def scroll(self, *, vectors: bool = True, fields: Sequence[str] | None = None, page: int = 4096) -> Iterator[Page]:
-        """Yield all points in the order of their ids."""
+    def scroll(
+        self,
+        *,
+        vectors: bool = True,
+        fields: Sequence[str] | None = None,
+        where: Where | None = None,
+        page: int = 4096,
+    ) -> Iterator[Page]:
+        """Yield all points, or those that pass a filter, in the order of their ids."""
         offset: Any = None
-        payload = True if fields is None else list(fields) or False
+        payload = True if fields is None else [key_of(field) for field in fields] or False
         width = self.metadata.dimension if vectors else 0
+        with edge_errors(self.name):
+            allowed = edge_filter(where, self._shard)
         while True:
-            request = edge.ScrollRequest(offset=offset, limit=page, with_vector=vectors, with_payload=payload)
+            request = edge.ScrollRequest(
+                offset=offset, limit=page, filter=allowed, with_vector=vectors, with_payload=payload
+            )
             with edge_errors(self.name):
                 records, offset = self._shard.scroll(request)
             if records:
@@ -166,7 +179,7 @@ class EmbeddedCollection:
     def count(self, *, where: Where | None = None) -> int:
         """Count points exactly."""
         with edge_errors(self.name):
-            return self._shard.count(edge.CountRequest(filter=_filter(where), exact=True))
+            return self._shard.count(edge.CountRequest(filter=edge_filter(where, self._shard), exact=True))
 
     def delete(self, ids: Sequence[str]) -> None:
         """Remove points; unknown ids are ignored."""
@@ -200,14 +213,3 @@ class EmbeddedCollection:
         if self._open:
             self._open = False
             open_shards.release(self._folder / self._shard_name, self.name)
-
-
-def _filter(where: Where | None) -> edge.Filter | None:
-    if not where:
-        return None
-    return edge.Filter(must=[edge.Filter(should=_conditions(field, values)) for field, values in where.items()])
-
-
-def _conditions(field: str, values: Sequence[Label]) -> list[Any]:
-    """Return conditions of which one must hold: the field has one of the values."""
-    return [edge.FieldCondition(key=field, match=edge.MatchAny(kind)) for kind in validated_filter(field, values)]

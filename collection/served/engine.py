@@ -29,8 +29,9 @@ from cbir.collection.fields import indexes_from_start
 from cbir.collection.lock import filling
 from cbir.collection.metadata import Metadata
 from cbir.collection.served.cards import RESERVED, MetadataStore
+from cbir.collection.served.filters import INDEX_TYPES
 from cbir.collection.served.layout import Layout
-from cbir.collection.served.points import INDEX_TYPES, ServedCollection
+from cbir.collection.served.points import ServedCollection
 from cbir.collection.served.server import RefusedError, Server, ServerWarning
 from cbir.core.progress import Progress, silent
 

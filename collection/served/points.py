@@ -15,19 +15,21 @@ from qdrant_client import models
 
 from cbir.collection.checks import (
     check_payloads,
-    validated_filter,
     validated_k,
     validated_points,
     validated_vectors,
 )
 from cbir.collection.errors import CollectionError
 from cbir.collection.fields import indexes_needed
-from cbir.collection.interface import Info, Where
+from cbir.collection.filter import Where
+from cbir.collection.interface import Info
 from cbir.collection.metadata import Metadata
-from cbir.collection.point import Hit, Label, Page, Payload
+from cbir.collection.point import Hit, Page, Payload
 from cbir.collection.served.cards import MetadataStore
+from cbir.collection.served.filters import INDEX_TYPES, served_filter
 from cbir.collection.served.server import RefusedError, Server
 from cbir.collection.served.streams import overwrite_payloads, upsert
+from cbir.collection.translation import key_of
 from cbir.core.progress import Progress, silent
 
 P = ParamSpec("P")
@@ -42,8 +44,6 @@ _POLL_SECONDS = 0.25
 #: The most hits, and the most values of query vectors, in one request.
 _MAX_HITS = 50_000
 _MAX_VALUES = 1_000_000
-
-INDEX_TYPES = {"integer": models.PayloadSchemaType.INTEGER, "keyword": models.PayloadSchemaType.KEYWORD}
 
 
 class ServedCollection:
@@ -121,7 +121,7 @@ class ServedCollection:
 
     def _index_fields(self, payloads: Sequence[Payload]) -> None:
         """Index the fields that searches filter by, once a point has them."""
-        for field, kind in indexes_needed(payloads).items():
+        for field, kind in indexes_needed(payloads, served=True).items():
             if field in self._indexed_fields:
                 continue
             if field not in self._described().payload_schema:
@@ -150,7 +150,7 @@ class ServedCollection:
     ) -> list[list[Hit]]:
         """Search each row of (n, d) `vectors`; cheaper than one by one."""
         vectors = validated_vectors(vectors, self.metadata.dimension)
-        limit, allowed = validated_k(k), _filter(where)
+        limit, allowed = validated_k(k), self._filter(where)
         requests = [
             models.QueryRequest(
                 query=vector.tolist(),
@@ -168,15 +168,24 @@ class ServedCollection:
             found += self._call(self._server.client.query_batch_points, self._physical, part)
         return [[Hit.of(point) for point in response.points] for response in found]
 
-    def scroll(self, *, vectors: bool = True, fields: Sequence[str] | None = None, page: int = 4096) -> Iterator[Page]:
-        """Yield all points in the order of their ids."""
+    def scroll(
+        self,
+        *,
+        vectors: bool = True,
+        fields: Sequence[str] | None = None,
+        where: Where | None = None,
+        page: int = 4096,
+    ) -> Iterator[Page]:
+        """Yield all points, or those that pass a filter, in the order of their ids."""
         offset: Any = None
-        payload = True if fields is None else list(fields) or False
+        payload = True if fields is None else [key_of(field) for field in fields] or False
+        allowed = self._filter(where)
         width = self.metadata.dimension if vectors else 0
         while True:
             records, offset = self._call(
                 self._server.client.scroll,
                 self._physical,
+                scroll_filter=allowed,
                 limit=page,
                 offset=offset,
                 with_payload=payload,
@@ -192,7 +201,7 @@ class ServedCollection:
 
     def count(self, *, where: Where | None = None) -> int:
         """Count points exactly."""
-        return self._call(self._server.client.count, self._physical, count_filter=_filter(where), exact=True).count
+        return self._call(self._server.client.count, self._physical, count_filter=self._filter(where), exact=True).count
 
     def delete(self, ids: Sequence[str]) -> None:
         """Remove points; unknown ids are ignored."""
@@ -252,6 +261,9 @@ class ServedCollection:
         """End a `build_index` of another thread; the engine closes the connection."""
         self._closed = True
 
+    def _filter(self, where: Where | None) -> models.Filter | None:
+        return served_filter(where, self._server, self._physical, self._call)
+
     def _described(self) -> models.CollectionInfo:
         return self._call(self._server.client.get_collection, self._physical)
 
@@ -278,18 +290,6 @@ class ServedCollection:
                 f"collection '{self.name}' at {self._server.location} was replaced or deleted meanwhile; "
                 "run the same command again"
             ) from error
-
-
-def _filter(where: Where | None) -> models.Filter | None:
-    if not where:
-        return None
-    return models.Filter(must=[models.Filter(should=_conditions(field, values)) for field, values in where.items()])
-
-
-def _conditions(field: str, values: Sequence[Label]) -> list[Any]:
-    """Return conditions of which one must hold: the field has one of the values."""
-    allowed = validated_filter(field, values)
-    return [models.FieldCondition(key=field, match=models.MatchAny(any=kind)) for kind in allowed]
 
 
 def _reason(status: Any) -> str:

@@ -39,10 +39,10 @@ with cbir.open() as digits:
     assert len(digits.search("digits:database/7", 60)) == 60
     near = digits.search("digits:database/7", 60, max_distance=0.3)
     assert 1 <= len(near) < 60 and near[-1].distance <= 0.3
-    assert len(digits.search("digits:database/7", 5, where={"width": [8]})) == 5
-    assert not digits.search("digits:database/7", 5, where={"width": [9]})
+    assert len(digits.search("digits:database/7", 5, where={"index": [8]})) == 1
+    assert not digits.search("digits:database/7", 5, where={"index": [1000]})
 assert len(json.loads(run("search", "digits:database/7", "--max-distance", "0", "--json"))["queries"][0]["hits"]) == 1
-assert set(indexes_needed([{"width": 8}])) == {"width"}
+assert set(indexes_needed([{"index": 8}])) == {"index"}
 scored = cbir.evaluate(queries=20)
 assert 0 < scored.scores.mrr <= 1 and scored.as_json()["mrr"] == scored.scores.mrr
 assert f"MRR {scored.scores.mrr:.3f}" in run("evaluate", "--queries", "20")

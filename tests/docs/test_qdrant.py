@@ -87,6 +87,8 @@ def test_the_schema_is_the_one_described(place: Path):
         "label": "integer",
         "uri": "keyword",
         "source": "keyword",
+        "width": "integer",
+        "height": "integer",
     }
     assert set(json.loads(output(place, "id() {"))) <= {field.name for field in FIELDS}
     described = PAGE[PAGE.index("The metadata's") : PAGE.index("## A vector")]

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 import cbir
 from cbir.collection.embedded.engine import EmbeddedEngine
-from cbir.collection.interface import Collection, Where
+from cbir.collection.filter import Where
+from cbir.collection.interface import Collection
 from cbir.evaluate.ranking import ExactNeighbours
 from cbir.search.expansion import expand
 from cbir.search.neighbours import CollectionNeighbours

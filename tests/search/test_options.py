@@ -6,6 +6,7 @@ from typing import get_type_hints
 import pytest
 
 import cbir
+from cbir.collection.filter import AllOf, Among, Like, Not
 from cbir.core.options import OptionError
 from cbir.evaluate.options import EvaluationKeywords, EvaluationOptions
 from cbir.search.options import SearchKeywords, SearchOptions
@@ -23,7 +24,13 @@ def test_options_come_as_one_object_or_by_name(digits: Path):
 def test_labels_are_not_filtered_by_twice():
     with pytest.raises(OptionError, match=r"labels and where both filter by 'label': give only one"):
         SearchOptions(labels=[3], where={"label": [3, 8]})
-    assert SearchOptions(labels=[3], where={"source": ["digits"]}).filters == {"label": [3], "source": ["digits"]}
+    both = SearchOptions(labels=[3], where={"source": ["digits"]}).filters
+    assert both == AllOf((Among("source", ("digits",)), Among("label", (3,))))
+    assert SearchOptions(where=Like("folder", "a/**"), labels=["cat"]).filters == AllOf(
+        (Like("folder", "a/**"), Among("label", ("cat",)))
+    )
+    with pytest.raises(OptionError, match="give only one"):
+        SearchOptions(labels=[3], where=Not(Among("label", (3,))))
 
 
 def test_keywords_are_the_options():

@@ -1,0 +1,107 @@
+"""Filters in the words of Qdrant Edge."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeAlias
+
+import qdrant_edge as edge
+
+from cbir.collection.fields import COPIES
+from cbir.collection.filter import Between, Where, Within, filter_of
+from cbir.collection.translation import MOST_VALUES, has_bool, stored_values, translated
+
+INDEX_TYPES = {
+    "integer": edge.PayloadSchemaType.Integer,
+    "float": edge.PayloadSchemaType.Float,
+    "keyword": edge.PayloadSchemaType.Keyword,
+    "datetime": edge.PayloadSchemaType.Datetime,
+    "geo": edge.PayloadSchemaType.Geo,
+    "bool": edge.PayloadSchemaType.Bool,
+}
+
+_Condition: TypeAlias = edge.FieldCondition | edge.Filter | edge.HasIdCondition
+
+_PAGE = 10_000
+
+
+def edge_filter(where: Where | None, shard: edge.EdgeShard) -> edge.Filter | None:
+    """Return a filter as Edge has it, for the points of a shard; None if all points count."""
+    condition = filter_of(where)
+    if condition is None:
+        return None
+    return edge.Filter(must=[translated(condition, _Edge(shard))])
+
+
+class _Edge:
+    """See `cbir.collection.translation.Dialect`."""
+
+    matches_parts = True
+
+    def __init__(self, shard: edge.EdgeShard) -> None:
+        self._shard = shard
+        self._indexed = shard.info().payload_schema
+        self.has_copies = COPIES[0] in self._indexed
+
+    def any_of(self, key: str, values: Sequence[int] | Sequence[str]) -> _Condition:
+        return edge.FieldCondition(key=key, match=edge.MatchAny(list(values)))  # type: ignore[arg-type]
+
+    def is_bool(self, key: str, value: bool) -> _Condition:
+        # Edge takes Python's True for the number 1, so that the points are looked up.
+        is_there = edge.Filter(must_not=[edge.IsEmptyCondition(key)])
+        return edge.HasIdCondition({r.id for r in self._records(key, is_there) if has_bool(_of(r, key), value)})
+
+    def prefix(self, key: str, text: str) -> _Condition:
+        return edge.FieldCondition(key=key, match=edge.MatchPrefix(text))
+
+    def substring(self, key: str, text: str) -> _Condition:
+        return edge.FieldCondition(key=key, match=edge.MatchSubstring(text))
+
+    def between(self, key: str, condition: Between) -> _Condition:
+        bounds: Any = {
+            "gte": condition.least,
+            "gt": condition.above,
+            "lte": condition.most,
+            "lt": condition.below,
+        }
+        return edge.FieldCondition(
+            key=key, range=edge.RangeDateTime(**bounds) if condition.timed else edge.RangeFloat(**bounds)
+        )
+
+    def is_empty(self, key: str) -> _Condition:
+        return edge.Filter(must=[edge.IsEmptyCondition(key)])
+
+    def circle(self, key: str, condition: Within) -> _Condition:
+        center = edge.GeoPoint(condition.longitude, condition.latitude)
+        return edge.FieldCondition(key=key, geo_radius=edge.GeoRadius(center, condition.meters))
+
+    def combined(
+        self,
+        *,
+        must: Sequence[_Condition] = (),
+        should: Sequence[_Condition] = (),
+        must_not: Sequence[_Condition] = (),
+    ) -> _Condition:
+        return edge.Filter(must=list(must) or None, should=list(should) or None, must_not=list(must_not) or None)
+
+    def values(self, key: str, narrowed: _Condition | None) -> Iterable[object]:
+        passing = edge.Filter(must=[narrowed]) if narrowed is not None else None
+        if key in self._indexed:
+            request = edge.FacetRequest(key, limit=MOST_VALUES, filter=passing)
+            yield from (hit.value for hit in self._shard.facet(request).hits)
+            return
+        for record in self._records(key, passing):
+            yield from _of(record, key)
+
+    def _records(self, key: str, passing: edge.Filter | None) -> Iterable[edge.Record]:
+        """Yield the points that pass a filter, each with one field of its payload."""
+        offset: Any = None
+        while True:
+            request = edge.ScrollRequest(offset=offset, limit=_PAGE, filter=passing, with_payload=[key])
+            records, offset = self._shard.scroll(request)
+            yield from records
+            if offset is None:
+                return
+
+
+def _of(record: edge.Record, key: str) -> list[Any]:
+    """Return a point's values in a field."""
+    return stored_values(record.payload or {}, key)

@@ -1,0 +1,99 @@
+"""Filters: both engines find what plain Python finds."""
+
+from typing import Any
+
+import numpy as np
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from cbir.collection.filter import (
+    AllOf,
+    Among,
+    AnyOf,
+    Between,
+    Exists,
+    Filter,
+    Like,
+    Not,
+    Within,
+)
+from cbir.collection.interface import Collection
+from tests.collection.matching import matches
+from tests.collection.sample import ids
+
+#: Few words, so that filters find something.
+WORDS = st.text(st.sampled_from("ab/*é ["), max_size=5)
+PATHS = st.lists(st.sampled_from(["a", "b", "ab", "*", "é [b]"]), min_size=1, max_size=3).map("/".join)
+PATTERNS = st.text(st.sampled_from("ab/**?[]!-é\\ "), max_size=7)
+TIMES = st.datetimes().map(lambda time: time.replace(microsecond=time.microsecond // 1000 * 1000).isoformat() + "Z")
+NUMBERS = st.integers(-9, 9) | st.integers(-(2**53), 2**53)
+GPS = st.fixed_dictionaries({"lon": st.floats(-180, 180), "lat": st.floats(-90, 90)})
+#: Columns of a labels file: any type, and names that Qdrant wants quoted.
+COLUMNS = st.sampled_from(["mood", "é ö", "a.b", "stars[]"])
+
+
+def payloads() -> st.SearchStrategy[dict[str, Any]]:
+    fields = {
+        "label": st.integers(-3, 3) | WORDS,
+        "uri": PATHS,
+        "folder": PATHS | st.just(""),
+        "name": WORDS,
+        "source": st.sampled_from("st"),
+        "camera": WORDS,
+        "width": NUMBERS,
+        "modified": st.integers(0, 2**53 // 10**6).map(lambda milliseconds: milliseconds * 10**6),
+        "taken_at": TIMES,
+        "gps": GPS,
+        "mood": WORDS | st.lists(WORDS | st.none(), max_size=3) | NUMBERS | st.booleans() | st.none(),
+        "é ö": st.floats(-9, 9, width=16) | st.booleans() | TIMES,
+        "a.b": WORDS,
+        "stars[]": st.integers(0, 3),
+        "copies": st.lists(
+            st.fixed_dictionaries({"source": st.sampled_from("su"), "uri": PATHS}), min_size=1, max_size=2
+        ),
+    }
+    return st.fixed_dictionaries({}, optional=fields)
+
+
+def conditions() -> st.SearchStrategy[Filter]:
+    texts = st.sampled_from(["label", "uri", "folder", "name", "source", "camera"]) | COLUMNS
+    values = st.lists(WORDS | st.integers(-3, 3) | PATHS, max_size=3)
+    bounds = st.sampled_from(["least", "above", "most", "below"])
+    numbers = st.dictionaries(bounds, NUMBERS | st.floats(-9, 9), min_size=1, max_size=2)
+    times = st.dictionaries(bounds, TIMES, min_size=1, max_size=2)
+    return st.one_of(
+        st.builds(Among, texts, values),
+        st.builds(Among, COLUMNS, st.lists(st.booleans(), min_size=1, max_size=2)),
+        st.builds(Like, texts, PATTERNS),
+        st.builds(lambda field, given: Between(field, **given), st.sampled_from(["width", "label"]) | COLUMNS, numbers),
+        st.builds(lambda field, given: Between(field, **given), st.sampled_from(["taken_at"]) | COLUMNS, times),
+        st.builds(Exists, texts | st.sampled_from(["gps", "copies", "width"])),
+        st.builds(Within, st.just("gps"), st.floats(-90, 90), st.floats(-180, 180), st.floats(1, 2.1e7)),
+    )
+
+
+FILTERS = st.recursive(
+    conditions(),
+    lambda inner: st.one_of(
+        st.builds(Not, inner),
+        st.builds(AllOf, st.lists(inner, max_size=3)),
+        st.builds(AnyOf, st.lists(inner, max_size=3)),
+    ),
+    max_leaves=4,
+)
+
+
+@given(stored=st.lists(payloads(), min_size=1, max_size=8), asked=st.lists(FILTERS, min_size=1, max_size=6))
+@settings(
+    max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None
+)
+def test_every_filter_finds_what_plain_python_finds(
+    points: Collection, stored: list[dict[str, Any]], asked: list[Filter]
+):
+    points.delete(ids(8))
+    points.upsert(ids(len(stored)), np.zeros((len(stored), 4), np.float32), stored)
+    for condition in asked:
+        wanted = {i for i, payload in zip(ids(len(stored)), stored, strict=True) if matches(condition, payload)}
+        assert {hit.id for hit in points.search(np.zeros(4, np.float32), 9, where=condition)} == wanted, condition
+        assert points.count(where=condition) == len(wanted)
+        assert {i for page in points.scroll(where=condition) for i in page.ids} == wanted
