@@ -39,11 +39,17 @@ if TYPE_CHECKING:  # for type checkers and editors; when the program runs, `__ge
     from cbir.verbs.evaluate_copies import evaluate_copies as evaluate_copies
     from cbir.verbs.evaluate_distorted import evaluate_distorted as evaluate_distorted
     from cbir.verbs.ingest import ingest as ingest
+    from cbir.verbs.move import Moved as Moved
+    from cbir.verbs.move import move as move
     from cbir.verbs.open import open as open
     from cbir.verbs.overview import Overview as Overview
     from cbir.verbs.overview import overview as overview
+    from cbir.verbs.prune import Pruned as Pruned
+    from cbir.verbs.prune import prune as prune
     from cbir.verbs.pull import pull as pull
     from cbir.verbs.push import push as push
+    from cbir.verbs.remove import Removal as Removal
+    from cbir.verbs.remove import remove as remove
     from cbir.verbs.restore import restore as restore
     from cbir.verbs.snapshot import Snapshot as Snapshot
     from cbir.verbs.snapshot import snapshot as snapshot
@@ -57,10 +63,13 @@ _TYPES = {
     "Copies": "cbir.evaluate.copies.result",
     "Evaluation": "cbir.evaluate.evaluation",
     "Hit": "cbir.collection.point",
+    "Moved": "cbir.verbs.move",
     "NoLabelsError": "cbir.evaluate.labels",
     "Overview": "cbir.verbs.overview",
+    "Pruned": "cbir.verbs.prune",
     "QueryError": "cbir.search.query",
     "QueryWarning": "cbir.search.unlike",
+    "Removal": "cbir.verbs.remove",
     "Report": "cbir.ingest.job",
     "Robustness": "cbir.evaluate.robustness",
     "SearchOptions": "cbir.search.options",

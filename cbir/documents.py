@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     from cbir.model.kind import Kind
     from cbir.search.query import Query
     from cbir.search.searcher import Searcher
+    from cbir.verbs.move import Moved
     from cbir.verbs.overview import Overview
+    from cbir.verbs.prune import Pruned
+    from cbir.verbs.remove import Removal
     from cbir.verbs.snapshot import Snapshot
 
 
@@ -150,6 +153,28 @@ def snapshot(made: Snapshot) -> dict[str, Any]:
 def restored(collection: str, file: Path) -> dict[str, Any]:
     """Return a restored collection and its file."""
     return {"collection": collection, "file": str(file)}
+
+
+def moved(done: Moved) -> dict[str, Any]:
+    """Return which roots moved as JSON values."""
+    return {"roots": [asdict(root) for root in done.roots], "failed": dict(done.failed), "done": done.done}
+
+
+def removal(done: Removal) -> dict[str, Any]:
+    """Return what was removed, or would be, as JSON values; what is not known is null."""
+    return asdict(done)
+
+
+def pruned(done: Pruned) -> dict[str, Any]:
+    """Return what nothing used, and what of it was removed, as JSON values."""
+    removed = {each.path for each in done.removed}
+    return {
+        "home": str(done.home),
+        "unused": [{**asdict(each), "path": str(each.path), "removed": each.path in removed} for each in done.unused],
+        "bytes": done.bytes,
+        "removed_bytes": sum(each.bytes for each in done.removed),
+        "kept": [{"what": what, "reason": reason} for what, reason in done.kept.items()],
+    }
 
 
 def encoders() -> list[dict[str, Any]]:

@@ -19,6 +19,9 @@ from cbir.core.options import flag
 BUSY_TIMEOUT = 10.0
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
     from cbir.collection.embedded.engine import EmbeddedEngine
     from cbir.collection.interface import Engine
     from cbir.collection.served.engine import ServedEngine
@@ -72,6 +75,23 @@ def served_engine(settings: Settings, layout: Layout | None = None) -> ServedEng
 
     server = Server(address(settings.qdrant_url), os.environ.get("QDRANT_API_KEY"))
     return ServedEngine(server, settings.locks, layout=layout)
+
+
+def being_filled(settings: Settings) -> list[str]:
+    """Return the names of the collections that processes of this machine are filling now, embedded and on servers."""
+    from cbir.collection.embedded.engine import LOCK
+    from cbir.collection.lock import is_held
+
+    locks = {path: path.parent.name for path in settings.collections.glob(f"*/{LOCK}")}
+    locks |= {path: path.stem for path in settings.locks.glob("*/*.lock")}
+    return [name for path, name in sorted(locks.items()) if is_held(path)]
+
+
+def other_servers(settings: Settings, known: Sequence[ServedEngine]) -> list[Path]:
+    """Return the lock folders of servers on which collections were filled from here, but for the known servers."""
+    looked_at = {engine.locks for engine in known}
+    folders = sorted(settings.locks.iterdir()) if settings.locks.is_dir() else []
+    return [folder for folder in folders if folder not in looked_at and any(folder.glob("*.lock"))]
 
 
 def collection_or_default(engine: Engine, name: str | None) -> str:

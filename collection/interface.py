@@ -191,7 +191,19 @@ class Engine(Protocol):
         ...
 
     def delete(self, name: str) -> None:
-        """Remove a collection and all its points; NewerFormatError if a newer cbir wrote it."""
+        """Remove a collection and all its points, which stay if they have another name.
+
+        Raises
+        ------
+        CollectionBusyError
+            Embedded: it is open, in another process or this one.
+        NewerFormatError
+            A newer cbir wrote it.
+        """
+        ...
+
+    def other_names(self, name: str) -> list[str]:
+        """Return the other names that the same points have: aliases that somebody gave them on a server."""
         ...
 
     def close(self) -> None:

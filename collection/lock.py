@@ -1,4 +1,4 @@
-"""A lock on filling a collection: one process of this machine at a time."""
+"""A lock on filling a collection: one process of this machine at a time, and whether one holds it."""
 
 import contextlib
 from collections.abc import Iterator
@@ -31,3 +31,19 @@ def filling(lock: Path, name: str) -> Iterator[None]:
             yield
     except filelock.Timeout:
         raise CollectionBusyError(f"another process is filling collection '{name}'; wait until it ends") from None
+
+
+def is_held(lock: Path) -> bool:
+    """Tell whether a process is filling the collection of a lock file: any process, also this one.
+
+    A file that is there is locked for a moment to find out; none is made.
+    """
+    import filelock
+
+    if not lock.is_file():
+        return False
+    try:
+        with filelock.FileLock(lock, blocking=False):
+            return False
+    except filelock.Timeout:
+        return True

@@ -1,8 +1,9 @@
-"""Disk errors in one line, and a check of free space before something large is written."""
+"""Disk errors in one line, free space before something large is written, and how much something takes."""
 
+import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cbir.core.errors import CbirError
@@ -23,3 +24,21 @@ def disk_errors(place: Path) -> Iterator[None]:
 def free_bytes(folder: Path) -> int:
     """Return the bytes that are free on the disk of an existing folder."""
     return shutil.disk_usage(folder).free
+
+
+def size_on_disk(path: Path) -> int:
+    """Return the bytes that a file, or a folder with all that is in it, takes on disk; 0 if there is none.
+
+    They may be fewer than the files' sizes: Qdrant's files are sparse. Links are not followed.
+    """
+    total = _allocated(path)
+    for folder, folders, files in os.walk(path):
+        total += sum(_allocated(Path(folder, name)) for name in (*folders, *files))
+    return total
+
+
+def _allocated(path: Path) -> int:
+    with suppress(OSError):  # it may be removed meanwhile
+        status = path.lstat()
+        return getattr(status, "st_blocks", 0) * 512 or status.st_size
+    return 0

@@ -20,10 +20,10 @@ from cbir.cli.errors import handle_errors, show_tracebacks
 #: The order of the help; a command that is not named here comes last.
 _ORDER = (
     *("ingest", "search", "embed", "evaluate", "compare", "denoise", "info", "encoders"),
-    *("push", "pull", "snapshot", "restore"),
+    *("push", "pull", "snapshot", "restore", "move", "remove", "prune"),
 )
 #: Files of this folder that are not commands.
-_SHARED = {"errors", "options", "output", "parameters", "terminal"}
+_SHARED = {"confirm", "errors", "options", "output", "parameters", "terminal"}
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
 
 

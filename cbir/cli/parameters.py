@@ -14,6 +14,8 @@ CollectionArgument = Annotated[
     str | None, typer.Argument(metavar="[COLLECTION]", help="Name of the collection; default: the one ingested last.")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Remove what is listed without asking.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Change nothing; only say what would be done.")]
 DataDir = Annotated[Path | None, typer.Option(help="Folder of the datasets mnist and fashion-mnist; also CBIR_DATA.")]
 QdrantUrl = Annotated[
     str | None,

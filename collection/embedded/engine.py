@@ -13,8 +13,15 @@ from pathlib import Path
 
 from cbir.collection.checks import validated_name
 from cbir.collection.embedded.card import NAME, has_metadata, read_metadata, write_metadata
+from cbir.collection.embedded.leftovers import leftovers, remove_leftover
 from cbir.collection.embedded.points import EmbeddedCollection
-from cbir.collection.embedded.shards import create_shard, remove_unused_shards
+from cbir.collection.embedded.shards import (
+    RETRY_SECONDS,
+    create_shard,
+    locked,
+    remove_unused_shards,
+    shard_folders,
+)
 from cbir.collection.errors import (
     CollectionBusyError,
     CollectionError,
@@ -24,10 +31,11 @@ from cbir.collection.errors import (
 )
 from cbir.collection.lock import filling
 from cbir.collection.metadata import Metadata, is_valid_name
+from cbir.core.leftover import Leftover
 from cbir.core.progress import Progress, silent
 
-_LOCK = ".writing"
-_RETRY_SECONDS = 0.02
+#: In a collection's folder: held by whoever fills the collection.
+LOCK = ".writing"
 
 
 class EmbeddedEngine:
@@ -66,16 +74,16 @@ class EmbeddedEngine:
 
     def open(self, name: str) -> EmbeddedCollection:
         """Open a collection, waiting for another process to close it."""
-        folder = self._existing(name)
         deadline = time.monotonic() + self.timeout
         while True:
+            folder = self._existing(name)  # each time: it may be removed while this waits
             metadata, shard = read_metadata(folder)
             try:
                 return EmbeddedCollection(name, folder, shard, metadata)
             except CollectionBusyError:
                 if time.monotonic() > deadline:
                     raise
-                time.sleep(_RETRY_SECONDS)
+                time.sleep(RETRY_SECONDS)
             except CollectionError:
                 # Replaced after its metadata were read, and the shard that they named removed?
                 if read_metadata(folder)[1] == shard:
@@ -117,19 +125,43 @@ class EmbeddedEngine:
     def writing(self, name: str) -> Iterator[None]:
         """Lock `name` for filling; the system releases the lock if the process dies."""
         folder = self.folder / validated_name(name)
-        with filling(folder / _LOCK, name):
+        with filling(folder / LOCK, name):
             try:
                 yield
             finally:
-                if not (folder / NAME).exists():
-                    shutil.rmtree(folder, ignore_errors=True)
+                if not has_metadata(folder):
+                    _remove_folder(folder)
 
     def delete(self, name: str) -> None:
-        """Remove a collection and all its points."""
+        """Remove a collection and all its points; it may be damaged.
+
+        It is gone once its metadata file is: what a process that is killed afterwards leaves is no collection.
+        """
         folder = self._existing(name)
-        self.open(name).close()
-        (folder / NAME).unlink()
-        shutil.rmtree(folder, ignore_errors=True)
+        used = _used_shard(folder)
+        shards = [shard for shard in shard_folders(folder) if used in (None, shard.name)]
+        with contextlib.ExitStack() as stack:
+            for shard in shards:
+                stack.enter_context(locked(shard, name, self.timeout))
+            (folder / NAME).unlink()
+            for shard in shards:
+                shutil.rmtree(shard, ignore_errors=True)
+        _remove_folder(folder)
+
+    def other_names(self, name: str) -> list[str]:  # noqa: ARG002
+        """Return nothing: a folder has one name."""
+        return []
+
+    def leftovers(self) -> list[Leftover]:
+        """Return what processes that were killed, or that filled a collection anew, left here."""
+        return leftovers(self.folder, LOCK)
+
+    def clear(self, leftover: Leftover) -> None:
+        """Remove a leftover; CollectionBusyError if its collection is being filled or it is still in use."""
+        folder = leftover.path.parent if leftover.path.parent != self.folder else leftover.path
+        with self.writing(folder.name):
+            if has_metadata(folder) and leftover.path != folder:
+                remove_leftover(leftover, read_metadata(folder)[1])
 
     def close(self) -> None:
         """Do nothing: each collection is closed by itself."""
@@ -156,6 +188,18 @@ class EmbeddedEngine:
         if not self.exists(name):
             raise no_such_collection(name, self.location, self.names())
         return self.folder / name
+
+
+def _remove_folder(folder: Path) -> None:
+    """Remove what is left of a collection without metadata: what is not in use, and not somebody else's.
+
+    The lock's file goes last: whoever finds none makes a folder and a lock of their own, which stay.
+    """
+    remove_unused_shards(folder)
+    for path in (*folder.glob(f".{NAME}.*.partial"), folder / LOCK):
+        path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        folder.rmdir()
 
 
 def _used_shard(folder: Path) -> str | None:

@@ -19,13 +19,14 @@ from cbir.collection.checks import (
 )
 from cbir.collection.embedded.card import read_metadata, write_metadata
 from cbir.collection.embedded.filters import INDEX_TYPES, edge_filter
-from cbir.collection.embedded.shards import check_free_space, edge_errors, open_shards, size_on_disk
+from cbir.collection.embedded.shards import check_free_space, edge_errors, open_shards
 from cbir.collection.fields import indexes_needed
 from cbir.collection.filter import Where
 from cbir.collection.interface import Info
 from cbir.collection.metadata import Metadata
 from cbir.collection.point import Hit, Page, Payload
 from cbir.collection.translation import key_of
+from cbir.core.disk import size_on_disk
 from cbir.core.progress import Progress, silent
 
 #: Stored values (points x dimension) above which the HNSW graph is worth building.

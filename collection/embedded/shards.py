@@ -8,6 +8,7 @@ import contextlib
 import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,9 @@ from cbir.core.errors import first_line
 #: Bytes of disk that must stay free: where Qdrant's memory-mapped files cannot
 #: grow, the system kills the process (SIGBUS) instead of giving an error.
 DISK_RESERVE = 100_000_000
+
+#: Seconds between two tries to open a shard that is in use.
+RETRY_SECONDS = 0.02
 
 _PREFIX = "shard-"
 
@@ -113,8 +117,53 @@ class OpenShards:
             with edge_errors(name):
                 shard.close()
 
+    def users(self, folder: Path) -> int:
+        """Return how many users of this process the shard in a folder has."""
+        with self._lock:
+            return self._open[folder][1] if folder in self._open else 0
+
 
 open_shards = OpenShards()
+
+
+@contextlib.contextmanager
+def locked(shard: Path, name: str, timeout: float = 0) -> Iterator[None]:
+    """Hold Edge's lock on a shard of collection `name` that is to be removed, so that nobody opens it meanwhile.
+
+    A shard that is incomplete or damaged cannot be open anywhere, and has no lock.
+
+    Parameters
+    ----------
+    shard : Path
+    name : str
+    timeout : float
+        Seconds to wait for another process to close it.
+
+    Raises
+    ------
+    CollectionBusyError
+        It is open, in another process or in this one.
+    """
+    if open_shards.users(shard):
+        raise CollectionBusyError(f"collection '{name}' is open in this process; close it first")
+    held = None
+    deadline = time.monotonic() + timeout
+    while held is None:
+        try:
+            with edge_errors(name):
+                held = edge.EdgeShard.load(str(shard))
+        except CollectionBusyError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(RETRY_SECONDS)
+        except CollectionError:
+            break
+    try:
+        yield
+    finally:
+        if held is not None:
+            with contextlib.suppress(CollectionError), edge_errors(name):  # its files may be gone
+                held.close()
 
 
 def remove_unused_shards(folder: Path, used: str = "") -> None:
@@ -123,21 +172,15 @@ def remove_unused_shards(folder: Path, used: str = "") -> None:
     A shard that somebody still reads stays until the next time. While one is being removed, it is locked:
     whoever comes late finds it in use, reads the metadata file again, and opens the shard that it names by then.
     """
-    for path in folder.glob(f"{_PREFIX}*"):
-        if path.name == used:
-            continue
-        shard = None
-        try:
-            with edge_errors(path.name):
-                shard = edge.EdgeShard.load(str(path))
-        except CollectionBusyError:
-            continue
-        except CollectionError:
-            pass  # incomplete: nobody can be reading it
-        shutil.rmtree(path, ignore_errors=True)
-        if shard is not None:
-            with contextlib.suppress(CollectionError), edge_errors(path.name):
-                shard.close()
+    for path in shard_folders(folder):
+        if path.name != used:
+            with contextlib.suppress(CollectionBusyError), locked(path, folder.name):
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def shard_folders(folder: Path) -> list[Path]:
+    """Return the shards in a collection's folder, used or not."""
+    return sorted(path for path in folder.glob(f"{_PREFIX}*") if path.is_dir())
 
 
 def check_free_space(folder: Path, wanted: int) -> None:
@@ -153,13 +196,3 @@ def check_free_space(folder: Path, wanted: int) -> None:
             f"only {free / 1e6:.0f} MB are free at {folder}, and Qdrant needs {DISK_RESERVE / 1e6:.0f} MB to spare; "
             "free some space, or name another place with CBIR_HOME"
         )
-
-
-def size_on_disk(folder: Path) -> int:
-    """Return the bytes that a folder takes on disk, fewer than its files' sizes: Qdrant's files are sparse."""
-    total = 0
-    for path in folder.rglob("*"):
-        with contextlib.suppress(FileNotFoundError):  # Qdrant may remove files meanwhile
-            status = path.stat()
-            total += getattr(status, "st_blocks", 0) * 512 or status.st_size
-    return total

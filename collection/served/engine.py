@@ -41,6 +41,9 @@ _TURBO_SINCE = (1, 18)
 #: Names that Qdrant accepts: ours, and other tools'.
 _QDRANT_NAME = re.compile(r'[^<>:"/\\|?*\0\x1f]{1,255}')
 
+#: How the physical collections behind a name end.
+_VERSION = re.compile(r"@[1-9]\d*$")
+
 
 class ServedEngine:
     """Collections of a server.
@@ -70,6 +73,11 @@ class ServedEngine:
     def location(self) -> str:
         """The server's URL."""
         return self.server.location
+
+    @property
+    def locks(self) -> Path:
+        """The folder of this machine for the locks on this server's collections."""
+        return self._locks / re.sub(r"[^\w.\-]+", "-", self.location)
 
     def names(self) -> list[str]:
         """Return the names of the collections that cbir filled, sorted."""
@@ -118,8 +126,7 @@ class ServedEngine:
     @contextlib.contextmanager
     def writing(self, name: str) -> Iterator[None]:
         """Lock `name` for filling, among the processes of this machine."""
-        server = re.sub(r"[^\w.\-]+", "-", self.location)
-        with filling(self._locks / server / f"{validated_name(name)}.lock", name):
+        with filling(self.locks / f"{validated_name(name)}.lock", name):
             yield
 
     def delete(self, name: str) -> None:
@@ -129,6 +136,16 @@ class ServedEngine:
             delete = models.DeleteAlias(alias_name=name)
             self._alias(models.DeleteAliasOperation(delete_alias=delete))
         self._drop_unnamed(physical)
+
+    def other_names(self, name: str) -> list[str]:
+        """Return the other aliases of a collection's points."""
+        physical, _ = self._found(name)
+        return sorted(alias for alias, named in self._aliases().items() if named == physical and alias != name)
+
+    def unnamed(self) -> list[str]:
+        """Return the physical collections that no alias names: being filled, or left by a process that was stopped."""
+        named = set(self._aliases().values())
+        return sorted(name for name in self._physical() if _VERSION.search(name) and name not in named)
 
     def close(self) -> None:
         """Close the connection; the next call opens it again."""

@@ -1,0 +1,247 @@
+"""Collections that are removed: what is said before, what stays, and who keeps them from being removed."""
+
+import json
+import os
+import pty
+import select
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+import qdrant_edge as edge
+from qdrant_client import models
+
+import cbir
+from cbir.collection.embedded import engine as embedded_engine
+from cbir.collection.embedded.engine import EmbeddedEngine
+from cbir.collection.errors import CollectionBusyError, CollectionError
+from cbir.collection.served.engine import ServedEngine
+from cbir.verbs.remove import Removal
+from tests.collection.sample import METADATA, fill
+from tests.commands import failure, run
+from tests.qdrant import GIVEN_KEY
+
+
+@pytest.fixture
+def engine(home: Path) -> EmbeddedEngine:
+    """Two collections, `a` and `b`, of three points each."""
+    engine = EmbeddedEngine(home / "collections", timeout=0)
+    for name in ("a", "b"):
+        with closing(engine.create(name, METADATA)) as collection:
+            fill(collection, np.ones((3, 4), np.float32))
+    return engine
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def at_a_terminal(answer: str, *arguments: object) -> tuple[int, str]:
+    """Run a command on a terminal, answer its question, and return its exit code and what the terminal shows."""
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "cbir", *map(str, arguments)]
+    process = subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, close_fds=True)
+    os.close(theirs)
+    shown = b""
+    while select.select([ours], [], [], 120)[0]:
+        try:
+            read = os.read(ours, 4096)
+        except OSError:  # closed at the other end
+            break
+        if not read:
+            break
+        asked_before, shown = b"[y/N]" in shown, shown + read
+        if b"[y/N]" in shown and not asked_before:
+            os.write(ours, answer.encode() + b"\n")
+    os.close(ours)
+    return process.wait(timeout=120), shown.decode()
+
+
+def test_a_collection_is_removed_and_pictures_model_and_other_collections_stay(home: Path, pictures: Path):
+    cbir.ingest(pictures, encoder="pixels")
+    cbir.ingest(pictures, collection="other", encoder="pixels")
+    before = files(pictures), files(home / "models"), files(home / "collections" / "other")
+    done = run("remove", "pictures", "--yes")
+    assert f"collection 'pictures' in {home}/collections: 6 points, " in done.stdout
+    assert f"its pictures stay where they are: {pictures}" in done.stdout
+    assert done.stdout.endswith("removed\n")
+    assert not (home / "collections" / "pictures").exists()
+    assert (files(pictures), files(home / "models"), files(home / "collections" / "other")) == before
+    assert "no collection 'pictures'" in failure("remove", "pictures", "--yes")
+
+
+def test_nothing_is_removed_without_a_yes(engine: EmbeddedEngine):
+    done = run("remove", "a", code=1)
+    assert "3 points" in done.stdout
+    assert done.stderr == "cbir: nothing was removed: there is no terminal to ask on; --yes removes what is listed\n"
+    assert "would" not in run("remove", "a", "--dry-run").stdout
+    assert not json.loads(run("remove", "a", "--dry-run", "--json").stdout)["removed"]
+    code, shown = at_a_terminal("", "remove", "a")
+    assert (code, "nothing was removed" in shown) == (1, True), shown
+    # Not the default collection, either: what is removed is named.
+    assert run("remove", code=2).stdout == ""
+    assert engine.names() == ["a", "b"]
+    assert counted(engine) == 3
+
+
+def test_a_yes_on_the_terminal_removes(engine: EmbeddedEngine):
+    code, shown = at_a_terminal("y", "remove", "a")
+    assert (code, "Remove it? [y/N]" in shown) == (0, True), shown
+    assert engine.names() == ["b"]
+
+
+def test_the_document_counts(engine: EmbeddedEngine):
+    document = json.loads(run("remove", "a", "--yes", "--json").stdout)
+    assert document.pop("bytes") > 10_000
+    assert document == {
+        "collection": "a",
+        "location": str(engine.folder),
+        "points": 3,
+        "places": ["s"],
+        "model": "m",
+        "other_names": [],
+        "problem": "",
+        "removed": True,
+    }
+
+
+def counted(engine: EmbeddedEngine) -> int:
+    with closing(engine.open("a")) as collection:
+        return collection.count()
+
+
+def changes(engine: EmbeddedEngine) -> None:
+    with closing(engine.open("a")) as collection:
+        fill(collection, np.ones((5, 4), np.float32))
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "message"),
+    [
+        (changes, r"has changed meanwhile \(5 points, not 3 points\); nothing was removed"),
+        (lambda engine: engine.delete("a"), "no collection 'a'"),
+    ],
+)
+def test_what_has_changed_since_it_was_shown_is_not_removed(
+    engine: EmbeddedEngine, meanwhile: Callable[[EmbeddedEngine], None], message: str
+):
+    def approve(planned: Removal) -> bool:
+        assert planned.points == 3
+        meanwhile(engine)
+        return True
+
+    with pytest.raises(CollectionError, match=message):
+        cbir.remove("a", approve=approve)
+    assert not engine.exists("a") or counted(engine) == 5
+
+
+def test_nobody_loses_a_collection_while_using_it(engine: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("cbir.collection.home.BUSY_TIMEOUT", 0)
+    with engine.writing("a"), pytest.raises(CollectionBusyError, match="is filling collection 'a'"):
+        cbir.remove("a")
+    with closing(engine.open("a")) as reading:
+        with pytest.raises(CollectionBusyError, match="open in this process"):
+            cbir.remove("a")
+        assert reading.count() == 3
+    (shard,) = (engine.folder / "a").glob("shard-*")
+    used = edge.EdgeShard.load(str(shard))  # as another process would
+    with pytest.raises(CollectionBusyError, match="in use by another process"):
+        cbir.remove("a")
+    used.close()
+    assert counted(engine) == 3
+    assert cbir.remove("a").removed
+
+
+def test_a_damaged_collection_can_be_removed_and_a_newer_one_cannot(engine: EmbeddedEngine):
+    card = engine.folder / "a" / "collection.json"
+    card.write_text("{")
+    document = json.loads(run("remove", "a", "--yes", "--json").stdout)
+    assert (document["points"], document["removed"], "is damaged" in document["problem"]) == (None, True, True)
+    assert not (engine.folder / "a").exists()
+    card = engine.folder / "b" / "collection.json"
+    card.write_text(json.dumps({**json.loads(card.read_text()), "format": 99}))
+    assert "upgrade cbir" in failure("remove", "b", "--yes")
+    assert card.exists()
+
+
+def test_a_card_that_names_another_folder_does_not_remove_that(engine: EmbeddedEngine):
+    card = engine.folder / "a" / "collection.json"
+    card.write_text(json.dumps({**json.loads(card.read_text()), "shard": "../b"}))
+    before = files(engine.folder / "b")
+    cbir.remove("a")
+    assert files(engine.folder / "b") == before
+
+
+def test_killed_in_the_middle_it_is_gone_and_the_rest_is_pruned(
+    engine: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch
+):
+    class KilledError(BaseException):
+        pass
+
+    def killed(*arguments: object, **named: object) -> None:
+        raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(embedded_engine.shutil, "rmtree", killed)
+        patch.setattr(embedded_engine, "_remove_folder", killed)
+        with pytest.raises(KilledError):
+            cbir.remove("a")
+    assert engine.names() == ["b"]
+    assert list((engine.folder / "a").glob("shard-*"))
+    (found,) = cbir.prune().removed
+    assert (found.kind, found.path) == ("points", engine.folder / "a")
+    assert not found.path.exists()
+    assert engine.names() == ["b"]
+
+
+def test_somebody_elses_files_in_the_folder_stay(engine: EmbeddedEngine):
+    (engine.folder / "a" / "notes.txt").write_text("mine")
+    assert cbir.remove("a").removed
+    assert [path.name for path in (engine.folder / "a").iterdir()] == ["notes.txt"]
+
+
+@pytest.fixture
+def url(served: ServedEngine, home: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    if GIVEN_KEY:
+        monkeypatch.setenv("QDRANT_API_KEY", GIVEN_KEY)
+    for name in ("a", "b"):
+        with closing(served.create(name, METADATA)) as collection:
+            fill(collection, np.ones((3, 4), np.float32))
+    return served.location
+
+
+def test_a_served_collection_is_removed_with_its_points(url: str, served: ServedEngine):
+    document = json.loads(run("remove", "a", "--yes", "--json", "--qdrant-url", url).stdout)
+    assert (document["location"], document["points"], document["bytes"]) == (url, 3, None)
+    assert served.names() == ["b"]
+    assert [c.name for c in served.server.client.get_collections().collections] == ["b@1"]
+
+
+def test_a_served_collection_is_not_removed_while_it_is_filled(url: str, home: Path):
+    from cbir.collection.home import served_engine
+    from cbir.core.settings import read_settings
+
+    with closing(served_engine(read_settings(qdrant_url=url))) as filling, filling.writing("a"):
+        assert "is filling collection 'a'" in failure("remove", "a", "--yes", "--qdrant-url", url)[0:200]
+
+
+def test_points_with_another_name_stay_on_the_server(url: str, served: ServedEngine):
+    alias = models.CreateAlias(collection_name="a@1", alias_name="prod")
+    served.server.client.update_collection_aliases([models.CreateAliasOperation(create_alias=alias)])
+    done = run("remove", "prod", "--yes", "--qdrant-url", url)
+    assert "its points stay, under their other name: a" in done.stdout
+    assert "0 points" in done.stdout
+    assert served.names() == ["a", "b"]
+    with closing(served.open("a")) as collection:
+        assert collection.count() == 3
+
+
+def test_another_tools_collection_is_not_ours_to_remove(url: str, served: ServedEngine):
+    vectors = models.VectorParams(size=2, distance=models.Distance.COSINE)
+    served.server.client.create_collection("foreign", vectors_config=vectors)
+    assert "no collection 'foreign'" in failure("remove", "foreign", "--yes", "--qdrant-url", url)
+    assert served.server.client.collection_exists("foreign")
