@@ -1,6 +1,7 @@
 """Worker threads: how many cores there are, and one bounded, ordered, cancellable map over them.
 
-Used wherever the work releases Python's lock: Pillow's decoders, OpenCV, hashing, requests to a server.
+Used wherever the work releases Python's lock: Pillow's decoders, OpenCV, hashing, requests to a server, and waiting for
+the worker processes of processes.py.
 """
 
 import os
@@ -8,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
+from pathlib import Path
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -16,10 +18,18 @@ R = TypeVar("R")
 #: Threads at the most, by default: more do not decode faster, but hold more in memory.
 MOST_THREADS = 8
 
+#: What a container may use of the processors, as Linux says: microseconds of every so many, or `max`.
+_QUOTA = Path("/sys/fs/cgroup/cpu.max")
+
 
 def usable_cores() -> int:
-    """Return how many cores this process may use, which a container or taskset may have limited."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Return how many cores this process may use, which a container or taskset may have limited; at least 1."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, _, period = _QUOTA.read_text().partition(" ")
+        return cores if quota == "max" else max(1, min(cores, -(-int(quota) // int(period))))
+    except (OSError, ValueError, ZeroDivisionError):
+        return cores
 
 
 def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
@@ -29,15 +39,37 @@ def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
         yield batch
 
 
+def portions(
+    items: Iterable[T], size: int, *, weigh: Callable[[T], int] | None = None, heavy: int = 0
+) -> Iterator[list[T]]:
+    """Yield the items in lists of `size`, shorter ones where the items of a list weigh `heavy` or more."""
+    portion: list[T] = []
+    weight = 0
+    for item in items:
+        portion.append(item)
+        weight += 0 if weigh is None else weigh(item)
+        if len(portion) >= size or (weigh is not None and weight >= heavy):
+            yield portion
+            portion, weight = [], 0
+    if portion:
+        yield portion
+
+
 def ordered_map(
-    function: Callable[[T], R], items: Iterable[T], *, threads: int | None = None, ahead: int | None = None
+    function: Callable[[T], R],
+    items: Iterable[T],
+    *,
+    threads: int | None = None,
+    ahead: int | None = None,
+    weigh: Callable[[T], int] | None = None,
+    most_weight: int = 0,
 ) -> Generator[R, None, None]:
     """Apply a function to items in threads, and yield the results in the items' order.
 
-    Items are taken from the iterable only as results are consumed, so that memory stays bounded. If the
-    function or the items raise, or the generator is closed, calls that have not begun are cancelled. Close it
-    with `contextlib.closing`: after an error of the consumer, Python may keep it open until the error is forgotten,
-    and waits at exit for all calls that are left.
+    Items are taken from the iterable, in the calling thread, only as results are consumed, so that memory stays
+    bounded: by their number, and by their weight where that is known. If the function or the items raise, or the
+    generator is closed, calls that have not begun are cancelled, and only those in work are waited for. Close it
+    with `contextlib.closing`: after an error of the consumer, Python may keep it open until the error is forgotten.
 
     Parameters
     ----------
@@ -47,6 +79,10 @@ def ordered_map(
         By default one for each usable core, `MOST_THREADS` at the most.
     ahead : int, optional
         Results that may be waiting or in work beyond the one being consumed; by default twice the threads.
+    weigh : callable, optional
+        What an item weighs, such as the bytes that it holds until its result is consumed.
+    most_weight : int
+        Of all items in work or waiting; an item that weighs more is alone.
 
     Yields
     ------
@@ -54,15 +90,24 @@ def ordered_map(
     """
     count = threads or min(MOST_THREADS, usable_cores())
     most = 2 * count if ahead is None else ahead
-    waiting: deque[Future[R]] = deque()
+    waiting: deque[tuple[int, Future[R]]] = deque()
+    held = 0
     with ThreadPoolExecutor(count, thread_name_prefix="cbir") as pool:
         try:
             for item in items:
-                waiting.append(pool.submit(function, item))
+                weight = 0 if weigh is None else weigh(item)
+                while waiting and held + weight > most_weight and weigh is not None:
+                    heavy, future = waiting.popleft()
+                    yield future.result()
+                    held -= heavy
+                waiting.append((weight, pool.submit(function, item)))
+                held += weight
                 if len(waiting) > most:
-                    yield waiting.popleft().result()
+                    heavy, future = waiting.popleft()
+                    yield future.result()
+                    held -= heavy
             while waiting:
-                yield waiting.popleft().result()
+                yield waiting.popleft()[1].result()
         finally:
-            for future in waiting:
+            for _, future in waiting:
                 future.cancel()

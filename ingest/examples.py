@@ -6,25 +6,21 @@ it again.
 """
 
 import hashlib
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
-from functools import partial
 from itertools import islice
 
 import numpy as np
 
 from cbir.core.progress import Progress, silent
-from cbir.core.workers import batched, ordered_map
-from cbir.ingest.read import Made, opened
+from cbir.ingest.decode import Inputs, open_items
+from cbir.ingest.read import Made
 from cbir.ingest.sample import Sample
 from cbir.ingest.sources.source import Item, Source
 from cbir.model.border import background
-from cbir.model.errors import ImageError
 
-#: Pictures in a block, and those that a thread opens at once.
-_BLOCK, _CHUNK = 64, 8
-#: Chunks in work or waiting: 19 MB of pixels at 224x224x3.
-_AHEAD = 16
+#: Pictures in a block.
+_BLOCK = 64
 
 #: An item, its pixels and its file's SHA-256.
 _Opened = tuple[Item, np.ndarray, str | None]
@@ -62,22 +58,18 @@ class ExampleStream:
 
     def blocks(self) -> Generator[np.ndarray, None, None]:
         """Yield the pixels of the pictures that can be read, uint8 (k, h, w, c), in the items' order."""
-        chosen, total = set(self._chosen), len(self._chosen)
-        numbered = enumerate(islice(self._source.items(), self._count))
-        wanted = batched(((number, item) for number, item in numbered if number in chosen), _CHUNK)
+        total = len(self._chosen)
         gathered: list[_Opened] = []
-        done = 0
-        with closing(ordered_map(partial(_open_chunk, self._sample), wanted, ahead=_AHEAD)) as chunks:
-            for taken, chunk in chunks:
-                gathered += chunk
-                done += taken
+        with closing(self._opened()) as opened:
+            for done, found in enumerate(opened, 1):
+                gathered += [] if found is None else [found]
                 if len(gathered) >= _BLOCK:
                     yield self._noted(gathered)
                     gathered = []
                     self._progress("read", done, total)
             if gathered:
                 yield self._noted(gathered)
-            self._progress("read", done, total)
+            self._progress("read", total, total)
 
     @property
     def digest(self) -> str:
@@ -92,6 +84,20 @@ class ExampleStream:
             for (key, brightness, sha256), feature in zip(self._seen, rows, strict=features is not None)
         }
 
+    def _opened(self) -> Generator[_Opened | None, None, None]:
+        """Yield each chosen item with its pixels, None for one that cannot be read."""
+        preprocessing, known = self._sample.preprocessing, self._sample.pixels
+        with closing(open_items(self._numbered(), Inputs.only(preprocessing), known=known)) as opened:
+            for number, item, found in opened:
+                if found is None:
+                    pixels, sha256 = known[number], self._sample.hashes.get(number)
+                else:
+                    pixels, sha256 = found.pixels(preprocessing), found.sha256
+                yield None if pixels is None else (item, pixels, sha256)
+
+    def _numbered(self) -> Iterator[tuple[int, Item]]:
+        return (each for each in enumerate(islice(self._source.items(), self._count)) if each[0] in self._chosen)
+
     def _noted(self, gathered: list[_Opened]) -> np.ndarray:
         pixels = np.stack([each for _, each, _ in gathered])
         self._digest.update(pixels.data)
@@ -100,22 +106,6 @@ class ExampleStream:
         return pixels
 
 
-def _drawn(count: int, most: int) -> list[int]:
+def _drawn(count: int, most: int) -> frozenset[int]:
     """Draw some of the numbers below `count`, always the same ones."""
-    return [int(number) for number in np.random.default_rng(0).choice(count, most, replace=False)]
-
-
-def _open_chunk(sample: Sample, chunk: list[tuple[int, Item]]) -> tuple[int, list[_Opened]]:
-    """Return how many items a chunk has, and those that can be read."""
-    found: list[_Opened] = []
-    for number, item in chunk:
-        pixels, sha256 = sample.pixels.get(number), sample.hashes.get(number)
-        if pixels is None and number not in sample.pixels:
-            try:
-                picture, sha256 = opened(item)
-                pixels = sample.preprocessing.pixels(picture)
-            except ImageError:
-                pixels = None
-        if pixels is not None:
-            found.append((item, pixels, sha256))
-    return len(chunk), found
+    return frozenset(np.random.default_rng(0).choice(count, most, replace=False).tolist())

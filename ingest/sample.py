@@ -6,22 +6,21 @@ them again. Until the choice is made, their pixels are held under each
 preprocessing that is possible, never the pictures themselves.
 """
 
-from collections.abc import Mapping
-from contextlib import closing, suppress
+import hashlib
+from collections.abc import Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
-from itertools import islice
+from heapq import nsmallest
 
 import numpy as np
 
-from cbir.core.workers import ordered_map
-from cbir.ingest.read import opened
+from cbir.ingest.decode import Inputs, open_items
 from cbir.ingest.sources.source import Item, Source
-from cbir.model.errors import ImageError, ModelError
+from cbir.model.errors import ModelError
 from cbir.model.kind import Kind
 from cbir.model.preprocessing import Preprocessing
 from cbir.model.registry import kind_of, usual_encoder
-from cbir.model.suited import Look, Traits, look, possible_traits, traits, validated_side
+from cbir.model.suited import Look, Traits, possible_traits, traits, validated_side
 
 #: Pictures opened to choose the encoder's input.
 _SAMPLED = 100
@@ -79,18 +78,20 @@ def take_sample(source: Source, kind: Kind | None, size: int | None = None, *, k
         A size that the encoder cannot have.
     """
     validated_side(size)
-    step = max(1, -(-len(source) // _SAMPLED))
     looks: list[Look] = []
     pixels: dict[int, Mapping[Preprocessing, np.ndarray]] = {}
     hashes: dict[int, str] = {}
-    examine = partial(_examine, kind=kind, size=size, keep_pixels=keep_pixels)
-    items = islice(source.items(), 0, None, step)
-    with closing(ordered_map(examine, items)) as sampled:
-        for number, (looked, prepared, sha256) in enumerate(sampled):
-            looks += [] if looked is None else [looked]
-            pixels[number * step] = prepared
-            if sha256 is not None:
-                hashes[number * step] = sha256
+    inputs = _possible_inputs(kind, size) if keep_pixels else Inputs((), ())
+    with closing(open_items(_drawn(source.items()), inputs)) as sampled:
+        for number, _, opened in sampled:
+            if opened is None or opened.seen is None:
+                pixels[number] = {}
+                continue
+            details = opened.seen.details
+            looks.append(Look(opened.seen.grey is True, max(details.width, details.height)))
+            pixels[number] = opened.seen.pixels
+            if opened.sha256 is not None:
+                hashes[number] = opened.sha256
     found = traits(looks)
     chosen = kind or kind_of(usual_encoder(found))
     preprocessing = chosen.preprocessing(found.input(size))
@@ -103,19 +104,27 @@ def take_sample(source: Source, kind: Kind | None, size: int | None = None, *, k
     return Sample(chosen, found, found.input(size), preprocessing, known, hashes)
 
 
-def _examine(
-    item: Item, kind: Kind | None, size: int | None, keep_pixels: bool
-) -> tuple[Look | None, dict[Preprocessing, np.ndarray], str | None]:
-    """Return what a picture looks like, its pixels under every preprocessing that may be chosen, and its hash."""
-    prepared: dict[Preprocessing, np.ndarray] = {}
-    try:
-        picture, sha256 = opened(item)
-        looked = look(picture)
-    except ImageError:
-        return None, prepared, None
-    for possible in possible_traits(looked) if keep_pixels else ():
-        preprocessing = (kind or kind_of(usual_encoder(possible))).preprocessing(possible.input(size))
-        if preprocessing not in prepared:
-            with suppress(ImageError):
-                prepared[preprocessing] = preprocessing.pixels(picture)
-    return looked, prepared, sha256
+def _drawn(items: Iterable[Item]) -> list[tuple[int, Item]]:
+    """Draw some numbered items, always the same ones, in their order.
+
+    By a hash of their uris, as nothing else is fair: classes may take turns, cameras number their pictures, and every
+    second one may be of one kind.
+    """
+    drawn = nsmallest(_SAMPLED, enumerate(items), key=lambda numbered: _shuffled(numbered[1].uri))
+    return sorted(drawn, key=lambda numbered: numbered[0])
+
+
+def _shuffled(uri: str) -> bytes:
+    return hashlib.blake2b(uri.encode(errors="surrogatepass"), digest_size=8).digest()
+
+
+def _possible_inputs(kind: Kind | None, size: int | None) -> Inputs:
+    """Return what pictures may have to be brought to, depending on what all of the sample are like."""
+
+    def inputs(grey: bool) -> tuple[Preprocessing, ...]:
+        possible = possible_traits(Look(grey, 0))
+        return tuple(
+            dict.fromkeys((kind or kind_of(usual_encoder(each))).preprocessing(each.input(size)) for each in possible)
+        )
+
+    return Inputs(inputs(grey=False), inputs(grey=True))

@@ -1,11 +1,14 @@
 """The bounded, ordered, cancellable map."""
 
+import os
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from cbir.core.workers import ordered_map
+from cbir.core import workers
+from cbir.core.workers import ordered_map, portions, usable_cores
 
 
 def test_results_come_in_order_whatever_takes_longest():
@@ -66,3 +69,37 @@ def test_closing_cancels_what_has_not_begun():
     threading.Timer(0.2, go.set).start()
     results.close()
     assert len(begun) <= 2
+
+
+def test_results_are_bounded_by_their_weight():
+    taken = []
+
+    def items() -> Iterator[int]:
+        for weight in (3, 3, 3, 20, 1, 1):
+            taken.append(weight)
+            yield weight
+
+    results = ordered_map(lambda number: number, items(), threads=2, ahead=5, weigh=lambda item: item, most_weight=7)
+    assert next(results) == 3
+    assert taken == [3, 3, 3], "a third one would be too much, and is begun once the first is taken"
+    assert next(results) == 3
+    assert taken == [3, 3, 3, 20]
+    assert list(results) == [3, 20, 1, 1], "what weighs too much is done, alone"
+
+
+def test_portions_end_at_their_number_or_their_weight():
+    assert list(portions(range(5), 2)) == [[0, 1], [2, 3], [4]]
+    assert list(portions([1, 1, 9, 1, 4, 4, 1], 3, weigh=lambda item: item, heavy=8)) == [[1, 1, 9], [1, 4, 4], [1]]
+    assert list(portions([9, 9], 3, weigh=lambda item: item, heavy=8)) == [[9], [9]]
+
+
+@pytest.mark.parametrize(
+    ("quota", "most"), [("max 100000", 1000), ("50000 100000", 1), ("150000 100000", 2), ("nonsense", 1000)]
+)
+def test_cores_are_those_that_a_container_may_use(
+    quota: str, most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (file := tmp_path / "cpu.max").write_text(quota)
+    monkeypatch.setattr(workers, "_QUOTA", file)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(1000), raising=False)
+    assert usable_cores() == most

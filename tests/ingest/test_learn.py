@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,7 @@ class Secretive:
     uri: str
     open: Callable[[], Image.Image]
     content = None
+    payload = MappingProxyType({})
 
     @property
     def id(self) -> str:
@@ -140,10 +142,12 @@ def test_with_a_limit_the_sample_is_opened_besides(home: Path):
     source = Counting(130)
     ingested(home, source, "pca", limit=10)
     assert [source.opened[number] for number in range(10)] == [2] * 10
-    assert [source.opened[number] for number in range(10, 130)] == [1, 0] * 60
+    besides = [source.opened[number] for number in range(10, 130)]
+    assert 90 <= sum(besides) <= 100
+    assert set(besides) == {0, 1}
 
 
-@pytest.mark.parametrize(("size", "colour", "sampled"), [(None, False, 65), (32, False, 65), (32, True, 65)])
+@pytest.mark.parametrize(("size", "colour", "sampled"), [(None, False, 100), (32, False, 100), (32, True, 100)])
 def test_an_encoder_that_learns_nothing_opens_a_sample_and_then_each_once(
     home: Path, size: int | None, colour: bool, sampled: int
 ):
