@@ -1,9 +1,4 @@
-"""What a picture's file says about it besides its pixels: size, format, when, where and with what it was taken.
-
-In: the bytes of a file. Out: `Details`, and from these the fields of a point's
-payload. Nothing in here stops a picture from being read: what cannot be
-understood is left out.
-"""
+"""What a picture's file says about it besides its pixels: size, format, when, where and with what it was taken."""
 
 from dataclasses import dataclass, field
 from typing import Any

@@ -41,10 +41,9 @@ _ENOUGH = 3
 class Preprocessing:
     """How a picture becomes encoder input.
 
-    It is converted to grey or RGB (transparency laid over whichever of black and
-    white shows it) and brought to size: `contain` scales it to fit and pads the
-    rest, `squash` ignores its aspect ratio, `crop` covers the size and cuts off
-    what is too much on either side.
+    It is converted to grey or RGB (transparency laid over white) and brought to
+    size: `contain` scales it to fit and pads the rest, `squash` ignores its aspect
+    ratio, `crop` covers the size and cuts off what is too much on either side.
 
     Parameters
     ----------

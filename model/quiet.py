@@ -1,0 +1,55 @@
+"""Other libraries' own lines and warnings, kept away from whoever uses cbir.
+
+A damaged picture is reported by cbir, once, with its name; what Pillow warns of
+and libtiff prints beside that helps nobody.
+"""
+
+import ctypes
+import logging
+import re
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
+
+_LOCK = threading.Lock()
+_inside = 0
+#: Of the form that `warnings.filters` holds.
+_FILTER = ("ignore", None, Warning, re.compile(r"PIL\.|pillow_heif|rawpy"), 0)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Ignore what the libraries that decode pictures warn of.
+
+    The filters of warnings belong to the whole process: `warnings.catch_warnings` in two threads would leave a
+    change behind. So one filter is put in by the first thread, and taken out by the last.
+    """
+    global _inside
+    with _LOCK:
+        _inside += 1
+        if _FILTER not in warnings.filters:
+            warnings.filters.insert(0, _FILTER)  # type: ignore[attr-defined]
+    try:
+        yield
+    finally:
+        with _LOCK:
+            _inside -= 1
+            if not _inside:
+                with suppress(ValueError):  # somebody else has put all filters back
+                    warnings.filters.remove(_FILTER)  # type: ignore[attr-defined]
+
+
+@cache
+def hush() -> None:
+    """Keep libtiff from printing, and Pillow's log from being printed where nobody has set logging up; once."""
+    logging.getLogger("PIL").addHandler(logging.NullHandler())
+    import PIL._imaging
+
+    # libtiff is linked to Pillow's own module, or part of it; where neither can be reached, it goes on printing.
+    with suppress(OSError, AttributeError):
+        library = ctypes.CDLL(PIL._imaging.__file__)
+        for handler in (library.TIFFSetErrorHandler, library.TIFFSetWarningHandler):
+            handler.argtypes, handler.restype = [ctypes.c_void_p], ctypes.c_void_p
+            handler(None)
