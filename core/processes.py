@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import IO, Any, ParamSpec, Self, TypeVar
 
 from cbir.core.errors import CbirError, first_line
+from cbir.core.turn import ask_for_turns, turn
 from cbir.core.workers import usable_cores
 
 P = ParamSpec("P")
@@ -43,6 +44,8 @@ _PIPE = 1 << 20
 _MOST_AT_ONCE = 1 << 30
 #: Of 1000: where memory runs out, Linux ends one of these processes before the one that started them.
 _EXPENDABLE, _OOM_SCORE = "700", Path("/proc/self/oom_score_adj")
+#: Asks for a turn, and gives one: in place of an answer.
+_TURN = "turn"
 _START = "import sys; sys.path[:] = {path!r}; from cbir.core.processes import serve; serve()"
 
 
@@ -183,8 +186,14 @@ class _Process:
         """Return whether it worked, and the result or the error."""
         self._allowed, self._began = seconds, time.monotonic()
         _send(self._to, (seconds, function, args, kwargs))
-        worked, result = _loaded(*_receive(self._from))
+        answer = _loaded(*_receive(self._from))
+        if answer == _TURN:
+            with turn():
+                self._began = time.monotonic()
+                _send(self._to, _TURN)
+                answer = _loaded(*_receive(self._from))
         self._freed = time.monotonic()
+        worked, result = answer
         return worked, result
 
     def cause(self) -> str:
@@ -253,13 +262,24 @@ def serve() -> None:
     with contextlib.suppress(EOFError, BrokenPipeError):
         while True:
             _end_after(_IDLE_SECONDS)
-            request = _receive(incoming)
-            _send(outgoing, _answer(request))
+            _send(outgoing, _answer(_receive(incoming), incoming, outgoing))
 
 
-def _answer(request: tuple[bytearray, list[bytearray]]) -> tuple[bool, Any]:
+def _answer(request: tuple[bytearray, list[bytearray]], incoming: IO[bytes], outgoing: IO[bytes]) -> tuple[bool, Any]:
+    asked = False
+
+    def ask() -> None:
+        nonlocal asked
+        if not asked:  # the turn lasts until the call ends
+            asked = True
+            _end_after(0)  # a wait is not counted
+            _send(outgoing, _TURN)
+            _receive(incoming)
+            _end_after(seconds)
+
     try:
         seconds, function, args, kwargs = _loaded(*request)
+        ask_for_turns(ask)
         _end_after(seconds)
         return True, function(*args, **kwargs)
     except BaseException as error:  # noqa: BLE001 - Rust's panics are no Exceptions
@@ -276,7 +296,7 @@ def _end_after(seconds: float) -> None:
     else:
         import faulthandler
 
-        faulthandler.dump_traceback_later(seconds, exit=True, file=2)
+        faulthandler.dump_traceback_later(seconds or 1e6, exit=True, file=2)
 
 
 def _send(pipe: IO[bytes], message: object) -> None:

@@ -5,8 +5,6 @@ In: what `cbir.model.containers` took out of a file. Out: a decoded Pillow image
 
 import importlib
 import io
-import os
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -15,6 +13,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from cbir.core.turn import turn
 from cbir.model.containers import jpeg, png, tiff, webp
 from cbir.model.containers.parts import ContainerError, Parts
 
@@ -41,8 +40,6 @@ TAKEN_APART: dict[str, Callable[[bytes], Parts]] = {
 }
 #: Formats whose pixels mostly stand in the file as they are: where the end is missing, zeros can take its place.
 _PADDED = ("BMP", "PPM", "TGA", "TIFF")
-
-_one_at_a_time = threading.Lock()
 
 
 class TooLargeError(Exception):
@@ -183,7 +180,7 @@ def _room(form: str, size: tuple[int, int]) -> Iterator[None]:
     if _count(size) > _most(form):
         raise TooLargeError(_count(size), _most(form))
     much = _count(size) * _COSTS.get(form, 4) > _MUCH_MEMORY
-    with _one_at_a_time if much else nullcontext():
+    with turn() if much else nullcontext():
         yield
 
 
@@ -233,7 +230,3 @@ def _mended(form: str, stream: bytes, size: tuple[int, int], error: Exception) -
     except Exception:  # noqa: BLE001 - what was wrong in the first place is said
         raise error from None
     return Pixels(image, size, problem)
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_one_at_a_time._at_fork_reinit)  # type: ignore[attr-defined]

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import pytest
 from cbir.core import processes
 from cbir.core.errors import CbirError
 from cbir.core.processes import ProcessError, Processes, usual_processes
+from cbir.core.turn import turn
 
 ROOT = Path(__file__).parents[2]
 
@@ -119,6 +121,41 @@ def test_a_process_that_ended_while_it_had_nothing_to_do_is_replaced():
         process = processes._stock._idle[-1]
         process._popen.wait(10)
         assert workers.call(10, os.getpid) != first
+
+
+def take_turns(place: Path, seconds: float) -> tuple[float, float]:
+    """Have a turn, in which nobody else may be; return when it began and ended."""
+    with turn():
+        began = time.monotonic()
+        place.mkdir()
+        time.sleep(seconds)
+        place.rmdir()
+        ended = time.monotonic()
+    with turn():
+        return began, ended
+
+
+def test_turns_are_taken_one_at_a_time_among_processes_and_threads(tmp_path: Path):
+    place = tmp_path / "taken"
+    with Processes(3) as workers, ThreadPoolExecutor(6) as threads:
+        there = [threads.submit(workers.call, 10, take_turns, place, 0.05) for _ in range(8)]
+        here = [threads.submit(take_turns, place, 0.05) for _ in range(2)]
+        times = sorted(each.result() for each in there + here)
+        assert all(first[1] <= second[0] for first, second in pairwise(times))
+
+
+def test_waiting_for_a_turn_is_not_counted_and_a_crash_ends_a_turn(tmp_path: Path):
+    place = tmp_path / "taken"
+    with Processes(2) as workers, ThreadPoolExecutor(2) as threads:
+        with turn():
+            waiting = threads.submit(workers.call, 0.5, take_turns, place, 0.0)
+            time.sleep(1)
+            assert not waiting.done()
+        assert waiting.result()
+        with pytest.raises(ProcessError, match="more than"):
+            workers.call(0.3, take_turns, place, 100.0)
+    with turn():
+        assert place.exists()
 
 
 def test_without_processes_calls_are_made_here(monkeypatch: pytest.MonkeyPatch):
