@@ -110,21 +110,15 @@ FIELDS = (
 
 BY_NAME: Mapping[str, Field] = {field.name: field for field in FIELDS}
 
-#: What a copy's entry in `copies` says about where it is, by field; of folder and name, its uri says it.
-_IN_COPIES = {"uri": "copies[].uri", "source": "copies[].source", "folder": "copies[].uri", "name": "copies[].uri"}
-
-#: Indexed by both engines as soon as a point has copies.
+#: The fields that say where a picture is: filters on them look at the places of copies as well.
+PLACE = ("source", "uri", "folder", "name")
+#: What tells these of copies; both engines index them as soon as a point has copies.
 COPIES = ("copies[].uri", "copies[].source")
 
 
 def is_path(name: str) -> bool:
     """Tell whether a field's texts have parts that are separated by `/`."""
     return name in BY_NAME and BY_NAME[name].path
-
-
-def copied_in(name: str) -> str | None:
-    """Return the key of the copies' entries that says of them what a field says of a point; None if there is none."""
-    return _IN_COPIES.get(name)
 
 
 def indexes_from_start() -> Mapping[str, FieldType]:

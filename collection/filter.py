@@ -23,6 +23,7 @@ from typing import TypeAlias, Union
 
 from cbir.collection.errors import CollectionError
 from cbir.collection.point import Label
+from cbir.core import uris
 
 #: Half of the Earth's circumference, in meters: everything is nearer.
 FARTHEST = 20_037_508.0
@@ -73,9 +74,9 @@ class Between:
         _check_field(self.field)
         given = {name: bound for name, bound in self.bounds.items() if bound is not None}
         if not given:
-            raise FilterError(f"a range of '{self.field}' needs a bound")
+            raise FilterError(f"a range of {shown(self.field)} needs a bound")
         if len({isinstance(bound, str) for bound in given.values()}) > 1:
-            raise FilterError(f"a range of '{self.field}' is between numbers, or between times, not between both")
+            raise FilterError(f"a range of {shown(self.field)} is between numbers, or between times, not between both")
         for name, bound in given.items():
             object.__setattr__(self, name, _bound(self.field, bound))
 
@@ -105,7 +106,7 @@ class Like:
     def __post_init__(self) -> None:
         _check_field(self.field)
         if not isinstance(self.pattern, str):
-            raise FilterError(f"a pattern for '{self.field}' is a text, not {self.pattern!r}")
+            raise FilterError(f"a pattern for {shown(self.field)} is a text, not {shown(self.pattern)}")
         _check_text(self.field, self.pattern)
 
     @property
@@ -223,7 +224,7 @@ def filter_of(where: Where | None) -> Filter | None:
     if not isinstance(where, Mapping):
         raise FilterError(
             "where is a filter (cbir.collection.filter, or text read by cbir.collection.filter_text), or a dict of "
-            f"fields and the values allowed in each, not {where!r}"
+            f"fields and the values allowed in each, not {shown(where)}"
         )
     return both(*(Among(field, values) for field, values in where.items()))  # type: ignore[arg-type]
 
@@ -234,23 +235,30 @@ def both(*filters: Filter | None) -> Filter | None:
     return AllOf(given) if len(given) > 1 else given[0] if given else None
 
 
+def shown(value: object) -> str:
+    """Return what somebody wrote as a message shows it: in quotes, in one line, and not too long."""
+    text = uris.shown(value) if isinstance(value, str) else ascii(value)
+    text = text if len(text) <= 100 else f"{text[:97]}..."
+    return f"'{text}'" if isinstance(value, str) else text
+
+
 def _check_field(name: str) -> None:
     if not isinstance(name, str) or not name:
-        raise FilterError(f"a field to filter by is named by a text, not {name!r}")
+        raise FilterError(f"a field to filter by is named by a text, not {shown(name)}")
     _check_text(name, name)
     if '"' in name or "\\" in name:
-        raise FilterError(f"the field {name!r} cannot be filtered by: its name holds a quote or a backslash")
+        raise FilterError(f"the field {shown(name)} cannot be filtered by: its name holds a quote or a backslash")
 
 
 def _check_text(field: str, text: str) -> None:
     """Refuse half characters, as names of files that are not UTF-8 have them: Qdrant stores none."""
     if any("\ud800" <= character <= "\udfff" for character in text):
-        raise FilterError(f"a filter on {field!a} has a text that is not valid UTF-8: {text!a}")
+        raise FilterError(f"a filter on {field!a} has a text that is not valid UTF-8: {shown(text)}")
 
 
 def _values(field: str, values: object) -> tuple[Label, ...]:
     if isinstance(values, str | bytes) or not isinstance(values, Iterable):
-        raise FilterError(f"the values allowed in '{field}' must be a list, not {values!r}")
+        raise FilterError(f"the values allowed in {shown(field)} must be a list, not {shown(values)}")
     return tuple(_value(field, value) for value in values)
 
 
@@ -262,14 +270,14 @@ def _value(field: str, value: object) -> Label:
         return bool(value)
     if isinstance(value, Integral):
         if abs(int(value)) >= 2**63:
-            raise FilterError(f"a filter on '{field}' takes whole numbers of 64 bits, not {value}")
+            raise FilterError(f"a filter on {shown(field)} takes whole numbers of 64 bits, not {value}")
         return int(value)
-    raise FilterError(f"a filter on '{field}' takes whole numbers and texts, not {value!r}")
+    raise FilterError(f"a filter on {shown(field)} takes whole numbers and texts, not {shown(value)}")
 
 
 def _number(field: str, value: object) -> int | float:
     if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
-        raise FilterError(f"a filter on '{field}' takes finite numbers, not {value!r}")
+        raise FilterError(f"a filter on {shown(field)} takes finite numbers, not {shown(value)}")
     return int(value) if isinstance(value, Integral) else float(value)
 
 
@@ -281,7 +289,7 @@ def _bound(field: str, value: Bound) -> Bound:
         moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError):
         raise FilterError(
-            f"a time in a filter on '{field}' is written as 2024-06-01T12:00:00Z, not {value!r}"
+            f"a time in a filter on {shown(field)} is written as 2024-06-01T12:00:00Z, not {shown(value)}"
         ) from None
     return moment.replace(tzinfo=None).isoformat() + "Z"
 
@@ -290,5 +298,5 @@ def _filters(filters: Iterable["Filter"]) -> tuple["Filter", ...]:
     found = tuple(filters)
     for each in found:
         if not isinstance(each, KINDS):
-            raise FilterError(f"a filter is made of filters, not of {each!r}")
+            raise FilterError(f"a filter is made of filters, not of {shown(each)}")
     return found

@@ -18,6 +18,14 @@ def is_pattern(text: str) -> bool:
     return not _SPECIAL.isdisjoint(text)
 
 
+def without_escapes(text: str) -> str | None:
+    """Return the only text that a pattern matches, if backslashes are all that is special about it; otherwise None."""
+    parts = re.findall(r"\\(.)|([^\\])|(\\)\Z", text, re.DOTALL)
+    if any(plain in ("*", "?", "[") for _, plain, _ in parts):
+        return None
+    return "".join(escaped or plain or last for escaped, plain, last in parts)
+
+
 def literal(text: str) -> str:
     """Write a text as a pattern that matches it alone."""
     return re.sub(r"([*?\[\\])", r"\\\1", text)

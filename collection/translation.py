@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
-from cbir.collection.fields import copied_in, is_path
+from cbir.collection.fields import PLACE, is_path
 from cbir.collection.filter import (
     AllOf,
     Among,
@@ -22,8 +22,9 @@ from cbir.collection.filter import (
     Not,
     Within,
 )
-from cbir.collection.patterns import beginning, compiled, is_pattern, literal
+from cbir.collection.patterns import beginning, compiled, is_pattern
 from cbir.collection.point import Payload
+from cbir.core.uris import folder_and_name
 
 #: The most values of a field that a pattern is compared with: more than a collection of one machine has.
 MOST_VALUES = 100_000_000
@@ -127,9 +128,23 @@ class _Translation(Generic[C]):
             case Within(field):
                 return dialect.circle(key_of(field), condition)
             case Among(field, values):
-                return self._one(self._anywhere(field, lambda key: self._among(key, values), values=values))
+                texts = frozenset(value for value in values if isinstance(value, str))
+                return self._one(
+                    [
+                        *self._among(key_of(field), values),
+                        *self._of_copies(field, lambda key: self._among(key, values), texts.__contains__),
+                    ]
+                )
             case Like(field, pattern):
-                return self._one(self._anywhere(field, lambda key: self._like(field, key, pattern), pattern=pattern))
+                matches = compiled(pattern, path=is_path(field)).fullmatch
+                return self._one(
+                    [
+                        *self._like(field, key_of(field), pattern),
+                        *self._of_copies(
+                            field, lambda key: self._like(field, key, pattern), lambda text: bool(matches(text))
+                        ),
+                    ]
+                )
 
     def _one(self, conditions: Sequence[C]) -> C:
         """Return a filter that is true if one of these conditions is; of none, nothing is."""
@@ -138,21 +153,20 @@ class _Translation(Generic[C]):
         dialect = self._dialect
         return dialect.combined(should=conditions) if conditions else dialect.combined(must_not=[dialect.combined()])
 
-    def _anywhere(
-        self, field: str, conditions: Callable[[str], list[C]], *, values: Sequence[object] = (), pattern: str = ""
-    ) -> list[C]:
-        """Return conditions on a field, and the same on the places of copies, if it says where a picture is."""
-        found = conditions(key_of(field))
-        key = copied_in(field)
-        if key is None or not self._dialect.has_copies:
-            return found
-        if field == key.removeprefix("copies[]."):
-            return [*found, *conditions(key)]
-        # Of a copy, only the whole path is stored.
-        patterns = [pattern] if pattern else [literal(value) for value in values if isinstance(value, str)]
-        for each in patterns:
-            found += self._like("uri", key, _as_path(field, each))
-        return found
+    def _of_copies(self, field: str, conditions: Callable[[str], list[C]], matches: Callable[[str], bool]) -> list[C]:
+        """Return conditions on the places of copies, if a field says where a picture is."""
+        if field not in PLACE or not self._dialect.has_copies:
+            return []
+        if field in ("uri", "source"):
+            return conditions(f"copies[].{field}")
+        # Of folder and name, only the uris of copies tell.
+        part = ("folder", "name").index(field)
+        uris = {value for value in self._dialect.values("copies[].uri", None) if isinstance(value, str)}
+        return self._any_text("copies[].uri", [uri for uri in uris if matches(folder_and_name(uri)[part])])
+
+    def _any_text(self, key: str, values: Iterable[str]) -> list[C]:
+        found = sorted(values)
+        return [self._dialect.any_of(key, found)] if found else []
 
     def _among(self, key: str, values: Sequence[object]) -> list[C]:
         dialect = self._dialect
@@ -179,12 +193,5 @@ class _Translation(Generic[C]):
         first = beginning(pattern)
         narrowed = dialect.prefix(key, first) if first and dialect.matches_parts else None
         matches = compiled(pattern, path=path).fullmatch
-        values = sorted({value for value in dialect.values(key, narrowed) if isinstance(value, str) and matches(value)})
-        return [dialect.any_of(key, values)] if values else []
-
-
-def _as_path(field: str, pattern: str) -> str:
-    """Return a pattern of a folder, or of a file's name, as one of whole paths."""
-    if field == "name":
-        return f"**/{pattern}"
-    return f"{pattern.removesuffix('/**')}/**" if pattern.endswith("/**") else f"{pattern}/*"
+        values = {value for value in dialect.values(key, narrowed) if isinstance(value, str) and matches(value)}
+        return self._any_text(key, values)

@@ -59,7 +59,7 @@ class _Served:
 
     @property
     def has_copies(self) -> bool:
-        return COPIES[0] in self._indexed
+        return COPIES[0] in self._indexed or not self._indexed  # no index at all: then cbir did not make it
 
     @property
     def _indexed(self) -> dict[str, Any]:

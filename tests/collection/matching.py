@@ -7,6 +7,7 @@ from typing import Any
 from cbir.collection.fields import is_path
 from cbir.collection.filter import AllOf, Among, AnyOf, Between, Exists, Filter, Like, Not, Within
 from cbir.collection.patterns import compiled
+from cbir.core.uris import folder_and_name
 
 EARTH = 6_371_008.8
 
@@ -41,7 +42,7 @@ def everywhere(payload: dict[str, Any], field: str) -> list[Any]:
     """Return a field's values of a point and of its copies."""
     found = values_of(payload, field)
     for copy in payload.get("copies", []):
-        folder, _, name = copy["uri"].rpartition("/")
+        folder, name = folder_and_name(copy["uri"])
         found += [value for key, value in {**copy, "folder": folder, "name": name}.items() if key == field]
     return found
 

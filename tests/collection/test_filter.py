@@ -3,7 +3,7 @@
 from typing import Any
 
 import numpy as np
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from cbir.collection.filter import (
@@ -18,12 +18,12 @@ from cbir.collection.filter import (
     Within,
 )
 from cbir.collection.interface import Collection
-from tests.collection.matching import matches
+from tests.collection.matching import everywhere, matches
 from tests.collection.sample import ids
 
 #: Few words, so that filters find something.
 WORDS = st.text(st.sampled_from("ab/*é ["), max_size=5)
-PATHS = st.lists(st.sampled_from(["a", "b", "ab", "*", "é [b]"]), min_size=1, max_size=3).map("/".join)
+PATHS = st.lists(st.sampled_from(["a", "b", "ab", "*", "é [b]", ".", "%:"]), min_size=1, max_size=3).map("/".join)
 PATTERNS = st.text(st.sampled_from("ab/**?[]!-é\\ "), max_size=7)
 TIMES = st.datetimes().map(lambda time: time.replace(microsecond=time.microsecond // 1000 * 1000).isoformat() + "Z")
 NUMBERS = st.integers(-9, 9) | st.integers(-(2**53), 2**53)
@@ -55,16 +55,26 @@ def payloads() -> st.SearchStrategy[dict[str, Any]]:
     return st.fixed_dictionaries({}, optional=fields)
 
 
-def conditions() -> st.SearchStrategy[Filter]:
-    texts = st.sampled_from(["label", "uri", "folder", "name", "source", "camera"]) | COLUMNS
-    values = st.lists(WORDS | st.integers(-3, 3) | PATHS, max_size=3)
+def conditions(stored: list[dict[str, Any]]) -> st.SearchStrategy[Filter]:
+    """Conditions, half of them on values that are stored."""
+    places = ["uri", "folder", "name", "source"]
+    texts = st.sampled_from([*places, "label", "camera"]) | COLUMNS
+    seen = [value for payload in stored for field in payload for value in everywhere(payload, field)]
+    seen += [value for payload in stored for field in places for value in everywhere(payload, field)]
+    words = WORDS | PATHS | st.sampled_from(["", *(value for value in seen if isinstance(value, str))])
+    patterns = PATTERNS | st.builds(str.__add__, words, st.sampled_from(["*", "/**", "**"]))
+    patterns |= st.builds("{1}{0}{1}".format, words, st.sampled_from(["*", "**", "?"]))
+    values = st.lists(words | st.integers(-3, 3), max_size=3)
     bounds = st.sampled_from(["least", "above", "most", "below"])
-    numbers = st.dictionaries(bounds, NUMBERS | st.floats(-9, 9), min_size=1, max_size=2)
+    known = st.sampled_from([0, *(value for value in seen if type(value) in (int, float))])
+    numbers = st.dictionaries(bounds, NUMBERS | st.floats(-9, 9) | known, min_size=1, max_size=2)
     times = st.dictionaries(bounds, TIMES, min_size=1, max_size=2)
     return st.one_of(
         st.builds(Among, texts, values),
+        st.builds(Among, st.sampled_from(places), values),
         st.builds(Among, COLUMNS, st.lists(st.booleans(), min_size=1, max_size=2)),
-        st.builds(Like, texts, PATTERNS),
+        st.builds(Like, texts, patterns),
+        st.builds(Like, st.sampled_from(places), patterns),
         st.builds(lambda field, given: Between(field, **given), st.sampled_from(["width", "label"]) | COLUMNS, numbers),
         st.builds(lambda field, given: Between(field, **given), st.sampled_from(["taken_at"]) | COLUMNS, times),
         st.builds(Exists, texts | st.sampled_from(["gps", "copies", "width"])),
@@ -72,27 +82,26 @@ def conditions() -> st.SearchStrategy[Filter]:
     )
 
 
-FILTERS = st.recursive(
-    conditions(),
-    lambda inner: st.one_of(
-        st.builds(Not, inner),
-        st.builds(AllOf, st.lists(inner, max_size=3)),
-        st.builds(AnyOf, st.lists(inner, max_size=3)),
-    ),
-    max_leaves=4,
-)
+def filters(stored: list[dict[str, Any]]) -> st.SearchStrategy[Filter]:
+    return st.recursive(
+        conditions(stored),
+        lambda inner: st.one_of(
+            st.builds(Not, inner),
+            st.builds(AllOf, st.lists(inner, max_size=3)),
+            st.builds(AnyOf, st.lists(inner, max_size=3)),
+        ),
+        max_leaves=4,
+    )
 
 
-@given(stored=st.lists(payloads(), min_size=1, max_size=8), asked=st.lists(FILTERS, min_size=1, max_size=6))
-@settings(
-    max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None
-)
+@given(stored=st.lists(payloads(), min_size=1, max_size=8), data=st.data())
+@settings(max_examples=60, phases=[Phase.generate], suppress_health_check=list(HealthCheck), deadline=None)
 def test_every_filter_finds_what_plain_python_finds(
-    points: Collection, stored: list[dict[str, Any]], asked: list[Filter]
+    points: Collection, stored: list[dict[str, Any]], data: st.DataObject
 ):
     points.delete(ids(8))
     points.upsert(ids(len(stored)), np.zeros((len(stored), 4), np.float32), stored)
-    for condition in asked:
+    for condition in data.draw(st.lists(filters(stored), min_size=3, max_size=8)):
         wanted = {i for i, payload in zip(ids(len(stored)), stored, strict=True) if matches(condition, payload)}
         assert {hit.id for hit in points.search(np.zeros(4, np.float32), 9, where=condition)} == wanted, condition
         assert points.count(where=condition) == len(wanted)
