@@ -21,6 +21,19 @@ def disk_errors(place: Path) -> Iterator[None]:
         ) from error
 
 
+def require_folder_of(path: Path) -> None:
+    """Refuse to write where no folder is: more often than a new folder, it is a slip in a path.
+
+    Raises
+    ------
+    CbirError
+    """
+    folder = path.expanduser().absolute().parent
+    if not folder.is_dir():
+        what = "is not a folder" if folder.exists() else "does not exist"
+        raise CbirError(f"cannot write {path.name}: {folder} {what}; make it first, or name another place")
+
+
 def free_bytes(folder: Path) -> int:
     """Return the bytes that are free on the disk of an existing folder."""
     return shutil.disk_usage(folder).free

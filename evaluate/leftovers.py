@@ -1,4 +1,4 @@
-"""Stored runs and comparisons of collections that are gone, or that another encoder has filled since.
+"""Stored runs, comparisons and reports of collections that are gone, or that another encoder has filled since.
 
 In: the folder of runs, and which collections there are. Out: what can be removed. A run says in `scores.json` what it
 measured; a folder without one was left by a process that was stopped. What is neither is somebody else's, and stays.
@@ -15,6 +15,8 @@ from cbir.core.leftover import Leftover, abandoned, partials
 #: Collection to the fingerprint of the encoder that filled it; None: not known, it may be any.
 Filled = Mapping[str, frozenset[str] | None]
 
+#: The folder of what an ingest reports, `ingest-NAME`, and its file.
+_REPORTED, _REPORT = "ingest-", "ingest-report.jsonl"
 _COMPARISON = re.compile(r"compare-(.+)-[0-9a-f]{12}")
 _MADE_BY_RUNS = ("*.npz", "scores.json", "*.png", "row.json", "*/*.npz", "table.md")
 
@@ -41,6 +43,9 @@ def _why_unused(folder: Path, filled: Filled) -> str:
     if compared := _COMPARISON.fullmatch(folder.name):
         source = compared[1]
         return "" if any(name.startswith(f"{source}-") for name in filled) else f"no collection '{source}-...' is left"
+    if folder.name.startswith(_REPORTED) and (folder / _REPORT).is_file():
+        name = folder.name.removeprefix(_REPORTED)
+        return "" if name in filled else f"collection '{name}' is gone"
     measured = _measured(folder)
     if measured is None:
         ours = any(next(folder.glob(pattern), None) for pattern in _MADE_BY_RUNS)

@@ -45,7 +45,7 @@ def _print_overview(found: Overview) -> None:
             )
             rows.append((name, points, taken, *facts))
         columns = [("name", False), ("points", True), ("size", True), ("values", True)]
-        table(f"collections in {found.location}", [*columns, ("model", False), ("source", False)], rows)
+        table(f"collections in {found.location}", [*columns, ("model", False), ("source", False)], rows, listed=True)
         for c in found.collections:
             if c.problem:
                 line(f"{c.name}: {c.problem}")
@@ -55,7 +55,7 @@ def _print_overview(found: Overview) -> None:
             (m.name, m.kind, m.fingerprint, m.dimension, m.metadata.get("trained_on") or "", _epochs(m.metadata) or "")
             for m in found.models
         ]
-        table("models", [*headings, ("trained on", False), ("epochs", True)], models)
+        table("models", [*headings, ("trained on", False), ("epochs", True)], models, listed=True)
 
 
 def _epochs(metadata: Mapping[str, Any]) -> int:

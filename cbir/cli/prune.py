@@ -59,6 +59,6 @@ def prune(
 
 def _print_unused(planned: Pruned) -> None:
     """Print a table of what would be removed."""
-    rows = [(each.kind, shown(str(each.path)), size(each.bytes), each.reason) for each in planned.unused]
-    headings = [("what", False), ("where", False), ("size", True), ("why", False)]
-    table(f"nothing uses these in {planned.home}", headings, rows)
+    rows = [(shown(str(each.path)), each.kind, size(each.bytes), each.reason) for each in planned.unused]
+    headings = [("where", False), ("what", False), ("size", True), ("why", False)]
+    table(f"nothing uses these in {planned.home}", headings, rows, listed=True)

@@ -28,6 +28,7 @@ _STAGES = {
     "copy": "copying points",
     "snapshot": "writing the snapshot",
     "restore": "restoring",
+    "remove": "removing points",
 }
 
 
@@ -63,8 +64,15 @@ def bars() -> Iterator[Progress]:
             drawn.stop()
 
 
-def table(title: str, columns: Sequence[tuple[str, bool]], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table; each column is a heading and whether it holds numbers."""
+def table(
+    title: str, columns: Sequence[tuple[str, bool]], rows: Iterable[Sequence[object]], *, listed: bool = False
+) -> None:
+    """Print a table; each column is a heading and whether it holds numbers.
+
+    Where the terminal is too narrow, long cells continue on the next line; or, if `listed`, each row is printed as a
+    list under its first cell, so that names and paths stay whole.
+    """
+    rows = list(rows)
     drawn = Table(header_style="bold")
     for heading, numeric in columns:
         drawn.add_column(heading, justify="right" if numeric else "left", overflow="fold")
@@ -75,7 +83,20 @@ def table(title: str, columns: Sequence[tuple[str, bool]], rows: Iterable[Sequen
         console.width = 10_000  # a file or a pipe has no width
     if title:  # rich would wrap a title of the table itself at the table's width
         console.print(escape(title), style="bold", highlight=False, soft_wrap=True)
-    console.print(drawn)
+    if listed and console.measure(drawn, options=console.options.update(max_width=10_000)).maximum > console.width:
+        _print_lists([heading for heading, _ in columns], rows)
+    else:
+        console.print(drawn)
+
+
+def _print_lists(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print each row as a list: its first cell, and below it the others that are not empty, with their headings."""
+    width = max(map(len, headings[1:]))
+    for name, *cells in rows:
+        line(str(name))
+        for heading, cell in zip(headings[1:], cells, strict=True):
+            if cell != "":
+                line(f"  {heading:{width}}  {cell}")
 
 
 def line(text: str) -> None:

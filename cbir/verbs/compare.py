@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cbir.collection import home
-from cbir.core.disk import disk_errors
+from cbir.core.disk import disk_errors, require_folder_of
 from cbir.core.progress import Progress, silent
 from cbir.core.settings import read_settings
 
@@ -72,6 +72,8 @@ def compare(
     from cbir.evaluate.options import EvaluationOptions
     from cbir.ingest.sources.catalogue import open_source
 
+    if save is not None:
+        require_folder_of(Path(save))  # the folder itself is made
     settings = read_settings(data_dir, qdrant_url)
     opened = open_source(str(source), settings.data, settings.cache, progress=progress)
     with closing(home.open_engine(settings)) as engine, disk_errors(settings.home):

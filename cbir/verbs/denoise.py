@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cbir.collection import home
+from cbir.core.disk import require_folder_of
 from cbir.core.errors import CbirError
 from cbir.core.settings import read_settings
 
@@ -61,6 +62,7 @@ def denoise(
 
     if count < 1:
         raise CbirError(f"count must be at least 1, not {count}")
+    require_folder_of(Path(path))
     settings = read_settings(data_dir, qdrant_url)
     with closing(home.open_engine(settings)) as engine:
         name = home.collection_or_default(engine, collection)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cbir.collection import home
 from cbir.core.atomic import atomic_file
-from cbir.core.disk import disk_errors
+from cbir.core.disk import disk_errors, require_folder_of
 from cbir.core.errors import CbirError
 from cbir.core.progress import Progress, silent
 from cbir.core.settings import read_settings
@@ -70,6 +70,7 @@ def snapshot(
         place = Path(f"{name}{suffix}" if path is None else path).expanduser().absolute()
         if place.is_dir():
             raise CbirError(f"{place} is a folder; name a file")
+        require_folder_of(place)
         with disk_errors(place.parent), atomic_file(place) as partial:
             engine.snapshot(name, partial, progress)
             model = settings.models / engine.metadata(name).model
