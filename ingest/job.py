@@ -19,7 +19,7 @@ from cbir.collection.metadata import Metadata
 from cbir.core.progress import Progress, silent
 from cbir.ingest.learn import Plan, bundle_for
 from cbir.ingest.shard import Share, ingest_share
-from cbir.ingest.sources.source import LeftOut, Source, SourceError, items_to_take
+from cbir.ingest.sources.source import LeftOut, Source, SourceError, limited
 from cbir.ingest.store import Stored, merged
 from cbir.ingest.target import find_target, open_target
 from cbir.model.bundle import Bundle
@@ -120,7 +120,8 @@ def run(
     SourceError, ModelError
         The source or the model cannot be used.
     """
-    count = items_to_take(source, limit)
+    source = limited(source, limit)
+    count = len(source)
     with engine.writing(validated_name(name)):
         target = find_target(engine, name, source, retrain=retrain, add_source=add_source, smooth=smooth)
         ready = bundle_for(
@@ -160,7 +161,7 @@ def run(
         ingested=stored.ingested,
         updated=stored.updated,
         unchanged=stored.unchanged,
-        unreadable=list(stored.unreadable),
+        unreadable=[*source.problems, *stored.unreadable],
         left_out=list(source.left_out),
         model=bundle,
         trained=ready.trained,

@@ -80,6 +80,8 @@ def test_payloads_hold_what_other_tools_need(home: Path, pictures: Path, bundle:
         "label": "münchen käse",
         "uri": "münchen käse/1.png",
         "source": "pictures",
+        "folder": "münchen käse",
+        "name": "1.png",
         "bytes": path.stat().st_size,
         "modified": path.stat().st_mtime_ns,
         "inode": path.stat().st_ino,
