@@ -1,4 +1,4 @@
-"""`cbir remove`: a collection, after asking."""
+"""`cbir remove`: a collection, or points of one, after asking."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import cbir
 from cbir import documents
 from cbir.cli.confirm import confirmed
 from cbir.cli.output import note, print_json
-from cbir.cli.parameters import AsJson, DryRun, QdrantUrl, Yes
-from cbir.cli.terminal import line, size
+from cbir.cli.parameters import AsJson, DryRun, QdrantUrl, Yes, collection_or_default
+from cbir.cli.terminal import bars, line, size
+from cbir.core.errors import CbirError
 from cbir.core.uris import shown
 
 if TYPE_CHECKING:
@@ -20,25 +21,49 @@ if TYPE_CHECKING:
 
 
 def remove(
-    collection: Annotated[str, typer.Argument(help="Name of the collection.")],
+    named: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[COLLECTION]", help="Name of the collection; with --where, default: the last ingested."
+        ),
+    ] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CONDITION", help="Only points that pass, such as folder=Holidays/**; repeatable."),
+    ] = None,
+    within: Annotated[
+        str | None, typer.Option(metavar="LAT,LON,DISTANCE", help="Only points near a place, such as 48.85,2.35,10km.")
+    ] = None,
+    collection: Annotated[str | None, typer.Option("--collection", "-c", help="The same as the argument.")] = None,
     yes: Yes = False,
     dry_run: DryRun = False,
     qdrant_url: QdrantUrl = None,
     json_: AsJson = False,
 ) -> None:
-    """Remove a collection, after saying what that removes; pictures on disk are never touched."""
+    """Remove a collection or points of one, after saying what that removes; pictures on disk are never touched."""
+    if named and collection not in (None, named):
+        raise CbirError(f"'{named}' or '{collection}'? Name one collection")
+    name = named or collection
+    some = bool(where or within)
+    if name is None and some:
+        name = collection_or_default(None, qdrant_url)
 
     def approve(planned: Removal) -> bool:
         for fact in [] if json_ and yes else _facts(planned):
             note(shown(fact)) if json_ else line(shown(fact))
-        return not dry_run and confirmed("Remove it?", yes=yes)
+        return not dry_run and confirmed("Remove them?" if some else "Remove it?", yes=yes)
 
-    done = cbir.remove(collection, approve=approve, qdrant_url=qdrant_url)
+    with bars() as progress:
+        done = cbir.remove(
+            name, where=where or None, within=within, approve=approve, qdrant_url=qdrant_url, progress=progress
+        )
     if json_:
         print_json(documents.removal(done))
     elif done.removed:
-        line("removed")
-    if not done.removed:
+        line(f"removed; {done.stored - done.points:,} left" if some and done.stored and done.points else "removed")
+    if not done.removed and some and not done.points:
+        note(f"no point of collection '{done.collection}' passes; nothing was removed")
+    elif not done.removed:
         note("nothing was removed")
         if not dry_run:
             raise typer.Exit(1)
@@ -46,16 +71,33 @@ def remove(
 
 def _facts(planned: Removal) -> Iterator[str]:
     """Yield in words what would be removed, and what stays."""
-    takes = [f"{planned.points:,} point{'s' if planned.points != 1 else ''}"] if planned.points is not None else []
+    name, others = f"collection '{planned.collection}' in {planned.location}", ", ".join(planned.other_names)
+    if planned.where is not None:
+        yield f"{name}: {planned.points:,} of {_points(planned.stored or 0)}"
+        if planned.copies:
+            copies = _counted(planned.copies, "exact copy", "exact copies")
+            yield f"they have {copies} in the same or other folders, which leave the collection with them"
+        if others:
+            yield f"the same points are removed from {others}"
+        yield f"pictures stay where they are: {', '.join(planned.places)}"
+        yield "the next cbir ingest stores them again, unless a .cbirignore leaves them out"
+        return
+    takes = [_points(planned.points)] if planned.points is not None else []
     takes += [size(planned.bytes)] if planned.bytes is not None else []
-    yield f"collection '{planned.collection}' in {planned.location}: {', '.join(takes)}"
+    yield f"{name}: {', '.join(takes)}"
     if planned.problem:
         yield f"it cannot be read: {planned.problem}"
-    if planned.other_names:
-        yield f"its points stay, under their other name{'s' if len(planned.other_names) > 1 else ''}: " + ", ".join(
-            planned.other_names
-        )
+    if others:
+        yield f"its points stay, under their other name: {others}"
     if planned.places:
         yield f"its pictures stay where they are: {', '.join(planned.places)}"
     if planned.model:
         yield f"its model '{planned.model}' stays; cbir prune removes models that nothing uses"
+
+
+def _points(count: int) -> str:
+    return _counted(count, "point", "points")
+
+
+def _counted(count: int, one: str, many: str) -> str:
+    return f"{count:,} {one if count == 1 else many}"

@@ -19,9 +19,11 @@ import cbir
 from cbir.collection.embedded import engine as embedded_engine
 from cbir.collection.embedded.engine import EmbeddedEngine
 from cbir.collection.errors import CollectionBusyError, CollectionError
+from cbir.collection.interface import Engine
 from cbir.collection.served.engine import ServedEngine
+from cbir.core.errors import CbirError
 from cbir.verbs.remove import Removal
-from tests.collection.sample import METADATA, fill
+from tests.collection.sample import METADATA, fill, ids
 from tests.commands import failure, run
 from tests.qdrant import GIVEN_KEY
 
@@ -83,7 +85,7 @@ def test_nothing_is_removed_without_a_yes(engine: EmbeddedEngine):
     code, shown = at_a_terminal("", "remove", "a")
     assert (code, "nothing was removed" in shown) == (1, True), shown
     # Not the default collection, either: what is removed is named.
-    assert run("remove", code=2).stdout == ""
+    assert "name the collection to remove" in failure("remove", "--yes")
     assert engine.names() == ["a", "b"]
     assert counted(engine) == 3
 
@@ -101,9 +103,12 @@ def test_the_document_counts(engine: EmbeddedEngine):
         "collection": "a",
         "location": str(engine.folder),
         "points": 3,
+        "stored": 3,
         "places": ["s"],
+        "copies": 0,
         "model": "m",
         "other_names": [],
+        "where": None,
         "problem": "",
         "removed": True,
     }
@@ -122,7 +127,7 @@ def changes(engine: EmbeddedEngine) -> None:
 @pytest.mark.parametrize(
     ("meanwhile", "message"),
     [
-        (changes, r"has changed meanwhile \(5 points, not 3 points\); nothing was removed"),
+        (changes, r"has changed meanwhile \(5 of 5 points, not 3 of 3 points\); nothing was removed"),
         (lambda engine: engine.delete("a"), "no collection 'a'"),
     ],
 )
@@ -245,3 +250,102 @@ def test_another_tools_collection_is_not_ours_to_remove(url: str, served: Served
     served.server.client.create_collection("foreign", vectors_config=vectors)
     assert "no collection 'foreign'" in failure("remove", "foreign", "--yes", "--qdrant-url", url)
     assert served.server.client.collection_exists("foreign")
+
+
+ALBUMS = ("Holidays/2024", "Holidays", "Work", "Holidays/2023", "")
+#: A picture that is in one folder and, copied, in two others.
+COPIES = [{"source": "s", "uri": "Holidays/2024/copy.jpg"}, {"source": "s", "uri": "Other/copy.jpg"}]
+
+
+def fill_albums(engine: Engine, name: str) -> None:
+    """Fill a collection with five points in four folders, of which one has two exact copies."""
+    with closing(engine.create(name, METADATA)) as collection:
+        payloads = [{"uri": f"{folder}/{n}.jpg", "folder": folder} for n, folder in enumerate(ALBUMS)]
+        payloads[1]["copies"] = COPIES
+        collection.upsert(ids(5), np.eye(5, 4, dtype=np.float32), payloads)
+
+
+def folders(engine: Engine, name: str) -> list[str]:
+    with closing(engine.open(name)) as collection:
+        return sorted(p["folder"] for page in collection.scroll(vectors=False) for p in page.payloads)
+
+
+def test_points_that_pass_a_filter_are_removed_and_no_others(engine: EmbeddedEngine):
+    fill_albums(engine, "albums")
+    before = engine.metadata("albums")
+    done = run("remove", "albums", "--where", "folder=Holidays/**", "--dry-run")
+    assert f"collection 'albums' in {engine.folder}: 3 of 5 points" in done.stdout
+    assert "they have 2 exact copies in the same or other folders, which leave the collection with them" in done.stdout
+    assert "the next cbir ingest stores them again" in done.stdout
+    assert len(folders(engine, "albums")) == 5
+    done = run("remove", "--where", "folder=Holidays/**", "--where", "folder!=Holidays", "-c", "albums", "--yes")
+    assert "2 of 5 points" in done.stdout
+    assert done.stdout.endswith("removed; 3 left\n")
+    assert folders(engine, "albums") == ["", "Holidays", "Work"]
+    assert engine.metadata("albums") == before  # not least, which collection was ingested last
+    document = json.loads(run("remove", "-c", "albums", "--where", "folder=Work", "--yes", "--json").stdout)
+    assert document["where"] == {"field": "folder", "in": ["Work"]}
+    assert {key: document[key] for key in ("points", "stored", "copies", "bytes", "removed")} == {
+        "points": 1,
+        "stored": 3,
+        "copies": 0,
+        "bytes": None,
+        "removed": True,
+    }
+    assert engine.names() == ["a", "albums", "b"]
+
+
+def test_no_filter_means_all_points(engine: EmbeddedEngine):
+    fill_albums(engine, "albums")
+    for where in ([], {}, ""):
+        with pytest.raises(CbirError):
+            cbir.remove("albums", where=where)
+    nothing = run("remove", "albums", "--where", "folder=None", "--yes")
+    assert nothing.stderr.endswith("cbir: no point of collection 'albums' passes; nothing was removed\n")
+    assert "folder" in failure("remove", "albums", "--where", "foldr=Work", "--yes")  # it lists the fields
+    assert "name the collection to remove" in failure("remove", "--yes")
+    assert "Name one collection" in failure("remove", "a", "-c", "b", "--yes")
+    assert len(folders(engine, "albums")) == 5
+
+
+def test_points_are_not_removed_without_a_yes_or_when_they_have_changed(engine: EmbeddedEngine):
+    fill_albums(engine, "albums")
+    assert "--yes removes what is listed" in run("remove", "albums", "--where", "folder=Work", code=1).stderr
+
+    def approve(planned: Removal) -> bool:
+        with closing(engine.open("albums")) as collection:
+            collection.replace_payloads(ids(1), [{"folder": "Work"}])
+        return True
+
+    with pytest.raises(CbirError, match=r"changed meanwhile \(2 of 5 points, not 1 of 5 points\)"):
+        cbir.remove("albums", where={"folder": ["Work"]}, approve=approve)
+    with engine.writing("albums"), pytest.raises(CollectionBusyError, match="is filling"):
+        cbir.remove("albums", where={"folder": ["Work"]})
+    assert len(folders(engine, "albums")) == 5
+
+
+def test_a_removal_of_many_points_that_is_killed_is_continued(engine: EmbeddedEngine):
+    count = 10_000
+    with closing(engine.create("many", METADATA)) as collection:
+        payloads = [{"folder": "even" if n % 2 == 0 else "odd"} for n in range(count)]
+        collection.upsert(ids(count), np.ones((count, 4), np.float32), payloads)
+
+    def killed(stage: str, done: int, total: int | None, note: str = "") -> None:
+        assert (stage, total) == ("remove", count // 2)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cbir.remove("many", where="folder=odd", progress=killed)
+    assert count // 2 < len(folders(engine, "many")) < count
+    assert cbir.remove("many", where="folder=odd").removed
+    assert folders(engine, "many") == ["even"] * (count // 2)
+
+
+def test_points_on_a_server(url: str, served: ServedEngine):
+    fill_albums(served, "albums")
+    alias = models.CreateAlias(collection_name="albums@1", alias_name="prod")
+    served.server.client.update_collection_aliases([models.CreateAliasOperation(create_alias=alias)])
+    done = run("remove", "albums", "--where", "folder=Holidays/**", "--yes", "--qdrant-url", url)
+    assert "3 of 5 points" in done.stdout
+    assert "the same points are removed from prod" in done.stdout
+    assert folders(served, "prod") == folders(served, "albums") == ["", "Work"]
