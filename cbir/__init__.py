@@ -25,7 +25,7 @@ if TYPE_CHECKING:  # for type checkers and editors; when the program runs, `__ge
     from cbir.evaluate.evaluation import Evaluation as Evaluation
     from cbir.evaluate.labels import NoLabelsError as NoLabelsError
     from cbir.evaluate.robustness import Robustness as Robustness
-    from cbir.ingest.job import Report as Report
+    from cbir.ingest.report import Report as Report
     from cbir.search.options import SearchOptions as SearchOptions
     from cbir.search.query import Combination as Combination
     from cbir.search.query import QueryError as QueryError
@@ -70,7 +70,7 @@ _TYPES = {
     "QueryError": "cbir.search.query",
     "QueryWarning": "cbir.search.unlike",
     "Removal": "cbir.verbs.remove",
-    "Report": "cbir.ingest.job",
+    "Report": "cbir.ingest.report",
     "Robustness": "cbir.evaluate.robustness",
     "SearchOptions": "cbir.search.options",
     "Searcher": "cbir.search.searcher",

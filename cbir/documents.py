@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from cbir.evaluate.copies.result import Copies
     from cbir.evaluate.evaluation import Evaluation
     from cbir.evaluate.robustness import Robustness
-    from cbir.ingest.job import Report
+    from cbir.ingest.report import Report
     from cbir.model.kind import Kind
     from cbir.search.query import Query
     from cbir.search.searcher import Searcher
@@ -32,16 +32,25 @@ if TYPE_CHECKING:
 
 
 def ingest(report: Report) -> dict[str, Any]:
-    """Return an ingest's report as JSON values."""
+    """Return an ingest's report as JSON values.
+
+    `found` is the sum of `ingested`, `unchanged`, `updated`, `moved`, `copies`, `skipped`, and what was left out.
+    """
     return {
         "collection": report.collection,
         "points": report.points,
+        "found": report.found,
         "ingested": report.ingested,
-        "updated": report.updated,
         "unchanged": report.unchanged,
-        "skipped": len(report.unreadable),
+        "updated": report.updated,
+        "moved": report.moved,
+        "copies": report.copies,
+        "skipped": report.skipped,
         "unreadable": [{"uri": uri, "reason": reason} for uri, reason in report.unreadable],
         "left_out": [asdict(left) for left in report.left_out],
+        "gone": report.gone,
+        "pruned": report.pruned,
+        "file": None if report.file is None else str(report.file),
         "model": {
             "path": str(report.model.path),
             "encoder": report.model.kind,

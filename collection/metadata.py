@@ -17,8 +17,9 @@ from cbir.collection.errors import NewerFormatError
 from cbir.collection.point import Payload
 from cbir.core.uris import is_absolute, path_of
 
-#: Written into the metadata; the highest number that is read. Format 1 had no number and no roots.
-FORMAT = 2
+#: Written into the metadata; the highest number that is read. Format 1 had no number and no roots; up to format 2 a
+#: point was a file, and not a content, so that an older cbir would store everything a second time.
+FORMAT = 3
 
 _NAME = re.compile(r"[^\W_][\w.\- ]{0,99}")
 _NAME_BYTES = 200

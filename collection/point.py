@@ -1,6 +1,7 @@
 """A point: one stored image, which is an id, a vector and a payload; and what a search returns of it.
 
-The id follows from the payload's `source` and `uri`, so that storing an image again replaces its point.
+A point is a content: the id of a file's follows from the file's SHA-256, so that storing the same content again
+replaces its point, whatever the file is called. An image of a dataset has no file, and its id follows from its uri.
 """
 
 import uuid
@@ -57,8 +58,24 @@ class Page:
     payloads: list[Payload] = field(repr=False)
 
 
+def content_id(sha256: str) -> str:
+    """Return the id of a file's point: the UUID version 5, in the URL namespace, of `sha256:` and the hash.
+
+    Parameters
+    ----------
+    sha256 : str
+        Of the file's content, 64 hexadecimal digits.
+
+    Examples
+    --------
+    >>> content_id("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")
+    '253e17a1-9e69-5be4-9366-ac08a9590b04'
+    """
+    return str(uuid.uuid5(uuid.NAMESPACE_URL, f"sha256:{sha256}"))
+
+
 def point_id(source: str, uri: str) -> str:
-    """Return the id of an image's point: the same image of the same source always has the same id.
+    """Return the id of the point of a dataset's image, and of files in collections of format 1 and 2.
 
     It is the UUID version 5, in the URL namespace, of `SOURCE:uri`. A uri that begins with `SOURCE:`
     (`mnist:train/7`) or is an absolute path (collections of format 1) stands for itself. A folder's

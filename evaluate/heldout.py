@@ -14,6 +14,7 @@ from PIL import Image
 
 from cbir.collection.interface import Collection
 from cbir.collection.metadata import Metadata
+from cbir.collection.place import COPIES, places_of
 from cbir.core.errors import CbirWarning
 from cbir.core.settings import Settings
 from cbir.core.workers import batched, ordered_map
@@ -93,8 +94,13 @@ def disjoint(queries: Sequence[Item], database: Iterable[Item]) -> list[Item]:
 
 def left_behind(collection: Collection, items: Iterable[Item]) -> int:
     """Count the points whose picture the sources no longer have: `disjoint` cannot look at those."""
-    present = {item.id for item in items}
-    return sum(point not in present for page in collection.scroll(vectors=False, fields=()) for point in page.ids)
+    present = {item.place for item in items}
+    pages = collection.scroll(vectors=False, fields=("source", "uri", COPIES))
+    return sum(
+        all((place.source, place.uri) not in present for place in places_of(payload))
+        for page in pages
+        for payload in page.payloads
+    )
 
 
 def _digests(items: Iterable[Item]) -> Iterator[bytes | None]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from cbir.core.progress import Progress, silent
 from cbir.ingest.decode import Inputs, open_items
-from cbir.ingest.read import Made
+from cbir.ingest.read import Made, key
 from cbir.ingest.sample import Sample
 from cbir.ingest.sources.source import Item, Source
 from cbir.model.border import background
@@ -77,11 +77,11 @@ class ExampleStream:
         return self._digest.hexdigest()
 
     def made(self, features: np.ndarray | None) -> dict[str, Made]:
-        """Return ids of items with the features, (n, d), that learning made of them; empty if there are none."""
+        """Return `key` of pictures with the features, (n, d), that learning made of them; empty if there are none."""
         rows: Iterable[np.ndarray] = () if features is None else features
         return {
-            key: Made(feature, brightness, sha256)
-            for (key, brightness, sha256), feature in zip(self._seen, rows, strict=features is not None)
+            picture: Made(feature, brightness, sha256)
+            for (picture, brightness, sha256), feature in zip(self._seen, rows, strict=features is not None)
         }
 
     def _opened(self) -> Generator[_Opened | None, None, None]:
@@ -102,7 +102,7 @@ class ExampleStream:
         pixels = np.stack([each for _, each, _ in gathered])
         self._digest.update(pixels.data)
         for (item, _, sha256), brightness in zip(gathered, background(pixels), strict=True):
-            self._seen.append((item.id, float(brightness), sha256))
+            self._seen.append((key(item, sha256), float(brightness), sha256))
         return pixels
 
 

@@ -5,65 +5,50 @@ decides the model once it exists; `retrain` replaces both, and the old ones stay
 in use until the new ones are complete.
 """
 
+import time
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
+from itertools import islice
 from pathlib import Path
 
 from cbir.collection.checks import validated_name
 from cbir.collection.errors import CollectionError
 from cbir.collection.indexing import build_index
-from cbir.collection.interface import Engine
+from cbir.collection.interface import Collection, Engine
 from cbir.collection.metadata import Metadata
+from cbir.core.errors import CbirError
 from cbir.core.progress import Progress, silent
-from cbir.ingest.learn import Plan, bundle_for
+from cbir.ingest.gone import Gone
+from cbir.ingest.learn import Plan, Ready, bundle_for
+from cbir.ingest.places import Places
+from cbir.ingest.report import Log, LogFile, Report
+from cbir.ingest.settle import Settled, prune, settle
 from cbir.ingest.shard import Share, ingest_share
-from cbir.ingest.sources.source import LeftOut, Source, SourceError, limited
-from cbir.ingest.store import Stored, merged
+from cbir.ingest.sources.source import Source, SourceError, items_to_take
+from cbir.ingest.store import MOST_NAMED, Stored, merged
 from cbir.ingest.target import find_target, open_target
 from cbir.model.bundle import Bundle
 
 
 @dataclass(frozen=True)
-class Report:
-    """What an ingest did.
+class Care:
+    """How an ingest treats what is stored already.
 
     Attributes
     ----------
-    collection : str
-    points : int
-        In the collection now.
-    ingested : int
-        Images that were encoded and stored.
-    updated : int
-        Stored images whose payload alone was replaced.
-    unchanged : int
-        Stored images with nothing to change.
-    unreadable : list of (uri, reason)
-        Skipped.
-    left_out : list of LeftOut
-        What the source does not take, and why.
-    model : Bundle
-    trained : bool
-        By this run.
-    usual_for : str
-        What the pictures are like, where that decided which encoder it is; else empty.
-    seconds : dict
-        `train`, `encode`, `upsert`, `index`.
+    prune : bool
+        Remove what is stored of pictures that are gone.
+    force : bool
+        Also if so much is gone that a disk may not be mounted.
+    checksum : bool
+        Read every file, also one whose size, times and inode are as stored.
     """
 
-    collection: str
-    points: int
-    ingested: int
-    updated: int
-    unchanged: int
-    unreadable: list[tuple[str, str]]
-    left_out: list[LeftOut]
-    model: Bundle
-    trained: bool
-    usual_for: str
-    seconds: dict[str, float]
+    prune: bool = False
+    force: bool = False
+    checksum: bool = False
 
 
 def run(
@@ -80,9 +65,11 @@ def run(
     limit: int | None = None,
     smooth: int | None = None,
     index: bool | None = None,
+    care: Care = Care(),
+    reports: Path | None = None,
     progress: Progress = silent,
 ) -> Report:
-    """Fill a collection from a source.
+    """Fill a collection from a source, or bring it in step with what has changed there.
 
     Parameters
     ----------
@@ -109,8 +96,12 @@ def run(
         and 0 for a new one.
     index : bool, optional
         Build the HNSW index, or do not; by default when it pays.
+    care : Care
+        How to treat what is stored already.
+    reports : Path, optional
+        Folder for the file with a line for each picture that was skipped, moved and so on.
     progress : Progress
-        Stages `read`, `train`, `export`, `encode`, `smooth`, `index`.
+        Stages `read`, `train`, `export`, `compare`, `encode`, `smooth`, `index`.
 
     Raises
     ------
@@ -120,59 +111,118 @@ def run(
     SourceError, ModelError
         The source or the model cannot be used.
     """
-    source = limited(source, limit)
-    count = len(source)
-    with engine.writing(validated_name(name)):
+    count = items_to_take(source, limit)
+    with engine.writing(validated_name(name)), LogFile(reports) as log:
         target = find_target(engine, name, source, retrain=retrain, add_source=add_source, smooth=smooth)
         ready = bundle_for(
             target, engine, models, plan, model=model, require_plan=require_plan, limit=limit, progress=progress
         )
-        bundle = ready.bundle
-        share = Share(target.source, 0, count, bundle.path)
-        stored = Stored()
-        with open_target(engine, target, _new_metadata(bundle, target.smooth)) as collection:
-            collection.pause_indexing()
-            before = collection.metadata
-            # Before anything is stored: a process that is killed must not leave points of an unknown source.
-            if (known := _with_source(before, target.source, bundle)) != before:
-                collection.remember(known)
-            try:
-                with closing(ingest_share(share, collection, made=ready.made, progress=progress)) as batches:
-                    for batch in batches:
-                        stored += batch
-            except BaseException:
-                # Report what stopped the work, not that a server could not be tidied up afterwards. The source stays:
-                # a batch may be stored that was not counted.
-                with suppress(CollectionError):
-                    collection.remember(_finished(collection.metadata, stored))
-                raise
-            known = _finished(collection.metadata, stored)
-            if not stored.ingested + stored.updated + stored.unchanged:  # nothing could be read
-                known = replace(known, sources=before.sources, roots=before.roots)
-            collection.remember(known)
+        share = Share(target.source, 0, count, ready.bundle.path, care.checksum)
+        with open_target(engine, target, _new_metadata(ready.bundle, target.smooth)) as collection:
+            sync = _Sync(collection, share, ready, care, log, progress)
+            sync.run()
             points = collection.count()
-            if not points:
+            if not points and not sync.settled.pruned:
                 raise SourceError(f"none of the {count} pictures of {source} can be read")
         # Afterwards, in place: whatever happens to the index, the points stay.
         index_seconds = build_index(engine, name, index, progress)
-    return Report(
+    stored, problems = sync.stored, list(islice(target.source.problems, MOST_NAMED))
+    report = Report(
         collection=name,
         points=points,
+        found=target.source.found - (len(target.source) - count),
         ingested=stored.ingested,
-        updated=stored.updated,
         unchanged=stored.unchanged,
-        unreadable=[*source.problems, *stored.unreadable],
-        left_out=list(source.left_out),
-        model=bundle,
+        updated=stored.updated,
+        moved=stored.moved,
+        copies=stored.copies,
+        skipped=stored.skipped + sync.problems,
+        left_out=list(target.source.left_out),
+        gone=sync.settled.gone,
+        pruned=sync.settled.pruned,
+        unreadable=[*stored.unreadable, *problems][:MOST_NAMED],
+        file=log.path,
+        model=ready.bundle,
         trained=ready.trained,
         usual_for=ready.usual_for,
         seconds={
-            "train": bundle.metadata["seconds"] if ready.trained else 0.0,
+            "train": ready.bundle.metadata["seconds"] if ready.trained else 0.0,
+            "compare": sync.compare_seconds,
             "encode": stored.encode_seconds,
             "upsert": stored.upsert_seconds,
             "index": index_seconds,
         },
     )
+    if report.found != report.accounted:
+        raise CbirError(f"of {report.found:,} pictures only {report.accounted:,} are accounted for: please report this")
+    return report
+
+
+class _Sync:
+    """The work on an open collection: compare, read, encode, store, settle, prune."""
+
+    def __init__(
+        self, collection: Collection, share: Share, ready: Ready, care: Care, log: Log, progress: Progress
+    ) -> None:
+        self._collection = collection
+        self._share = share
+        self._ready = ready
+        self._care = care
+        self._log = log
+        self._progress = progress
+        self.stored = Stored()
+        self.settled = Settled()
+        self.problems = 0
+        self.compare_seconds = 0.0
+
+    def run(self) -> None:
+        """Do it; what was stored before an error stays, and is remembered."""
+        collection, source = self._collection, self._share.source
+        collection.pause_indexing()
+        before = collection.metadata
+        # Before anything is stored: a process that is killed must not leave points of an unknown source, nor points
+        # of this format where an older cbir would look for its own.
+        collection.remember(_with_source(before, source, self._ready.bundle))
+        try:
+            with Places.of(collection, self._progress) as places:
+                self._fill(places)
+                self._tidy(places)
+        except BaseException:
+            # Report what stopped the work, not that a server could not be tidied up afterwards. The source stays:
+            # a batch may be stored that was not counted.
+            with suppress(CollectionError):
+                collection.remember(_finished(collection.metadata, self.stored))
+            raise
+        known = _finished(collection.metadata, self.stored)
+        if self.stored.items == self.stored.skipped and not self.settled.pruned:  # nothing could be read
+            known = replace(known, sources=before.sources, roots=before.roots)
+        collection.remember(known)
+
+    def _fill(self, places: Places) -> None:
+        clock = time.perf_counter()
+        share, made = self._share, self._ready.made
+        work = ingest_share(share, self._collection, places, made=made, log=self._log, progress=self._progress)
+        with closing(work) as batches:
+            for batch in batches:
+                self.compare_seconds = self.compare_seconds or time.perf_counter() - clock
+                self.stored += batch
+
+    def _tidy(self, places: Places) -> None:
+        """Take off what is no longer so, and log what is not a batch's."""
+        source, log, care = self._share.source, self._log, self._care
+        settled = settle(self._collection, places)
+        self.stored = replace(
+            self.stored, moved=self.stored.moved + settled.moved, copies=self.stored.copies - settled.moved
+        )
+        for name, uri, first_source, first_uri in places.copies_added():
+            log("copy", source=name, uri=uri, first_source=first_source, first_uri=first_uri)
+        gone = Gone(source, self._collection.metadata, complete=self._share.whole)
+        self.settled = prune(self._collection, places, gone, source, log, wanted=care.prune, force=care.force)
+        for uri, reason in source.problems:
+            self.problems += 1
+            log("skipped", uri=uri, reason=reason)
+        for left in source.left_out:
+            log("left out", reason=left.reason, count=left.count, examples=left.examples, hint=left.hint)
 
 
 def _new_metadata(bundle: Bundle, smooth: int) -> Metadata:
@@ -195,7 +245,7 @@ def _with_source(metadata: Metadata, source: Source, bundle: Bundle) -> Metadata
     return replace(
         metadata,
         model=bundle.name,
-        sources=tuple(dict.fromkeys((*metadata.sources, source.name))),
+        sources=tuple(dict.fromkeys((*metadata.sources, *(source.roots or [source.name])))),
         roots={**metadata.roots, **source.roots},
     )
 

@@ -14,6 +14,7 @@ from itertools import islice
 from cbir.collection.errors import CollectionBusyError, CollectionError
 from cbir.collection.interface import Collection, Engine
 from cbir.collection.metadata import Metadata
+from cbir.collection.place import COPIES, places_of
 from cbir.ingest.roots import known_as
 from cbir.ingest.sources.source import Item, Source
 from cbir.model.errors import ImageError
@@ -56,18 +57,19 @@ def _holds_pictures_of(engine: Engine, name: str, source: Source) -> bool:
         raise  # it may be free a moment later, and a guess would then decide over its points
     except CollectionError:
         return True  # damaged: the error comes when it is opened to be filled, unless it is to be replaced
-    items = [item for item in source.items() if item.id in stored]
-    same = sum(_has_hash(item, stored[item.id]) for item in items)
+    items = [item for item in source.items() if item.place in stored]
+    same = sum(_has_hash(item, stored[item.place]) for item in items)
     shared = len(stored) * min(1, len(source) / max(1, points))
     return same > max(len(items), shared) / 2
 
 
-def _hashes(collection: Collection, source: str) -> Iterator[tuple[str, str | None]]:
-    """Yield ids and hashes of a source's points, in the order of their ids, which is a random one."""
-    for page in collection.scroll(vectors=False, fields=("source", "sha256")):
-        for point, payload in zip(page.ids, page.payloads, strict=True):
-            if payload.get("source") == source:
-                yield point, payload.get("sha256")
+def _hashes(collection: Collection, source: str) -> Iterator[tuple[tuple[str, str], str | None]]:
+    """Yield places of a source and their contents' hashes, in the order of the points' ids, which is a random one."""
+    for page in collection.scroll(vectors=False, fields=("source", "uri", "sha256", COPIES)):
+        for payload in page.payloads:
+            for place in places_of(payload):
+                if place.source == source:
+                    yield place.key, payload.get("sha256")
 
 
 def _has_hash(item: Item, sha256: str | None) -> bool:

@@ -1,30 +1,32 @@
 """Items become pixels, in threads that are some batches ahead of whoever takes them.
 
 In: items, or items compared with a collection. Out: batches of uint8 pixels in
-the items' order. A file is read once: its bytes give its hash and its picture.
-A picture that cannot be read does not stop the run: it is passed on with the
-reason.
+the items' order. A file is read once, in two steps: its bytes give its hash,
+and its picture only if that content is not stored yet. A picture that cannot be
+read does not stop the run: it is passed on with the reason.
 """
 
 import hashlib
 import math
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from cbir.collection.point import Payload
 from cbir.core.progress import Progress, silent
 from cbir.core.workers import batched, ordered_map
+from cbir.ingest.described import id_of, place_of
+from cbir.ingest.places import Content, Places
 from cbir.ingest.sources.source import Item
-from cbir.ingest.sync import Compared, Status
+from cbir.ingest.sync import Status
 from cbir.model.errors import ImageError
-from cbir.model.picture import decode
+from cbir.model.picture import decode, decoded, details_of
 from cbir.model.preprocessing import Preprocessing
 
 #: Images in a batch: Qdrant takes some hundred points at a time best.
@@ -33,6 +35,11 @@ BATCH = 256
 _MOST_ITEMS = 4096
 #: Items that a thread takes at once: handing over a dataset's image takes as long as preparing it.
 _CHUNK = 16
+#: Bytes of files that a thread takes at once, more or less: large files one by one.
+_CHUNK_BYTES = 1 << 22
+#: Chunks of files that are read and hashed ahead of decoding.
+_HASHED_AHEAD = 4
+_SECOND = 1_000_000_000
 #: Pictures in work or waiting, at most and at least, and the bytes of their pixels at most.
 _MOST_AHEAD, _LEAST_AHEAD, _BYTES_AHEAD = 4 * BATCH, 4 * _CHUNK, 1 << 25
 
@@ -56,67 +63,126 @@ class Made:
 
 
 @dataclass(frozen=True)
+class Fresh:
+    """An item whose picture has to be encoded and stored.
+
+    Attributes
+    ----------
+    item : Item
+    sha256 : str or None
+        Of its file, if it is one.
+    details : Mapping
+        Fields of the payload that were read from the file.
+    """
+
+    item: Item
+    sha256: str | None
+    details: Mapping[str, Any]
+
+    @property
+    def id(self) -> str:
+        """The point's."""
+        return id_of(self.item, self.sha256)
+
+
+@dataclass(frozen=True)
+class Known:
+    """An item whose content is stored already, or is in an earlier batch or earlier in the same one.
+
+    Attributes
+    ----------
+    item : Item
+    sha256 : str
+        Of its file.
+    details : Mapping or None
+        Fields that were read from the file, where the stored point lacks them.
+    """
+
+    item: Item
+    sha256: str
+    details: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Failed:
+    """An item that cannot be read: the `problem` names it. `sha256` is None if not even its file can be."""
+
+    item: Item
+    problem: str
+    sha256: str | None = None
+
+
+@dataclass(frozen=True)
 class Batch:
     """What became of some items.
 
     Attributes
     ----------
-    ids : list of str
-        Of the items whose pictures were read.
-    payloads : list of Payload
-        Theirs; those of files have the `sha256`.
+    fresh : list of Fresh
     pixels : ndarray of uint8, shape (m, h, w, c)
         Of those that are not `made`.
     made : Mapping
-        Places in `ids` to what is known of these pictures.
-    updated : list of (id, payload)
-        Points whose payload has to be replaced.
-    unreadable : list of (Item, reason)
-    unchanged : int
-        Items that are stored as they are.
+        Places in `fresh` to what is known of these pictures.
+    known : list of Known
+    described : list of Item
+        Their points' payloads have to be replaced.
+    failed : list of Failed
     """
 
-    ids: list[str]
-    payloads: list[Payload]
+    fresh: list[Fresh]
     pixels: np.ndarray
     made: Mapping[int, Made]
-    updated: list[tuple[str, Payload]]
-    unreadable: list[tuple[Item, str]]
-    unchanged: int
+    known: list[Known]
+    described: list[Item]
+    failed: list[Failed]
 
     def __len__(self) -> int:
         """Number of items."""
-        return len(self.ids) + len(self.updated) + len(self.unreadable) + self.unchanged
+        return len(self.fresh) + len(self.known) + len(self.described) + len(self.failed)
 
 
 def read(
-    compared: Iterable[Compared], preprocessing: Preprocessing, made: Mapping[str, Made] = MappingProxyType({})
+    work: Iterable[tuple[Item, Status]],
+    preprocessing: Preprocessing,
+    places: Places,
+    made: Mapping[str, Made] = MappingProxyType({}),
 ) -> Generator[Batch, None, None]:
-    """Open those items that have to be encoded; hash their files, and those that may have changed.
+    """Read items' files, and decode those contents that are not stored.
 
     Parameters
     ----------
-    compared : iterable of Compared
+    work : iterable of (Item, Status)
+        What is unchanged is not among them.
     preprocessing : Preprocessing
+    places : Places
+        Knows which contents are stored, and notes which are about to be.
     made : Mapping
-        Ids of items to what is known of their pictures; a file that has changed since is opened all the same.
+        `key` of pictures to what learning the encoder made of them.
 
     Yields
     ------
     Batch
+        The items are in their order.
     """
     gathered: list[_Read] = []
     pictures = 0
-    work = partial(_read_chunk, preprocessing, made)
-    with closing(ordered_map(work, batched(compared, _CHUNK), ahead=_ahead(preprocessing))) as chunks:
-        for chunk in chunks:
-            gathered += chunk
-            pictures += sum(read.encoded for read in chunk)
-            if pictures >= BATCH or len(gathered) >= _MOST_ITEMS:
+    hashed = ordered_map(_hash_chunk, _chunks(work), ahead=_HASHED_AHEAD)
+    with closing(hashed):
+        decided = (_decide(chunk, places, made) for chunk in hashed)
+        with closing(ordered_map(partial(_open_chunk, preprocessing), decided, ahead=_ahead(preprocessing))) as chunks:
+            for chunk in chunks:
+                gathered += chunk
+                pictures += sum(read.fresh for read in chunk)
+                if pictures >= BATCH or len(gathered) >= _MOST_ITEMS:
+                    yield _batch(gathered, preprocessing)
+                    gathered, pictures = [], 0
+            if gathered:
                 yield _batch(gathered, preprocessing)
-                gathered, pictures = [], 0
-    if gathered:
-        yield _batch(gathered, preprocessing)
+
+
+def key(item: Item, sha256: str | None) -> str:
+    """Return what a picture is known by while it is learned from and stored: its content, or its uri in a dataset."""
+    return sha256 or item.uri
 
 
 def read_pixels(
@@ -187,60 +253,123 @@ def _prepared(item: Item, preprocessing: Preprocessing) -> np.ndarray | None:
         return None
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Read:
-    """An item after reading.
+    """An item on its way through both steps of reading.
 
-    It has `pixels` if it has to be encoded, or what was `made` of it before; a `problem` if it cannot be read.
+    It is to be encoded if it is `fresh`, and then has `pixels`, or what was `made` of it before. It has the
+    `content` of its file from the first step to the second, if that is needed there.
     """
 
-    compared: Compared
+    item: Item
+    status: Status
+    content: bytes | None = field(default=None, repr=False)
+    sha256: str | None = None
+    fresh: bool = False
     pixels: np.ndarray | None = None
     made: Made | None = None
+    details: Mapping[str, Any] | None = None
     problem: str = ""
 
-    @property
-    def encoded(self) -> bool:
-        """Whether its point is to be stored."""
-        return self.pixels is not None or self.made is not None
+
+def _chunks(work: Iterable[tuple[Item, Status]]) -> Iterator[list[tuple[Item, Status]]]:
+    """Yield items for a thread to read at once: `_CHUNK`, or fewer large files."""
+    chunk: list[tuple[Item, Status]] = []
+    size = 0
+    for item, status in work:
+        chunk.append((item, status))
+        size += item.payload.get("bytes") or 0 if item.content is not None else 0
+        if len(chunk) >= _CHUNK or size >= _CHUNK_BYTES:
+            yield chunk
+            chunk, size = [], 0
+    if chunk:
+        yield chunk
 
 
-def _read_chunk(preprocessing: Preprocessing, made: Mapping[str, Made], chunk: Iterable[Compared]) -> list[_Read]:
-    return [_read_one(compared, preprocessing, made) for compared in chunk]
+def _hash_chunk(chunk: Iterable[tuple[Item, Status]]) -> list[_Read]:
+    """First step, in a thread: files are read and hashed."""
+    found = [_Read(item, status) for item, status in chunk]
+    for read in found:
+        if read.status is Status.READ and read.item.content is not None:
+            try:
+                read.content = read.item.content()
+                read.sha256 = hashlib.sha256(read.content).hexdigest()
+            except ImageError as error:
+                read.problem = str(error)
+    return found
 
 
-def _read_one(compared: Compared, preprocessing: Preprocessing, made: Mapping[str, Made]) -> _Read:
-    item = compared.item
-    if compared.status in (Status.UNCHANGED, Status.UPDATED):
-        return _Read(compared)
-    known = made.get(item.id) if made else None
-    try:
-        if item.content is None:
-            if known is not None:
-                return _Read(compared, made=known)
-            return _Read(compared, preprocessing.pixels(item.open()))
-        content = item.content()
-        sha256 = hashlib.sha256(content).hexdigest()
-        compared = replace(compared, item=replace(item, payload={**item.payload, "sha256": sha256}))
-        if compared.status is Status.UNSURE and (compared.stored or {}).get("sha256", sha256) == sha256:
-            return _Read(replace(compared, status=Status.UPDATED))
-        if known is not None and known.sha256 == sha256:
-            return _Read(compared, made=known)
-        return _Read(compared, preprocessing.pixels(decode(content, item.location or item.uri)))
-    except ImageError as error:
-        return _Read(compared, problem=str(error))
+def _decide(chunk: list[_Read], places: Places, made: Mapping[str, Made]) -> list[_Read]:
+    """Between the steps, in the items' order: which contents are new."""
+    for read in chunk:
+        if read.problem or read.status is not Status.READ:
+            continue
+        stored = None
+        if read.sha256 is not None:
+            stored = places.content(read.sha256, read.item.place) or _unhashed(read.item, read.sha256, places)
+            if stored is None:
+                places.expect(id_of(read.item, read.sha256), read.sha256)
+            elif stored.detailed and not stored.problem:
+                read.content = None
+        # What could not be read is tried again, for a message that names this file.
+        read.fresh = stored is None or stored.problem is not None
+        if read.fresh and made:
+            read.made = made.get(key(read.item, read.sha256))
+    return chunk
+
+
+def _unhashed(item: Item, sha256: str, places: Places) -> Content | None:
+    """Return what the first cbir stored of this very file: without a hash, and with times in seconds."""
+    size, modified, *_ = place_of(item).stamp
+    seconds = None if modified is None else modified // _SECOND
+    for claim in places.at(*item.place):
+        if claim.sha256 is None and claim.place.stamp[:2] == (size, seconds):
+            places.hashed(claim.content, sha256)
+            return places.content(sha256)
+    return None
+
+
+def _open_chunk(preprocessing: Preprocessing, chunk: list[_Read]) -> list[_Read]:
+    """Second step, in a thread: new contents are decoded."""
+    for read in chunk:
+        content, read.content = read.content, None
+        if read.problem or read.status is not Status.READ:
+            continue
+        try:
+            if not read.fresh:
+                read.details = None if content is None else details_of(content, _name(read.item)).payload()
+            elif content is None:
+                if read.made is None:
+                    read.pixels = preprocessing.pixels(read.item.open())
+            else:
+                _open(read, content, preprocessing)
+        except ImageError as error:
+            read.problem = str(error)
+    return chunk
+
+
+def _open(read: _Read, content: bytes, preprocessing: Preprocessing) -> None:
+    """Decode a file's content, unless learning has made its feature already."""
+    if read.made is not None:
+        read.details = details_of(content, _name(read.item)).payload()
+        return
+    found = decoded(content, _name(read.item), enough=preprocessing.enough)
+    read.pixels, read.details = preprocessing.pixels(found.picture), found.details.payload()
+
+
+def _name(item: Item) -> str:
+    return item.location or item.uri
 
 
 def _batch(gathered: list[_Read], preprocessing: Preprocessing) -> Batch:
-    pixels = [read.pixels for read in gathered if read.pixels is not None]
-    stored = [read for read in gathered if read.encoded]
-    updated = [read.compared for read in gathered if read.compared.status is Status.UPDATED]
+    fresh = [read for read in gathered if read.fresh and not read.problem]
+    pixels = [read.pixels for read in fresh if read.pixels is not None]
+    known = [r for r in gathered if r.status is Status.READ and not r.fresh and not r.problem]
     return Batch(
-        ids=[read.compared.item.id for read in stored],
-        payloads=[read.compared.new_payload for read in stored],
+        fresh=[Fresh(read.item, read.sha256, read.details or {}) for read in fresh],
         pixels=np.stack(pixels) if pixels else np.empty((0, *preprocessing.shape), np.uint8),
-        made={place: read.made for place, read in enumerate(stored) if read.made is not None},
-        updated=[(compared.item.id, compared.updated_payload) for compared in updated],
-        unreadable=[(read.compared.item, read.problem) for read in gathered if read.problem],
-        unchanged=sum(read.compared.status is Status.UNCHANGED for read in gathered),
+        made={place: read.made for place, read in enumerate(fresh) if read.made is not None},
+        known=[Known(read.item, str(read.sha256), read.details) for read in known],
+        described=[read.item for read in gathered if read.status is Status.DESCRIBED],
+        failed=[Failed(read.item, read.problem, read.sha256) for read in gathered if read.problem],
     )

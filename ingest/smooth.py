@@ -55,7 +55,7 @@ def smooth(
 
     done = 0
     for block in _blocks(batches):
-        total = done + sum(len(batch.ids) for batch in block)
+        total = done + sum(len(batch.features) for batch in block)
         if total == done:  # only payloads to replace
             yield from block
             continue
@@ -63,13 +63,13 @@ def smooth(
         weights = np.arange(nearest + 1, 0, -1)[: len(everything)]
         index = NearestNeighbors(n_neighbors=len(weights), algorithm="brute").fit(everything)
         for batch in block:
-            if not batch.ids:
+            if not len(batch.features):
                 yield batch
                 continue
             # The closest of all to a feature is that feature itself.
             around = index.kneighbors(batch.features, return_distance=False)
             yield replace(batch, features=average(everything[around], weights))
-            done += len(batch.ids)
+            done += len(batch.features)
             progress("smooth", done, total)
 
 
@@ -77,7 +77,7 @@ def _blocks(batches: Iterable[Encoded]) -> Iterator[list[Encoded]]:
     block: list[Encoded] = []
     for batch in batches:
         block.append(batch)
-        if sum(len(b.ids) for b in block) >= BLOCK:
+        if sum(len(b.features) for b in block) >= BLOCK:
             yield block
             block = []
     if block:

@@ -1,21 +1,33 @@
-"""Encoded batches go into a collection, and are counted.
+"""Encoded batches go into a collection, and contents that are stored already get another place.
 
-In: a batch and an open collection. Out: what was stored, as a result that can be
-added to others. A batch is durable when `store` returns: an ingest can be stopped
-at any moment, nothing stored is lost, and the next run continues.
+In: a batch, an open collection, and the table of its places. Out: what was done,
+as a result that can be added to others. A batch is durable when `store`
+returns: an ingest can be stopped at any moment, nothing stored is lost, and the
+next run continues. Therefore nothing is taken away here but places whose file
+is gone and turned up elsewhere; the rest is `settle`'s.
 """
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from cbir.collection.interface import Collection
+from cbir.collection.place import Place, places_of, with_places
+from cbir.collection.point import Payload
+from cbir.ingest.described import described, fields_of, new_payload, place_of
 from cbir.ingest.encode import Encoded
+from cbir.ingest.gone import Gone
+from cbir.ingest.places import Claim, Content, Places, State
+from cbir.ingest.read import Failed, Known
+from cbir.ingest.report import Log, silent_log
+from cbir.ingest.sources.source import Item
 
 #: Mean, standard deviation and number of values.
 Statistics = tuple[float, float, int]
+#: Skipped pictures that a result names; the log has all.
+MOST_NAMED = 100
 
 
 @dataclass(frozen=True)
@@ -25,8 +37,13 @@ class Stored:
     Attributes
     ----------
     ingested, updated, unchanged : int
-        Points written; points whose payload alone was replaced; points that were there already as they are.
+        Points written; points whose payload alone was replaced; items that are stored as they are.
+    moved, copies : int
+        Items whose content was stored under another place, which is gone; or which is there too.
+    skipped : int
+        Items that cannot be read.
     unreadable : tuple of (uri, reason)
+        The first of them.
     background : tuple (mean, standard deviation, count) or None
         Median border brightness of the ingested images, in [0, 1].
     encode_seconds, upsert_seconds : float
@@ -36,10 +53,18 @@ class Stored:
     ingested: int = 0
     updated: int = 0
     unchanged: int = 0
+    moved: int = 0
+    copies: int = 0
+    skipped: int = 0
     unreadable: tuple[tuple[str, str], ...] = ()
     background: Statistics | None = None
     encode_seconds: float = 0.0
     upsert_seconds: float = 0.0
+
+    @property
+    def items(self) -> int:
+        """Number of items."""
+        return self.ingested + self.updated + self.unchanged + self.moved + self.copies + self.skipped
 
     def __add__(self, other: "Stored") -> "Stored":
         """Return what was done with the items of both."""
@@ -47,29 +72,152 @@ class Stored:
             self.ingested + other.ingested,
             self.updated + other.updated,
             self.unchanged + other.unchanged,
-            self.unreadable + other.unreadable,
+            self.moved + other.moved,
+            self.copies + other.copies,
+            self.skipped + other.skipped,
+            (self.unreadable + other.unreadable)[:MOST_NAMED],
             merged(self.background, other.background),
             self.encode_seconds + other.encode_seconds,
             self.upsert_seconds + other.upsert_seconds,
         )
 
 
-def store(batch: Encoded, collection: Collection) -> Stored:
-    """Upsert the points of a batch, and replace the payloads of those that are updated."""
+def store(batch: Encoded, collection: Collection, places: Places, gone: Gone, log: Log = silent_log) -> Stored:
+    """Upsert the points of a batch, and replace the payloads of those that are stored already.
+
+    Parameters
+    ----------
+    batch : Encoded
+    collection : Collection
+    places : Places
+        Notes what is stored from now on.
+    gone : Gone
+        Knows whether a stored place still has its file.
+    log : Log
+        Is told of each item that was skipped or moved.
+    """
     clock = time.perf_counter()
-    if batch.updated:
-        ids, payloads = zip(*batch.updated, strict=True)
-        collection.replace_payloads(ids, payloads)
-    if batch.ids:
-        collection.upsert(batch.ids, batch.features, batch.payloads)
-    return Stored(
-        ingested=len(batch.ids),
-        updated=len(batch.updated),
-        unchanged=batch.unchanged,
-        unreadable=tuple(batch.unreadable),
-        background=_statistics(batch.brightness),
-        upsert_seconds=time.perf_counter() - clock,
-    )
+    done = Stored(background=_statistics(batch.brightness))
+    for failed in batch.batch.failed:
+        if failed.sha256 is not None:
+            places.failed(failed.sha256, failed.problem, failed.item.location or failed.item.uri)
+        done += _skipped(failed, log)
+    done += _upsert(batch, collection, places)
+    done += _replace(batch, collection, places, gone, log)
+    return replace(done, upsert_seconds=time.perf_counter() - clock)
+
+
+def _skipped(failed: Failed, log: Log) -> Stored:
+    log("skipped", source=failed.item.source, uri=failed.item.uri, reason=failed.problem)
+    return Stored(skipped=1, unreadable=((failed.item.uri, failed.problem),))
+
+
+def _upsert(batch: Encoded, collection: Collection, places: Places) -> Stored:
+    """Store contents that are new."""
+    fresh = batch.batch.fresh
+    if not fresh:
+        return Stored()
+    payloads = []
+    displaced = [[] if each.sha256 is None else places.at(*each.item.place) for each in fresh]
+    for row, (each, before) in enumerate(zip(fresh, displaced, strict=True)):
+        stored = next((places.described(claim) for claim in before if claim.first), None)
+        payload = new_payload(each.item, each.sha256, each.details, stored)
+        payloads.append(payload if batch.codes is None else {**payload, "code": batch.codes[row]})
+    collection.upsert(batch.ids, batch.features, payloads)
+    with places.together():
+        for each, before in zip(fresh, displaced, strict=True):
+            if each.sha256 is not None:  # an image of a dataset is nobody's copy
+                content = places.content(each.sha256) or places.expect(each.id, each.sha256)
+                places.recovered(content)
+                places.add(content.number, place_of(each.item), first=True)
+                places.note((claim, State.DISPLACED) for claim in before)
+    return Stored(ingested=len(fresh))
+
+
+def _replace(batch: Encoded, collection: Collection, places: Places, gone: Gone, log: Log) -> Stored:
+    """Replace the payloads of contents that are stored already, whose vectors stay."""
+    work: list[tuple[Item, Known | None, Content | Claim]] = []
+    done = Stored()
+    for item in batch.batch.described:
+        claim = next((claim for claim in places.at(*item.place) if claim.first and claim.state is State.SURE), None)
+        if claim is None:  # this run has given the point another first place meanwhile
+            done += Stored(unchanged=1)
+        else:
+            work.append((item, None, claim))
+    for each in batch.batch.known:
+        content = places.content(each.sha256, each.item.place)
+        if content is None or content.problem is not None:
+            done += _skipped(_same_failure(each, content), log)
+        else:
+            work.append((each.item, each, content))
+    if not work:
+        return done
+    payloads = collection.payloads(list({target.id for _, _, target in work}))
+    changed: dict[str, Payload] = {}
+    with places.together():
+        for item, known, target in work:
+            stored = payloads.get(target.id, {})
+            if known is None or isinstance(target, Claim):
+                payloads[target.id] = described(stored, fields_of(item), place_of(item))
+                done += Stored(updated=1)
+            else:
+                payloads[target.id], what, before = _Step(places, target, stored, known, gone).taken()
+                done += what
+                if before is not None:
+                    log("moved", source=item.source, uri=item.uri, before_source=before.source, before_uri=before.uri)
+            changed[target.id] = payloads[target.id]
+    collection.replace_payloads(list(changed), list(changed.values()))
+    return done
+
+
+def _same_failure(known: Known, content: Content | None) -> Failed:
+    """Return a failure in this file's words: its content is that of another file, which could not be read."""
+    name = known.item.location or known.item.uri
+    if content is None or content.problem is None:
+        return Failed(known.item, f"{name} cannot be read")
+    return Failed(known.item, content.problem.replace(content.located or name, name))
+
+
+@dataclass(frozen=True)
+class _Step:
+    """A stored content was met at a place: touched, moved or copied."""
+
+    places: Places
+    content: Content
+    stored: Payload
+    known: Known
+    gone: Gone
+
+    def taken(self) -> tuple[Payload, Stored, Place | None]:
+        """Note the place; return the point's payload, what was done, and where a moved file was before."""
+        item, places, number = self.known.item, self.places, self.content.number
+        place, fields = place_of(item), fields_of(item)
+        details = {**(self.known.details or {}), "sha256": self.known.sha256}
+        claims = places.of_content(number)
+        own = next((claim for claim in claims if claim.place.key == place.key), None)
+        places.note((c, State.DISPLACED) for c in places.at(*place.key) if c.content != number)
+        if self.known.details is not None:
+            places.detailed([number])
+        before = own or next((claim for claim in claims if self._is_free(claim)), None)
+        if before is None:
+            places.add(number, place, first=False, copy=True, described=fields)
+            payload = {**self.stored, **details}
+            return with_places(payload, [*places_of(payload), place]), Stored(copies=1), None
+        places.remove([before])
+        places.add(number, place, first=before.first, copy=before.added, described=None if before.first else fields)
+        if before.first:
+            payload = described(self.stored, fields, place, details)
+        else:
+            payload = {**self.stored, **details}
+            others = [place if each.key == before.place.key else each for each in places_of(payload)]
+            payload = with_places(payload, others)
+        if own is not None:
+            return payload, Stored(updated=1), None
+        return payload, Stored(moved=1), before.place
+
+    def _is_free(self, claim: Claim) -> bool:
+        """Tell whether a stored place no longer shows its content, so that this one takes its turn."""
+        return claim.state is State.DISPLACED or (claim.state is State.UNSEEN and self.gone.is_gone(claim.place))
 
 
 def merged(one: Statistics | None, other: Statistics | None) -> Statistics | None:

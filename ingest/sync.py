@@ -1,100 +1,87 @@
-"""A source is compared with a collection: which items are new or changed, have another payload, or are unchanged.
+"""A source is compared with what is stored: which items are unchanged, described anew, or have to be read.
 
-In: items. Out: each with what has to be done. Payloads are fetched from the
-collection in batches, and no picture is opened: a file whose size and time of
-change are as stored counts as the same. If they differ, the content decides:
-read.py hashes it, as it reads the file anyway.
+In: items, and the table of stored places. Out: a status for each item. No
+picture is opened: a file whose stamp is as stored counts as the same. If it is
+not, or if nothing is stored at that place, the content decides: read.py hashes
+the file, and store.py finds out whether it was moved, copied or replaced.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Set
-from dataclasses import dataclass
-from enum import Enum
-from typing import Any
+from collections.abc import Iterable
+from enum import IntEnum
 
-from cbir.collection.fields import FIELDS
-from cbir.collection.interface import Collection
-from cbir.collection.point import Payload, same_payload
+from cbir.collection.point import same_payload
+from cbir.core.progress import Progress, silent
 from cbir.core.workers import batched
-from cbir.ingest.sources.source import STAMP, Item
+from cbir.ingest.described import fields_of, place_of
+from cbir.ingest.places import Claim, Places, State
+from cbir.ingest.sources.source import Item
 
-#: Items whose payloads are fetched at once.
-_BATCH = 256
-#: Fields that cbir writes.
-_OURS = {field.name for field in FIELDS}
-_SECOND = 1_000_000_000
+#: Items compared between two reports of progress.
+_BATCH = 1024
 
 
-class Status(Enum):
+class Status(IntEnum):
     """What has to be done about an item."""
 
-    UNCHANGED = "nothing: it is stored as it is"
-    UPDATED = "its payload has to be replaced; the picture is the stored one"
-    UNSURE = "its file has to be read: if its hash is not the stored one, it has to be encoded"
-    CHANGED = "it has to be encoded: it is new, or another picture than the stored one"
+    UNCHANGED = 0  # nothing: it is stored as it is
+    DESCRIBED = 1  # its payload has to be replaced; the picture is the stored one
+    READ = 2  # its file has to be read, or it is new
 
 
-@dataclass(frozen=True)
-class Compared:
-    """An item, its `status`, and the `stored` payload of its point, if there is one."""
-
-    item: Item
-    status: Status = Status.CHANGED
-    stored: Payload | None = None
-
-    @property
-    def updated_payload(self) -> Payload:
-        """The item's fields, and those that other tools or the encoder added to the stored point, which stays."""
-        return self._merged(without={"label"})
-
-    @property
-    def new_payload(self) -> Payload:
-        """The item's fields, and those that other tools added; what is ours describes the stored picture."""
-        return self._merged(without=_OURS)
-
-    def _merged(self, without: Set[str]) -> Payload:
-        stored = {name: value for name, value in (self.stored or {}).items() if name not in without}
-        return {**stored, **self.item.description}
-
-
-def compare(items: Iterable[Item], collection: Collection) -> Iterator[Compared]:
-    """Compare items with the points of a collection.
+def compare(
+    items: Iterable[Item], places: Places, *, total: int, checksum: bool = False, progress: Progress = silent
+) -> bytearray:
+    """Compare items with stored places.
 
     Parameters
     ----------
     items : iterable of Item
-        Taken a batch ahead at the most.
-    collection : Collection
-        Only read from.
+    places : Places
+        Notes which places were seen, and which show the stored content.
+    total : int
+        Number of items.
+    checksum : bool
+        Have every file read.
+    progress : Progress
+        Stage `compare`.
 
-    Yields
-    ------
-    Compared
-        In the items' order.
+    Returns
+    -------
+    bytearray
+        A `Status` for each item, a byte each.
     """
+    statuses = bytearray()
     for batch in batched(items, _BATCH):
-        ids = [item.id for item in batch]
-        payloads = collection.payloads(ids)
-        for item, stored in zip(batch, map(payloads.get, ids), strict=True):
-            yield Compared(item, _status(item, stored), stored)
+        states: list[tuple[Claim, State]] = []
+        descriptions: list[tuple[Claim, object]] = []
+        for item in batch:
+            claims = places.at(*item.place)
+            right = None if checksum and item.content is not None else _right(item, claims)
+            if right is None:
+                statuses.append(Status.READ)
+                states += [(claim, State.UNSURE) for claim in claims]
+                continue
+            states += [(claim, State.SURE if claim is right else State.DISPLACED) for claim in claims]
+            if right.first:
+                same = same_payload(places.described(right), fields_of(item))
+                statuses.append(Status.UNCHANGED if same else Status.DESCRIBED)
+            else:  # the point is described by its first place; this place may become that
+                statuses.append(Status.UNCHANGED)
+                descriptions.append((right, fields_of(item)))
+        places.note(states, descriptions)
+        progress("compare", len(statuses), total)
+    return statuses
 
 
-def _status(item: Item, stored: Payload | None) -> Status:
-    if stored is None:
-        return Status.CHANGED
-    if item.content is None:  # no file: nothing but a label or a field of the payload can change
-        return Status.UNCHANGED if same_payload(stored, item.description) else Status.UPDATED
-    if "sha256" not in stored:  # stored by a version that had seconds, and no hash, which reading the file adds
-        return Status.UNSURE if _same_stamp(stored, _in_seconds(item.payload)) else Status.CHANGED
-    if not _same_stamp(stored, item.payload):
-        return Status.UNSURE
-    return Status.UNCHANGED if same_payload(stored, item.description) else Status.UPDATED
+def _right(item: Item, claims: list[Claim]) -> Claim | None:
+    """Return the one claim that is right about what an item shows; None if reading the file has to tell."""
+    if item.content is None:
+        return claims[0] if claims else None
+    fitting = [claim for claim in claims if claim.sha256 is not None and claim.detailed and _same_file(item, claim)]
+    return fitting[0] if len(fitting) == 1 else None
 
 
-def _same_stamp(stored: Mapping[str, Any], found: Mapping[str, Any]) -> bool:
-    """Return whether the stamps are the same; a field that an older cbir did not store does not count."""
-    return all(stored[name] == found.get(name) for name in STAMP if name in stored) and "bytes" in stored
-
-
-def _in_seconds(payload: Mapping[str, Any]) -> dict[str, Any]:
-    modified = payload.get("modified")
-    return {**payload, "modified": None if modified is None else int(modified / _SECOND)}
+def _same_file(item: Item, claim: Claim) -> bool:
+    """Tell whether a file's stamp is as stored; what an older cbir did not store does not count."""
+    now = place_of(item).stamp
+    return all(stored is None or stored == value for stored, value in zip(claim.place.stamp, now, strict=True))

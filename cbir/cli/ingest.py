@@ -11,10 +11,13 @@ import cbir
 from cbir import documents
 from cbir.cli.output import note, print_json
 from cbir.cli.parameters import AsJson, DataDir, Index, OnDisk, QdrantUrl, Quantization, Replicas, Shards
-from cbir.cli.terminal import bars, line
+from cbir.cli.terminal import bars, line, table
 
 if TYPE_CHECKING:
-    from cbir.ingest.job import Report
+    from cbir.ingest.report import Report
+
+#: Skipped pictures that are named; the report's file has all.
+_NAMED = 10
 
 
 def ingest(
@@ -44,6 +47,16 @@ def ingest(
         typer.Option(min=0, help="Store the average of each feature and its N nearest; cannot be changed later."),
     ] = None,
     index: Index = None,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Remove what is stored of pictures that are gone; default: count them.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="With --prune: also if half of a folder is gone, or all of it.")
+    ] = False,
+    checksum: Annotated[
+        bool, typer.Option("--checksum", help="Read every file, also those whose size and times are as stored.")
+    ] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if anything was skipped.")] = False,
     qdrant_url: QdrantUrl = None,
     quantization: Quantization = None,
     on_disk: OnDisk = False,
@@ -64,6 +77,9 @@ def ingest(
             limit=limit,
             smooth=smooth,
             index=index,
+            prune=prune,
+            force=force,
+            checksum=checksum,
             qdrant_url=qdrant_url,
             quantization=quantization,
             on_disk=on_disk,
@@ -72,10 +88,14 @@ def ingest(
             data_dir=data_dir,
             progress=progress,
         )
-    for _, reason in report.unreadable:
+    for _, reason in report.unreadable[:_NAMED]:
         note(f"skipped: {reason}")
+    if report.skipped > _NAMED:
+        note(f"skipped: {report.skipped - _NAMED:,} more, see {report.file}")
     for left in report.left_out:
         note(f"left out: {left.count:,} {left.reason}{f'; {left.hint}' if left.hint else ''}")
+    if report.gone:
+        note(f"{report.gone:,} stored picture(s) are gone from {source}: cbir ingest ... --prune removes them")
     if learned := _outgrown(report):
         note(
             f"the encoder learned from {learned:,} picture(s), and there are {report.points:,} now: "
@@ -85,6 +105,8 @@ def ingest(
         print_json(documents.ingest(report))
     else:
         _print_report(report)
+    if strict and report.skipped:
+        raise typer.Exit(1)
 
 
 def _outgrown(report: Report) -> int:
@@ -96,6 +118,27 @@ def _outgrown(report: Report) -> int:
     return learned if not report.trained and 2 * learned < min(report.points, kind.most_images) else 0
 
 
+def _print_counts(report: Report) -> None:
+    """Print what became of all that was found, and how many stored pictures are gone."""
+    counts = {
+        "found": report.found,
+        "ingested": report.ingested,
+        "unchanged": report.unchanged,
+        "updated": report.updated,
+        "moved": report.moved,
+        "copies": report.copies,
+        "skipped": report.skipped,
+        "left out": report.left_out_count,
+        "gone": report.gone,
+        "pruned": report.pruned,
+    }
+    always = ("found", "ingested", "unchanged", "skipped")
+    drawn = {name: f"{count:,}" for name, count in counts.items() if count or name in always}
+    table("", [(name, True) for name in drawn], [list(drawn.values())])
+    if report.file is not None:
+        line(f"details     {report.file}")
+
+
 def _print_report(report: Report) -> None:
     """Print which model was used, what was stored, and how long it took."""
     took = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in report.seconds.items() if seconds >= 0.05)
@@ -104,11 +147,8 @@ def _print_report(report: Report) -> None:
     line(f"encoder     {report.model.kind} {report.model.fingerprint}, {report.model.dimension} values an image{usual}")
     for learned in report.model.metadata.get("notes") or [] if report.trained else []:
         line(f"            {learned}")
-    updated = f"{report.updated:,} updated without encoding, " if report.updated else ""
-    line(
-        f"collection  {report.collection}: {report.points:,} points; {report.ingested:,} ingested, "
-        f"{updated}{report.unchanged:,} unchanged, {len(report.unreadable):,} skipped"
-    )
+    line(f"collection  {report.collection}: {report.points:,} {'point' if report.points == 1 else 'points'}")
     if took:
         line(f"time        {took}")
+    _print_counts(report)
     line("next        cbir search IMAGE, cbir evaluate")

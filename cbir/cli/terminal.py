@@ -18,6 +18,7 @@ _STAGES = {
     "train": "training",
     "adapt": "adapting to the pictures",
     "export": "exporting the encoder",
+    "compare": "comparing with what is stored",
     "encode": "encoding and storing",
     "smooth": "averaging with neighbours",
     "index": "indexing",

@@ -17,7 +17,7 @@ from cbir.core.settings import read_settings
 
 if TYPE_CHECKING:
     from cbir.collection.interface import Engine
-    from cbir.ingest.job import Report
+    from cbir.ingest.report import Report
     from cbir.model.bundle import Bundle
 
 
@@ -33,6 +33,9 @@ def ingest(
     limit: int | None = None,
     smooth: int | None = None,
     index: bool | None = None,
+    prune: bool = False,
+    force: bool = False,
+    checksum: bool = False,
     qdrant_url: str | None = None,
     quantization: str | None = None,
     on_disk: bool = False,
@@ -41,7 +44,7 @@ def ingest(
     data_dir: str | Path | None = None,
     progress: Progress = silent,
 ) -> Report:
-    """Fill a collection from a source, learning an encoder if it has none.
+    """Fill a collection from a source, learning an encoder if it has none, or bring it in step with the source.
 
     Parameters
     ----------
@@ -69,6 +72,13 @@ def ingest(
         collection's number, and 0 for a new one.
     index : bool, optional
         Build the HNSW index, or do not; by default only for large collections.
+    prune : bool
+        Remove what is stored of pictures that are gone; without it they are counted. Nothing is removed if the folder
+        is empty or half of it is gone, as if a disk was not mounted.
+    force : bool
+        With `prune`: even then.
+    checksum : bool
+        Read every file; by default one whose size, times and inode are as stored counts as unchanged.
     qdrant_url : str, optional
         Fill a collection on this Qdrant server; by default `QDRANT_URL`, else the collection is embedded.
         The server's key is read from `QDRANT_API_KEY`.
@@ -85,7 +95,7 @@ def ingest(
 
     Returns
     -------
-    cbir.ingest.job.Report
+    cbir.ingest.report.Report
 
     Raises
     ------
@@ -93,13 +103,15 @@ def ingest(
         What went wrong and what to do about it, in one or two sentences.
     """
     from cbir.collection.served.layout import Layout
-    from cbir.ingest.job import run
+    from cbir.ingest.job import Care, run
     from cbir.ingest.learn import Plan
     from cbir.ingest.sources.catalogue import collection_name, open_source
     from cbir.model.registry import parse_encoder
 
     if smooth is not None and smooth < 0:
         raise CbirError(f"smooth must be at least 0, not {smooth}")
+    if force and not prune:
+        raise CbirError("--force goes with --prune")
     if model is not None and retrain:
         raise CbirError("--model uses a model and --retrain trains one: give only one of them")
     settings = read_settings(data_dir, qdrant_url)
@@ -125,6 +137,8 @@ def ingest(
             limit=limit,
             smooth=smooth,
             index=index,
+            care=Care(prune=prune, force=force, checksum=checksum),
+            reports=settings.runs / f"ingest-{name}",
             progress=progress,
         )
     if not report.trained and not retrain and kind is not None:

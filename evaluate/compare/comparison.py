@@ -7,6 +7,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -24,12 +25,12 @@ from cbir.evaluate.compare.row import Row
 from cbir.evaluate.compare.table import cells, markdown
 from cbir.evaluate.draw.canvas import require_drawing
 from cbir.evaluate.draw.curve import curves
-from cbir.evaluate.draw.lineup import lineup
+from cbir.evaluate.draw.lineup import drawn, lineup
 from cbir.evaluate.options import EvaluationOptions
 from cbir.evaluate.run import load_run, run_title
 from cbir.ingest.moved import known_in
 from cbir.ingest.sources.catalogue import collection_name
-from cbir.ingest.sources.source import Source
+from cbir.ingest.sources.source import Item, Source
 from cbir.search.sheet import save_picture
 
 
@@ -159,12 +160,28 @@ def _drawn(
     if not comparison.curves.exists():
         write_atomic(comparison.curves, curves({row.encoder: row.scores for row in rows}, comparison.title))
     if not comparison.lineup.exists():
-        # Stored images by the ids that they have in each collection, queries by their uris.
-        names = (row.collection for row in rows)
-        known = {found.name: found for found in (known_in(engine, n, engine.metadata(n), source) for n in names)}
-        items = chain.from_iterable(chain(found.items(), found.queries()) for found in known.values())
-        shown = {key: item for item in items for key in (item.id, item.uri)}
         runs = {row.encoder: load_run(row.folder / "run.npz") for row in rows}
+        shown: dict[str, Item] = {}
+        for row in rows:
+            shown |= _shown(engine, row.collection, source, *drawn(runs[row.encoder], runs[rows[0].encoder]))
         save_picture(lineup(runs, shown), comparison.lineup)
     write_atomic(comparison.table, comparison.markdown().encode())
     return comparison
+
+
+def _shown(engine: Engine, name: str, source: Source, uris: set[str], points: set[str]) -> dict[str, Item]:
+    """Return those of a source's items that have these uris, by their uris, and those of stored points, by their ids.
+
+    They are looked up in the row's collection, which may know the source by another name.
+    """
+    known = known_in(engine, name, engine.metadata(name), source)
+    with closing(engine.open(name)) as collection:
+        stored = collection.payloads(list(points))
+    ids = {(payload.get("source"), payload.get("uri")): point for point, payload in stored.items()}
+    shown = {}
+    for item in chain(known.items(), known.queries()):
+        if item.uri in uris:
+            shown[item.uri] = item
+        if item.place in ids:
+            shown[ids[item.place]] = item
+    return shown

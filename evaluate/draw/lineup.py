@@ -48,6 +48,13 @@ def lineup(runs: Mapping[str, Run], shown: Mapping[str, QueryImage]) -> Image.Im
     return sheet(rows, headings)
 
 
+def drawn(run: Run, first: Run) -> tuple[set[str], set[str]]:
+    """Return what is drawn of a run, where another one is drawn first: uris of queries, and ids of their hits."""
+    uris = {str(uri) for uri in first.query_uris[:_QUERIES]}
+    rows = [row for row, uri in enumerate(run.query_uris) if str(uri) in uris]
+    return uris, {str(hit) for hit in run.exact_ids[rows, : _ACROSS**2].ravel()} - {""}
+
+
 def _hits(run: Run, query: int) -> list[tuple[str, bool]]:
     """Return the ids of the closest images, each with whether its label is another than the query's."""
     relevant = run.bits(query, query + 1)[0][0]

@@ -4,7 +4,7 @@ import uuid
 
 import pytest
 
-from cbir.collection.point import point_id
+from cbir.collection.point import content_id, point_id
 
 
 def named(key: str) -> str:
@@ -30,3 +30,7 @@ def test_an_id_follows_from_source_and_uri(source: str, uri: str, key: str):
 
 def test_ids_given_by_earlier_versions_stay():
     assert point_id("digits", "digits:database/42") == "08805787-d3c7-53e0-89a1-df143cf44b27"
+
+
+def test_the_id_of_a_content_is_that_of_its_hash():
+    assert content_id("0" * 64) == str(uuid.uuid5(uuid.NAMESPACE_URL, "sha256:" + "0" * 64))

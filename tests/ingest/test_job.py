@@ -76,12 +76,16 @@ def test_payloads_hold_what_other_tools_need(home: Path, pictures: Path, bundle:
     path = pictures / "münchen käse" / "1.png"
     with cbir.open("pictures") as searcher:
         hit = searcher.search(path, 1)[0]
+    assert hit.payload.pop("ingested_at").endswith("Z")
     assert hit.payload == {
         "label": "münchen käse",
         "uri": "münchen käse/1.png",
         "source": "pictures",
         "folder": "münchen käse",
         "name": "1.png",
+        "width": 28,
+        "height": 28,
+        "format": "PNG",
         "bytes": path.stat().st_size,
         "modified": path.stat().st_mtime_ns,
         "inode": path.stat().st_ino,
@@ -117,7 +121,7 @@ def test_a_source_without_a_readable_picture_is_refused(home: Path, tmp_path: Pa
 def test_a_folder_does_not_slip_into_a_collection_of_the_same_name(home: Path, tmp_path: Path, bundle: Path):
     for place in ("one", "two"):
         (tmp_path / place / "cats").mkdir(parents=True)
-        picture().save(tmp_path / place / "cats" / "a.png")
+        picture(len(place) + ord(place[0])).save(tmp_path / place / "cats" / "a.png")
     cbir.ingest(tmp_path / "one" / "cats", model=bundle)
     with pytest.raises(cbir.CbirError, match=r"'cats' holds .*one/cats\..*--collection"):
         cbir.ingest(tmp_path / "two" / "cats")
@@ -406,11 +410,11 @@ def test_what_a_newer_cbir_wrote_survives_this_one(home: Path, pictures: Path):
     cbir.ingest(pictures, encoder="pixels")
     file = home / "collections" / "pictures" / "collection.json"
     written = file.read_text()
-    newer = json.dumps({**json.loads(written), "format": 3, "sources": {"another": "shape"}})
+    newer = json.dumps({**json.loads(written), "format": 4, "sources": {"another": "shape"}})
     file.write_text(newer)
     for again in ({}, {"retrain": True}, {"encoder": "pca"}):
         with pytest.raises(
-            cbir.CbirError, match=r"'pictures' was written by a newer cbir \(format 3; .*: upgrade cbir$"
+            cbir.CbirError, match=r"'pictures' was written by a newer cbir \(format 4; .*: upgrade cbir$"
         ):
             cbir.ingest(pictures, **again)  # type: ignore[arg-type]
     assert file.read_text() == newer

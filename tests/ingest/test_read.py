@@ -1,4 +1,7 @@
-"""Items are read in their order, in batches of bounded size, whatever has to be done about each."""
+"""Items are read in their order, in batches of bounded size, and no content is decoded twice."""
+
+import io
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -6,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from cbir.ingest.read import BATCH, read, read_pixels
+from cbir.ingest.places import Places
+from cbir.ingest.read import BATCH, Batch, read, read_pixels
 from cbir.ingest.sources.source import Item
-from cbir.ingest.sync import Compared, Status
+from cbir.ingest.sync import Status
 from cbir.model.errors import ImageError
 from cbir.model.preprocessing import Preprocessing
 
@@ -24,39 +28,71 @@ def item(number: int, *, readable: bool = True) -> Item:
     return Item(f"all:{number}", None, "all", open_)
 
 
+def file(number: int, value: int | None) -> Item:
+    """Return a file that shows a value; None: no picture."""
+    content = io.BytesIO()
+    if value is not None:
+        Image.new("L", (2, 2), value).save(content, "PNG")
+    return Item(f"{number}.png", None, "files", Image.new, content=content.getvalue)
+
+
+def kinds_of(batches: list[Batch]) -> list[tuple[int, str]]:
+    """Return the numbers of items, and what became of each."""
+    found = []
+    for batch in batches:
+        found += [(fresh.item, "fresh") for fresh in batch.fresh]
+        found += [(known.item, "known") for known in batch.known]
+        found += [(each, "described") for each in batch.described]
+        found += [(failed.item, "failed") for failed in batch.failed]
+    return [(int(each.uri.partition(".")[0].rpartition(":")[2]), what) for each, what in found]
+
+
 @settings(deadline=None, max_examples=30)
-@given(kinds=st.lists(st.sampled_from(["changed", "unreadable", "updated", "unchanged"]), max_size=700))
+@given(kinds=st.lists(st.sampled_from(["fresh", "failed", "described"]), max_size=700))
 def test_each_item_is_in_one_place_and_all_are_in_order(kinds: list[str]):
-    status = {"unchanged": Status.UNCHANGED, "updated": Status.UPDATED}
-    compared = [
-        Compared(item(n, readable=kind != "unreadable"), status.get(kind, Status.CHANGED), {"code": n})
+    work = [
+        (item(n, readable=kind != "failed"), Status.DESCRIBED if kind == "described" else Status.READ)
         for n, kind in enumerate(kinds)
     ]
-    batches = list(read(compared, INPUT))
+    with Places() as places:
+        batches = list(read(work, INPUT, places))
     assert sum(map(len, batches)) == len(kinds)
-    numbers = [int(each["uri"].split(":")[1]) for batch in batches for each in batch.payloads]
-    assert numbers == [n for n, kind in enumerate(kinds) if kind == "changed"]
+    found = kinds_of(batches)
+    assert sorted(found) == list(enumerate(kinds))
+    for kind in set(kinds):
+        numbers = [n for n, what in found if what == kind]
+        assert numbers == sorted(numbers)
+    numbers = [n for n, what in found if what == "fresh"]
     assert [int(pixels[0, 0, 0]) for batch in batches for pixels in batch.pixels] == [n % 256 for n in numbers]
-    updated = [payload["code"] for batch in batches for _, payload in batch.updated]
-    assert updated == [n for n, kind in enumerate(kinds) if kind == "updated"]
-    unreadable = [each.uri for batch in batches for each, _ in batch.unreadable]
-    assert unreadable == [f"all:{n}" for n, kind in enumerate(kinds) if kind == "unreadable"]
 
 
-@pytest.mark.parametrize(("status", "most"), [(Status.CHANGED, BATCH + 16), (Status.UNCHANGED, 4096 + 16)])
+@settings(deadline=None, max_examples=30)
+@given(values=st.lists(st.none() | st.integers(0, 9), max_size=200))
+def test_of_files_with_one_content_the_first_is_decoded(values: list[int | None]):
+    with Places() as places:
+        found = dict(kinds_of(list(read([(file(n, v), Status.READ) for n, v in enumerate(values)], INPUT, places))))
+    firsts = {value: n for n, value in reversed(list(enumerate(values)))}
+    for n, value in enumerate(values):
+        first = firsts[value] == n
+        # An empty file that is met before it is known that the first one failed waits for it.
+        assert found[n] == ("fresh" if first else "known") if value is not None else found[n] in ("failed", "known")
+
+
+@pytest.mark.parametrize(("status", "most"), [(Status.READ, BATCH + 16), (Status.DESCRIBED, 4096 + 16)])
 def test_batches_are_bounded_and_taken_as_they_are_needed(status: Status, most: int):
     taken = 0
 
-    def endless():
+    def endless() -> Iterator[tuple[Item, Status]]:
         nonlocal taken
         while True:
             taken += 1
-            yield Compared(item(taken), status)
+            yield item(taken), status
 
-    batches = read(endless(), INPUT)
-    assert len(next(batches)) <= most
-    assert taken <= most + 5 * BATCH
-    batches.close()
+    with Places() as places:
+        batches = read(endless(), INPUT, places)
+        assert len(next(batches)) <= most
+        assert taken <= most + 5 * BATCH
+        batches.close()
 
 
 def test_reading_reports_each_batch_and_the_end():

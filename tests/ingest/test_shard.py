@@ -10,6 +10,7 @@ import pytest
 
 import cbir
 from cbir.collection.embedded.engine import EmbeddedEngine
+from cbir.ingest.places import Places
 from cbir.ingest.shard import Share, ingest_share
 from cbir.ingest.sources.folder import FolderSource
 from cbir.ingest.store import Stored, merged
@@ -18,13 +19,13 @@ from tests.conftest import picture
 
 def work(share: Share, engine: EmbeddedEngine, name: str) -> Stored:
     """Open the collection where the share is done, and do it."""
-    with closing(engine.open(name)) as collection:
-        return sum(ingest_share(share, collection), Stored())
+    with closing(engine.open(name)) as collection, Places.of(collection) as places:
+        return sum(ingest_share(share, collection, places), Stored())
 
 
 def test_shares_of_two_processes_fill_a_collection(home: Path, pictures: Path):
     for seed in range(30):
-        picture(seed).save(pictures / "b" / f"more {seed}.png")
+        picture(100 + seed).save(pictures / "b" / f"more {seed}.png")
     (pictures / "b" / "bad.png").write_text("no picture")
     whole = cbir.ingest(pictures, encoder="pixels", collection="whole")
     cbir.ingest(pictures, encoder="pixels", limit=1)

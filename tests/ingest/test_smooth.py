@@ -15,7 +15,9 @@ from cbir.collection.metadata import Metadata
 from cbir.collection.point import Page
 from cbir.collection.transfer import transfer
 from cbir.ingest import smooth as module
+from cbir.ingest.described import id_of
 from cbir.ingest.encode import Encoded
+from cbir.ingest.read import Batch, Fresh
 from cbir.ingest.smooth import smooth
 from cbir.ingest.sources.source import Item
 from tests.collection.sample import METADATA
@@ -28,7 +30,7 @@ class Stored:
     metadata = replace(METADATA, dimension=4)
 
     def __init__(self, names: Sequence[str] = (), vectors: np.ndarray | None = None) -> None:
-        self.pages = [Page([item(name).id for name in names], vectors, [{}] * len(names))] if names else []
+        self.pages = [Page([id_of(item(name), None) for name in names], vectors, [{}] * len(names))] if names else []
 
     def scroll(self, *, fields: tuple[str, ...]) -> Iterator[Page]:
         assert fields == ()
@@ -42,8 +44,12 @@ def item(name: object) -> Item:
 def batches(features: np.ndarray, size: int = 7) -> Iterable[Encoded]:
     for start in range(0, len(features), size):
         part = features[start : start + size]
-        names = [item(start + row).id for row in range(len(part))]
-        yield Encoded(names, part, [{}] * len(part), np.zeros(len(part), np.float32), [], [], 0)
+        yield encoded(part, [Fresh(item(start + row), None, {}) for row in range(len(part))])
+
+
+def encoded(features: np.ndarray, fresh: list[Fresh], described: Sequence[Item] = ()) -> Encoded:
+    batch = Batch(fresh, np.empty((0, 1, 1, 1), np.uint8), {}, [], list(described), [])
+    return Encoded(batch, features, np.zeros(len(fresh), np.float32))
 
 
 def smoothed(features: np.ndarray, nearest: int, stored: Stored | None = None) -> np.ndarray:
@@ -76,7 +82,7 @@ def test_what_is_replaced_is_no_neighbour():
 
 def test_what_needs_no_encoding_passes_through():
     features = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
-    updated = Encoded([], features[:0], [], np.empty(0, np.float32), [("id", {"label": 1})], [], 7)
+    updated = encoded(features[:0], [], [item("described")] * 8)
     passed = list(smooth([updated, *batches(features), updated], Stored(), 2))  # type: ignore[arg-type]
     assert [len(batch) for batch in passed] == [8, 3, 8]
     assert list(smooth([updated], Stored(), 2)) == [updated]  # type: ignore[arg-type]

@@ -1,0 +1,89 @@
+"""An item as a payload has it: what its source says, where it is, and what was read from its file.
+
+In: an item, and the stored payload, if there is one. Out: the payload to store.
+Fields that other tools added to a point stay.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from cbir.collection.fields import FIELDS
+from cbir.collection.place import COPIES, PLACE, Place, places_of, with_places
+from cbir.collection.point import Payload, content_id, point_id
+from cbir.ingest.sources.source import STAMP, Item
+
+#: Fields that no source decides.
+_RESERVED = {*PLACE, COPIES, "label", "sha256", "ingested_at", "code", "warning"}
+#: Fields that cbir writes.
+_OURS = {*(field.name for field in FIELDS), *_RESERVED}
+
+
+def place_of(item: Item) -> Place:
+    """Return where an item is, with its stamp."""
+    if item.content is None:
+        return Place(item.source, item.uri, is_file=False)
+    size, modified, inode, changed = (item.payload.get(name) for name in STAMP)
+    return Place(item.source, item.uri, (size, modified, inode, changed))
+
+
+def fields_of(item: Item) -> Payload:
+    """Return what a source says of an item besides its place: the label, and further fields."""
+    label = {} if item.label is None else {"label": item.label}
+    return {**label, **{name: value for name, value in item.payload.items() if name not in _RESERVED}}
+
+
+def id_of(item: Item, sha256: str | None) -> str:
+    """Return the id of an item's point: by its content if it is a file."""
+    return content_id(sha256) if sha256 is not None else point_id(item.source, item.uri)
+
+
+def foreign(payload: Mapping[str, Any]) -> Payload:
+    """Return the fields of a stored payload that other tools added."""
+    return {name: value for name, value in payload.items() if name not in _OURS}
+
+
+def new_payload(
+    item: Item, sha256: str | None, details: Mapping[str, Any], before: Mapping[str, Any] | None = None
+) -> Payload:
+    """Return the payload of a content that is stored for the first time.
+
+    Parameters
+    ----------
+    item : Item
+    sha256 : str or None
+        Of its file, if it is one.
+    details : Mapping
+        What was read from the file besides the picture; the source's own fields win.
+    before : Mapping, optional
+        Payload of another content that was at this place: what other tools added to it stays.
+    """
+    ours = {} if sha256 is None else {"sha256": sha256, "ingested_at": _now()}
+    fields = {**foreign(before or {}), **details, **fields_of(item), **ours}
+    return with_places(fields, [place_of(item)])
+
+
+def described(
+    stored: Mapping[str, Any], fields: Mapping[str, Any] | None, place: Place, details: Mapping[str, Any] | None = None
+) -> Payload:
+    """Return the payload of a stored content whose first place is described anew, or is another one.
+
+    Parameters
+    ----------
+    stored : Mapping
+        Its payload; copies stay, but for one that is the new first place.
+    fields : Mapping or None
+        What the source says of the first place; None if that is not known, and the payload's fields stay.
+    place : Place
+    details : Mapping, optional
+        What was read from its file.
+    """
+    copies = [copy for copy in list(places_of(stored))[1:] if copy.key != place.key]
+    if fields is None:
+        return with_places(stored, [place, *copies])
+    kept = {name: value for name, value in stored.items() if name != "label"}
+    return with_places({**kept, **(details or {}), **fields}, [place, *copies])
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")

@@ -1,0 +1,57 @@
+"""Whether the file of a stored place is gone, as far as this ingest can tell.
+
+In: a source that was listed, and a place that was not in the list. Out: yes or
+no. No, where nothing can be said: below a folder that could not be listed,
+under a root that is not there (a disk that is not mounted), or where the source
+is only a part of what it was.
+"""
+
+import os
+from collections.abc import Sequence
+
+from cbir.collection.metadata import Metadata
+from cbir.collection.place import Place
+from cbir.ingest.sources.source import Source
+
+
+class Gone:
+    """Answers for one source and one collection.
+
+    Parameters
+    ----------
+    source : Source
+        Under the names that the collection knows its roots by.
+    metadata : Metadata
+        The collection's; they say where other roots are.
+    complete : bool
+        Whether all items of the source are compared: no limit, and no share of them.
+    """
+
+    def __init__(self, source: Source, metadata: Metadata, *, complete: bool) -> None:
+        self._metadata = metadata
+        self._unlisted = list(source.unlisted)
+        self.names: Sequence[str] = list(source.roots) or [source.name]
+        self.complete = complete and source.complete
+
+    def is_gone(self, place: Place) -> bool:
+        """Tell whether the file of a place that was not listed is gone."""
+        if self.complete and place.source in self.names:
+            return not self.is_below_unlisted(place.source, place.uri)
+        root = self._metadata.roots.get(place.source, place.source)
+        path = self._metadata.locate({"source": place.source, "uri": place.uri})
+        if not os.path.isabs(root) or not os.path.isabs(path) or not os.path.isdir(root):  # noqa: PTH112, PTH117
+            return False
+        try:
+            os.lstat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return True
+        except OSError:
+            return False
+        return False
+
+    def is_below_unlisted(self, source: str, uri: str) -> bool:
+        """Tell whether a place is in a folder that could not be listed."""
+        return any(
+            source == other and (not folder or uri == folder or uri.startswith(f"{folder}/"))
+            for other, folder in self._unlisted
+        )

@@ -1,0 +1,374 @@
+"""What a collection holds and where: a table of its contents and their places, for the time of one ingest.
+
+In: one scroll of the collection. Out: answers to "what is stored at this place?" and "where is this content?". The
+table is a temporary SQLite database, which SQLite keeps on disk where it does not fit into its cache, and removes:
+memory does not grow with the collection.
+
+Two points may claim the same place: one of them did until the file was replaced, and the process was killed before
+that point was taken care of. The claim whose stamp is that of the file is the right one.
+"""
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, Self
+
+from cbir.collection.interface import Collection
+from cbir.collection.place import COPIES, PLACE, Place, places_of
+from cbir.core.errors import CbirError
+from cbir.core.progress import Progress, silent
+from cbir.core.uris import is_absolute
+
+#: Kilobytes that SQLite may hold in memory.
+_CACHE = 64 * 1024
+
+_SCHEMA = """
+CREATE TABLE contents (
+    number INTEGER PRIMARY KEY, id TEXT NOT NULL, sha256 TEXT, detailed INTEGER NOT NULL, described TEXT,
+    problem TEXT, located TEXT
+);
+CREATE TABLE places (
+    number INTEGER PRIMARY KEY, content INTEGER NOT NULL, source TEXT NOT NULL, uri TEXT NOT NULL,
+    bytes INTEGER, modified INTEGER, inode INTEGER, changed INTEGER, is_file INTEGER NOT NULL,
+    first INTEGER NOT NULL, state INTEGER NOT NULL, added INTEGER NOT NULL DEFAULT 0, described TEXT
+);
+"""
+_INDEXES = """
+CREATE INDEX by_hash ON contents (sha256);
+CREATE INDEX by_id ON contents (id);
+CREATE INDEX by_place ON places (uri, source);
+CREATE INDEX by_content ON places (content);
+"""
+_CLAIM = (
+    "SELECT p.number, p.content, c.id, c.sha256, c.detailed, p.source, p.uri, p.bytes, p.modified, p.inode, p.changed, "
+    "p.is_file, p.first, p.state, p.added FROM places p JOIN contents c ON c.number = p.content "
+)
+_AT = _CLAIM + "WHERE p.uri = ? AND p.source = ?"
+_AT_PATH = _CLAIM + "WHERE p.uri = ?"
+_OF_CONTENT = _CLAIM + "WHERE p.content = ? ORDER BY p.first DESC, p.number"
+_INSERT = (
+    "INSERT INTO places (content, source, uri, bytes, modified, inode, changed, is_file, first, state, added, "
+    "described) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+
+
+class State(IntEnum):
+    """What is known of a stored place."""
+
+    UNSEEN = 0  # not listed by the source, or not yet
+    SURE = 1  # listed, and it shows the stored content
+    UNSURE = 2  # listed, and it may show another content
+    DISPLACED = 3  # it shows another content, which is stored
+    DROPPED = 4  # to be taken off its point
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A stored point says that its content is at a place.
+
+    Attributes
+    ----------
+    number, content : int
+        Of the place and of the content in the table.
+    id : str
+        The point's.
+    sha256 : str or None
+        Of the content; None for an image of a dataset, and for what an old cbir stored.
+    detailed : bool
+        Whether the payload has what is read from the picture's file, such as its format.
+    place : Place
+    first : bool
+        Whether it is the point's first place, which its label describes.
+    state : State
+    added : bool
+        By this ingest, as a copy.
+    """
+
+    number: int
+    content: int
+    id: str
+    sha256: str | None
+    detailed: bool
+    place: Place
+    first: bool
+    state: State
+    added: bool
+
+
+@dataclass(frozen=True)
+class Content:
+    """A stored content, or one that is about to be stored.
+
+    Attributes
+    ----------
+    number : int
+        In the table.
+    id : str
+        The point's.
+    detailed : bool
+        As of `Claim`.
+    problem, located : str or None
+        Why it cannot be read, and the file that says so.
+    """
+
+    number: int
+    id: str
+    detailed: bool
+    problem: str | None = None
+    located: str | None = None
+
+
+class Places:
+    """The table; to be used in a `with` block, from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self._depth = 0
+        with _table_errors():
+            self._table = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+            for setting in ("journal_mode=OFF", "synchronous=OFF", f"cache_size=-{_CACHE}", "locking_mode=EXCLUSIVE"):
+                self._table.execute(f"PRAGMA {setting}")
+            self._table.executescript(_SCHEMA)
+
+    @classmethod
+    def of(cls, collection: Collection, progress: Progress = silent) -> Self:
+        """Return the table of a collection's points; stage `compare`.
+
+        Raises
+        ------
+        CbirError
+            There is no space for it.
+        """
+        places = cls()
+        try:
+            total, number = collection.count(), 0
+            for page in collection.scroll(vectors=False):
+                contents, rows = [], []
+                for identity, payload in zip(page.ids, page.payloads, strict=True):
+                    number += 1
+                    kept = {name: value for name, value in payload.items() if name not in PLACE and name != COPIES}
+                    detailed = "format" in payload
+                    contents.append((number, identity, payload.get("sha256"), detailed, json.dumps(kept)))
+                    for first, place in enumerate(places_of(payload)):
+                        rows.append(_row(number, place, first=not first, state=State.UNSEEN))
+                with places.together() as table:
+                    table.executemany(
+                        "INSERT INTO contents (number, id, sha256, detailed, described) VALUES (?, ?, ?, ?, ?)",
+                        contents,
+                    )
+                    table.executemany(_INSERT, rows)
+                progress("compare", 0, None, f"{number:,} of {total:,} points")
+            with _table_errors():
+                places._table.executescript(_INDEXES)
+        except BaseException:
+            places.close()
+            raise
+        return places
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Remove the table."""
+        self._table.close()
+
+    @contextmanager
+    def together(self) -> Iterator[sqlite3.Connection]:
+        """Yield the table, for this thread alone; what is written in the block is written at once: that is faster."""
+        with self._lock, _table_errors():
+            self._depth += 1
+            if self._depth == 1:
+                self._table.execute("BEGIN")
+            try:
+                yield self._table
+            finally:
+                self._depth -= 1
+                if not self._depth:
+                    self._table.execute("COMMIT")
+
+    def _all(self, query: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        with self._lock, _table_errors():
+            return self._table.execute(query, values).fetchall()
+
+    def _do(self, query: str, values: Iterable[Sequence[Any]]) -> None:
+        with self.together() as table:
+            table.executemany(query, values)
+
+    # --- What is asked
+
+    def at(self, source: str, uri: str) -> list[Claim]:
+        """Return the claims to a place; an absolute path is one whatever its source is called."""
+        if is_absolute(uri):
+            return [_claim(row) for row in self._all(_AT_PATH, (uri,))]
+        return [_claim(row) for row in self._all(_AT, (uri, source))]
+
+    def of_content(self, content: int) -> list[Claim]:
+        """Return a content's places, the first one first."""
+        return [_claim(row) for row in self._all(_OF_CONTENT, (content,))]
+
+    def described(self, claim: Claim) -> dict[str, Any] | None:
+        """Return the fields of a claim's place: all that the point has if it is the first, those of the item if not.
+
+        None where they are not known.
+        """
+        if claim.first:
+            (text,) = self._all("SELECT described FROM contents WHERE number = ?", (claim.content,))[0]
+        else:
+            (text,) = self._all("SELECT described FROM places WHERE number = ?", (claim.number,))[0]
+        return None if text is None else json.loads(text)
+
+    def content(self, sha256: str, place: tuple[str, str] | None = None) -> Content | None:
+        """Return the content of this hash: of several, which an old cbir stored, the one that claims a place."""
+        rows = self._all(
+            "SELECT number, id, detailed, problem, located FROM contents WHERE sha256 = ? ORDER BY number", (sha256,)
+        )
+        found = [Content(number, identity, bool(detailed), *rest) for number, identity, detailed, *rest in rows]
+        if place is not None and len(found) > 1:
+            claimed = {claim.content for claim in self.at(*place)}
+            found.sort(key=lambda content: content.number not in claimed)
+        return found[0] if found else None
+
+    def same(self) -> Iterator[list[int]]:
+        """Yield the numbers of contents that are one and the same, which an old cbir stored as several points."""
+        for (sha256,) in self._each(
+            "SELECT sha256 FROM contents WHERE sha256 IS NOT NULL AND problem IS NULL GROUP BY sha256 "
+            "HAVING count(*) > 1"
+        ):
+            yield [number for (number,) in self._all("SELECT number FROM contents WHERE sha256 = ?", (sha256,))]
+
+    def with_state(self, state: State) -> Iterator[int]:
+        """Yield the contents that have a place in this state."""
+        for (number,) in self._each("SELECT DISTINCT content FROM places WHERE state = ?", (state,)):
+            yield number
+
+    def unseen(self, source: str) -> Iterator[tuple[int, str]]:
+        """Yield number and uri of a source's places that were not listed."""
+        yield from self._each("SELECT number, uri FROM places WHERE state = ? AND source = ?", (State.UNSEEN, source))
+
+    def stored_places(self, source: str) -> int:
+        """Count a source's places that were stored before this ingest."""
+        return int(self._all("SELECT count(*) FROM places WHERE source = ? AND added = 0", (source,))[0][0])
+
+    def copies_added(self) -> Iterator[tuple[str, str, str, str]]:
+        """Yield source and uri of each place that this ingest added as a copy, and those of the content's first."""
+        yield from self._each(
+            "SELECT p.source, p.uri, f.source, f.uri FROM places p JOIN places f ON f.content = p.content AND f.first "
+            "WHERE p.added = 1 AND NOT p.first"
+        )
+
+    def _each(self, query: str, values: Sequence[Any] = ()) -> Iterator[Any]:
+        """Yield the rows of a query whose tables change meanwhile: the answer goes into a table of its own."""
+        with self._lock, _table_errors():
+            answer = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+            found = self._table.execute(query, values)
+            width = len(found.description)
+            answer.execute(f"CREATE TABLE answer ({', '.join(f'c{column}' for column in range(width))})")
+            answer.execute("BEGIN")
+            answer.executemany(f"INSERT INTO answer VALUES ({', '.join('?' * width)})", found)  # noqa: S608 - numbers
+            answer.execute("COMMIT")
+        with closing(answer):
+            yield from answer.execute("SELECT * FROM answer")
+
+    # --- What is noted
+
+    def note(self, states: Iterable[tuple[Claim, State]], descriptions: Iterable[tuple[Claim, Any]] = ()) -> None:
+        """Note what became known of places, and the items' fields of those that are not first."""
+        self._do("UPDATE places SET state = ? WHERE number = ?", ((state, claim.number) for claim, state in states))
+        self._do(
+            "UPDATE places SET described = ? WHERE number = ?",
+            ((json.dumps(fields), claim.number) for claim, fields in descriptions),
+        )
+
+    def drop(self, numbers: Iterable[int]) -> None:
+        """Note that places are to be taken off their points."""
+        self._do("UPDATE places SET state = ? WHERE number = ?", ((State.DROPPED, number) for number in numbers))
+
+    def expect(self, identity: str, sha256: str) -> Content:
+        """Note a content that is about to be stored, so that its next copy is not encoded too."""
+        with self._lock, _table_errors():
+            cursor = self._table.execute(
+                "INSERT INTO contents (id, sha256, detailed) VALUES (?, ?, 1)", (identity, sha256)
+            )
+            return Content(int(cursor.lastrowid or 0), identity, detailed=True)
+
+    def failed(self, sha256: str, problem: str, located: str) -> None:
+        """Note that a content cannot be read."""
+        self._do(
+            "UPDATE contents SET problem = ?, located = ? WHERE sha256 = ? AND problem IS NULL AND number NOT IN "
+            "(SELECT content FROM places)",
+            [(problem, located, sha256)],
+        )
+
+    def recovered(self, content: Content) -> None:
+        """Note that a content could be read after all."""
+        if content.problem is not None:
+            self._do("UPDATE contents SET problem = NULL WHERE number = ?", [(content.number,)])
+
+    def detailed(self, contents: Iterable[int]) -> None:
+        """Note that points have what is read from their files."""
+        self._do("UPDATE contents SET detailed = 1 WHERE number = ?", ((number,) for number in contents))
+
+    def hashed(self, content: int, sha256: str) -> None:
+        """Note the hash of a content that was stored without one."""
+        self._do("UPDATE contents SET sha256 = ? WHERE number = ?", [(sha256, content)])
+
+    def add(
+        self, content: int, place: Place, *, first: bool, copy: bool = False, described: Mapping[str, Any] | None = None
+    ) -> None:
+        """Note a place that a content has from now on."""
+        text = None if described is None else json.dumps(described)
+        self._do(_INSERT, [_row(content, place, first=first, state=State.SURE, added=copy, described=text)])
+
+    def remove(self, claims: Iterable[Claim]) -> None:
+        """Note places that their contents no longer have."""
+        self._do("DELETE FROM places WHERE number = ?", ((claim.number,) for claim in claims))
+
+    def promote(self, claim: Claim) -> None:
+        """Note that a place is the first one of its content now."""
+        self._do("UPDATE places SET first = (number = ?) WHERE content = ?", [(claim.number, claim.content)])
+
+    def hand_over(self, claims: Sequence[Claim], content: int) -> None:
+        """Note that a point is gone, and that its places are another one's."""
+        self._do("UPDATE places SET content = ?, first = 0 WHERE number = ?", ((content, c.number) for c in claims))
+        self.remove_content(claims[0].content)
+
+    def remove_content(self, content: int) -> None:
+        """Note that a point is gone, with its places."""
+        self._do("DELETE FROM places WHERE content = ?", [(content,)])
+        self._do("DELETE FROM contents WHERE number = ?", [(content,)])
+
+
+def _row(
+    content: int, place: Place, *, first: bool, state: State, added: bool = False, described: str | None = None
+) -> tuple[Any, ...]:
+    stamp = (value if isinstance(value, int) and -_MOST <= value < _MOST else None for value in place.stamp)
+    return (content, place.source, place.uri, *stamp, place.is_file, first, state, added, described)
+
+
+#: SQLite's integers have 64 bits; what other tools write into a payload may have more.
+_MOST = 1 << 63
+
+
+def _claim(row: tuple[Any, ...]) -> Claim:
+    number, content, identity, sha256, detailed, source, uri, *values, first, state, added = row
+    size, modified, inode, changed, is_file = values
+    place = Place(source, uri, (size, modified, inode, changed), bool(is_file))
+    return Claim(number, content, identity, sha256, bool(detailed), place, bool(first), State(state), bool(added))
+
+
+@contextmanager
+def _table_errors() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise CbirError(
+            f"the temporary table of stored places cannot be written: {error}; free some space in the folder for "
+            "temporary files, or name another one (TMPDIR)"
+        ) from error

@@ -1,0 +1,154 @@
+"""What an ingest did: a summary, and a file with a line for each picture that a person may want to look into.
+
+In: what the steps of an ingest tell the log. Out: a `Report`, and a file of JSON
+lines, which is written as the work goes on, so that memory does not grow with
+the number of files that are skipped.
+"""
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, Self, TextIO
+
+from cbir.ingest.sources.source import LeftOut
+from cbir.model.bundle import Bundle
+
+#: The file of an ingest's lines.
+FILE = "ingest-report.jsonl"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What an ingest did.
+
+    `found` is the sum of `ingested`, `unchanged`, `updated`, `moved`, `copies`, `skipped`, and what was left out.
+
+    Attributes
+    ----------
+    collection : str
+    points : int
+        In the collection now: different contents.
+    found : int
+        Files or images that the source has met.
+    ingested : int
+        Images that were encoded and stored.
+    unchanged : int
+        Stored images with nothing to change.
+    updated : int
+        Stored images whose payload alone was replaced.
+    moved : int
+        Files whose content was stored under another name or in another folder, where it is no more.
+    copies : int
+        Files whose content was stored already, and is there too: the point got one more place.
+    skipped : int
+        Images that cannot be read, and folders that cannot be listed.
+    left_out : list of LeftOut
+        What the source does not take, and why.
+    gone : int
+        Stored places without a file, that are still stored.
+    pruned : int
+        Those that were removed.
+    unreadable : list of (uri, reason)
+        The first of what was skipped; the file has all.
+    file : Path or None
+        A line for each image that was skipped, moved, a copy, gone or pruned; None if there was none.
+    model : Bundle
+    trained : bool
+        By this run.
+    usual_for : str
+        What the pictures are like, where that decided which encoder it is; else empty.
+    seconds : dict
+        `train`, `compare` (listing and comparing), `encode`, `upsert`, `index`.
+    """
+
+    collection: str
+    points: int
+    found: int
+    ingested: int
+    unchanged: int
+    updated: int
+    moved: int
+    copies: int
+    skipped: int
+    left_out: list[LeftOut]
+    gone: int
+    pruned: int
+    unreadable: list[tuple[str, str]]
+    file: Path | None
+    model: Bundle
+    trained: bool
+    usual_for: str
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def accounted(self) -> int:
+        """The sum that `found` has to be."""
+        done = self.ingested + self.unchanged + self.updated + self.moved + self.copies
+        return done + self.skipped + self.left_out_count
+
+    @property
+    def left_out_count(self) -> int:
+        """Number of files and folders that were left out."""
+        return sum(left.count for left in self.left_out)
+
+
+class Log(Protocol):
+    """Told of single pictures."""
+
+    def __call__(self, what: str, **fields: Any) -> None:
+        """Note that something was `skipped`, `moved`, a `copy`, `gone`, `pruned` or `left out`."""
+        ...
+
+
+def silent_log(what: str, **fields: Any) -> None:
+    """Ignore what is told."""
+
+
+class LogFile:
+    """A log that writes a line for each picture; to be used in a `with` block.
+
+    At its end, also after an error, the file replaces that of an earlier ingest. Without lines there is no file.
+
+    Parameters
+    ----------
+    folder : Path or None
+        Where `FILE` is, made if need be; None: nothing is written.
+
+    Attributes
+    ----------
+    path : Path or None
+        The file, once it is complete and has lines.
+    """
+
+    def __init__(self, folder: Path | None) -> None:
+        self.path: Path | None = None
+        self._file = None if folder is None else folder / FILE
+        self._partial: Path | None = None
+        self._lines: TextIO | None = None
+
+    def __call__(self, what: str, **fields: Any) -> None:
+        """Write a line."""
+        if self._file is None:
+            return
+        if self._lines is None:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            self._partial = self._file.with_name(f".{FILE}.{os.getpid()}-{os.urandom(4).hex()}.partial")
+            self._lines = self._partial.open("w", encoding="utf-8")
+        self._lines.write(json.dumps({"what": what, **fields}, ensure_ascii=False) + "\n")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._file is None:
+            return
+        if self._lines is None or self._partial is None:
+            self._file.unlink(missing_ok=True)
+            return
+        try:
+            self._lines.close()
+            self._partial.replace(self._file)
+            self.path = self._file
+        finally:
+            self._partial.unlink(missing_ok=True)
