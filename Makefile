@@ -4,12 +4,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 DEMO := demo
+SECONDS ?= 240
 # A process for each core; but a server that QDRANT_URL names is shared by all tests, one after the other.
 WORKERS := $(if $(QDRANT_URL),,-n auto --dist loadfile)
 
 export CBIR_DATA
 
-.PHONY: help demo test lint bench figures clean
+.PHONY: help demo test lint fuzz bench figures clean
 
 help: ## Show this list
 	@awk -F ': .*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -24,6 +25,9 @@ lint: $(READY) ## Lint, format and type checks
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+
+fuzz: $(READY) ## Damage picture files at random for four minutes; SECONDS=600 for ten
+	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
 
 bench: $(READY) ## Measure, side by side (MNIST and photographs through CBIR_DATA; PyTorch if installed)
 	@$(BIN)/python -m benchmarks

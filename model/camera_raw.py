@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 
 from cbir.model.exif import Exif, read
+from cbir.model.quiet import without_lines
 
 #: Pixels of the longer side of a preview, at least: the smallest ones are for a camera's own display.
 LEAST_PREVIEW = 500
+#: What LibRaw prints about damaged files.
+_PRINTED = rb": (?:Unexpected end of file|data corrupted at )"
 #: How LibRaw says that a picture is turned, as an EXIF orientation.
 _TURNED = {0: 1, 3: 3, 5: 8, 6: 6}
 #: Where the name of a block of EXIF may stand in a CR3 file.
@@ -52,7 +55,7 @@ def raw_picture(content: bytes, *, developed: bool = True) -> RawPicture:
     """
     import rawpy
 
-    with rawpy.imread(io.BytesIO(content)) as raw:
+    with without_lines(_PRINTED), rawpy.imread(io.BytesIO(content)) as raw:
         sizes = raw.sizes
         orientation = _TURNED.get(sizes.flip, 1)
         size = (sizes.width, sizes.height) if orientation < 5 else (sizes.height, sizes.width)

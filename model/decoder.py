@@ -20,9 +20,9 @@ from cbir.model.containers.parts import ContainerError, Parts
 #: Pillow refuses pictures above twice its own warning level; so do we. What counts is what is decoded.
 MAX_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 89_478_485)
 #: Bytes of memory that decoding takes at most, and above which it is done for one picture at a time.
-_MOST_MEMORY, _MUCH_MEMORY = 1_500_000_000, 1 << 27
+_MOST_MEMORY, _MUCH_MEMORY = 1_100_000_000, 1 << 27
 #: Bytes a pixel that decoders take, as measured; others take 4.
-_COSTS = {"WEBP": 8, "AVIF": 13, "HEIF": 12, "JPEG2000": 16, "TIFF": 8}
+_COSTS = {"WEBP": 8, "AVIF": 13, "HEIF": 12, "JPEG2000": 16, "TIFF": 6}
 #: WebP of more pixels is decoded by OpenCV: Pillow takes 16 bytes a pixel, as for an animation.
 _LARGE_WEBP = 1 << 24
 #: Share of a picture that must be there.
@@ -187,7 +187,11 @@ def _room(form: str, size: tuple[int, int]) -> Iterator[None]:
 def _by_opencv(stream: bytes) -> Image.Image:
     import cv2
 
-    array = cv2.imdecode(np.frombuffer(stream, np.uint8), cv2.IMREAD_UNCHANGED)
+    level = cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    try:
+        array = cv2.imdecode(np.frombuffer(stream, np.uint8), cv2.IMREAD_UNCHANGED)
+    finally:
+        cv2.utils.logging.setLogLevel(level)
     if array is None:
         raise ContainerError("it is truncated or damaged")
     mode, order = ("RGBA", "BGRA") if array.shape[2:] == (4,) else ("RGB", "BGR")

@@ -9,6 +9,7 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -102,7 +103,8 @@ def read_file(path: str | Path) -> bytes:
             head = file.read(SNIFFED_BYTES)
             if sniff(head, given) is None:
                 _refuse(given)
-            return head + file.read(MAX_BYTES)
+            file.seek(0)
+            return file.read(MAX_BYTES)
     except FileNotFoundError:
         hint = "; addresses are not read, save the picture first" if "://" in given else ""
         raise ImageError(f"{given} does not exist{hint}") from None
@@ -140,7 +142,7 @@ def decoded(content: bytes, name: str, *, enough: int | None = None) -> Decoded:
     """
     with _named(name):
         form = _format(content, name)
-        picture, details = _raw(content, enough) if form == "RAW" else _picture(form, content, enough)
+        picture, details = (_raw if form == "RAW" else partial(_picture, form))(content, name, enough)
         picture.info = {"path": name}
         return Decoded(picture, details)
 
@@ -204,23 +206,24 @@ def _refuse(name: str) -> NoReturn:
     raise ImageError(f"{name} is not a picture in a format that can be read ({', '.join(readable)})")
 
 
-def _picture(form: str, content: bytes, enough: int | None, turned: int = 1) -> tuple[Image.Image, Details]:
+def _picture(form: str, content: bytes, name: str, enough: int | None, turned: int = 1) -> tuple[Image.Image, Details]:
     """Decode a picture that lies in its file `turned`, if it does not say so itself."""
     parts = decoder.taken_apart(form, content)
     pixels = decoder.decoded(form, parts, enough)
     said = _said(form, parts.exif, pixels.image)
     orientation = said.orientation if said.orientation != 1 else turned
+    pixels.image.info["path"] = name
     profile = parts.profile or pixels.image.info.get("icc_profile") or b""
     shown, odd = _shown(pixels.image, orientation, profile, enough)
     return shown, _details(_turned_size(pixels.size, orientation), form, said, pixels.problem, odd)
 
 
-def _raw(content: bytes, enough: int | None) -> tuple[Image.Image, Details]:
+def _raw(content: bytes, name: str, enough: int | None) -> tuple[Image.Image, Details]:
     raw, said = raw_picture(content), raw_exif(content)
     if raw.pixels is not None:
         picture, odd = Image.fromarray(raw.pixels), ""
     else:
-        picture, preview = _picture("JPEG", raw.jpeg, enough, raw.orientation)
+        picture, preview = _picture("JPEG", raw.jpeg, name, enough, raw.orientation)
         odd = preview.warning or ""
     return picture, _details((raw.width, raw.height), "RAW", said, odd)
 
@@ -271,5 +274,11 @@ def _named(name: str) -> Iterator[None]:
         # A decoder in Rust that fails raises what is no Exception.
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
-        cause = getattr(error, "strerror", None) or first_line(error)
-        raise ImageError(f"{name} cannot be read: {cause}") from None
+        raise ImageError(f"{name} is damaged, or of a kind that cannot be read ({_words(error)})") from None
+
+
+def _words(error: BaseException) -> str:
+    """Return what a decoder says, with the kind of the error where that alone says something."""
+    said = error.args[0].decode(errors="replace") if error.args and isinstance(error.args[0], bytes) else None
+    words = getattr(error, "strerror", None) or said or first_line(error)
+    return words if " " in words else f"{type(error).__name__}: {words}"

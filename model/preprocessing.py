@@ -35,6 +35,9 @@ MAX_SIDE = 4096
 _LARGEST = 64
 #: A picture as many times an input's size gives what the whole gives: resampling from there on looks at all pixels.
 _ENOUGH = 3
+#: No less for any input, so that nearly all ask for the same, and what one sees of a picture is what all others see.
+#: A quarter of a photograph of 12 megapixels has more.
+_LEAST_ENOUGH = 720
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,7 @@ class Preprocessing:
     @property
     def enough(self) -> int:
         """Pixels of a picture's shorter side that suffice for this input: decoded larger, it gives about the same."""
-        return _ENOUGH * max(self.height, self.width, self.shortest or 0)
+        return max(_LEAST_ENOUGH, _ENOUGH * max(self.height, self.width, self.shortest or 0))
 
     def describe(self) -> dict[str, Any]:
         """Return what the fingerprint covers and `from_json` reads, as JSON values."""

@@ -6,14 +6,16 @@ and libtiff prints beside that helps nobody.
 
 import ctypes
 import logging
+import os
 import re
+import tempfile
 import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 
-_LOCK = threading.Lock()
+_LOCK, _PRINTING = threading.Lock(), threading.Lock()
 _inside = 0
 #: Of the form that `warnings.filters` holds.
 _FILTER = ("ignore", None, Warning, re.compile(r"PIL\.|pillow_heif|rawpy"), 0)
@@ -53,3 +55,27 @@ def hush() -> None:
         for handler in (library.TIFFSetErrorHandler, library.TIFFSetWarningHandler):
             handler.argtypes, handler.restype = [ctypes.c_void_p], ctypes.c_void_p
             handler(None)
+
+
+@contextmanager
+def without_lines(pattern: bytes) -> Iterator[None]:
+    """Keep lines that match a pattern from the standard error of this process; others come out a little later.
+
+    For a library in C that prints there and can be told to do so nowhere else. One thread at a time.
+    """
+    with _PRINTING, tempfile.TemporaryFile() as kept:
+        try:
+            shown = os.dup(2)
+        except OSError:  # there is no standard error
+            yield
+            return
+        os.dup2(kept.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(shown, 2)
+            os.close(shown)
+            kept.seek(0)
+            rest = b"".join(line for line in kept if not re.search(pattern, line))
+            if rest:
+                os.write(2, rest)

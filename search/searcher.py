@@ -61,7 +61,8 @@ class Searcher:
     bundle : Bundle
         The model that filled it.
     open_picture : callable
-        Opens a path or uri as a Pillow image.
+        Opens a path or uri as a Pillow image; with the keyword `enough`, no larger than that needs
+        (`Preprocessing.enough`).
     progress : Progress
         Called while what encodes words is downloaded, at the first search by words; stage `download`.
 
@@ -83,7 +84,7 @@ class Searcher:
         engine: Engine,
         name: str,
         bundle: Bundle,
-        open_picture: Callable[[str], Image.Image],
+        open_picture: Callable[..., Image.Image],
         progress: Progress = silent,
     ) -> None:
         self.name = name
@@ -295,7 +296,11 @@ class Searcher:
         """Return what the encoder sees of a picture, (h, w, c) uint8."""
         if not is_picture(picture):
             raise QueryError(f"a picture is a path, a uri or a Pillow image, not a {type(picture).__name__}")
-        image = upright(picture) if isinstance(picture, Image.Image) else self.open_picture(str(picture))
+        enough = self.bundle.preprocessing.enough  # as it was ingested
+        if isinstance(picture, Image.Image):
+            image = upright(picture, enough=enough)
+        else:
+            image = self.open_picture(str(picture), enough=enough)
         return self.bundle.preprocessing.pixels(_inverted(image) if invert else image)
 
     def open_stored(self, hit: Hit | Payload) -> Image.Image:

@@ -17,7 +17,7 @@ import shlex
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
-from cbir.model.formats import OTHER_SUFFIXES, SUFFIXES
+from cbir.model.formats import SUFFIXES
 from cbir.search.query import Combination, Query, QueryError, Single, Term, Words, checked_weight, named
 
 _SIGNS = {"+": 1.0, "-": -1.0}
@@ -26,7 +26,7 @@ _WEIGHED = re.compile(
     r"([0-9]+\.?[0-9]*(?:e[+-]?[0-9]+)?|\.[0-9]+(?:e[+-]?[0-9]+)?|nan|inf|infinity|):(.*)", re.I | re.S
 )
 _DIGITS = frozenset("0123456789")
-_SUFFIXES = tuple(SUFFIXES | OTHER_SUFFIXES)
+_SUFFIXES = tuple(SUFFIXES)
 
 
 def parse(

@@ -67,8 +67,10 @@ def collection_name(source: str) -> str:
     return source if source in NAMES else folder_name(Path(source).expanduser().resolve())
 
 
-def picture_opener(folders: Sequence[Path] = (), cache: Path = Path()) -> Callable[[str], Image.Image]:
+def picture_opener(folders: Sequence[Path] = (), cache: Path = Path()) -> Callable[..., Image.Image]:
     """Return a function that opens a picture by its path, or by a dataset's uri such as `mnist:test/7`.
+
+    Its keyword `enough` is that of `open_image`.
 
     A dataset is read once (and looked for once, if it is not there), a file each
     time; either raises a `CbirError` if it cannot be.
@@ -81,10 +83,10 @@ def picture_opener(folders: Sequence[Path] = (), cache: Path = Path()) -> Callab
         except SourceError as error:
             return error
 
-    def open_picture(uri: str) -> Image.Image:
+    def open_picture(uri: str, *, enough: int | None = None) -> Image.Image:
         name = uri.partition(":")[0]
         if name not in NAMES or os.path.exists(uri):  # noqa: PTH110 - never raises
-            return open_image(uri)
+            return open_image(uri, enough=enough)
         source = dataset(name)
         if isinstance(source, SourceError):
             raise source

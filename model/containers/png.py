@@ -76,7 +76,7 @@ def mended(stream: bytes) -> tuple[bytes, str]:
     pixels = _readable(packed, expected)
     missing = 1 - len(pixels) / expected
     if missing > 1 - _LEAST_LEFT:
-        raise ContainerError(f"it is truncated: {missing:.0%} of its pixels are missing")
+        raise ContainerError(f"it is truncated or damaged: {missing:.0%} of its pixels are missing")
     pixels += bytes(expected - len(pixels))
     kept = [chunk(kind, data) for kind, data in chunks.items() if kind in _KEPT and kind != b"IEND"]
     pieces = [START, *kept, chunk(b"IDAT", zlib.compress(pixels, 1)), chunk(b"IEND", b"")]

@@ -99,3 +99,34 @@ def test_common_formats_are_opened_without_the_others_plugins(tmp_path: Path):
     ).stdout.split()
     assert "PIL.PngImagePlugin" in loaded
     assert "PIL.EpsImagePlugin" not in loaded
+
+
+def heic() -> bytes:
+    pillow_heif = pytest.importorskip("pillow_heif")
+    content = io.BytesIO()
+    pillow_heif.from_pillow(half_light("RGB", (64, 48))).save(content, format="HEIF")
+    return content.getvalue()
+
+
+def test_heic_is_read_whatever_it_is_called(tmp_path: Path):
+    for name in ("IMG_1.HEIC", "IMG_1.jpg"):
+        (tmp_path / name).write_bytes(heic())
+        seen = np.asarray(open_image(tmp_path / name).convert("L"), np.float32)
+        assert seen.shape == (48, 64)
+        assert seen[:, 4:28].mean() > 200
+
+
+@pytest.mark.parametrize(
+    ("name", "head", "words"),
+    [
+        ("IMG_1.jpg", b"\0\0\0\x1cftypheic\0\0\0\0mif1heic", r"IMG_1\.jpg is HEIC; .*pip install 'cbir\[heic\]'"),
+        ("IMG_2.NEF", b"MM\0*\0\0\0\x08" + bytes(40), r"IMG_2\.NEF is camera raw; .*pip install 'cbir\[raw\]'"),
+    ],
+)
+def test_what_an_extra_reads_is_named_with_the_command(
+    tmp_path: Path, name: str, head: bytes, words: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("cbir.model.formats._installed", lambda _: False)
+    (tmp_path / name).write_bytes(head)
+    with pytest.raises(ImageError, match=words):
+        open_image(tmp_path / name)

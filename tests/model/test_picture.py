@@ -1,5 +1,9 @@
 import io
+import os
+import socket
 import struct
+import subprocess
+import sys
 import warnings
 import zlib
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +14,7 @@ import pytest
 from PIL import Image
 
 from cbir.model.errors import ImageError
-from cbir.model.picture import open_image, upright
+from cbir.model.picture import MAX_BYTES, decode, decoded, details_of, open_image, upright
 from tests.model.half_light import half_light
 
 
@@ -83,3 +87,68 @@ def test_decoding_in_threads_leaves_the_warning_filters_as_they_were(tmp_path: P
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(open_image, [tmp_path / "p.png"] * 400))
     assert list(warnings.filters) == before
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names on this system")
+def test_what_is_no_file_is_never_waited_for(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe.jpg")
+    with pytest.raises(ImageError, match=r"pipe\.jpg is not a file"):
+        open_image(tmp_path / "pipe.jpg")
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(tmp_path / "s.jpg"))
+        with pytest.raises(ImageError, match=r"s\.jpg"):
+            open_image(tmp_path / "s.jpg")
+
+
+def test_a_film_named_like_a_picture_is_not_read_into_memory(tmp_path: Path):
+    with (tmp_path / "film.jpg").open("wb") as file:
+        file.write(b"\0\0\0\x18ftypmp42")
+        file.truncate(MAX_BYTES)
+    with pytest.raises(ImageError, match=r"film\.jpg is not a picture"):
+        open_image(tmp_path / "film.jpg")
+
+
+class PanicException(BaseException):
+    """As a decoder in Rust raises it."""
+
+
+@pytest.mark.parametrize(
+    "error", [TypeError("odd"), NotImplementedError(), OverflowError("too much"), PanicException("x y")]
+)
+def test_whatever_a_decoder_raises_names_the_file(error: BaseException, monkeypatch: pytest.MonkeyPatch):
+    def raises(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("cbir.model.decoder.opened", raises)
+    for function in (decode, decoded, details_of):
+        with pytest.raises(ImageError, match=r"^a\.jpg is damaged, or of a kind that cannot be read \("):
+            function(jpeg(), "a.jpg")
+
+
+def test_an_interrupt_is_no_damage(monkeypatch: pytest.MonkeyPatch):
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("cbir.model.decoder.opened", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        decode(jpeg(), "a.jpg")
+
+
+def test_libtiff_and_pillow_print_nothing(tmp_path: Path):
+    """In a fresh process without any setting of logs or warnings; libtiff does print of this file if it may."""
+    whole = io.BytesIO()
+    half_light("RGB", (64, 64)).save(whole, "TIFF", compression="tiff_lzw")
+    broken = bytearray(whole.getvalue())
+    strips = Image.open(whole).tag_v2[273][0]
+    broken[strips + 20 : strips + 40] = b"\xff" * 20
+    (tmp_path / "a.tif").write_bytes(broken)
+    code = (
+        "import sys; from cbir.model.picture import open_image; from cbir.model.errors import ImageError\n"
+        "try:\n    open_image(sys.argv[1])\nexcept ImageError as error:\n    print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, tmp_path / "a.tif"], capture_output=True, text=True, check=True)
+    assert "a.tif is damaged" in done.stdout
+    assert done.stderr == ""
+    raw = "import sys; from PIL import Image; Image.open(sys.argv[1]).load()"
+    heard = subprocess.run([sys.executable, "-c", raw, tmp_path / "a.tif"], capture_output=True, text=True)
+    assert "tempfile.tif" in heard.stderr
