@@ -7,7 +7,7 @@ the command line makes its flags from them.
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, get_args, get_type_hints
@@ -43,9 +43,10 @@ class Option:
     name : str
         As a Python identifier; see `spelled` for text.
     type : type
-        `int`, `float`, `str` or `bool`.
+        `int`, `float`, `str` or `bool`; of each value, where there may be several.
     default : object
-        None where it depends on the pictures; `help` says how.
+        None where it depends on the pictures; `help` says how. A tuple where an option may be given several times,
+        whose value is then a tuple.
     help : str
         One line.
     least, most : float or None
@@ -62,6 +63,11 @@ class Option:
     most: float | None = None
     choices: tuple[str, ...] = ()
 
+    @property
+    def repeatable(self) -> bool:
+        """Whether it may be given several times."""
+        return isinstance(self.default, tuple)
+
     def check(self, value: Any) -> Any:
         """Return a value in this option's type.
 
@@ -72,6 +78,13 @@ class Option:
         """
         if value is None and self.default is None:
             return None
+        if self.repeatable:
+            if isinstance(value, str) or not isinstance(value, Iterable):
+                raise OptionError(f"{spelled(self.name)} must be a sequence, not {value!r}")
+            return tuple(self._check(each) for each in value)
+        return self._check(value)
+
+    def _check(self, value: Any) -> Any:
         kind, wording = _KINDS[self.type]
         if not isinstance(value, kind) or (isinstance(value, bool) and self.type is not bool):
             raise OptionError(f"{spelled(self.name)} must be {wording}, not {value!r}")
@@ -101,7 +114,7 @@ class Option:
                 value = self.type(text)
         except (KeyError, ValueError):
             raise OptionError(f"{spelled(self.name)} must be {_KINDS[self.type][1]}, not '{text}'") from None
-        return self.check(value)
+        return self.check((value,) if self.repeatable else value)
 
 
 _KINDS: dict[type, tuple[Any, str]] = {

@@ -26,7 +26,7 @@ from cbir.ingest.places import Places
 from cbir.ingest.report import Log, LogFile, Report
 from cbir.ingest.settle import Settled, prune, settle
 from cbir.ingest.shard import Share, ingest_share
-from cbir.ingest.sources.source import Source, SourceError, items_to_take
+from cbir.ingest.sources.source import Source, SourceError, limited
 from cbir.ingest.store import MOST_NAMED, Stored, merged
 from cbir.ingest.target import find_target, open_target
 from cbir.model.bundle import Bundle
@@ -111,7 +111,8 @@ def run(
     SourceError, ModelError
         The source or the model cannot be used.
     """
-    count = items_to_take(source, limit)
+    source = limited(source, limit)
+    count = len(source)
     with engine.writing(validated_name(name)), LogFile(reports) as log:
         target = find_target(engine, name, source, retrain=retrain, add_source=add_source, smooth=smooth)
         ready = bundle_for(
@@ -130,7 +131,7 @@ def run(
     report = Report(
         collection=name,
         points=points,
-        found=target.source.found - (len(target.source) - count),
+        found=target.source.found,
         ingested=stored.ingested,
         unchanged=stored.unchanged,
         updated=stored.updated,

@@ -13,7 +13,6 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -290,7 +289,9 @@ def _from_images(lesson: _Lesson, sample: Sample, limit: int | None) -> Ready:
     images, labels = np.empty((0, *lesson.preprocessing.shape), np.uint8), None
     if kind.learns_from != "nothing":
         count = images_to_learn(source, limit, kind)
-        items, images = _pixels(islice(source.items(), count), count, sample, lesson.progress)
+        if count < len(source):  # the sample's numbers are those of other items then
+            source, sample = source.limited(count), replace(sample, pixels={}, hashes={})
+        items, images = _pixels(source.items(), count, sample, lesson.progress)
         _check_readable(len(images), source, count)
         labels = _classes(items, source, kind) if kind.learns_from == "labels" else None
     identity = _identity(lesson, images, labels)

@@ -33,7 +33,9 @@ def options_from(declared: type) -> Callable[[Callable[..., None]], Callable[...
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(command)
         def run(**arguments: Any) -> None:
-            options = declared(**{name: arguments.pop(name) for name in known})
+            given = {name: arguments.pop(name) for name in known}
+            several = {name: tuple(given[name] or ()) for name, option in known.items() if option.repeatable}
+            options = declared(**{**given, **several})
             command(**arguments, options=options)
 
         parameters: list[inspect.Parameter] = []
@@ -57,7 +59,10 @@ def _parameter(option: Option) -> inspect.Parameter:
     if option.type in (int, float):
         bounds = {"min": option.least, "max": option.most}
     values: Any = Literal[option.choices] if option.choices else option.type
-    optional = values | None if option.default is None else values
+    if option.repeatable:
+        values = list[values]
+    optional = values | None if option.default in (None, ()) else values
     annotation: Any = Annotated[optional, typer.Option(name, help=option.help, **bounds)]
     kind = inspect.Parameter.KEYWORD_ONLY
-    return inspect.Parameter(option.name, kind, default=option.default, annotation=annotation)
+    default = option.default or None if option.repeatable else option.default
+    return inspect.Parameter(option.name, kind, default=default, annotation=annotation)

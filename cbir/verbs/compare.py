@@ -71,11 +71,12 @@ def compare(
     from cbir.evaluate.compare.comparison import compare_encoders, copy_comparison
     from cbir.evaluate.options import EvaluationOptions
     from cbir.ingest.sources.catalogue import open_source
+    from cbir.ingest.sources.source import limited
 
     if save is not None:
         require_folder_of(Path(save))  # the folder itself is made
     settings = read_settings(data_dir, qdrant_url)
-    opened = open_source(str(source), settings.data, settings.cache, progress=progress)
+    opened = limited(open_source(str(source), settings.data, settings.cache, progress=progress), limit)
     with closing(home.open_engine(settings)) as engine, disk_errors(settings.home):
         comparison = compare_encoders(
             opened,

@@ -73,7 +73,9 @@ class SharedPixels:
     def _read(self, sample: Sample, progress: Progress) -> dict[int, np.ndarray | None]:
         """Read the pictures that were not read yet; each number keeps its pixels."""
         count = images_to_learn(self._source, self._limit, sample.kind)
-        items = islice(self._source.items(), count)
+        if count < len(self._source):  # learning takes others then
+            return dict(sample.pixels)
+        items = self._source.items()
         reading = read_pixels(items, sample.preprocessing, sample.pixels, total=count, progress=progress)
         with closing(reading) as pictures:
             return dict(enumerate(pixels for _, pixels in pictures))

@@ -12,6 +12,7 @@ from PIL import Image
 
 from cbir.core.progress import Progress, silent
 from cbir.ingest.sources.arrays import ArraySource
+from cbir.ingest.sources.choice import Choice
 from cbir.ingest.sources.mnist import DATASETS, mnist
 from cbir.ingest.sources.source import Source, SourceError
 from cbir.model.picture import open_image
@@ -20,7 +21,13 @@ NAMES = ("digits", *DATASETS)
 
 
 def open_source(
-    name: str, folders: Sequence[Path] = (), cache: Path = Path(), *, progress: Progress = silent
+    name: str,
+    folders: Sequence[Path] = (),
+    cache: Path = Path(),
+    *,
+    choice: Choice | None = None,
+    may_be_empty: bool = False,
+    progress: Progress = silent,
 ) -> Source:
     """Open a source.
 
@@ -32,13 +39,19 @@ def open_source(
         Where downloaded datasets may lie.
     cache : Path
         Where datasets are downloaded to.
+    choice : Choice, optional
+        Which files of a folder are taken, and what they are labelled with.
+    may_be_empty : bool
+        Whether a folder may have no pictures.
     progress : Progress
-        Stage `download`.
+        Stages `download` and `list`.
 
     Raises
     ------
     SourceError
         Nothing of this name, or it is empty or damaged.
+    OptionError
+        A pattern of the choice that is none.
     """
     if name in NAMES:
         return open_dataset(name, folders, cache, progress=progress)
@@ -48,7 +61,7 @@ def open_source(
         raise SourceError(f"'{name}' is neither a folder nor a dataset; the datasets are {', '.join(NAMES)}")
     from cbir.ingest.sources.folder import FolderSource
 
-    return FolderSource(Path(name))
+    return FolderSource(Path(name), choice, may_be_empty=may_be_empty, progress=progress)
 
 
 def open_dataset(

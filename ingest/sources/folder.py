@@ -1,29 +1,29 @@
-"""A folder of pictures: flat, or with one level of class folders.
+"""A folder of pictures, walked to its bottom.
 
-In: a path. Out: a source whose labels are the class folders' names, and whose
-uris are relative to the folder, so that it can be moved. Classes take turns, so
-that the first n items are a fair sample of all. A folder of exactly the two
-folders `database` and `queries`, each of that form, holds the pictures of the
-second one back to evaluate with.
+In: a path, and a choice of what is taken. Out: a source whose uris are relative
+to the folder, so that it can be moved. Where the folder holds only folders of
+pictures, these are classes. Pictures in a folder `queries` beside a folder
+`database`, and nowhere else, are held back to evaluate with.
 """
 
 import copy
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from itertools import chain, zip_longest
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
-from cbir.core.uris import uri_of
-from cbir.ingest.sources.source import EXAMPLES, STAMP, Item, LeftOut, Source, SourceError, stamp_of
-from cbir.model.formats import OTHER_SUFFIXES, SUFFIXES
+from cbir.core.progress import Progress, silent
+from cbir.core.uris import folder_and_name, shown, uri_of
+from cbir.ingest.sources.choice import Choice
+from cbir.ingest.sources.labels import Labelling, Labels
+from cbir.ingest.sources.listing import Files, Listed, Listing
+from cbir.ingest.sources.source import STAMP, Item, LeftOut, Source, SourceError, stamp_of
+from cbir.ingest.sources.walk import walk
 from cbir.model.picture import open_image, read_file
 
-_DATABASE, _QUERIES = "database", "queries"
-#: A picture, and the class folder that it lies in.
-_File = tuple[Path, str | None]
+_DATABASE, _QUERIES = b"database", b"queries"
 
 
 class FolderSource(Source):
@@ -32,6 +32,12 @@ class FolderSource(Source):
     Parameters
     ----------
     path : Path
+    choice : Choice
+        What is taken, and what it is labelled with.
+    may_be_empty : bool
+        Whether there may be no picture in it.
+    progress : Progress
+        Stage `list`.
 
     Attributes
     ----------
@@ -41,26 +47,41 @@ class FolderSource(Source):
     Raises
     ------
     SourceError
-        No folder, or no picture in it.
+        No folder, or no picture in it; or a table of labels that is missing or damaged.
+    OptionError
+        A pattern of the choice that is none.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.root = path.expanduser().resolve()
+    def __init__(
+        self, path: Path, choice: Choice | None = None, *, may_be_empty: bool = False, progress: Progress = silent
+    ) -> None:
+        choice = choice or Choice()
+        try:
+            self.root = path.expanduser().resolve()
+        except (OSError, RuntimeError) as error:  # links in a circle, no home folder
+            raise SourceError(f"{shown(str(path))} cannot be read: {error}") from None
         self._name = folder_name(self.root)
         self._absolute_uris = False
+        self._listing = Listing()
         try:
-            holds_back = _holds_back(self.root)
-            parts = [self.root / _DATABASE, self.root / _QUERIES] if holds_back else [self.root]
-            (self._files, passed_over), *held_out = [_list(part) for part in parts]
+            self._unlisted = walk(str(self.root), choice, self._listing, progress=progress)
         except OSError as error:
-            raise SourceError(f"{error.filename or self.root} cannot be read: {error.strerror or error}") from None
-        self._queries = [file for files, _ in held_out for file in files]
-        passed_over += [path for _, others in held_out for path in others]
-        self._passed_over = passed_over
-        if not self._files:
-            others = f"; {len(passed_over)} are in deeper folders or of other formats: name their folder"
-            hint = others if passed_over else ""
-            raise SourceError(f"{parts[0]} holds no PNG or JPEG pictures{hint}")
+            raise SourceError(f"{shown(str(self.root))} cannot be read: {error.strerror or error}") from None
+        everything = self._listing.files
+        held_back = self._holds_back(everything)
+        self._files = everything.within(_DATABASE) if held_back else everything
+        self._held_back = everything.within(_QUERIES) if held_back else None
+        self._left_out = list(self._listing.tally.left_out)
+        if not len(self._files) and not may_be_empty:
+            place = self.root / "database" if held_back else self.root
+            raise SourceError(f"{shown(str(place))} holds no pictures{self._left_out_text()}")
+        if self._held_back:
+            first = tuple(self._uri(file) for file, _ in zip(self._held_back, range(1), strict=False))
+            self._left_out.append(LeftOut("in queries, held back to evaluate with", len(self._held_back), first))
+        labels = Labels(choice.labels, self._listing, str(self.root))
+        self._labelling = labels.of(self._files, _DATABASE if held_back else b"")
+        self._labelling_of_queries = labels.of(self._held_back, _QUERIES) if self._held_back else Labelling()
+        self._complete = True
 
     def __str__(self) -> str:
         return str(self.root)
@@ -76,16 +97,27 @@ class FolderSource(Source):
         return {} if self._absolute_uris else {self._name: str(self.root)}
 
     @property
+    def complete(self) -> bool:
+        """Whether all pictures of the folder are items, but for those that are left out for a reason of their own."""
+        return self._complete
+
+    @property
     def left_out(self) -> Sequence[LeftOut]:
-        """Picture files in folders deeper than one level, neither PNG nor JPEG, or with names that are not UTF-8."""
-        if not self._passed_over:
-            return ()
-        examples = tuple(shown.relative_to(self.root).as_posix() for shown in self._passed_over[:EXAMPLES])
-        reason = "deeper than one folder level, neither PNG nor JPEG, or with names that are not UTF-8"
-        return (LeftOut(reason, len(self._passed_over), examples),)
+        """What is not taken, a reason each."""
+        return tuple(self._left_out)
+
+    @property
+    def problems(self) -> Iterable[tuple[str, str]]:
+        """Uri and reason of what could not be listed."""
+        return self._listing.problems
+
+    @property
+    def unlisted(self) -> Sequence[tuple[str, str]]:
+        """Name and uri of folders that could not be listed."""
+        return [(self._name, uri) for uri in self._unlisted]
 
     def renamed(self, names: Mapping[str, str]) -> Self:
-        """Return the same source under another name: its uris are the same, its ids are others."""
+        """Return the same source under another name: its uris are the same."""
         renamed = copy.copy(self)
         renamed._name = names.get(self._name, self._name)
         return renamed
@@ -96,32 +128,61 @@ class FolderSource(Source):
         changed._absolute_uris = True
         return changed
 
+    def limited(self, count: int) -> Self:
+        """Return the same source with a fair sample of its pictures: folders take turns."""
+        if count >= len(self):
+            return self
+        limited = copy.copy(self)
+        limited._files = self._files.sample(count)
+        limited._complete = False
+        limited._left_out = [*self._left_out, LeftOut("beyond the limit", len(self) - count)]
+        return limited
+
     def __len__(self) -> int:
         return len(self._files)
 
     def items(self) -> Iterator[Item]:
-        """Yield the pictures, classes taking turns."""
-        return map(self._item, self._files)
+        """Yield the pictures, in the order of their paths."""
+        return (self._item(file, self._labelling) for file in self._files)
 
     def paths(self) -> Iterator[Path]:
         """Yield the files of the pictures, in the order of `items`, without looking at them."""
-        return (path for path, _ in self._files)
+        return (Path(self._path(file)) for file in self._files)
 
     def queries(self) -> list[Item]:
-        """Return the pictures of the folder `queries`, if there is one beside `database`; else all are stored."""
-        return [self._item(file) for file in self._queries]
+        """Return the pictures of the folder `queries`, if they are held back."""
+        return [self._item(file, self._labelling_of_queries) for file in self._held_back or ()]
 
-    def _item(self, file: _File) -> Item:
-        path, label = file
+    def _item(self, file: Listed, labelling: Labelling) -> Item:
+        path, uri = self._path(file), self._uri(file)
+        label, columns = labelling(file)
+        folder, name = folder_and_name(uri)
         return Item(
-            uri=str(path) if self._absolute_uris else uri_of(path.relative_to(self.root).as_posix()),
+            uri=uri,
             label=label,
-            source=self.name,
+            source=self._name,
             open=partial(open_image, path),
             content=partial(read_file, path),
-            payload=_stamp(path),
-            location=str(path),
+            payload={**columns, "folder": folder, "name": name, **_stamp(path)},
+            location=path,
         )
+
+    def _path(self, file: Listed) -> str:
+        return os.path.join(self.root, os.fsdecode(file.path))  # noqa: PTH118 - paths take ten times as long
+
+    def _uri(self, file: Listed) -> str:
+        return self._path(file) if self._absolute_uris else uri_of(os.fsdecode(file.path))
+
+    def _holds_back(self, files: Files) -> bool:
+        """Return whether there are the folders `database` and `queries`, and all pictures are in them."""
+        both = self._listing.has_folder(_DATABASE) and self._listing.has_folder(_QUERIES)
+        return both and len(files.within(_DATABASE, _QUERIES)) == len(files)
+
+    def _left_out_text(self) -> str:
+        """Return what was left out instead, for the message about a folder without a picture."""
+        told = [f"{left.count:,} {left.reason}{f', {left.hint}' if left.hint else ''}" for left in self._left_out]
+        told += [reason for _, (_, reason) in zip(range(3), self.problems, strict=False)]
+        return f". Left out: {shown('; '.join(told))}" if told else ""
 
 
 def folder_name(path: Path) -> str:
@@ -129,55 +190,10 @@ def folder_name(path: Path) -> str:
     return re.sub(r"[^\w.\- ]+", "-", path.name).strip("-_. ") or "pictures"
 
 
-def _holds_back(path: Path) -> bool:
-    beside = any(_is_picture(p.name, SUFFIXES | OTHER_SUFFIXES) for p in path.iterdir())
-    return [folder.name for folder in _folders(path)] == [_DATABASE, _QUERIES] and not beside
-
-
-def _list(path: Path) -> tuple[list[_File], list[Path]]:
-    """Return the pictures, classes taking turns, and those that are passed over."""
-    classes = _folders(path)
-    groups: list[list[_File]] = [[(file, None) for file in _pictures(path)]]
-    groups += [[(file, folder.name) for file in _pictures(folder)] for folder in classes]
-    passed_over = [file for folder in classes for file in _below(folder)]
-    passed_over += [p for folder in (path, *classes) for p in folder.iterdir() if _is_picture(p.name, OTHER_SUFFIXES)]
-    turns = [file for file in chain.from_iterable(zip_longest(*groups)) if file is not None]
-    files = [file for file in turns if _can_be_written(file[0])]
-    return files, passed_over + [file[0] for file in turns if not _can_be_written(file[0])]
-
-
-def _folders(path: Path) -> list[Path]:
-    return [p for p in sorted(path.iterdir()) if p.is_dir() and not p.name.startswith(".")]
-
-
-def _pictures(folder: Path) -> list[Path]:
-    return sorted(p for p in folder.iterdir() if _is_picture(p.name) and not p.is_dir())
-
-
-def _is_picture(name: str, suffixes: frozenset[str] = SUFFIXES) -> bool:
-    return not name.startswith(".") and Path(name).suffix.lower() in suffixes
-
-
-def _can_be_written(path: Path) -> bool:
-    """Return whether the name is valid text: payloads and JSON hold nothing else."""
+def _stamp(path: str) -> dict[str, Any]:
+    """Return the fields of `STAMP`; none if the file is gone."""
     try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _below(folder: Path) -> list[Path]:
-    deeper = [(root, files) for root, _, files in os.walk(folder) if root != str(folder)]
-    return [
-        Path(root, name) for root, files in deeper for name in files if _is_picture(name, SUFFIXES | OTHER_SUFFIXES)
-    ]
-
-
-def _stamp(path: Path) -> dict[str, int]:
-    """Return the fields of `STAMP`."""
-    try:
-        status = path.stat()
+        status = os.stat(path)  # noqa: PTH116 - paths take three times as long
     except OSError:
         return {}
     return dict(zip(STAMP, stamp_of(status), strict=True))

@@ -8,6 +8,7 @@ them by name.
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Protocol
 
 from PIL import Image
@@ -159,6 +160,69 @@ class Source(Protocol):
         """
         return self
 
+    def limited(self, count: int) -> "Source":
+        """Return the same source with at most `count` of its items: a fair sample, in the same order.
+
+        A larger sample has all of a smaller one.
+        """
+        return self if count >= len(self) else FirstItems(self, count)
+
+
+class FirstItems(Source):
+    """The first items of a source, whose order is a fair one."""
+
+    def __init__(self, source: Source, count: int) -> None:
+        self._source = source
+        self._count = count
+
+    def __str__(self) -> str:
+        return str(self._source)
+
+    @property
+    def name(self) -> str:
+        """The source's."""
+        return self._source.name
+
+    @property
+    def roots(self) -> Mapping[str, str]:
+        """The source's."""
+        return self._source.roots
+
+    @property
+    def complete(self) -> bool:
+        """It is not."""
+        return False
+
+    @property
+    def left_out(self) -> Sequence[LeftOut]:
+        """What the source leaves out, and the other items."""
+        return (*self._source.left_out, LeftOut("beyond the limit", len(self._source) - self._count))
+
+    @property
+    def problems(self) -> Iterable[tuple[str, str]]:
+        """The source's."""
+        return self._source.problems
+
+    @property
+    def unlisted(self) -> Sequence[tuple[str, str]]:
+        """The source's."""
+        return self._source.unlisted
+
+    def __len__(self) -> int:
+        return self._count
+
+    def items(self) -> Iterator[Item]:
+        """Yield the first items."""
+        return islice(self._source.items(), self._count)
+
+    def queries(self) -> list[Item]:
+        """Return all of the source's."""
+        return self._source.queries()
+
+    def renamed(self, names: Mapping[str, str]) -> Source:
+        """Return the same items under other names."""
+        return FirstItems(self._source.renamed(names), self._count)
+
 
 def stamp_of(status: os.stat_result) -> tuple[int, int, int, int]:
     """Return a file's values of `STAMP`.
@@ -167,6 +231,17 @@ def stamp_of(status: os.stat_result) -> tuple[int, int, int, int]:
     """
     inode = status.st_ino & _UNSIGNED
     return status.st_size, status.st_mtime_ns, inode - ((inode & _SIGN) << 1), status.st_ctime_ns
+
+
+def limited(source: Source, limit: int | None) -> Source:
+    """Return a source with no more items than a limit, if there is one; see `Source.limited`.
+
+    Raises
+    ------
+    SourceError
+        The limit is less than 1.
+    """
+    return source if limit is None else source.limited(items_to_take(source, limit))
 
 
 def items_to_take(source: Source, limit: int | None) -> int:

@@ -1,5 +1,6 @@
 """Flags are made from dataclasses of options: what a dataclass declares is what can be typed."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pytest
@@ -19,6 +20,7 @@ class Declared:
     warn: bool = option(True, "Warn.")
     index: bool | None = option(None, "Build one.")
     order: str = option("near", "Order.", choices=("near", "far"))
+    among: Sequence[str] = option((), "One of these; may be repeated.")
 
 
 @pytest.fixture
@@ -56,11 +58,15 @@ def test_every_type_is_a_flag(invoke):
         "--no-index",
         "--order",
         "far",
+        "--among",
+        "one",
+        "--among",
+        "two words",
         "--last",
         "4",
         "x",
     )
-    assert invoke(*given) == (0, "", [("x", Declared(5, 1.5, True, False, False, "far"), 4)])
+    assert invoke(*given) == (0, "", [("x", Declared(5, 1.5, True, False, False, "far", ("one", "two words")), 4)])
 
 
 @pytest.mark.parametrize(

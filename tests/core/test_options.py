@@ -1,5 +1,6 @@
 """Options declared as fields of a dataclass, read from text and from values."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pytest
@@ -16,6 +17,7 @@ class Recipe:
     preset: str = option("default", "How much work.", choices=("default", "quality"))
     fast: bool = option(False, "Skip what takes long.")
     batch_size: int = option(128, "Images per step.", least=1, most=1000)
+    only: Sequence[str] = option((), "Layers; may be repeated.")
 
     def __post_init__(self) -> None:
         check_options(self)
@@ -39,7 +41,7 @@ def test_what_is_spelled_is_read_again(epochs: int, noise: float, preset: str):
 @pytest.mark.parametrize(
     ("given", "told"),
     [
-        ({"epoch": 1}, "has no option 'epoch' (its options: epochs, noise, preset, fast, batch-size)"),
+        ({"epoch": 1}, "has no option 'epoch' (its options: epochs, noise, preset, fast, batch-size, only)"),
         ({"epochs": "few"}, "epochs must be a whole number, not 'few'"),
         ({"epochs": 0}, "epochs must be at least 1, not 0"),
         ({"epochs": True}, "epochs must be a whole number, not True"),
@@ -48,6 +50,8 @@ def test_what_is_spelled_is_read_again(epochs: int, noise: float, preset: str):
         ({"preset": "best"}, "preset must be default or quality, not 'best'"),
         ({"batch_size": 1001}, "batch-size must be at most 1000, not 1001"),
         ({"fast": "maybe"}, "fast must be true or false, not 'maybe'"),
+        ({"only": 3}, "only must be a sequence, not 3"),
+        ({"only": [3]}, "only must be a word, not 3"),
     ],
 )
 def test_wrong_options_are_named(given: dict[str, object], told: str):
@@ -71,5 +75,14 @@ def test_types_and_help_are_listed():
         (str, "default"),
         (bool, False),
         (int, 128),
+        (str, ()),
     ]
     assert listed["noise"].help == "Standard deviation."
+    assert [name for name, each in listed.items() if each.repeatable] == ["only"]
+
+
+def test_an_option_that_may_be_repeated_holds_several():
+    assert make(Recipe, {"only": "a b"}, "").only == ("a b",)
+    assert make(Recipe, {"only": ["a", "b"]}, "").only == ("a", "b")
+    with pytest.raises(OptionError, match="only must be a sequence, not 'ab'"):
+        Recipe(only="ab")

@@ -105,7 +105,7 @@ def test_a_folder_that_moved_and_changed_is_the_stored_one_if_most_is(
 ):
     cbir.ingest(pictures, encoder="pixels", limit=limit)
     moved = pictures.rename(tmp_path / "moved")
-    picture(60).save(moved / "b" / "1.png")
+    picture(60).save(moved / "b" / "2.png")
     for seed in range(100):
         picture(61 + seed).save(moved / "b" / f"{100 + seed}.png")
     with pytest.warns(cbir.CbirWarning, match=f"{moved} has the same pictures"):
@@ -159,10 +159,6 @@ def test_a_folder_in_or_around_a_stored_one_is_refused(home: Path, pictures: Pat
     with pytest.raises(cbir.CbirError, match=common.format(pictures / "b", "b", pictures / "b")):
         cbir.ingest(pictures, collection="b")
     assert [len(metadata(home, name).sources) for name in ("all", "b")] == [1, 1]
-    deeper = pictures / "b" / "deeper"  # which the outer folder does not reach
-    deeper.mkdir()
-    picture(7).save(deeper / "7.png")
-    assert counts(cbir.ingest(deeper, collection="all")) == (7, 1, 0, 0)
     assert counts(cbir.ingest(pictures, encoder="pixels")) == (6, 6, 0, 0)
 
 

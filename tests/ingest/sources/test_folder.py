@@ -1,23 +1,32 @@
 import os
+import pickle
 import shutil
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from cbir.ingest.sources.catalogue import collection_name, open_source
+from cbir.ingest.sources.choice import Choice
 from cbir.ingest.sources.folder import FolderSource
-from cbir.ingest.sources.source import SourceError
+from cbir.ingest.sources.source import STAMP, LeftOut, SourceError, limited
 from cbir.model.picture import decode
 from tests.conftest import picture
 
 
-def test_classes_take_turns_and_name_the_labels(pictures: Path):
+def uris(source: FolderSource) -> list[str]:
+    return [item.uri for item in source.items()]
+
+
+def test_class_folders_name_the_labels(pictures: Path):
     items = list(FolderSource(pictures).items())
-    assert [item.label for item in items] == ["b", "münchen käse"] * 3
-    assert (items[1].source, items[1].uri) == ("pictures", "münchen käse/0.png")
-    assert items[1].open().size == (28, 28)
+    assert [item.label for item in items] == ["b"] * 3 + ["münchen käse"] * 3
+    assert (items[3].source, items[3].uri) == ("pictures", "münchen käse/0.png")
+    assert (items[3].payload["folder"], items[3].payload["name"]) == ("münchen käse", "0.png")
+    assert set(items[3].payload) == {"folder", "name", *STAMP}
+    assert items[3].open().size == (28, 28)
     assert len({item.place for item in items}) == 6
 
 
@@ -26,33 +35,49 @@ def test_a_flat_folder_has_no_labels(tmp_path: Path):
         picture().convert("RGB").save(tmp_path / name)
     (tmp_path / "notes.txt").write_text("no picture")
     (tmp_path / ".hidden.png").write_bytes(b"")
-    items = list(FolderSource(tmp_path).items())
-    assert [Path(item.uri).name for item in items] == ["a.jpeg", "b.JPG", "c.Png"]
-    assert {item.label for item in items} == {None}
+    source = FolderSource(tmp_path)
+    assert uris(source) == ["a.jpeg", "b.JPG", "c.Png"]
+    assert {item.label for item in source.items()} == {None}
+    assert {item.payload["folder"] for item in source.items()} == {""}
 
 
-def test_what_is_not_looked_at_is_counted_not_silently_left_out(pictures: Path):
-    picture().save(pictures / "b" / "x.webp")
-    (pictures / "b" / "deep" / "deeper").mkdir(parents=True)
-    picture().save(pictures / "b" / "deep" / "deeper" / "x.png")
-    source = FolderSource(pictures)
-    assert (len(source), source.found) == (7, 8)
-    (left,) = source.left_out
-    assert (left.count, set(left.examples)) == (1, {"b/deep/deeper/x.png"})
+@pytest.mark.parametrize("odd", ["beside.png", "b/deeper/x.png"])
+def test_pictures_beside_or_below_folders_make_them_albums_without_labels(pictures: Path, odd: str):
+    (pictures / odd).parent.mkdir(exist_ok=True)
+    picture(9).save(pictures / odd)
+    assert {item.label for item in FolderSource(pictures).items()} == {None}
+    by_folder = {item.uri: item.label for item in FolderSource(pictures, Choice(labels="folder")).items()}
+    assert by_folder[odd] == (None if odd == "beside.png" else "deeper")
+    assert by_folder["münchen käse/0.png"] == "münchen käse"
+    assert {item.label for item in FolderSource(pictures, Choice(labels="none")).items()} == {None}
+
+
+def test_folders_without_pictures_do_not_make_albums_of_classes(pictures: Path):
+    for name in ("@eaDir/b/0.png", ".git/x.png", "docs/read/me.txt", "b/.cache/0.png"):
+        (pictures / name).parent.mkdir(parents=True)
+        picture().save(pictures / name, "png")
+    (pictures / "docs" / "read" / "me.txt").write_text("no picture")
+    assert {item.label for item in FolderSource(pictures).items()} == {"b", "münchen käse"}
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems allow no such names")
-def test_names_that_are_no_text_are_counted_not_looked_at(pictures: Path):
-    shutil.copy(pictures / "b" / "0.png", os.fsencode(pictures / "b") + b"/\xff.png")
-    source = FolderSource(pictures)
-    assert (len(source), source.found) == (6, 7)
+def test_names_that_are_no_text_are_taken(pictures: Path):
+    (folder := Path(os.fsdecode(os.fsencode(pictures / "b") + b"\xfe"))).mkdir()
+    shutil.copy(pictures / "b" / "0.png", os.fsencode(folder) + b"/\xff.png")
+    item = next(item for item in FolderSource(pictures).items() if item.uri.startswith("%:"))
+    assert (item.uri, item.label) == ("%:b%FE/%FF.png", "b%FE")
+    assert (item.payload["folder"], item.payload["name"]) == ("b%FE", "%FF.png")
+    assert item.open().size == (28, 28)
 
 
 def test_a_folder_that_cannot_be_read_is_refused_by_name(tmp_path: Path):
     with pytest.raises(SourceError, match="is neither a folder nor a dataset"):
         open_source("x" * 5000)
-    with pytest.raises(SourceError, match=r"gone cannot be read"):
+    with pytest.raises(SourceError, match=r"gone cannot be read: No such file"):
         FolderSource(tmp_path / "gone")
+    (tmp_path / "circle").symlink_to(tmp_path / "circle")
+    with pytest.raises(SourceError, match="circle"):
+        FolderSource(tmp_path / "circle")
 
 
 def test_a_changed_file_has_another_stamp_within_the_same_second_too(pictures: Path):
@@ -64,14 +89,16 @@ def test_a_changed_file_has_another_stamp_within_the_same_second_too(pictures: P
     assert [uri for uri in before if before[uri] != after[uri]] == ["b/1.png"]
 
 
-def test_a_moved_folder_has_the_same_places(pictures: Path, tmp_path: Path):
-    before = [(item.place, item.uri) for item in FolderSource(pictures).items()]
+def test_a_moved_folder_has_the_same_uris(pictures: Path, tmp_path: Path):
+    before = uris(FolderSource(pictures))
     (tmp_path / "elsewhere").mkdir()
     pictures.rename(tmp_path / "elsewhere" / "pictures")
-    assert [(item.place, item.uri) for item in FolderSource(tmp_path / "elsewhere" / "pictures").items()] == before
-    renamed = FolderSource(tmp_path / "elsewhere" / "pictures").renamed({"pictures": "pictures-2"})
-    assert [item.uri for item in renamed.items()] == [uri for _, uri in before]
-    assert not {item.place for item in renamed.items()} & {id_ for id_, _ in before}
+    moved = FolderSource(tmp_path / "elsewhere" / "pictures")
+    assert (uris(moved), moved.roots) == (before, {"pictures": str(tmp_path / "elsewhere" / "pictures")})
+    renamed = moved.renamed({"pictures": "pictures-2"})
+    assert uris(renamed) == before
+    assert {item.source for item in renamed.items()} == {"pictures-2"}
+    assert renamed.roots == {"pictures-2": str(tmp_path / "elsewhere" / "pictures")}
 
 
 def test_as_collections_of_format_1_hold_it_uris_are_paths(pictures: Path):
@@ -87,8 +114,7 @@ def test_a_colon_is_no_scheme(tmp_path: Path, folder: str):
         (place / class_folder).mkdir(parents=True)
         picture().save(place / class_folder / "1.png")
     items = list(FolderSource(place).items())
-    assert {item.uri for item in items} == {f"./{folder}/1.png", "x/1.png"}
-    assert len({item.place for item in items}) == 2
+    assert {(item.uri, item.label) for item in items} == {(f"./{folder}/1.png", folder), ("x/1.png", "x")}
 
 
 def test_one_reading_gives_content_and_picture(pictures: Path):
@@ -98,15 +124,17 @@ def test_one_reading_gives_content_and_picture(pictures: Path):
     assert np.array_equal(decode(item.content(), item.location), item.open())
 
 
-def test_queries_beside_a_database_are_held_out(pictures: Path):
-    for part in ("database", "queries"):
-        shutil.copytree(pictures, pictures.parent / "both" / part)
+def test_queries_beside_a_database_are_held_back(pictures: Path):
     both = pictures.parent / "both"
+    for part in ("database", "queries"):
+        shutil.copytree(pictures, both / part)
     (both / "README.txt").write_text("no picture")
-    (both / "queries" / "b" / "x.webp").write_bytes(b"")
+    (both / "@eaDir").mkdir()
+    picture().save(both / "queries" / "b" / "x.webp")
     source = FolderSource(both)
-    assert (len(source), source.found, source.roots) == (6, 6, {"both": str(both)})
-    assert [item.label for item in source.items()] == ["b", "münchen käse"] * 3
+    assert (len(source), source.found, source.roots) == (6, 15, {"both": str(both)})
+    assert LeftOut("in queries, held back to evaluate with", 7, ("queries/b/0.png",)) in source.left_out
+    assert [item.label for item in source.items()] == ["b"] * 3 + ["münchen käse"] * 3
     assert {item.uri.split("/")[0] for item in source.items()} == {"database"}
     assert {(query.uri.rpartition("/")[0], query.label) for query in source.queries()} == {
         ("queries/b", "b"),
@@ -114,19 +142,61 @@ def test_queries_beside_a_database_are_held_out(pictures: Path):
     }
 
 
-def test_a_database_and_queries_beside_anything_else_are_classes(pictures: Path):
+def test_a_database_and_queries_beside_other_pictures_are_classes(pictures: Path):
     (pictures / "b").rename(pictures / "database")
     (pictures / "münchen käse").rename(pictures / "queries")
     assert len(FolderSource(pictures)) == 3
-    picture(9).save(pictures / "9.png")
+    (pictures / "more").mkdir()
+    picture(9).save(pictures / "more" / "9.png")
     source = FolderSource(pictures)
     assert (len(source), source.queries()) == (7, [])
-    assert {item.label for item in source.items()} == {"database", "queries", None}
+    assert {item.label for item in source.items()} == {"database", "queries", "more"}
 
 
-def test_an_empty_folder_is_refused(tmp_path: Path):
-    with pytest.raises(SourceError, match="holds no PNG or JPEG pictures"):
+def test_a_folder_without_pictures_is_refused_with_what_was_left_out(tmp_path: Path):
+    with pytest.raises(SourceError, match=r"holds no pictures$"):
         FolderSource(tmp_path)
+    assert len(FolderSource(tmp_path, may_be_empty=True)) == 0
+    (tmp_path / ".x.png").touch()
+    (tmp_path / "a\n.txt").touch()
+    with pytest.raises(SourceError, match=r"holds no pictures. Left out: .*1 hidden, --hidden takes them"):
+        FolderSource(tmp_path)
+    (tmp_path / "queries").mkdir()
+    (tmp_path / "database").mkdir()
+    picture().save(tmp_path / "queries" / "1.png")
+    with pytest.raises(SourceError, match=r"database holds no pictures"):
+        FolderSource(tmp_path)
+
+
+def test_a_limit_takes_a_fair_sample_in_the_order_of_the_paths(tmp_path: Path):
+    for folder, count in (("a", 40), ("b", 3), ("c", 40)):
+        (tmp_path / folder).mkdir()
+        for number in range(count):
+            (tmp_path / folder / f"{number:02}.png").touch()
+    source = FolderSource(tmp_path)
+    twelve, twenty = source.limited(12), source.limited(20)
+    labels = Counter(item.label for item in twelve.items())
+    assert (labels["b"], sorted((labels["a"], labels["c"]))) == (3, [4, 5])
+    assert uris(twelve) == sorted(uris(twelve))
+    assert set(uris(twelve)) < set(uris(twenty))
+    assert uris(source.limited(12)) == uris(twelve)
+    numbers = [int(uri[2:4]) for uri in uris(source.limited(63)) if uri[0] == "a"]
+    assert max(numbers) > 33  # not the first ones
+    assert sum(1 for number in numbers if number % 2) not in (0, len(numbers))
+    assert (twelve.found, twelve.complete, source.complete) == (83, False, True)
+    assert source.limited(83) is source
+    assert limited(source, None) is source
+    with pytest.raises(SourceError, match="at least 1"):
+        limited(source, 0)
+
+
+def test_a_pickled_source_has_the_same_items_whatever_happens_to_the_folder(pictures: Path):
+    source = FolderSource(pictures).limited(5)
+    content = pickle.dumps(source)
+    picture(9).save(pictures / "b" / "00.png")
+    again = pickle.loads(content)
+    assert uris(again) == uris(source)
+    assert [item.label for item in again.items()] == [item.label for item in source.items()]
 
 
 def test_an_unknown_source_is_refused_naming_those_there_are():
