@@ -154,11 +154,14 @@ def _given(lines: Sequence[str], flag: str) -> "GitIgnoreSpec | None":
     """Return the patterns of an option; None if there are none. `#` begins a name here, not a comment."""
     if not lines:
         return None
-    spec = patterns([f"\\{line}" if line.startswith("#") else line for line in lines], flag)
-    for line, pattern in zip(lines, spec.patterns, strict=True):
-        if pattern.include is None:
+    for line in lines:
+        if not any(pattern.include is not None for pattern in patterns([_name(line)], flag).patterns):
             raise OptionError(f"{flag}: '{line}' is no pattern (gitignore's form: '*.png', 'drafts/', '2024/**')")
-    return spec
+    return patterns(map(_name, lines), flag)
+
+
+def _name(line: str) -> str:
+    return f"\\{line}" if line.startswith("#") else line
 
 
 def _ignored(text: str, ignores: Sequence[tuple[bytes, "GitIgnoreSpec"]]) -> bool | None:

@@ -30,7 +30,7 @@ MODES = ("auto", "folder", "none")
 #: Fields of the payload that a table cannot set.
 _OWN = frozenset(field.name for field in FIELDS) - {"label"}
 _WHOLE = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
-_NUMBER = re.compile(r"[-+]?(?:(?:0|[1-9][0-9]*)\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
+_NUMBER = re.compile(r"[-+]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 _LEAST, _MOST = -(1 << 63), (1 << 63) - 1
 
 
