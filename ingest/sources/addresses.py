@@ -53,10 +53,18 @@ class Fetcher:
     def __init__(
         self, *, allow_private: bool = False, most_bytes: int = MOST_BYTES, most_seconds: float = MOST_SECONDS
     ) -> None:
-        self._allow_private, self._most_bytes, self._most_seconds = allow_private, most_bytes, most_seconds
+        self._settings = (allow_private, most_bytes, most_seconds)
+        self._allow_private, self._most_bytes, self._most_seconds = self._settings
         self._clock = _Clock()
         self._lock = threading.Lock()
         self._pools: dict[str | None, httpcore.ConnectionPool] = {}
+
+    def __getstate__(self) -> tuple[bool, int, float]:
+        return self._settings
+
+    def __setstate__(self, settings: tuple[bool, int, float]) -> None:
+        allow_private, most_bytes, most_seconds = settings
+        self.__init__(allow_private=allow_private, most_bytes=most_bytes, most_seconds=most_seconds)  # type: ignore[misc]
 
     def fetch(self, address: str) -> bytes:
         """Return what is at an address.

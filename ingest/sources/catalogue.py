@@ -1,4 +1,4 @@
-"""Sources by name: `digits`, `mnist`, `fashion-mnist`, or the path of a folder.
+"""Sources by name: `digits`, `mnist`, `fashion-mnist`, or the path of a folder or an archive.
 
 A search opens pictures by this module too, so what reads a source is imported when a source is opened.
 """
@@ -15,7 +15,7 @@ from cbir.ingest.sources.arrays import ArraySource
 from cbir.ingest.sources.choice import Choice
 from cbir.ingest.sources.mnist import DATASETS, mnist
 from cbir.ingest.sources.source import Source, SourceError
-from cbir.model.picture import open_image
+from cbir.model.picture import decode, open_image
 
 NAMES = ("digits", *DATASETS)
 
@@ -34,7 +34,8 @@ def open_source(
     Parameters
     ----------
     name : str
-        One of `NAMES`, or the path of a folder (`./mnist` for a folder named like a dataset).
+        One of `NAMES`, or the path of a folder (`./mnist` for a folder named like a dataset) or of an archive.
+        What else may be typed opens arguments.py.
     folders : sequence of Path
         Where downloaded datasets may lie.
     cache : Path
@@ -56,8 +57,10 @@ def open_source(
     if name in NAMES:
         return open_dataset(name, folders, cache, progress=progress)
     if not os.path.isdir(os.path.expanduser(name)):  # noqa: PTH111, PTH112 - these never raise
-        if os.path.isfile(name):  # noqa: PTH113
-            raise SourceError(f"{name} is a file; name the folder it lies in")
+        if os.path.isfile(os.path.expanduser(name)):  # noqa: PTH111, PTH113
+            from cbir.ingest.sources.archive import ArchiveSource
+
+            return ArchiveSource(Path(name), choice=choice, progress=progress)
         raise SourceError(f"'{name}' is neither a folder nor a dataset; the datasets are {', '.join(NAMES)}")
     from cbir.ingest.sources.folder import FolderSource
 
@@ -74,19 +77,22 @@ def open_dataset(
 
 
 def collection_name(source: str) -> str:
-    """Name the collection that a source fills by default: its own name, or the folder's."""
+    """Name the collection that a source fills by default: its own name, or the folder's or archive's."""
+    from cbir.ingest.sources.archive import root_name
     from cbir.ingest.sources.folder import folder_name
 
-    return source if source in NAMES else folder_name(Path(source).expanduser().resolve())
+    if source in NAMES:
+        return source
+    path = Path(source).expanduser().resolve()
+    return root_name(path) if path.is_file() else folder_name(path)
 
 
 def picture_opener(folders: Sequence[Path] = (), cache: Path = Path()) -> Callable[..., Image.Image]:
-    """Return a function that opens a picture by its path, or by a dataset's uri such as `mnist:test/7`.
+    """Return a function that opens a picture by its path, its address, or a dataset's uri such as `mnist:test/7`.
 
-    Its keyword `enough` is that of `open_image`.
-
-    A dataset is read once (and looked for once, if it is not there), a file each
-    time; either raises a `CbirError` if it cannot be.
+    Its keyword `enough` is that of `open_image`. A path may lead into an archive: `photos.zip/cats/1.jpg`. A dataset is
+    read once (and looked for once, if it is not there), a file each time; either raises a `CbirError` if it cannot be.
+    Addresses in private networks are refused.
     """
 
     @functools.cache
@@ -99,10 +105,27 @@ def picture_opener(folders: Sequence[Path] = (), cache: Path = Path()) -> Callab
     def open_picture(uri: str, *, enough: int | None = None) -> Image.Image:
         name = uri.partition(":")[0]
         if name not in NAMES or os.path.exists(uri):  # noqa: PTH110 - never raises
-            return open_image(uri, enough=enough)
+            return _opened_elsewhere(uri, enough) or open_image(uri, enough=enough)
         source = dataset(name)
         if isinstance(source, SourceError):
             raise source
         return source.picture(uri)
 
     return open_picture
+
+
+def _opened_elsewhere(uri: str, enough: int | None) -> Image.Image | None:
+    """Open a picture in an archive, or at an address; return None if it is neither."""
+    if uri[:8].lower().startswith(("http://", "https://")):
+        from cbir.ingest.sources.addresses import Fetcher
+
+        fetcher = Fetcher()
+        try:
+            return decode(fetcher.fetch(uri), uri, enough=enough)
+        finally:
+            fetcher.close()
+    if os.path.exists(uri) or not os.path.isabs(uri):  # noqa: PTH110, PTH117 - never raise
+        return None
+    from cbir.ingest.sources.member_pictures import archive_above, read_member
+
+    return decode(read_member(uri), uri, enough=enough) if archive_above(uri) else None

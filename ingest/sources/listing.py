@@ -96,6 +96,8 @@ class Listing:
 
     def __init__(self, *extra: str) -> None:
         self._extra = extra
+        #: Whether files were removed, so that the last one's number is not how many there are.
+        self._gaps = False
         self.tally = Tally()
         self._connect("")
         self._database.executescript(_SCHEMA.format(extra="".join(f", {name}" for name in extra)))
@@ -114,10 +116,10 @@ class Listing:
             self._database.execute("COMMIT")
             content = self._database.serialize()
             self._database.execute("BEGIN")
-        return {"content": content, "extra": self._extra, "tally": self.tally}
+        return {"content": content, "extra": self._extra, "tally": self.tally, "gaps": self._gaps}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        self._extra, self.tally = state["extra"], state["tally"]
+        self._extra, self.tally, self._gaps = state["extra"], state["tally"], state["gaps"]
         self._connect(":memory:")
         self._database.deserialize(state["content"])
         self._database.execute("BEGIN")
@@ -201,6 +203,32 @@ class Listing:
             rows, unknown = rows + len(known), unknown + len(found) - len(known)
         return Labelled(int(self._rows("SELECT count(*) FROM label")[0][0]), rows, unknown, example)
 
+    def leave_out_repeated(self, reason: str) -> None:
+        """Leave out all files but the last one of each path, as an archive or a list may have several."""
+        repeated = (
+            "SELECT file.id, path, name FROM (SELECT folder, name, max(id) AS last, count(*) AS times FROM file "
+            "GROUP BY folder, name HAVING times > 1) AS paths JOIN file USING (folder, name) "
+            "JOIN folder ON folder.id = file.folder WHERE file.id < paths.last"
+        )
+        self._rows(f"CREATE TEMP TABLE repeated AS {repeated}")
+        for _, path, name in self._pages("SELECT rowid, path, name FROM repeated WHERE rowid > ? ORDER BY rowid"):
+            self.tally.add(reason, _folder(path) + b"/" + name if path else name)
+            self._gaps = True
+        self._rows("DELETE FROM file WHERE id IN (SELECT id FROM repeated)")
+        self._rows("DROP TABLE repeated")
+
+    def find(self, path: bytes) -> "Listed | None":
+        """Return the file of a path; None if there is none."""
+        self._rows("CREATE INDEX IF NOT EXISTS file_by_name ON file (folder, name)")
+        folder, _, name = path.rpartition(b"/")
+        rows = self._rows("SELECT id FROM folder WHERE path = ?", (_key(folder),))
+        found = Files(self, f"file.folder = {rows[0][0]} AND file.name = x'{name.hex()}'") if rows else ()
+        return next(iter(found), None)
+
+    def has_below(self, folder: bytes) -> bool:
+        """Return whether there are files in a folder, or below it."""
+        return bool(len(self.files.within(folder)))
+
     def _file(self, path: str) -> int | None:
         """Return the id of a file; its name may be in Unicode's other form, as on disks that macOS wrote."""
         query = "SELECT file.id FROM folder CROSS JOIN file ON file.folder = folder.id WHERE path = ? AND name = ?"
@@ -262,7 +290,7 @@ class Files:
 
     def __len__(self) -> int:
         if self._count is None:
-            everything = self._condition == "1"
+            everything = self._condition == "1" and not self._listing._gaps
             query = "SELECT ifnull(max(id), 0) FROM file" if everything else f"SELECT count(*) FROM {self._selected()}"
             self._count = int(self._listing._rows(query)[0][0])
         return self._count
@@ -285,6 +313,14 @@ class Files:
         query = f"SELECT ifnull(min(depth(path)), 0), ifnull(max(depth(path)), 0) FROM folder WHERE id IN ({folders})"
         least, most = self._listing._rows(query)[0]
         return least, most
+
+    def folders(self) -> Iterator[bytes]:
+        """Yield the folders that the files are in, in no order."""
+        rows = self._listing._pages(
+            f"SELECT folder.id, path FROM folder WHERE folder.id > ? AND folder.id IN "
+            f"(SELECT file.folder FROM {self._selected()}) ORDER BY folder.id"
+        )
+        return (_folder(path) for _, path in rows)
 
     def within(self, *folders: bytes) -> "Files":
         """Return those files that lie in, or below, one of some folders."""

@@ -1,13 +1,13 @@
-"""The files within an archive: what a reader of zips and one of tars both tell about them.
+"""The files within an archive: what the readers of zips, tars and Parquet files tell about them.
 
 In: an archive's path. Out: its members, one after the other, and the content of
 each. Nothing is unpacked to a file of a member's name, so no name can do harm;
 what a member may become in memory is bounded.
 """
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeAlias
 
 from cbir.ingest.sources.source import SourceError
 from cbir.model.picture import MAX_BYTES
@@ -30,18 +30,21 @@ class Member:
     name : str
         As the archive has it: it may be absolute, contain `..`, or come twice.
     size : int
-        Bytes of its content.
+        Bytes of its content; -1 if only reading it tells.
     modified : int
-        In nanoseconds, 0 if unknown. Zips have local time to two seconds; it is taken as UTC, so that it is the same
-        number everywhere.
+        In nanoseconds since 1970, 0 if unknown. Zips have local time to two seconds; it is taken as UTC, so that it is
+        the same number everywhere.
     place : tuple of int
-        How the archive's reader finds it again: (offset, packed size, method, CRC-32) in a zip, (offset,) in a tar.
+        How the archive's reader finds it again: (offset, packed size, method, CRC-32) in a zip, (offset,) in a tar,
+        (number,) in a compressed tar or a table.
     problem : str
         Why it cannot be read; empty if it can, as far as its header says.
     left_out : str
         What it is, if it is no file of its own: a link.
     head : bytes
         As many of its first bytes as were asked for; fewer, or none, if they cannot be read.
+    columns : Mapping
+        What stands beside it, where the archive is a table.
     """
 
     name: str
@@ -51,6 +54,7 @@ class Member:
     problem: str = ""
     left_out: str = ""
     head: bytes = b""
+    columns: Mapping[str, Any] = field(default_factory=dict)
 
 
 #: Given a member's name and size, how many of its first bytes are wanted.
@@ -58,7 +62,7 @@ Wanted: TypeAlias = Callable[[str, int], int]
 
 
 class Members(Protocol):
-    """An archive that is read: zips and tars."""
+    """An archive that is read: a zip, a tar, or a Parquet file."""
 
     @property
     def problems(self) -> list[str]:
@@ -68,6 +72,11 @@ class Members(Protocol):
     @property
     def forward_only(self) -> bool:
         """Whether members are best read in the archive's order, as it is compressed as a whole."""
+        ...
+
+    @property
+    def beside(self) -> bool:
+        """Whether what has a picture's name but for the ending says something about it, as in WebDataset's tars."""
         ...
 
     @property

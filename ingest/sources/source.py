@@ -114,6 +114,11 @@ class Source(Protocol):
         return {}
 
     @property
+    def names(self) -> Sequence[str]:
+        """Every source name that its items have, those without a root included."""
+        return list(self.roots) or [self.name]
+
+    @property
     def complete(self) -> bool:
         """Whether a stored place of these roots that is not among the items is gone; not so for a list of files."""
         return True
@@ -187,6 +192,11 @@ class FirstItems(Source):
     def roots(self) -> Mapping[str, str]:
         """The source's."""
         return self._source.roots
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The source's."""
+        return self._source.names
 
     @property
     def complete(self) -> bool:

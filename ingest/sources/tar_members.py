@@ -52,6 +52,7 @@ class TarMembers:
     path : Path
     """
 
+    beside = True
     checked = False
 
     def __init__(self, path: Path) -> None:

@@ -53,6 +53,7 @@ class ZipMembers:
     """
 
     forward_only = False
+    beside = False
     checked = True
 
     def __init__(self, path: Path) -> None:
