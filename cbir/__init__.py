@@ -53,6 +53,7 @@ if TYPE_CHECKING:  # for type checkers and editors; when the program runs, `__ge
     from cbir.verbs.restore import restore as restore
     from cbir.verbs.snapshot import Snapshot as Snapshot
     from cbir.verbs.snapshot import snapshot as snapshot
+    from cbir.verbs.watch import watch as watch
 
 #: The types of what the verbs return and raise, and the modules that define them.
 _TYPES = {

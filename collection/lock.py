@@ -27,7 +27,8 @@ def filling(lock: Path, name: str) -> Iterator[None]:
 
     lock.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with filelock.FileLock(lock, blocking=False):
+        # Not quite at once: `is_held` may be asking.
+        with filelock.FileLock(lock).acquire(timeout=0.2, poll_interval=0.02):
             yield
     except filelock.Timeout:
         raise CollectionBusyError(f"another process is filling collection '{name}'; wait until it ends") from None

@@ -23,7 +23,7 @@ _ORDER = (
     *("push", "pull", "snapshot", "restore", "move", "remove", "prune"),
 )
 #: Files of this folder that are not commands.
-_SHARED = {"confirm", "errors", "options", "output", "parameters", "terminal"}
+_SHARED = {"confirm", "errors", "options", "output", "parameters", "terminal", "watching"}
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,7 @@ from cbir import documents
 from cbir.cli.output import note, print_json
 from cbir.cli.parameters import AsJson, DataDir, Index, OnDisk, QdrantUrl, Quantization, Replicas, Shards
 from cbir.cli.terminal import bars, line, table
+from cbir.cli.watching import follow
 
 if TYPE_CHECKING:
     from cbir.ingest.report import Report
@@ -56,6 +57,10 @@ def ingest(
     checksum: Annotated[
         bool, typer.Option("--checksum", help="Read every file, also those whose size and times are as stored.")
     ] = False,
+    watch: Annotated[
+        bool,
+        typer.Option("--watch", help="Stay, and follow what changes in the folder; implies --prune. Ctrl-C ends it."),
+    ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if anything was skipped.")] = False,
     qdrant_url: QdrantUrl = None,
     quantization: Quantization = None,
@@ -66,28 +71,37 @@ def ingest(
     json_: AsJson = False,
 ) -> None:
     """Train or load an encoder, encode every image, store the features in Qdrant."""
-    with bars() as progress:
-        report = cbir.ingest(
-            source,
-            collection=collection,
-            model=model,
-            retrain=retrain,
-            encoder=encoder,
-            size=size,
-            limit=limit,
-            smooth=smooth,
-            index=index,
-            prune=prune,
-            force=force,
-            checksum=checksum,
-            qdrant_url=qdrant_url,
-            quantization=quantization,
-            on_disk=on_disk,
-            shards=shards,
-            replicas=replicas,
-            data_dir=data_dir,
-            progress=progress,
-        )
+    options: dict[str, Any] = {
+        "collection": collection,
+        "model": model,
+        "retrain": retrain,
+        "encoder": encoder,
+        "size": size,
+        "limit": limit,
+        "smooth": smooth,
+        "index": index,
+        "force": force,
+        "checksum": checksum,
+        "qdrant_url": qdrant_url,
+        "quantization": quantization,
+        "on_disk": on_disk,
+        "shards": shards,
+        "replicas": replicas,
+        "data_dir": data_dir,
+    }
+    if watch:
+        skipped = follow(source, options, lambda report: _show(report, source, json_=False), json_=json_)
+    else:
+        with bars() as progress:
+            report = cbir.ingest(source, **options, prune=prune, progress=progress)
+        _show(report, source, json_=json_)
+        skipped = bool(report.skipped)
+    if strict and skipped:
+        raise typer.Exit(1)
+
+
+def _show(report: Report, source: str, *, json_: bool) -> None:
+    """Print what an ingest did."""
     for _, reason in report.unreadable[:_NAMED]:
         note(f"skipped: {reason}")
     if report.skipped > _NAMED:
@@ -105,8 +119,6 @@ def ingest(
         print_json(documents.ingest(report))
     else:
         _print_report(report)
-    if strict and report.skipped:
-        raise typer.Exit(1)
 
 
 def _outgrown(report: Report) -> int:

@@ -14,6 +14,7 @@ from cbir.core.progress import Progress
 
 _STAGES = {
     "download": "downloading",
+    "list": "listing files",
     "read": "reading pictures",
     "train": "training",
     "adapt": "adapting to the pictures",
@@ -34,8 +35,8 @@ _STAGES = {
 
 
 @contextmanager
-def bars() -> Iterator[Progress]:
-    """Yield a progress function that draws a bar for each stage, with the time left."""
+def bars(*, transient: bool = False) -> Iterator[Progress]:
+    """Yield a progress function that draws a bar for each stage, with the time left; `transient` bars go at the end."""
     from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bars
 
@@ -47,7 +48,7 @@ def bars() -> Iterator[Progress]:
         TextColumn("{task.fields[note]}", style="dim"),
     )
     tasks: dict[str, TaskID] = {}
-    drawn = Bars(*columns, console=Console(stderr=True))
+    drawn = Bars(*columns, console=Console(stderr=True), transient=transient)
 
     def report(stage: str, done: int, total: int | None, note: str = "") -> None:
         if not tasks:
