@@ -9,10 +9,12 @@ import typer
 
 import cbir
 from cbir import documents
+from cbir.cli.options import options_from
 from cbir.cli.output import note, print_json
 from cbir.cli.parameters import AsJson, DataDir, Index, OnDisk, QdrantUrl, Quantization, Replicas, Shards
 from cbir.cli.terminal import bars, line, table
 from cbir.cli.watching import follow
+from cbir.ingest.sources.choice import Choice
 
 if TYPE_CHECKING:
     from cbir.ingest.report import Report
@@ -21,8 +23,10 @@ if TYPE_CHECKING:
 _NAMED = 10
 
 
+@options_from(Choice)
 def ingest(
     source: Annotated[str, typer.Argument(help="digits, mnist, fashion-mnist, or a folder of pictures.")] = "digits",
+    *,
     collection: Annotated[
         str | None, typer.Option("--collection", "-c", help="Collection to fill; default: the name of the source.")
     ] = None,
@@ -61,6 +65,7 @@ def ingest(
         bool,
         typer.Option("--watch", help="Stay, and follow what changes in the folder; implies --prune. Ctrl-C ends it."),
     ] = False,
+    options: Choice,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if anything was skipped.")] = False,
     qdrant_url: QdrantUrl = None,
     quantization: Quantization = None,
@@ -71,7 +76,8 @@ def ingest(
     json_: AsJson = False,
 ) -> None:
     """Train or load an encoder, encode every image, store the features in Qdrant."""
-    options: dict[str, Any] = {
+    given: dict[str, Any] = {
+        **vars(options),
         "collection": collection,
         "model": model,
         "retrain": retrain,
@@ -90,10 +96,10 @@ def ingest(
         "data_dir": data_dir,
     }
     if watch:
-        skipped = follow(source, options, lambda report: _show(report, source, json_=False), json_=json_)
+        skipped = follow(source, given, lambda report: _show(report, source, json_=False), json_=json_)
     else:
         with bars() as progress:
-            report = cbir.ingest(source, **options, prune=prune, progress=progress)
+            report = cbir.ingest(source, **given, prune=prune, progress=progress)
         _show(report, source, json_=json_)
         skipped = bool(report.skipped)
     if strict and skipped:

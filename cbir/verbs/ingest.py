@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Mapping
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 from cbir.collection import home
 from cbir.core.disk import disk_errors
@@ -18,6 +18,7 @@ from cbir.core.settings import read_settings
 if TYPE_CHECKING:
     from cbir.collection.interface import Engine
     from cbir.ingest.report import Report
+    from cbir.ingest.sources.choice import ChoiceKeywords
     from cbir.model.bundle import Bundle
 
 
@@ -43,6 +44,7 @@ def ingest(
     replicas: int | None = None,
     data_dir: str | Path | None = None,
     progress: Progress = silent,
+    **choice: Unpack[ChoiceKeywords],
 ) -> Report:
     """Fill a collection from a source, learning an encoder if it has none, or bring it in step with the source.
 
@@ -92,6 +94,8 @@ def ingest(
         Folder of `mnist` and `fashion-mnist`; also `CBIR_DATA`.
     progress : Progress
         Called often while the work goes on (see `cbir.core.progress`).
+    **choice
+        Which pictures are taken, and their labels: the options of `cbir.ingest.sources.choice.Choice`.
 
     Returns
     -------
@@ -106,6 +110,7 @@ def ingest(
     from cbir.ingest.job import Care, run
     from cbir.ingest.learn import Plan
     from cbir.ingest.sources.catalogue import collection_name, open_source
+    from cbir.ingest.sources.choice import Choice
     from cbir.model.registry import parse_encoder
 
     if smooth is not None and smooth < 0:
@@ -116,7 +121,8 @@ def ingest(
         raise CbirError("--model uses a model and --retrain trains one: give only one of them")
     settings = read_settings(data_dir, qdrant_url)
     layout = Layout(quantization, on_disk, shards, replicas)
-    opened = open_source(str(source), settings.data, settings.cache, progress=progress)
+    chosen = Choice(**choice)
+    opened = open_source(str(source), settings.data, settings.cache, choice=chosen, progress=progress)
     name = collection_name(str(source)) if collection is None else collection
     with closing(home.open_engine(settings, layout)) as engine, disk_errors(settings.home):
         named = encoder or _encoder_of(name, engine, settings.models)

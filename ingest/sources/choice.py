@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 from cbir.core.options import OptionError, check_options, option
 
@@ -55,6 +55,16 @@ class Choice:
 
     def __post_init__(self) -> None:
         check_options(self)
+
+
+class ChoiceKeywords(TypedDict, total=False):
+    """The options of a `Choice` as keywords of a function; a test keeps both the same."""
+
+    exclude: Sequence[str]
+    include: Sequence[str]
+    hidden: bool
+    follow: bool
+    labels: str
 
 
 class Sieve:
