@@ -8,11 +8,11 @@ or the reason why there are none. Processes, because threads that decode small p
 
 import hashlib
 import math
-from collections.abc import Container, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Generator, Iterable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -23,14 +23,16 @@ from cbir.ingest.sources.source import Item
 from cbir.model.details import Details
 from cbir.model.errors import ImageError
 from cbir.model.modes import is_grey
-from cbir.model.picture import decoded
+from cbir.model.picture import decoded, details_of
 from cbir.model.preprocessing import Preprocessing
+
+R = TypeVar("R")
 
 #: Pictures that a process takes at once, and the bytes of files from which on it takes no more: handing over takes
 #: 0.1 ms, as long as decoding a small one.
 CHUNK, CHUNK_BYTES = 8, 1 << 20
 #: Bytes of files in work or waiting, and of the pixels made of them.
-HELD_BYTES, AHEAD_BYTES = 1 << 28, 1 << 25
+HELD_BYTES, AHEAD_BYTES = 1 << 26, 1 << 25
 #: Seconds for several files at once, and for one alone: a picture of 100 megapixels takes some 5.
 _SECONDS_TOGETHER, _SECONDS_ALONE = 20.0, 60.0
 
@@ -137,11 +139,11 @@ class Decoders:
         list of Seen or ImageError
             One for each file.
         """
-        if len(files) > 1:
-            # Whichever of them it was that failed, each is tried alone then.
-            with suppress(ProcessError):
-                return self._processes.call(_SECONDS_TOGETHER, decode_files, files, inputs)
-        return [self._alone(file, inputs) for file in files]
+        return self._each(partial(_decoded, inputs=inputs), files)
+
+    def details(self, files: Sequence[File]) -> list[Details | ImageError]:
+        """Return what some files say about their pictures, which are not decoded; parameters as of `decode`."""
+        return self._each(_details, files)
 
     def open(self, items: Sequence[Item], inputs: Inputs) -> list[Opened]:
         """Read, hash and decode some items, in one process where they are files."""
@@ -163,9 +165,16 @@ class Decoders:
                 found[number] = Opened(seen, sha256)
         return [found[number] for number in range(len(items))]
 
-    def _alone(self, file: File, inputs: Inputs) -> Seen | ImageError:
+    def _each(self, function: Callable[[File], R | ImageError], files: Sequence[File]) -> list[R | ImageError]:
+        if len(files) > 1:
+            # Whichever of them it was that failed, each is tried alone then.
+            with suppress(ProcessError):
+                return self._processes.call(_SECONDS_TOGETHER, _mapped, function, files)
+        return [self._alone(function, file) for file in files]
+
+    def _alone(self, function: Callable[[File], R | ImageError], file: File) -> R | ImageError:
         try:
-            return self._processes.call(_SECONDS_ALONE, decode_files, [file], inputs)[0]
+            return self._processes.call(_SECONDS_ALONE, function, file)
         except ProcessError as error:
             return ImageError(f"{file[1]} cannot be decoded: {error}")
 
@@ -208,17 +217,12 @@ def open_items(
 def file_bytes(item: Item) -> int:
     """Return the bytes of an item's file, as far as the source knows them."""
     size = item.payload.get("bytes", 0)
-    return size if isinstance(size, int) else 0
+    return size if item.content is not None and isinstance(size, int) else 0
 
 
 def portions_ahead(threads: int, inputs: Inputs) -> int:
     """Return how many portions may be in work or waiting, whose pixels fit into `AHEAD_BYTES`."""
     return max(2 * threads, min(4 * threads, AHEAD_BYTES // (CHUNK * max(1, inputs.values))))
-
-
-def decode_files(files: Sequence[File], inputs: Inputs) -> list[Seen | ImageError]:
-    """Decode some files in this process; parameters and result as of `Decoders.decode`."""
-    return [_decoded(content, name, inputs) for content, name in files]
 
 
 def see(picture: Image.Image, inputs: Inputs, details: Details | None = None) -> Seen:
@@ -234,10 +238,21 @@ def see(picture: Image.Image, inputs: Inputs, details: Details | None = None) ->
     return Seen(pixels, details or Details(*picture.size, format=""), grey)
 
 
-def _decoded(content: bytes, name: str, inputs: Inputs) -> Seen | ImageError:
+def _mapped(function: Callable[[File], R], files: Sequence[File]) -> list[R]:
+    return [function(file) for file in files]
+
+
+def _decoded(file: File, inputs: Inputs) -> Seen | ImageError:
     try:
-        found = decoded(content, name, enough=inputs.enough)
+        found = decoded(*file, enough=inputs.enough)
         return see(found.picture, inputs, found.details)
+    except ImageError as error:
+        return error
+
+
+def _details(file: File) -> Details | ImageError:
+    try:
+        return details_of(*file)
     except ImageError as error:
         return error
 

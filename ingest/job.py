@@ -18,7 +18,7 @@ from cbir.collection.errors import CollectionError
 from cbir.collection.indexing import build_index
 from cbir.collection.interface import Collection, Engine
 from cbir.collection.metadata import Metadata
-from cbir.core.errors import CbirError
+from cbir.core.errors import CbirError, warn_caller
 from cbir.core.progress import Progress, silent
 from cbir.ingest.gone import Gone
 from cbir.ingest.learn import Plan, Ready, bundle_for
@@ -154,6 +154,12 @@ def run(
             "index": index_seconds,
         },
     )
+    if stored.coloured:
+        warn_caller(
+            f"{stored.coloured:,} of the {stored.ingested:,} new pictures are in colour, and '{name}' was made for "
+            "grey ones: its encoder tells no red apple from a green one; rebuild it with --retrain --encoder photo, "
+            "or name another --collection"
+        )
     if report.found != report.accounted:
         raise CbirError(f"of {report.found:,} pictures only {report.accounted:,} are accounted for: please report this")
     return report

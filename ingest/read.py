@@ -1,4 +1,4 @@
-"""Items become pixels, in threads that are some batches ahead of whoever takes them.
+"""Items become pixels, some batches ahead of whoever takes them: read in threads, decoded in processes.
 
 In: items, or items compared with a collection. Out: batches of uint8 pixels in
 the items' order. A file is read once, in two steps: its bytes give its hash,
@@ -7,41 +7,46 @@ read does not stop the run: it is passed on with the reason.
 """
 
 import hashlib
-import math
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import chain
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from cbir.core.progress import Progress, silent
-from cbir.core.workers import batched, ordered_map
+from cbir.core.workers import ordered_map, portions
+from cbir.ingest.decode import (
+    CHUNK,
+    CHUNK_BYTES,
+    HELD_BYTES,
+    Decoders,
+    File,
+    Inputs,
+    Seen,
+    file_bytes,
+    open_items,
+    portions_ahead,
+    see,
+)
 from cbir.ingest.described import id_of, place_of
 from cbir.ingest.places import Content, Places
 from cbir.ingest.sources.source import Item
 from cbir.ingest.sync import Status
 from cbir.model.errors import ImageError
-from cbir.model.picture import decode, decoded, details_of
 from cbir.model.preprocessing import Preprocessing
 
 #: Images in a batch: Qdrant takes some hundred points at a time best.
 BATCH = 256
+#: Bytes of a batch's pixels: so many of large ones are held, and so much work is lost by whoever interrupts.
+_BATCH_BYTES, _LEAST_BATCH = 1 << 24, 8
 #: Items in a batch, those that need no reading included.
 _MOST_ITEMS = 4096
-#: Items that a thread takes at once: handing over a dataset's image takes as long as preparing it.
-_CHUNK = 16
-#: Bytes of files that a thread takes at once, more or less: large files one by one.
-_CHUNK_BYTES = 1 << 22
 #: Chunks of files that are read and hashed ahead of decoding.
 _HASHED_AHEAD = 4
 _SECOND = 1_000_000_000
-#: Pictures in work or waiting, at most and at least, and the bytes of their pixels at most.
-_MOST_AHEAD, _LEAST_AHEAD, _BYTES_AHEAD = 4 * BATCH, 4 * _CHUNK, 1 << 25
 
 
 @dataclass(frozen=True)
@@ -127,6 +132,8 @@ class Batch:
     described : list of Item
         Their points' payloads have to be replaced.
     failed : list of Failed
+    coloured : int
+        Of the fresh ones: pictures in colour that the encoder sees in grey.
     """
 
     fresh: list[Fresh]
@@ -135,6 +142,7 @@ class Batch:
     known: list[Known]
     described: list[Item]
     failed: list[Failed]
+    coloured: int = 0
 
     def __len__(self) -> int:
         """Number of items."""
@@ -164,20 +172,36 @@ def read(
     Batch
         The items are in their order.
     """
+    inputs = Inputs.only(preprocessing)
+    most = max(_LEAST_BATCH, min(BATCH, _BATCH_BYTES // inputs.values))
+    decoders = Decoders()
+    hashed = ordered_map(
+        _hash_chunk,
+        portions(work, CHUNK, weigh=lambda each: file_bytes(each[0]), heavy=CHUNK_BYTES),
+        ahead=_HASHED_AHEAD,
+        weigh=lambda chunk: sum(file_bytes(item) for item, _ in chunk),
+        most_weight=HELD_BYTES,
+    )
+    opened = ordered_map(
+        partial(_open_chunk, decoders, inputs),
+        (_decide(chunk, places, made) for chunk in hashed),
+        threads=decoders.threads,
+        ahead=portions_ahead(decoders.threads, inputs),
+        weigh=lambda chunk: sum(len(read.content or b"") for read in chunk),
+        most_weight=HELD_BYTES,
+    )
     gathered: list[_Read] = []
     pictures = 0
-    hashed = ordered_map(_hash_chunk, _chunks(work), ahead=_HASHED_AHEAD)
-    with closing(hashed):
-        decided = (_decide(chunk, places, made) for chunk in hashed)
-        with closing(ordered_map(partial(_open_chunk, preprocessing), decided, ahead=_ahead(preprocessing))) as chunks:
-            for chunk in chunks:
-                gathered += chunk
-                pictures += sum(read.fresh for read in chunk)
-                if pictures >= BATCH or len(gathered) >= _MOST_ITEMS:
-                    yield _batch(gathered, preprocessing)
-                    gathered, pictures = [], 0
-            if gathered:
+    # Left in this order, so that what is in work is stopped before it is waited for.
+    with closing(hashed), closing(opened), decoders:
+        for chunk in opened:
+            gathered += chunk
+            pictures += sum(read.fresh for read in chunk)
+            if pictures >= most or len(gathered) >= _MOST_ITEMS:
                 yield _batch(gathered, preprocessing)
+                gathered, pictures = [], 0
+        if gathered:
+            yield _batch(gathered, preprocessing)
 
 
 def key(item: Item, sha256: str | None) -> str:
@@ -212,45 +236,11 @@ def read_pixels(
     pixels : ndarray of uint8, shape (h, w, c), or None
         None for a picture that cannot be read.
     """
-    prepare = partial(_prepare_chunk, preprocessing, known)
-    with closing(ordered_map(prepare, batched(enumerate(items), _CHUNK), ahead=_ahead(preprocessing))) as chunks:
-        for done, read in enumerate(chain.from_iterable(chunks), 1):
-            yield read
-            if done % BATCH == 0 or done == total:
-                progress("read", done, total)
-
-
-def opened(item: Item) -> tuple[Image.Image, str | None]:
-    """Open an item's picture, and return the SHA-256 of its file too, if it is one.
-
-    Raises
-    ------
-    ImageError
-        It cannot be read.
-    """
-    if item.content is None:
-        return item.open(), None
-    content = item.content()
-    return decode(content, item.location or item.uri), hashlib.sha256(content).hexdigest()
-
-
-def _ahead(preprocessing: Preprocessing) -> int:
-    """Return how many chunks may be in work or waiting."""
-    fitting = _BYTES_AHEAD // math.prod(preprocessing.shape)
-    return max(_LEAST_AHEAD, min(_MOST_AHEAD, fitting)) // _CHUNK
-
-
-def _prepare_chunk(
-    preprocessing: Preprocessing, known: Mapping[int, np.ndarray | None], chunk: Iterable[tuple[int, Item]]
-) -> list[tuple[Item, np.ndarray | None]]:
-    return [(item, known[n] if n in known else _prepared(item, preprocessing)) for n, item in chunk]
-
-
-def _prepared(item: Item, preprocessing: Preprocessing) -> np.ndarray | None:
-    try:
-        return preprocessing.pixels(item.open())
-    except ImageError:
-        return None
+    with closing(open_items(enumerate(items), Inputs.only(preprocessing), known=known)) as opened:
+        for number, item, found in opened:
+            yield item, known[number] if found is None else found.pixels(preprocessing)
+            if (number + 1) % BATCH == 0 or number + 1 == total:
+                progress("read", number + 1, total)
 
 
 @dataclass
@@ -269,21 +259,18 @@ class _Read:
     pixels: np.ndarray | None = None
     made: Made | None = None
     details: Mapping[str, Any] | None = None
+    coloured: bool = False
     problem: str = ""
 
+    @property
+    def file(self) -> File:
+        """The file's bytes, and its name for messages."""
+        return self.content or b"", self.item.location or self.item.uri
 
-def _chunks(work: Iterable[tuple[Item, Status]]) -> Iterator[list[tuple[Item, Status]]]:
-    """Yield items for a thread to read at once: `_CHUNK`, or fewer large files."""
-    chunk: list[tuple[Item, Status]] = []
-    size = 0
-    for item, status in work:
-        chunk.append((item, status))
-        size += item.payload.get("bytes") or 0 if item.content is not None else 0
-        if len(chunk) >= _CHUNK or size >= _CHUNK_BYTES:
-            yield chunk
-            chunk, size = [], 0
-    if chunk:
-        yield chunk
+    def take(self, seen: Seen) -> None:
+        """Take what was seen of the picture, under a single input."""
+        ((_, self.pixels),) = seen.pixels.items()
+        self.coloured = seen.grey is False
 
 
 def _hash_chunk(chunk: Iterable[tuple[Item, Status]]) -> list[_Read]:
@@ -329,36 +316,32 @@ def _unhashed(item: Item, sha256: str, places: Places) -> Content | None:
     return None
 
 
-def _open_chunk(preprocessing: Preprocessing, chunk: list[_Read]) -> list[_Read]:
-    """Second step, in a thread: new contents are decoded."""
+def _open_chunk(decoders: Decoders, inputs: Inputs, chunk: list[_Read]) -> list[_Read]:
+    """Second step, in a thread and a process: new contents are decoded."""
+    decoded: list[_Read] = []
+    described: list[_Read] = []
     for read in chunk:
-        content, read.content = read.content, None
-        if read.problem or read.status is not Status.READ:
-            continue
-        try:
-            if not read.fresh:
-                read.details = None if content is None else details_of(content, _name(read.item)).payload()
-            elif content is None:
-                if read.made is None:
-                    read.pixels = preprocessing.pixels(read.item.open())
-            else:
-                _open(read, content, preprocessing)
-        except ImageError as error:
-            read.problem = str(error)
+        if read.content is not None:
+            (decoded if read.fresh and read.made is None else described).append(read)
+        elif read.fresh and read.made is None and not read.problem:
+            try:
+                read.take(see(read.item.open(), inputs))
+            except ImageError as error:
+                read.problem = str(error)
+    for read, seen in zip(decoded, decoders.decode([read.file for read in decoded], inputs), strict=True):
+        if isinstance(seen, ImageError):
+            read.problem = str(seen)
+        else:
+            read.take(seen)
+            read.details = seen.details.payload()
+    for read, details in zip(described, decoders.details([read.file for read in described]), strict=True):
+        if isinstance(details, ImageError):
+            read.problem = str(details)
+        else:
+            read.details = details.payload()
+    for read in chunk:
+        read.content = None
     return chunk
-
-
-def _open(read: _Read, content: bytes, preprocessing: Preprocessing) -> None:
-    """Decode a file's content, unless learning has made its feature already."""
-    if read.made is not None:
-        read.details = details_of(content, _name(read.item)).payload()
-        return
-    found = decoded(content, _name(read.item), enough=preprocessing.enough)
-    read.pixels, read.details = preprocessing.pixels(found.picture), found.details.payload()
-
-
-def _name(item: Item) -> str:
-    return item.location or item.uri
 
 
 def _batch(gathered: list[_Read], preprocessing: Preprocessing) -> Batch:
@@ -372,4 +355,5 @@ def _batch(gathered: list[_Read], preprocessing: Preprocessing) -> Batch:
         known=[Known(read.item, str(read.sha256), read.details) for read in known],
         described=[read.item for read in gathered if read.status is Status.DESCRIBED],
         failed=[Failed(read.item, read.problem, read.sha256) for read in gathered if read.problem],
+        coloured=sum(read.coloured for read in fresh),
     )

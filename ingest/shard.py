@@ -6,15 +6,19 @@ one share, and what is no longer so is settled afterwards, by one process.
 """
 
 import time
-from collections.abc import Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import islice
+from operator import attrgetter
 from pathlib import Path
 from types import MappingProxyType
+from typing import TypeVar
 
 from cbir.collection.interface import Collection
 from cbir.core.progress import Progress, silent
+from cbir.core.workers import ordered_map
 from cbir.ingest.encode import Encoded, encode
 from cbir.ingest.gone import Gone
 from cbir.ingest.places import Places
@@ -25,6 +29,8 @@ from cbir.ingest.sources.source import Item, Source
 from cbir.ingest.store import Stored, store
 from cbir.ingest.sync import Status, compare
 from cbir.model.bundle import read_bundle
+
+_Part = TypeVar("_Part")
 
 
 @dataclass(frozen=True)
@@ -103,21 +109,46 @@ def ingest_share(
     compared = zip(share.items(), map(Status, statuses), strict=False)
     work = ((item, status) for item, status in compared if status is not Status.UNCHANGED)
     with closing(read(work, encoder.preprocessing, places, made)) as pictures:
-        batches = _reported(encode(pictures, encoder), len(statuses) - unchanged, progress)
-        if collection.metadata.smooth:
-            batches = smooth(batches, collection, collection.metadata.smooth, progress=progress)
-        clock = time.perf_counter()
-        for batch in batches:
-            waited = time.perf_counter() - clock
-            yield replace(store(batch, collection, places, gone, log), encode_seconds=waited)
-            clock = time.perf_counter()
+        batches, total = encode(pictures, encoder), len(statuses) - unchanged
+        smoothed = collection.metadata.smooth
+        if smoothed:
+            batches = smooth(_reported(batches, len, total, progress), collection, smoothed, progress=progress)
+        # While a batch is stored, the next one is encoded; but what is smoothed looks at what is stored by then.
+        storing = _Storing(partial(store, collection=collection, places=places, gone=gone, log=log))
+        with closing(ordered_map(storing, _timed(batches), threads=1, ahead=0 if smoothed else 1)) as stored:
+            yield from stored if smoothed else _reported(stored, attrgetter("items"), total, progress)
 
 
-def _reported(batches: Iterable[Encoded], total: int, progress: Progress) -> Iterator[Encoded]:
-    """Report each batch once the consumer comes back for the next."""
-    done = 0
+class _Storing:
+    """Stores batches until one cannot be stored: what follows may build on it."""
+
+    def __init__(self, store: Callable[[Encoded], Stored]) -> None:
+        self._store = store
+        self._failed = False
+
+    def __call__(self, timed: tuple[Encoded, float]) -> Stored:
+        batch, seconds = timed
+        if self._failed:
+            return Stored()
+        self._failed = True
+        stored = self._store(batch)
+        self._failed = False
+        return replace(stored, encode_seconds=seconds)
+
+
+def _timed(batches: Iterable[Encoded]) -> Iterator[tuple[Encoded, float]]:
+    """Yield each batch with the seconds that were waited for it."""
+    clock = time.perf_counter()
     for batch in batches:
-        yield batch
-        done += len(batch)
+        yield batch, time.perf_counter() - clock
+        clock = time.perf_counter()
+
+
+def _reported(parts: Iterable[_Part], items: Callable[[_Part], int], total: int, progress: Progress) -> Iterator[_Part]:
+    """Report the items of each part once the consumer comes back for the next."""
+    done = 0
+    for part in parts:
+        yield part
+        done += items(part)
         progress("encode", done, total)
     progress("encode", done, total)

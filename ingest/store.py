@@ -42,6 +42,8 @@ class Stored:
         Items whose content was stored under another place, which is gone; or which is there too.
     skipped : int
         Items that cannot be read.
+    coloured : int
+        Of the ingested ones: pictures in colour that the encoder sees in grey.
     unreadable : tuple of (uri, reason)
         The first of them.
     background : tuple (mean, standard deviation, count) or None
@@ -56,6 +58,7 @@ class Stored:
     moved: int = 0
     copies: int = 0
     skipped: int = 0
+    coloured: int = 0
     unreadable: tuple[tuple[str, str], ...] = ()
     background: Statistics | None = None
     encode_seconds: float = 0.0
@@ -75,6 +78,7 @@ class Stored:
             self.moved + other.moved,
             self.copies + other.copies,
             self.skipped + other.skipped,
+            self.coloured + other.coloured,
             (self.unreadable + other.unreadable)[:MOST_NAMED],
             merged(self.background, other.background),
             self.encode_seconds + other.encode_seconds,
@@ -97,7 +101,7 @@ def store(batch: Encoded, collection: Collection, places: Places, gone: Gone, lo
         Is told of each item that was skipped or moved.
     """
     clock = time.perf_counter()
-    done = Stored(background=_statistics(batch.brightness))
+    done = Stored(background=_statistics(batch.brightness), coloured=batch.batch.coloured)
     for failed in batch.batch.failed:
         if failed.sha256 is not None:
             places.failed(failed.sha256, failed.problem, failed.item.location or failed.item.uri)
