@@ -2,7 +2,7 @@
 
 In: a source that was listed, and a place that was not in the list. Out: yes or
 no. No, where nothing can be said: below a folder that could not be listed,
-under a root that is not there (a disk that is not mounted), or where the source
+of a format that cannot be read here, under a root that is not there (a disk that is not mounted), or where the source
 is only a part of what it was.
 """
 
@@ -11,7 +11,9 @@ from collections.abc import Sequence
 
 from cbir.collection.metadata import Metadata
 from cbir.collection.place import Place
+from cbir.core.uris import path_of
 from cbir.ingest.sources.source import Source
+from cbir.model.formats import suffix_of, unreadable_suffixes
 
 
 class Gone:
@@ -29,14 +31,16 @@ class Gone:
 
     def __init__(self, source: Source, metadata: Metadata, *, complete: bool) -> None:
         self._metadata = metadata
-        self._unlisted = list(source.unlisted)
+        # As paths: a file's uri may be an escaped one where its folder's is not.
+        self._unlisted = [(name, path_of(uri)) for name, uri in source.unlisted]
+        self._unreadable = unreadable_suffixes()
         self.names: Sequence[str] = list(source.roots) or [source.name]
         self.complete = complete and source.complete
 
     def is_gone(self, place: Place) -> bool:
         """Tell whether the file of a place that was not listed is gone."""
         if self.complete and place.source in self.names:
-            return not self.is_below_unlisted(place.source, place.uri)
+            return not self.is_unclear(place.source, place.uri)
         root = self._metadata.roots.get(place.source, place.source)
         path = self._metadata.locate({"source": place.source, "uri": place.uri})
         if not os.path.isabs(root) or not os.path.isabs(path) or not os.path.isdir(root):  # noqa: PTH112, PTH117
@@ -49,9 +53,14 @@ class Gone:
             return False
         return False
 
-    def is_below_unlisted(self, source: str, uri: str) -> bool:
-        """Tell whether a place is in a folder that could not be listed."""
-        return any(
-            source == other and (not folder or uri == folder or uri.startswith(f"{folder}/"))
-            for other, folder in self._unlisted
-        )
+    def is_unclear(self, source: str, uri: str) -> bool:
+        """Tell whether nothing can be said about a place that was not listed.
+
+        It is in a folder that could not be listed, or of a format that was left out because what reads it is missing.
+        """
+        if self._unlisted:
+            path = path_of(uri)
+            for other, folder in self._unlisted:
+                if source == other and (not folder or path == folder or path.startswith(f"{folder}/")):
+                    return True
+        return suffix_of(uri) in self._unreadable

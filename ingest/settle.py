@@ -94,7 +94,7 @@ def prune(
 
 
 def _missing(places: Places, gone: Gone, name: str) -> Iterator[tuple[int, str]]:
-    return ((number, uri) for number, uri in places.unseen(name) if not gone.is_below_unlisted(name, uri))
+    return ((number, uri) for number, uri in places.unseen(name) if not gone.is_unclear(name, uri))
 
 
 def _suspicious(root: str | None, missing: int, stored: int, listed: int) -> str:

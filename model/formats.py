@@ -128,6 +128,11 @@ def missing_extra(name: str) -> str:
     return known.extra if known.library and not _installed(known.library) else ""
 
 
+def unreadable_suffixes() -> frozenset[str]:
+    """Return the suffixes of formats that cannot be read before an extra is installed."""
+    return frozenset(suffix for known in FORMATS if missing_extra(known.name) for suffix in known.suffixes)
+
+
 @cache
 def _installed(library: str) -> bool:
     return importlib.util.find_spec(library) is not None

@@ -16,7 +16,7 @@ from cbir.core.progress import Progress, silent
 from cbir.core.uris import shown, uri_of
 from cbir.ingest.sources.choice import IGNORE_FILE, Choice, Sieve, may_be_left_out, patterns
 from cbir.ingest.sources.listing import Listing
-from cbir.model.formats import FORMATS, SNIFFED_BYTES, SUFFIXES, missing_extra, sniff
+from cbir.model.formats import SNIFFED_BYTES, SUFFIXES, missing_extra, sniff, unreadable_suffixes
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
@@ -39,7 +39,7 @@ class Walk:
     Attributes
     ----------
     unlisted : list of bytes
-        Paths, relative to the root, of folders that could not be listed, wholly or in part.
+        Paths, relative to the root, of folders that could not be listed, or with files that could not be looked at.
     """
 
     def __init__(self, root: bytes, choice: Choice, listing: Listing, progress: Progress = silent) -> None:
@@ -47,9 +47,7 @@ class Walk:
         self._root = root
         self._follow = choice.follow
         #: Endings that need nothing installed: such files are taken without looking at them.
-        self._plain = frozenset(
-            os.fsencode(suffix) for each in FORMATS if not missing_extra(each.name) for suffix in each.suffixes
-        )
+        self._plain = _SUFFIXES - frozenset(map(os.fsencode, unreadable_suffixes()))
         self._sieve = Sieve(choice)
         self._listing = listing
         self._progress = progress
@@ -140,6 +138,10 @@ class Walk:
             if suffix in _SUFFIXES:
                 return True  # reading it tells why not
             self._listing.tally.add("not pictures by name, and unreadable", path, detail=error.strerror or "")
+            # It may be one that is stored: whether that is gone cannot be told.
+            folder = path[: max(0, path.rfind(b"/"))]
+            if folder not in self.unlisted[-1:]:
+                self.unlisted.append(folder)
             return False
         if format_ is None:
             if suffix in _SUFFIXES:

@@ -23,6 +23,7 @@ from cbir.ingest.sources.folder import FolderSource
 from cbir.ingest.sources.listing import Listing
 from cbir.ingest.sources.source import SourceError
 from cbir.ingest.sources.walk import walk
+from cbir.model import formats
 from tests.conftest import picture
 
 NOBODY = 65534
@@ -105,11 +106,11 @@ def test_what_needs_an_extra_is_counted_with_the_command_that_installs_it(
         (tmp_path / name).write_bytes(heic)
     picture().save(tmp_path / "jpeg.heic", "png")
     make(tmp_path, "empty.heic")
-    monkeypatch.setattr(walk_module, "missing_extra", lambda name: "heic" if name == "HEIF" else "")
+    monkeypatch.setattr(formats, "_installed", lambda library: library != "pillow_heif")
     assert uris(tmp_path) == ["empty.heic", "jpeg.heic"]
     (left,) = source(tmp_path).left_out
     assert (left.count, left.reason, left.hint) == (3, "HEIF pictures", "to read them: pip install 'cbir[heic]'")
-    monkeypatch.setattr(walk_module, "missing_extra", lambda name: "")
+    monkeypatch.setattr(formats, "_installed", lambda library: True)
     assert len(uris(tmp_path)) == 5
 
 
@@ -205,7 +206,7 @@ def test_folders_that_cannot_be_read_do_not_end_the_walk(shared: Path):
                 "lost+found": f"{shared}/lost+found cannot be listed: Permission denied",
                 "listed": f"{shared}/listed cannot be listed: Permission denied",
             }
-            assert set(found.unlisted) == {("shared", "lost+found"), ("shared", "listed")}
+            assert set(found.unlisted) == {("shared", ""), ("shared", "lost+found"), ("shared", "listed")}
             assert reasons(shared) == {"not pictures by name, and unreadable (Permission denied)": 1}
             with pytest.raises(SourceError, match=r"lost\+found cannot be read: Permission denied"):
                 source(shared / "lost+found")

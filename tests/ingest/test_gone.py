@@ -1,0 +1,61 @@
+"""What was not listed is gone only where that can be told."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+import cbir
+from cbir.collection.metadata import Metadata
+from cbir.collection.place import Place
+from cbir.ingest.gone import Gone
+from cbir.ingest.sources.source import Source
+from cbir.model import formats
+from tests.conftest import picture
+
+
+class Listed(Source):
+    """A source of which some folders could not be listed."""
+
+    name = "photos"
+    roots = {"photos": "/photos"}  # noqa: RUF012
+    unlisted: Sequence[tuple[str, str]] = ()
+
+    def __init__(self, *folders: str):
+        self.unlisted = [("photos", folder) for folder in folders]
+
+
+def gone(unlisted: list[str], uri: str) -> bool:
+    metadata = Metadata("f", 1, "m", ("photos",), (1, 1, 1), "0", "", "", roots={"photos": "/photos"})
+    source = Listed(*unlisted)
+    return Gone(source, metadata, complete=True).is_gone(Place("photos", uri))
+
+
+@pytest.mark.parametrize(
+    ("unlisted", "uri", "is_gone"),
+    [
+        ([], "a/1.png", True),
+        (["a"], "a/1.png", False),
+        (["a"], "ab/1.png", True),
+        (["a/b"], "a/1.png", True),
+        ([""], "a/1.png", False),
+        (["./a:b"], "./a:b/1.png", False),
+        (["100%"], "%:100%25/%FF.png", False),  # its folder's name is valid text, its own is not
+        (["%:caf%E9"], "%:caf%E9/1.png", False),
+    ],
+)
+def test_what_is_below_a_folder_that_could_not_be_listed_is_not_gone(unlisted: list[str], uri: str, is_gone: bool):
+    assert gone(unlisted, uri) == is_gone
+
+
+def test_pictures_are_not_gone_because_what_reads_them_is(home: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch):
+    heif = pytest.importorskip("pillow_heif")
+    heif.from_pillow(Image.new("RGB", (64, 64), "red")).save(pictures / "b" / "1.heic")
+    picture(9).save(pictures / "b" / "gone.png")
+    assert cbir.ingest(pictures, encoder="pixels").points == 8
+    (pictures / "b" / "gone.png").unlink()
+    monkeypatch.setattr(formats, "_installed", lambda library: False)
+    report = cbir.ingest(pictures, prune=True)
+    assert (report.points, report.pruned, report.gone, report.skipped) == (7, 1, 0, 0)
+    assert [left.hint for left in report.left_out] == ["to read them: pip install 'cbir[heic]'"]
