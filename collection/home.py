@@ -100,22 +100,23 @@ def collection_or_default(engine: Engine, name: str | None) -> str:
 
 
 def default_collection(engine: Engine) -> str:
-    """Return the name of the only collection of an engine, else of the one ingested last.
+    """Return the name of the only collection of an engine, else of the one ingested last, by somebody who asked for it.
 
     Raises
     ------
     CollectionError
         There is none, or none that can be read.
     """
-    updated: dict[str, str] = {}
+    filled: dict[str, tuple[str, str]] = {}
     failures: list[CollectionError] = []
     for name in engine.names():
         try:
-            updated[name] = engine.metadata(name).updated
+            metadata = engine.metadata(name)
+            filled[name] = (metadata.ingested, metadata.updated)
         except CollectionError as error:  # a damaged collection must not hide the others
             failures.append(error)
-    if updated:
-        return max(updated, key=lambda name: updated[name])
+    if filled:
+        return max(filled, key=lambda name: filled[name])
     if failures:
         raise failures[0]
     raise CollectionError(f"no collection yet in {engine.location}; make one with: cbir ingest FOLDER")

@@ -49,6 +49,9 @@ class Metadata:
         Border brightness of the stored images, in [0, 1].
     smooth : int
         How many nearest each feature was averaged with; 0: stored as the encoder made it.
+    ingested : str
+        ISO 8601, UTC: when somebody last asked for it to be filled, which makes it the collection that is used where
+        none is named. Empty: it was only filled by the way, to be compared, or restored.
     roots : Mapping
         Name of each source that is a folder, to the folder's absolute path.
     extra : Mapping
@@ -65,6 +68,7 @@ class Metadata:
     updated: str
     background: tuple[float, float, int] | None = None
     smooth: int = 0
+    ingested: str = ""
     roots: Mapping[str, str] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)
 
@@ -96,6 +100,7 @@ class Metadata:
             "input_shape": (height, width, channels),
             "background": (mean, deviation, count) if count else None,
             "smooth": operator.index(stored.get("smooth", 0)),  # older metadata have none
+            "ingested": str(stored.get("ingested", stored["updated"])),  # older metadata do not tell
             "roots": dict(stored.get("roots", {})),
         }
         values.pop("format", None)

@@ -67,6 +67,7 @@ def run(
     index: bool | None = None,
     care: Care = Care(),
     reports: Path | None = None,
+    asked: bool = True,
     progress: Progress = silent,
 ) -> Report:
     """Fill a collection from a source, or bring it in step with what has changed there.
@@ -100,6 +101,8 @@ def run(
         How to treat what is stored already.
     reports : Path, optional
         Folder for the file with a line for each picture that was skipped, moved and so on.
+    asked : bool
+        Somebody asked for this collection to be filled, so that it becomes the one that is used where none is named.
     progress : Progress
         Stages `read`, `train`, `export`, `compare`, `encode`, `smooth`, `index`.
 
@@ -119,8 +122,8 @@ def run(
             target, engine, models, plan, model=model, require_plan=require_plan, limit=limit, progress=progress
         )
         share = Share(target.source, 0, count, ready.bundle.path, care.checksum)
-        with open_target(engine, target, _new_metadata(ready.bundle, target.smooth)) as collection:
-            sync = _Sync(collection, share, ready, care, log, progress)
+        with open_target(engine, target, _new_metadata(ready.bundle, target.smooth, asked)) as collection:
+            sync = _Sync(collection, share, ready, care, log, asked, progress)
             sync.run()
             points = collection.count()
             if not points and not sync.settled.pruned:
@@ -169,13 +172,14 @@ class _Sync:
     """The work on an open collection: compare, read, encode, store, settle, prune."""
 
     def __init__(
-        self, collection: Collection, share: Share, ready: Ready, care: Care, log: Log, progress: Progress
+        self, collection: Collection, share: Share, ready: Ready, care: Care, log: Log, asked: bool, progress: Progress
     ) -> None:
         self._collection = collection
         self._share = share
         self._ready = ready
         self._care = care
         self._log = log
+        self._asked = asked
         self._progress = progress
         self.stored = Stored()
         self.settled = Settled()
@@ -198,9 +202,9 @@ class _Sync:
             # Report what stopped the work, not that a server could not be tidied up afterwards. The source stays:
             # a batch may be stored that was not counted.
             with suppress(CollectionError):
-                collection.remember(_finished(collection.metadata, self.stored))
+                collection.remember(_finished(collection.metadata, self.stored, self._asked))
             raise
-        known = _finished(collection.metadata, self.stored)
+        known = _finished(collection.metadata, self.stored, self._asked)
         if self.stored.items == self.stored.skipped and not self.settled.pruned:  # nothing could be read
             known = replace(known, sources=before.sources, roots=before.roots)
         collection.remember(known)
@@ -232,7 +236,7 @@ class _Sync:
             log("left out", reason=left.reason, count=left.count, examples=left.examples, hint=left.hint)
 
 
-def _new_metadata(bundle: Bundle, smooth: int) -> Metadata:
+def _new_metadata(bundle: Bundle, smooth: int, asked: bool) -> Metadata:
     now = _now()
     return Metadata(
         fingerprint=bundle.fingerprint,
@@ -244,6 +248,7 @@ def _new_metadata(bundle: Bundle, smooth: int) -> Metadata:
         created=now,
         updated=now,
         smooth=smooth,
+        ingested=now if asked else "",
     )
 
 
@@ -257,9 +262,11 @@ def _with_source(metadata: Metadata, source: Source, bundle: Bundle) -> Metadata
     )
 
 
-def _finished(metadata: Metadata, stored: Stored) -> Metadata:
+def _finished(metadata: Metadata, stored: Stored, asked: bool) -> Metadata:
     """Return the metadata after an ingest, or after the part of it that was done."""
-    return replace(metadata, background=merged(metadata.background, stored.background), updated=_now())
+    now = _now()
+    background = merged(metadata.background, stored.background)
+    return replace(metadata, background=background, updated=now, ingested=now if asked else metadata.ingested)
 
 
 def _now() -> str:

@@ -146,9 +146,10 @@ class _Route:
         moving = {root.source for root in found}
         for root in found:
             for source, path in metadata.roots.items():
-                if source not in moving and _nested(Path(root.after), Path(path)):
+                before, after, other = Path(root.before), Path(root.after), Path(path)
+                if source not in moving and _nested(after, other) and not _nested(before, other):
                     raise CbirError(
-                        f"collection '{name}' holds {path} already, and {root.before} as well: moved to {root.after}, "
+                        f"collection '{name}' holds {other} already, and {root.before} as well: moved to {root.after}, "
                         "the same pictures would be in it twice"
                     )
         return tuple(found)
@@ -182,4 +183,7 @@ def _nothing_moved(old: str | Path, known: Sequence[str], failed: Mapping[str, s
     if failed:
         return CbirError("; ".join(failed.values()))
     places = f"they know: {', '.join(known)}" if known else "they know no folder"
-    return CbirError(f"no collection in {location} has pictures in {old}; {places}")
+    return CbirError(
+        f"no collection in {location} has a folder in {old}; {places}. What moved within a folder, or was listed by "
+        "path, is recognized by the next cbir ingest, which encodes nothing again"
+    )

@@ -56,9 +56,9 @@ def restore(
         engine.restore(file, name, progress)
         build_index(engine, name, None, progress)
         metadata = engine.metadata(name)
-        if model not in (None, metadata.model):
-            with closing(engine.open(name)) as opened:
-                opened.remember(replace(metadata, model=model))
+        # A copy of an old state does not become the collection that is used where none is named.
+        with closing(engine.open(name)) as opened:
+            opened.remember(replace(metadata, model=model or metadata.model, ingested=""))
     return name
 
 

@@ -97,6 +97,7 @@ class Measurer:
             require_plan=True,
             add_source=False,
             limit=self._limit,
+            asked=False,
             progress=progress,
         )
         return self._measured(entrant, name, self._bundle(entrant, name, sample.preprocessing), held_out, progress)

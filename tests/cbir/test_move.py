@@ -97,10 +97,18 @@ def test_a_dry_run_changes_nothing(engine: EmbeddedEngine, tmp_path: Path):
 
 def test_what_is_not_known_is_an_error_that_lists_what_is(engine: EmbeddedEngine, tmp_path: Path):
     filled(engine, "c", p=tmp_path / "p")
-    assert failure("move", "/nowhere", tmp_path).endswith(f"has pictures in /nowhere; they know: {tmp_path}/p ('c')")
+    assert f"has a folder in /nowhere; they know: {tmp_path}/p ('c'). What moved" in failure(
+        "move", "/nowhere", tmp_path
+    )
     assert "no collection 'd'" in failure("move", tmp_path / "p", tmp_path, "-c", "d")
     # A folder within a root: its pictures are found by an ingest of the root.
-    assert "has pictures in" in failure("move", tmp_path / "p" / "deeper", tmp_path / "q")
+    assert "recognized by the next cbir ingest" in failure("move", tmp_path / "p" / "deeper", tmp_path / "q")
+
+
+def test_pictures_that_were_listed_by_path_do_not_stand_in_the_way(engine: EmbeddedEngine, tmp_path: Path):
+    filled(engine, "c", p=tmp_path / "p", files="/")
+    cbir.move(tmp_path / "p", tmp_path)
+    assert roots(engine, "c") == {"p": str(tmp_path), "files": "/"}
 
 
 def test_two_folders_do_not_become_one(engine: EmbeddedEngine, tmp_path: Path):
