@@ -86,16 +86,18 @@ def query(asked: Query) -> dict[str, Any]:
 
 
 def hit(found: Hit, metadata: Metadata) -> dict[str, Any]:
-    """Return a hit as JSON values; `path` is null where the picture is not a file."""
+    """Return a hit as JSON values; `path` is null where the picture is not a file, `copies` are those of its copies."""
     from cbir.core.uris import is_absolute
+    from cbir.search.itself import located_places
 
-    located = metadata.locate(found.payload)
+    place, *copies = [located if is_absolute(located) else None for located in located_places(found.payload, metadata)]
     return {
         "id": found.id,
         "distance": found.distance,
         "label": found.label,
         "uri": found.uri,
-        "path": located if is_absolute(located) else None,
+        "path": place,
+        "copies": copies,
         "payload": found.payload,
     }
 

@@ -15,7 +15,7 @@ Examples
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from numbers import Integral, Real
@@ -204,6 +204,9 @@ class Not:
 
 Filter: TypeAlias = Union[Among, Between, Like, Exists, Within, AllOf, AnyOf, Not]  # noqa: UP007 - names each other
 
+#: A filter of one field.
+Condition: TypeAlias = Among | Between | Like | Exists | Within
+
 #: What searches take: a filter, or payload fields with the values allowed in each, all of which must match.
 Where: TypeAlias = Filter | Mapping[str, Sequence[Label]]
 
@@ -233,6 +236,17 @@ def both(*filters: Filter | None) -> Filter | None:
     """Return a filter that is true if all of these are; None, which every point passes, counts for nothing."""
     given = tuple(each for each in filters if each is not None)
     return AllOf(given) if len(given) > 1 else given[0] if given else None
+
+
+def conditions_of(condition: Filter) -> Iterator[Condition]:
+    """Yield the conditions that a filter is made of."""
+    if isinstance(condition, Not):
+        yield from conditions_of(condition.filter)
+    elif isinstance(condition, AllOf | AnyOf):
+        for each in condition.filters:
+            yield from conditions_of(each)
+    else:
+        yield condition
 
 
 def shown(value: object) -> str:

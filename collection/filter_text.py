@@ -98,7 +98,7 @@ def _condition(text: str, fields: Mapping[str, Field]) -> Filter:
     if operator in ("=>", "=<"):
         raise FilterError(f"{operator} in {shown(text)} is written {operator[::-1]}")
     name = plain.strip() if quoted is None else re.sub(r"\\(.)", r"\1", quoted, flags=re.S)
-    field = _field(name, fields)
+    field = known_field(name, fields)
     try:
         if operator in ("=", "==", "!="):
             condition = _equal(field, rest)
@@ -149,11 +149,13 @@ def _one(rest: str) -> str:
     return value.text
 
 
-def _field(name: str, fields: Mapping[str, Field]) -> Field:
+def known_field(name: str, fields: Mapping[str, Field]) -> Field:
+    """Return a field by its name; FilterError, which lists the fields, if there is none."""
     field = fields.get(name)
     if field is not None:
         return field
-    names = [known for known in fields if known.isprintable()]
-    near = _MEANT.get(name.lower()) or next(iter(difflib.get_close_matches(name.lower(), names, 1)), None)
-    hint = f"; did you mean '{near}'?" if near in names else ""
+    names = [each for each in fields if each.isprintable()]
+    known = {*names, *BY_NAME}
+    near = _MEANT.get(name.lower()) or next(iter(difflib.get_close_matches(name.lower(), sorted(known), 1)), None)
+    hint = f"; did you mean '{near}'?" if near is not None else ""
     raise FilterError(f"no image has a field {shown(name)}{hint} (fields: {', '.join(names)})")

@@ -9,7 +9,9 @@ from dataclasses import dataclass, fields, replace
 from typing import Any, TypedDict, Unpack
 
 from cbir.collection.filter import Among, Filter, Where, both, filter_of
+from cbir.collection.interface import Collection
 from cbir.collection.point import Label
+from cbir.collection.stored_fields import read_where
 from cbir.core.options import OptionError, check_options, option
 
 
@@ -37,8 +39,9 @@ class SearchOptions(RankingOptions):
     ----------
     labels : sequence of int or str, optional
         Only points with one of these labels; Qdrant filters while it searches.
-    where : Filter or Mapping, optional
-        A filter, or payload fields with the values allowed in each; not on `label` if there are `labels`.
+    where : Filter, Mapping, str or sequence of str, optional
+        A filter, payload fields with the values allowed in each, or text as `--where` takes it (see
+        `cbir.collection.filter_text`); not on `label` if there are `labels`.
     """
 
     k: int = option(10, "Hits for each query.", least=1)
@@ -46,20 +49,33 @@ class SearchOptions(RankingOptions):
     invert: bool = option(False, "Swap dark and light in the query.")
     text: bool = option(False, "Queries are words, whatever files there are.")
     prune: int | None = option(None, "Rank only images whose short code differs in at most N bits.", least=0)
+    max_distance: float | None = option(None, "Leave out what is farther from the query than this.", least=0)
+    not_itself: bool = option(False, "Leave out the query's own file, and others with the same content.")
+    sort: str | None = option(None, "Sort the hits by a field: taken_at, or bytes:desc.")
     labels: Sequence[Label] | None = None
-    where: Where | None = None
+    where: Where | str | Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        filtered = filter_of(self.where)
+        if not isinstance(self.where, Sequence):  # text is read when it is known which fields there are
+            self._check_labels(filter_of(self.where))
+
+    def filters(self, collection: Collection) -> Filter | None:
+        """Return all that limits which points of a collection are searched, `labels` among it; None if nothing does.
+
+        Raises
+        ------
+        FilterError
+            Text that is no condition, or names a field that no point has.
+        """
+        filtered = read_where(self.where, collection)
+        self._check_labels(filtered)
+        labels = None if self.labels is None else Among("label", self.labels)  # type: ignore[arg-type]  # any sequence
+        return both(filtered, labels)
+
+    def _check_labels(self, filtered: Filter | None) -> None:
         if self.labels is not None and filtered is not None and "label" in filtered.fields:
             raise OptionError("labels and where both filter by 'label': give only one of them")
-
-    @property
-    def filters(self) -> Filter | None:
-        """All that limits which points are searched, `labels` among it; None if nothing does."""
-        labels = None if self.labels is None else Among("label", self.labels)  # type: ignore[arg-type]  # any sequence
-        return both(filter_of(self.where), labels)
 
 
 class RankingKeywords(TypedDict, total=False):
@@ -76,8 +92,11 @@ class SearchKeywords(RankingKeywords, total=False):
     invert: bool
     text: bool
     prune: int | None
+    max_distance: float | None
+    not_itself: bool
+    sort: str | None
     labels: Sequence[Label] | None
-    where: Where | None
+    where: Where | str | Sequence[str] | None
 
 
 def search_options(

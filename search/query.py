@@ -16,9 +16,10 @@ import numpy as np
 from PIL import Image
 
 from cbir.core.errors import CbirError
+from cbir.search.piped import Piped
 
-#: A picture: a path, a dataset's uri such as `mnist:test/7`, or a Pillow image.
-Picture = str | Path | Image.Image
+#: A picture: a path, a dataset's uri such as `mnist:test/7`, a Pillow image, or what came through a pipe.
+Picture = str | Path | Image.Image | Piped
 
 
 class QueryError(CbirError):
@@ -105,7 +106,7 @@ Weighed = Single | tuple[float, Single]
 
 def is_picture(query: object) -> TypeGuard[Picture]:
     """Return whether a query is a picture."""
-    return isinstance(query, str | Path | Image.Image)
+    return isinstance(query, str | Path | Image.Image | Piped)
 
 
 def terms_of(query: Query) -> Sequence[Term]:
@@ -206,6 +207,8 @@ def named(query: Query) -> str:
         return query.id
     if isinstance(query, Words):
         return f'"{query.text}"'
+    if isinstance(query, Piped):
+        return query.name
     return str(query) if isinstance(query, str | Path) else "the query"
 
 

@@ -16,9 +16,10 @@ from PIL import Image
 
 from cbir.collection.checks import check_encoder, validated_k
 from cbir.collection.errors import CollectionError
-from cbir.collection.filter import Among, both
+from cbir.collection.filter import Among, Filter, both
 from cbir.collection.interface import Collection, Engine, Info
 from cbir.collection.point import Hit, Payload
+from cbir.collection.stored_fields import StoredFields
 from cbir.core.progress import Progress, silent
 from cbir.model.bundle import Bundle
 from cbir.model.codes import ball, codes
@@ -28,8 +29,11 @@ from cbir.model.picture import upright
 from cbir.model.words import TextEncoder
 from cbir.search import stages
 from cbir.search.combination import combined
+from cbir.search.itself import itself
 from cbir.search.neighbours import CollectionNeighbours, Ranking, without
 from cbir.search.options import SearchKeywords, SearchOptions, search_options
+from cbir.search.order import check_sort, in_order
+from cbir.search.piped import open_query
 from cbir.search.query import (
     Picture,
     Query,
@@ -175,8 +179,15 @@ class Searcher:
             may be left. For an encoder that has short codes.
         labels : sequence of int or str, optional
             Only points with one of these labels; Qdrant filters while it searches.
-        where : Filter or Mapping, optional
-            A filter (see `cbir.collection.filter`), or payload fields with the values allowed in each.
+        where : Filter, Mapping, str or sequence of str, optional
+            A filter (see `cbir.collection.filter`), payload fields with the values allowed in each, or conditions as
+            text: `"taken_at>=2024-06"` (see `cbir.collection.filter_text`).
+        max_distance : float, optional
+            Leave out what is farther from the query than this.
+        not_itself : bool
+            Leave out the file that is searched for, and whatever else has the same content.
+        sort : str, optional
+            The hits in the order of a field, or of `FIELD:desc`, instead of their distance; those without it come last.
         expand : int
             Average the query's feature with those of this many nearest and search again (see
             `cbir.search.expansion`); distances are then to that average. 0: search once.
@@ -219,17 +230,26 @@ class Searcher:
         with self._open() as collection:
             self._put_stored(collection, singles, encoded)
             features = combined(terms, encoded)
+            where = options.filters(collection)
+            if options.sort is not None:
+                check_sort(options.sort, StoredFields(collection))
             own = [{term.query.id for term in each if isinstance(term.query, StoredPoint)} for each in terms]
+            if options.not_itself:
+                themselves = itself(collection, terms, encoded, options.k)
+                own = [stored | same for stored, same in zip(own, themselves, strict=True)]
             # The neighbours of a pruned search are the whole collection's: pruning is for ranking.
-            points = CollectionNeighbours(collection, own, where=options.filters, exact=options.exact)
+            points = CollectionNeighbours(collection, own, where=where, exact=options.exact)
             balls = None if options.prune is None else self._balls(features, options.prune)
             features = stages.before(points, features, options)
             depth = max(validated_k(options.k), stages.depth(options))
             if balls is None:
                 found = points.search(features, depth)
             else:
-                found = self._pruned(collection, features, own, balls, depth, options)
-            return [hits[: options.k] for hits in _reordered(points, features, found, options)]
+                found = self._pruned(collection, features, own, balls, depth, where, exact=options.exact)
+            if options.max_distance is not None:
+                found = [[hit for hit in hits if hit.distance <= options.max_distance] for hits in found]
+            found = [hits[: options.k] for hits in _reordered(points, features, found, options)]
+            return found if options.sort is None else [in_order(hits, options.sort) for hits in found]
 
     def _pruned(
         self,
@@ -238,14 +258,16 @@ class Searcher:
         own: Sequence[set[str]],
         balls: Sequence[Sequence[int]],
         depth: int,
-        options: SearchOptions,
+        where: Filter | None,
+        *,
+        exact: bool,
     ) -> list[list[Hit]]:
         """Search each query among the points whose short codes are in its ball: each has a filter of its own."""
         found = []
-        for feature, itself, near in zip(features, own, balls, strict=True):
-            where = both(options.filters, Among("code", tuple(near)))
-            hits = collection.search(feature, depth + len(itself), where=where, exact=options.exact)
-            found.append(without(itself, hits, depth))
+        for feature, stored, near in zip(features, own, balls, strict=True):
+            of_codes = both(where, Among("code", tuple(near)))
+            hits = collection.search(feature, depth + len(stored), where=of_codes, exact=exact)
+            found.append(without(stored, hits, depth))
         return found
 
     def _balls(self, features: np.ndarray, radius: int) -> list[list[int]]:
@@ -300,7 +322,7 @@ class Searcher:
         if isinstance(picture, Image.Image):
             image = upright(picture, enough=enough)
         else:
-            image = self.open_picture(str(picture), enough=enough)
+            image = open_query(picture, self.open_picture, enough=enough)
         return self.bundle.preprocessing.pixels(_inverted(image) if invert else image)
 
     def open_stored(self, hit: Hit | Payload) -> Image.Image:

@@ -11,6 +11,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 from cbir.search.lettering import font, wrapped
+from cbir.search.piped import Piped, open_query
 from cbir.search.query import Combination, Query, Single, Term, Words, is_picture, named, terms_of
 from cbir.search.sheet import CELL, FAINT, INK, PAPER, fitted
 
@@ -49,8 +50,8 @@ def _opened(query: Single, open_picture: Callable[[str], Image.Image]) -> Image.
     """Return the picture of a query that is no combination."""
     if isinstance(query, Image.Image):
         return query
-    if is_picture(query):
-        return open_picture(str(query))
+    if isinstance(query, str | Path | Piped):
+        return open_query(query, open_picture)
     drawn = _words(_text(query), CELL - 2 * _MARGIN, CELL - 2 * _MARGIN)
     canvas = Image.new("RGB", (CELL, CELL), PAPER)
     canvas.paste(drawn, ((CELL - drawn.width) // 2, (CELL - drawn.height) // 2))

@@ -4,7 +4,8 @@ In: the arguments of a command line, or of another place where queries are typed
 Out: queries, or a QueryError that says what to type instead.
 
 `+` and `-`, each an argument of its own between two terms, combine them; terms
-that follow each other without one are separate queries. A term is a picture's
+that follow each other without one are separate queries. `-` alone, or as a term of a sum,
+is the picture on standard input. A term is a picture's
 path, a dataset's uri, or words, after a weight and a colon if it has one; a time
 or a ratio, as in `12:30 on a clock`, is no weight. A file of that very name
 always wins. What has a path separator or a picture's suffix is a path, so that a
@@ -18,6 +19,7 @@ from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from cbir.model.formats import SUFFIXES
+from cbir.search.piped import STDIN, Piped, is_pipe, read_piped
 from cbir.search.query import Combination, Query, QueryError, Single, Term, Words, checked_weight, named
 
 _SIGNS = {"+": 1.0, "-": -1.0}
@@ -61,7 +63,9 @@ def parse(
     queries: list[list[Term]] = []
     operator = ""
     for argument, following in zip(arguments, (*arguments[1:], ""), strict=False):
-        if argument in _SIGNS:
+        # Alone, or as a term of a sum, `-` is standard input, as for other programs.
+        due = (operator or not queries) and following in ("", *_SIGNS)
+        if argument in _SIGNS and not (argument == STDIN and due and not text):
             if operator or not queries:
                 raise QueryError(
                     f"'{argument}' stands between two pictures or words, as in: cat.jpg {argument} dog.jpg"
@@ -95,12 +99,14 @@ def spell(query: Query) -> list[str]:
 
 def title(query: Query) -> str:
     """Write a query in one line, for people."""
+    if isinstance(query, Piped) and query.name == STDIN:
+        return "standard input"
     return shlex.join(spell(query)) if isinstance(query, Combination) else named(query)
 
 
 def _weight(argument: str, *, alone: bool, text: bool, datasets: Collection[str]) -> tuple[float, str]:
     """Split an argument into its weight and the rest; `alone` says that it is no term of a sum."""
-    if not text and os.path.exists(argument):  # noqa: PTH110 - never raises
+    if not text and (argument == STDIN or os.path.exists(argument)):  # noqa: PTH110 - never raises
         return 1.0, argument
     if argument[:1] in _SIGNS:
         raise QueryError(
@@ -150,6 +156,8 @@ def _single(term: str, *, text: bool, refusal: Callable[[], str] | None, dataset
     """Return a term as a path, a uri or words."""
     if text:
         return Words(term)
+    if term == STDIN or is_pipe(term):
+        return read_piped(term)
     exists, folder = os.path.exists(term), os.path.isdir(term)  # noqa: PTH110, PTH112 - these never raise
     dataset, colon, _ = term.partition(":")
     if (exists and not (folder and refusal is None)) or (colon and dataset in datasets):
@@ -169,6 +177,7 @@ def _spelled(weight: float, query: Single) -> str:
     number = f"{weight:.0f}" if weight.is_integer() and weight < 1e15 else repr(weight)
     # What would be read as an operator or a weight is spelled with one.
     plain = weight == 1 and term[:1] not in _SIGNS and not _WEIGHED.fullmatch(term)
+    plain = plain or (weight == 1 and isinstance(query, Piped))  # `-` where a term is due is one
     if plain:
         return term
     if isinstance(query, Words) and weight != 1 and term[0] in _DIGITS:

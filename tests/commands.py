@@ -18,9 +18,9 @@ class Finished:
     stderr: str
 
 
-def run(*arguments: object, code: int = 0, **environment: str) -> Finished:
+def run(*arguments: object, code: int = 0, stdin: bytes | None = None, **environment: str) -> Finished:
     """Run a command in this process and check its exit code."""
-    done = CliRunner().invoke(app, [str(argument) for argument in arguments], env=environment)
+    done = CliRunner().invoke(app, [str(argument) for argument in arguments], input=stdin, env=environment)
     assert done.exit_code == code, f"{done.exit_code}: {done.stderr}"
     return Finished(done.stdout, done.stderr)
 

@@ -1,5 +1,6 @@
 """Parameters that several commands share, and the collection to use where none is named."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -35,7 +36,27 @@ Index = Annotated[
     typer.Option("--index/--no-index", help="Whether to build the HNSW index; default: only for large collections."),
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Seed of the random choice of queries or pictures.")]
+Where = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--where",
+        metavar="CONDITION",
+        help="Only images for which this is true: camera='Pixel 8', taken_at>=2024-06, folder=Holidays/**; repeatable.",
+    ),
+]
+Within = Annotated[
+    str | None,
+    typer.Option("--within", metavar="LAT,LON,DISTANCE", help="Only images taken there: 48.85,2.35,10km."),
+]
+Paths = Annotated[bool, typer.Option("--paths", help="Print only paths, one a line.")]
+Null = Annotated[bool, typer.Option("--null", "-0", help="Print only paths, each with a NUL behind it, for xargs -0.")]
 Invert = Annotated[bool, typer.Option("--invert", help="Swap dark and light in the query.")]
+
+
+def conditions(where: Sequence[str] | None, within: str | None) -> list[str] | None:
+    """Return what --where and --within say as conditions, all of which must be true; None if nothing."""
+    found = [*(where or ()), *([] if within is None else [f"gps={within}"])]
+    return found or None
 
 
 def collection_or_default(collection: str | None, qdrant_url: str | None) -> str:

@@ -13,14 +13,29 @@ import typer
 import cbir
 from cbir import documents
 from cbir.cli.options import options_from
-from cbir.cli.output import note, print_json
-from cbir.cli.parameters import AsJson, Collection, DataDir, QdrantUrl, collection_or_default
+from cbir.cli.output import note, print_json, print_paths
+from cbir.cli.parameters import (
+    AsJson,
+    Collection,
+    DataDir,
+    Null,
+    Paths,
+    QdrantUrl,
+    Where,
+    Within,
+    collection_or_default,
+    conditions,
+)
+from cbir.core.options import OptionError
 from cbir.core.progress import Progress
+from cbir.core.uris import shown
 from cbir.ingest.sources.catalogue import NAMES
+from cbir.search.itself import located_places
 from cbir.search.options import SearchOptions
 from cbir.search.terms import title
 
 if TYPE_CHECKING:
+    from cbir.collection.metadata import Metadata
     from cbir.collection.point import Hit
     from cbir.search.query import Query
     from cbir.search.searcher import Searcher
@@ -38,22 +53,34 @@ def search(
     *,
     collection: Collection = None,
     label: Annotated[list[str] | None, typer.Option(help="Only images with this label; repeatable.")] = None,
+    where: Where = None,
+    within: Within = None,
     options: SearchOptions,
     save: Annotated[
         Path | None, typer.Option(help="Write queries and hits side by side into this picture file.")
     ] = None,
     qdrant_url: QdrantUrl = None,
     data_dir: DataDir = None,
+    paths: Paths = False,
+    null: Null = False,
     json_: AsJson = False,
 ) -> None:
     """Find the stored images that look most like each query, or that words describe."""
+    if json_ and (paths or null):
+        raise OptionError("--json prints paths as well; give either --json, or --paths or -0")
     name = collection_or_default(collection, qdrant_url)
     with (
         _bars_if_needed() as progress,
         cbir.open(name, qdrant_url=qdrant_url, data_dir=data_dir, progress=progress) as searcher,
     ):
         queries = searcher.parse(arguments, text=options.text, datasets=NAMES)
-        found = searcher.search_many(queries, options=replace(options, labels=_labels(label)))
+        options = replace(options, labels=_labels(label), where=conditions(where, within))
+        found = searcher.search_many(queries, options=options)
+        if not any(found):
+            from cbir.search.nothing import why_nothing
+
+            for reason in why_nothing(searcher, queries, options):
+                note(reason)
     if save is not None:
         from cbir.search.sheet import save_picture
         from cbir.search.shown import shown
@@ -63,14 +90,13 @@ def search(
         if missing:
             note(f"not every hit can be shown: {missing}")
         note(f"picture: {save_picture(drawn, save)}")
-    if label and not any(found):
-        near = "" if options.prune is None else f" and is within {options.prune} bits"
-        note(f"no image in '{name}' has the label {' or '.join(label)}{near}")
-    elif options.prune is not None and min(map(len, found)) < options.k:
-        of_label = " of that label" if label else ""
-        note(f"fewer than {options.k} images{of_label} are within {options.prune} bits")
+    if any(found) and options.prune is not None and min(map(len, found)) < options.k:
+        limited = " that pass" if label or options.where else ""
+        note(f"fewer than {options.k} images{limited} are within {options.prune} bits")
     if json_:
         print_json(documents.search(name, searcher.metadata, queries, found))
+    elif paths or null:
+        print_paths((searcher.metadata.locate(hit.payload) for hits in found for hit in hits), null=null)
     else:
         _print_hits(searcher, queries, found)
 
@@ -96,13 +122,23 @@ def _print_hits(searcher: Searcher, queries: Sequence[Query], found: Sequence[Se
     from cbir.cli.terminal import table
 
     columns = [("rank", True), ("distance", True), ("label", False), ("image", False)]
-    locate = searcher.metadata.locate
     for query, hits in zip(queries, found, strict=True):
         rows = [
-            (rank, f"{hit.distance:.4f}", "" if hit.label is None else hit.label, locate(hit.payload))
+            (
+                rank,
+                f"{hit.distance:.4f}",
+                "" if hit.label is None else shown(str(hit.label)),
+                _places(hit, searcher.metadata),
+            )
             for rank, hit in enumerate(hits, 1)
         ]
-        table(f"{title(query)} in {searcher.name}", columns, rows)
+        table(shown(f"{title(query)} in {searcher.name}"), columns, rows)
+
+
+def _places(hit: Hit, metadata: Metadata) -> str:
+    """Return where a hit's picture is, and how many copies there are."""
+    place, *copies = located_places(hit.payload, metadata)
+    return f"{shown(place)} (+{len(copies)} {'copy' if len(copies) == 1 else 'copies'})" if copies else shown(place)
 
 
 def _labels(texts: list[str] | None) -> list[int | str] | None:

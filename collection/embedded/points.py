@@ -4,6 +4,7 @@ In: the folder of a collection and the name of its shard. Out: the verbs of
 `cbir.collection.interface.Collection`.
 """
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,11 @@ from cbir.collection.checks import (
     validated_vectors,
 )
 from cbir.collection.embedded.card import read_metadata, write_metadata
-from cbir.collection.embedded.filters import INDEX_TYPES, edge_filter
+from cbir.collection.embedded.filters import INDEX_TYPES, edge_filter, index_filtered
 from cbir.collection.embedded.shards import check_free_space, edge_errors, open_shards
+from cbir.collection.errors import CollectionError
 from cbir.collection.fields import indexes_needed
-from cbir.collection.filter import Where
+from cbir.collection.filter import Where, filter_of
 from cbir.collection.interface import Info
 from cbir.collection.metadata import Metadata
 from cbir.collection.point import Hit, Page, Payload
@@ -126,8 +128,7 @@ class EmbeddedCollection:
         limit = min(validated_k(k), self._points())
         if not limit:
             return [[] for _ in vectors]
-        with edge_errors(self.name):
-            allowed = edge_filter(where, self._shard)
+        allowed = self._filter(where)
         requests = [
             edge.QueryRequest(
                 query=edge.Query.Nearest(vector),
@@ -143,6 +144,16 @@ class EmbeddedCollection:
         with edge_errors(self.name):
             found = self._shard.query_batch(edge.QueryBatchRequest(requests))
         return [[Hit.of(point) for point in points] for points in found]
+
+    def _filter(self, where: Where | None) -> edge.Filter | None:
+        condition = filter_of(where)
+        if condition is None:
+            return None
+        with contextlib.suppress(CollectionError), edge_errors(self.name):  # on a full disk, it is found more slowly
+            check_free_space(self._folder, 0)
+            index_filtered(condition, self._shard)
+        with edge_errors(self.name):
+            return edge_filter(condition, self._shard)
 
     def _points(self) -> int:
         with edge_errors(self.name):
@@ -160,8 +171,7 @@ class EmbeddedCollection:
         offset: Any = None
         payload = True if fields is None else [key_of(field) for field in fields] or False
         width = self.metadata.dimension if vectors else 0
-        with edge_errors(self.name):
-            allowed = edge_filter(where, self._shard)
+        allowed = self._filter(where)
         while True:
             request = edge.ScrollRequest(
                 offset=offset, limit=page, filter=allowed, with_vector=vectors, with_payload=payload
@@ -179,8 +189,9 @@ class EmbeddedCollection:
 
     def count(self, *, where: Where | None = None) -> int:
         """Count points exactly."""
+        allowed = self._filter(where)
         with edge_errors(self.name):
-            return self._shard.count(edge.CountRequest(filter=edge_filter(where, self._shard), exact=True))
+            return self._shard.count(edge.CountRequest(filter=allowed, exact=True))
 
     def delete(self, ids: Sequence[str]) -> None:
         """Remove points; unknown ids are ignored."""

@@ -105,7 +105,9 @@ class _Served:
     def values(self, key: str, narrowed: models.Condition | None) -> Iterable[object]:
         passing = models.Filter(must=[narrowed]) if narrowed is not None else None
         client = self._server.client
-        if key in self._indexed:
+        index = self._indexed.get(key)
+        # Another index, as of a label, may hold only some of the values.
+        if index is not None and index.data_type == models.PayloadSchemaType.KEYWORD:
             found = self._call(client.facet, self._physical, key, facet_filter=passing, limit=MOST_VALUES)
             yield from (hit.value for hit in found.hits)
             return

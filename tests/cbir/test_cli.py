@@ -60,7 +60,7 @@ def test_search_document_for_several_images(digits: Path):
     assert [query["image"] for query in document["queries"]] == images
     hits = document["queries"][0]["hits"]
     assert [hit["distance"] for hit in hits] == sorted(hit["distance"] for hit in hits)
-    assert hits[0].keys() == {"id", "distance", "label", "uri", "path", "payload"}
+    assert hits[0].keys() == {"id", "distance", "label", "uri", "path", "copies", "payload"}
     assert hits[0]["path"] is None
     assert isinstance(hits[0]["label"], int)
 
@@ -366,3 +366,55 @@ def test_an_encoder_that_learned_from_few_of_the_pictures_is_told(home: Path, pi
     grown = run("ingest", pictures)
     assert "the encoder learned from 2 picture(s), and there are 6 now" in grown.stderr
     assert "learned from" not in run("ingest", pictures, "--encoder", "pca", "--retrain").stderr
+
+
+def test_conditions_paths_and_why_nothing_was_found(home: Path, pictures: Path, bundle: Path):
+    run("ingest", pictures, "--model", bundle)
+    image = pictures / "b" / "0.png"
+
+    def hits(*options: object) -> list[str]:
+        document = json.loads(run("search", image, "--json", *options).stdout)
+        return [hit["uri"] for hit in document["queries"][0]["hits"]]
+
+    assert set(hits("--where", "uri=b/**", "--where", "uri!=*/0.png")) == {"b/1.png", "b/2.png"}
+    assert image.name not in run("search", image, "--not-itself", "--where", "uri=b/*", "--paths").stdout
+    paths = run("search", image, image, "--where", "uri=b/**", "--sort", "uri", "--paths").stdout
+    assert paths.splitlines() == [str(pictures / "b" / f"{n}.png") for n in range(3)]
+    assert run("search", image, "-k", "1", "-0").stdout == f"{image}\0"
+    for options, reason in (
+        (["--where", "camera=x"], "no image in 'pictures' has the field camera"),
+        (["--within", "48.85,2.35,10km"], "no image in 'pictures' has the field gps"),
+        (["--where", "label=tench, fish"], "put in double quotes"),
+        (["--where", "uri=b/**", "--where", "uri=b"], "no image in 'pictures' passes the filter"),
+        (["--max-distance", "0", "--not-itself"], "is within 0; the nearest one is at a distance of"),
+    ):
+        nothing = run("search", image, *options, "--json")
+        assert json.loads(nothing.stdout)["queries"][0]["hits"] == []
+        assert reason in nothing.stderr
+    assert "did you mean 'label'" in failure("search", image, "--where", "lable=a")
+    assert "as in 48.85,2.35,10km" in failure("search", image, "--within", "Paris")
+    assert "give either --json, or --paths" in failure("search", image, "--json", "--paths")
+
+
+def test_names_that_a_terminal_would_obey_are_shown_escaped_and_printed_as_they_are(
+    home: Path, tmp_path: Path, bundle: Path
+):
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    odd = folder / "two  spaces\n\x1b[31mred.png"
+    picture(0).save(odd)
+    picture(1).save(folder / "plain.png")
+    run("ingest", folder, "--model", bundle)
+    shown = run("search", odd, "-k", "1")
+    assert "\x1b" not in shown.stdout
+    assert r"two  spaces\n\x1b[31mred.png" in shown.stdout
+    assert run("search", odd, "-k", "1", "-0").stdout == f"{odd}\0"
+    assert "two  spaces.jpg does not exist" in failure("search", "two  spaces.jpg")
+
+
+def test_a_query_on_standard_input(home: Path, pictures: Path, bundle: Path):
+    run("ingest", pictures, "--model", bundle)
+    image = pictures / "b" / "0.png"
+    document = json.loads(run("search", "-", "-k", "1", "--json", stdin=image.read_bytes()).stdout)
+    (query,) = document["queries"]
+    assert (query["image"], query["hits"][0]["path"]) == ("-", str(image))

@@ -1,11 +1,15 @@
 """Filters: both engines find what plain Python finds."""
 
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from cbir.collection.embedded.engine import EmbeddedEngine
 from cbir.collection.filter import (
     AllOf,
     Among,
@@ -19,7 +23,7 @@ from cbir.collection.filter import (
 )
 from cbir.collection.interface import Collection
 from tests.collection.matching import everywhere, matches
-from tests.collection.sample import ids
+from tests.collection.sample import METADATA, ids
 
 #: Few words, so that filters find something.
 WORDS = st.text(st.sampled_from("ab/*é ["), max_size=5)
@@ -97,8 +101,9 @@ def filters(stored: list[dict[str, Any]]) -> st.SearchStrategy[Filter]:
 @given(stored=st.lists(payloads(), min_size=1, max_size=8), data=st.data())
 @settings(max_examples=60, phases=[Phase.generate], suppress_health_check=list(HealthCheck), deadline=None)
 def test_every_filter_finds_what_plain_python_finds(
-    points: Collection, stored: list[dict[str, Any]], data: st.DataObject
+    points: Collection, monkeypatch: pytest.MonkeyPatch, stored: list[dict[str, Any]], data: st.DataObject
 ):
+    monkeypatch.setattr("cbir.collection.embedded.filters.INDEXED_ABOVE", data.draw(st.sampled_from([0, 100])))
     points.delete(ids(8))
     points.upsert(ids(len(stored)), np.zeros((len(stored), 4), np.float32), stored)
     for condition in data.draw(st.lists(filters(stored), min_size=3, max_size=8)):
@@ -106,3 +111,25 @@ def test_every_filter_finds_what_plain_python_finds(
         assert {hit.id for hit in points.search(np.zeros(4, np.float32), 9, where=condition)} == wanted, condition
         assert points.count(where=condition) == len(wanted)
         assert {i for page in points.scroll(where=condition) for i in page.ids} == wanted
+
+
+def test_a_pattern_finds_texts_where_numbers_are_indexed(points: Collection):
+    points.upsert(ids(4), np.zeros((4, 4), np.float32), [{"label": 7}, {"label": "7a"}, {"label": "cat"}, {}])
+    for pattern, found in (("?a", 1), ("*", 2), ("c?t", 1), ("7*", 1)):
+        assert points.count(where=Like("label", pattern)) == found
+
+
+def test_an_embedded_collection_indexes_what_is_filtered_by(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("cbir.collection.embedded.filters.INDEXED_ABOVE", 4)
+    with closing(EmbeddedEngine(tmp_path).create("points", METADATA)) as points:
+        payloads = [{"camera": "a", "mood": "calm", "stars": n} for n in range(4)]
+        points.upsert(ids(4), np.zeros((4, 4), np.float32), payloads)
+        schema = points._shard.info
+        assert not schema().payload_schema
+        assert points.count(where={"camera": ["a"], "mood": ["calm"]}) == 4
+        assert points.count(where=AllOf((Between("stars", least=2), Not(Exists("lens"))))) == 2
+        assert set(schema().payload_schema) == {"camera", "mood", "stars", "lens"}
+        # On a full disk, a search works as before.
+        monkeypatch.setattr("cbir.collection.embedded.shards.free_bytes", lambda folder: 0)
+        assert points.count(where={"format": ["PNG"]}) == 0
+        assert "format" not in schema().payload_schema

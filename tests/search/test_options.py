@@ -1,12 +1,13 @@
 """The options of a search and of an evaluation, as one object and by name."""
 
 from pathlib import Path
-from typing import get_type_hints
+from typing import cast, get_type_hints
 
 import pytest
 
 import cbir
 from cbir.collection.filter import AllOf, Among, Like, Not
+from cbir.collection.interface import Collection
 from cbir.core.options import OptionError
 from cbir.evaluate.options import EvaluationKeywords, EvaluationOptions
 from cbir.search.options import SearchKeywords, SearchOptions
@@ -24,9 +25,10 @@ def test_options_come_as_one_object_or_by_name(digits: Path):
 def test_labels_are_not_filtered_by_twice():
     with pytest.raises(OptionError, match=r"labels and where both filter by 'label': give only one"):
         SearchOptions(labels=[3], where={"label": [3, 8]})
-    both = SearchOptions(labels=[3], where={"source": ["digits"]}).filters
+    nowhere = cast("Collection", None)  # only text needs one
+    both = SearchOptions(labels=[3], where={"source": ["digits"]}).filters(nowhere)
     assert both == AllOf((Among("source", ("digits",)), Among("label", (3,))))
-    assert SearchOptions(where=Like("folder", "a/**"), labels=["cat"]).filters == AllOf(
+    assert SearchOptions(where=Like("folder", "a/**"), labels=["cat"]).filters(nowhere) == AllOf(
         (Like("folder", "a/**"), Among("label", ("cat",)))
     )
     with pytest.raises(OptionError, match="give only one"):

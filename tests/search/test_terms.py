@@ -6,6 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from cbir.search.piped import Piped
 from cbir.search.query import Combination, Query, QueryError, Term, Words
 from cbir.search.terms import parse, spell, title
 
@@ -22,7 +23,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def sums(*terms: tuple[float, str | Words]) -> Query:
+def sums(*terms: tuple[float, str | Words | Piped]) -> Query:
     return Combination([Term(*term) for term in terms])
 
 
@@ -87,7 +88,7 @@ def test_words_are_refused_with_the_collection_s_reason_and_files_are_not(here: 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["-"], "'-' stands between"),
+        (["-", "cat.jpg"], "'-' stands between"),
         (["+", "cat.jpg"], r"'\+' stands between"),
         (["cat.jpg", "+", "-", "dog.png"], "'-' stands between"),
         (["cat.jpg", "-"], "nothing follows the '-'"),
@@ -116,6 +117,16 @@ def test_what_cannot_be_read_is_an_error_that_says_why(here: Path, arguments: li
         parse(arguments)
 
 
+def test_a_minus_alone_or_as_a_term_is_standard_input(here: Path, monkeypatch: pytest.MonkeyPatch):
+    came = Piped("-", b"picture")
+    monkeypatch.setattr("cbir.search.terms.read_piped", lambda path: came)
+    assert parse(["-"]) == [came]
+    assert parse(["-", "-", "dog.png"]) == [sums((1, came), (-1, "dog.png"))]
+    assert parse(["cat.jpg", "+", "-"]) == [sums((1, "cat.jpg"), (1, came))]
+    with pytest.raises(QueryError, match="nothing follows"):
+        parse(["-", "+"])
+
+
 def test_a_title_can_be_typed(here: Path):
     assert title("a b.jpg") == "a b.jpg"
     assert title(Words("a cat")) == '"a cat"'
@@ -133,8 +144,9 @@ arguments = st.lists(st.one_of(pieces, st.text(max_size=8), st.builds(str.__add_
 @given(arguments, st.booleans(), st.booleans())
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=400)
 def test_any_arguments_are_queries_or_an_error_and_queries_can_be_spelled(
-    here: Path, given_arguments: list[str], text: bool, understood: bool
+    here: Path, monkeypatch: pytest.MonkeyPatch, given_arguments: list[str], text: bool, understood: bool
 ):
+    monkeypatch.setattr("cbir.search.terms.read_piped", lambda path: Piped(path, b""))
     refusal = None if understood else lambda: "no words here"
 
     def read(typed: list[str]) -> list[Query]:
