@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from cbir.model.containers.jpeg import size as jpeg_size
 from cbir.model.exif import Exif, read
 from cbir.model.quiet import without_lines
 
@@ -33,7 +34,7 @@ class RawPicture:
     pixels : ndarray of uint8, shape (h, w, 3), or None
         If there is no preview: developed at half size.
     orientation : int
-        As in EXIF, of `jpeg` if it has none itself; `pixels` are upright.
+        As in EXIF, of `jpeg`, whatever that says itself; `pixels` are upright.
     width, height : int
         Of the whole picture, as it is to be seen.
     """
@@ -59,7 +60,9 @@ def raw_picture(content: bytes, *, developed: bool = True) -> RawPicture:
         sizes = raw.sizes
         orientation = _TURNED.get(sizes.flip, 1)
         size = (sizes.width, sizes.height) if orientation < 5 else (sizes.height, sizes.width)
-        jpeg = _preview(raw)
+        jpeg, shape = _preview(raw)
+        if jpeg and (shape[0] > shape[1]) != (sizes.width > sizes.height):
+            orientation = 1  # some cameras turn their preview themselves
         pixels = None
         if developed and not jpeg:
             pixels = raw.postprocess(half_size=True, use_camera_wb=True, output_bps=8)
@@ -77,16 +80,13 @@ def raw_exif(content: bytes) -> Exif:
     return read(blocks[0], also=blocks[1:])
 
 
-def _preview(raw: Any) -> bytes:
+def _preview(raw: Any) -> tuple[bytes, tuple[int, int]]:
+    """Return the camera's preview, a JPEG file, and its size; nothing if there is none that is large enough."""
     import rawpy
 
     try:
         thumbnail = raw.extract_thumb()
     except rawpy.LibRawError:
-        return b""
-    if thumbnail.format != rawpy.ThumbFormat.JPEG:
-        return b""
-    from cbir.model.containers.jpeg import size
-
-    found = size(thumbnail.data)
-    return bytes(thumbnail.data) if found is not None and max(found) >= LEAST_PREVIEW else b""
+        return b"", (0, 0)
+    found = jpeg_size(thumbnail.data) if thumbnail.format == rawpy.ThumbFormat.JPEG else None
+    return (bytes(thumbnail.data), found) if found and max(found) >= LEAST_PREVIEW else (b"", (0, 0))

@@ -207,11 +207,11 @@ def _refuse(name: str) -> NoReturn:
 
 
 def _picture(form: str, content: bytes, name: str, enough: int | None, turned: int = 1) -> tuple[Image.Image, Details]:
-    """Decode a picture that lies in its file `turned`, if it does not say so itself."""
+    """Decode a picture, which lies in its file `turned`, whatever it says itself, if that is given."""
     parts = decoder.taken_apart(form, content)
     pixels = decoder.decoded(form, parts, enough)
     said = _said(form, parts.exif, pixels.image)
-    orientation = said.orientation if said.orientation != 1 else turned
+    orientation = said.orientation if turned is None else turned
     pixels.image.info["path"] = name
     profile = parts.profile or pixels.image.info.get("icc_profile") or b""
     shown, odd = _shown(pixels.image, orientation, profile, enough)

@@ -11,6 +11,7 @@ from PIL import Image
 
 from cbir.model.containers import jpeg, png
 from cbir.model.errors import ImageError
+from cbir.model.modes import flattened
 from cbir.model.picture import decode, decoded, details_of, upright
 from cbir.model.preprocessing import Preprocessing
 from tests.model.half_light import half_light
@@ -167,6 +168,21 @@ def test_what_is_transparent_is_white_in_every_mode(mode: str, channels: int):
     seen = Preprocessing(40, 40, channels).pixels(opened)
     assert seen[:, 25:].min() == 255
     assert (seen[:, :15] >= 200).all()
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "I;16", "F", "P"])
+@pytest.mark.parametrize("enough", [None, 24, 50])
+def test_strip_by_strip_is_as_at_once(mode: str, enough: int | None, monkeypatch: pytest.MonkeyPatch):
+    picture = photograph((241, 163), "RGBA" if mode == "RGBA" else "L" if mode in ("I;16", "F") else "P")
+    if mode == "RGBA":
+        picture.putalpha(photograph((241, 163), "L"))
+    elif mode in ("I;16", "F"):
+        picture = Image.fromarray(np.asarray(picture).astype(np.uint16 if mode == "I;16" else np.float32) * 200)
+    monkeypatch.setattr("cbir.model.modes._LARGE", 100)
+    at_once = np.asarray(flattened(picture, enough))
+    monkeypatch.setattr("cbir.model.modes._STRIP", 241 * 20)
+    assert np.array_equal(np.asarray(flattened(picture, enough)), at_once)
+    assert at_once.shape[:2] == {None: (163, 241), 24: (28, 41), 50: (55, 81)}[enough]
 
 
 def test_a_brighter_copy_of_a_cut_out_gets_the_same_ground():

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from cbir.model.camera_raw import raw_exif
 from cbir.model.errors import ImageError
@@ -47,6 +48,13 @@ def test_a_preview_or_half_the_sensor_is_seen_upright(preview: bytes, orientatio
 def test_a_preview_is_decoded_no_larger_than_needed():
     content = camera_raw(saved(half_light("RGB", (1200, 800)), "JPEG"), 1, (1200, 800))
     assert decoded(content, "a.dng", enough=200).picture.size == (300, 200)
+
+
+def test_a_preview_that_the_camera_has_turned_is_not_turned_again():
+    upright = half_light("RGB", (600, 400)).transpose(Image.Transpose.ROTATE_90)
+    found = decoded(camera_raw(saved(upright, "JPEG"), 6, (1200, 800)), "a.dng")
+    assert found.picture.size == (400, 600)
+    assert np.abs(np.asarray(found.picture).astype(int) - np.asarray(upright)).mean() < 3
 
 
 def test_a_damaged_file_is_refused_by_name_in_silence(tmp_path: Path, capfd: pytest.CaptureFixture[str]):

@@ -14,7 +14,8 @@ import pytest
 from PIL import Image
 
 from cbir.model.errors import ImageError
-from cbir.model.picture import MAX_BYTES, decode, decoded, details_of, open_image, upright
+from cbir.model.picture import MAX_BYTES, decode, decoded, details_of, open_image, read_file, upright
+from cbir.model.quiet import quiet
 from tests.model.half_light import half_light
 
 
@@ -105,7 +106,7 @@ def test_a_film_named_like_a_picture_is_not_read_into_memory(tmp_path: Path):
         file.write(b"\0\0\0\x18ftypmp42")
         file.truncate(MAX_BYTES)
     with pytest.raises(ImageError, match=r"film\.jpg is not a picture"):
-        open_image(tmp_path / "film.jpg")
+        read_file(tmp_path / "film.jpg")
 
 
 class PanicException(BaseException):
@@ -152,3 +153,12 @@ def test_libtiff_and_pillow_print_nothing(tmp_path: Path):
     raw = "import sys; from PIL import Image; Image.open(sys.argv[1]).load()"
     heard = subprocess.run([sys.executable, "-c", raw, tmp_path / "a.tif"], capture_output=True, text=True)
     assert "tempfile.tif" in heard.stderr
+
+
+def test_what_pillow_warns_of_is_ignored_and_what_others_warn_of_is_not():
+    with quiet(), quiet():
+        warnings.warn_explicit("odd", UserWarning, "TiffImagePlugin.py", 1, module="PIL.TiffImagePlugin")
+        with pytest.warns(UserWarning, match="mine"):
+            warnings.warn_explicit("mine", UserWarning, "mine.py", 1, module="mine")
+    with pytest.raises(UserWarning, match="odd"):
+        warnings.warn_explicit("odd", UserWarning, "TiffImagePlugin.py", 1, module="PIL.TiffImagePlugin")
