@@ -46,7 +46,9 @@ class TooLargeError(Exception):
     """A picture of more pixels than are decoded: `found`, and at `most`."""
 
     def __init__(self, found: int, most: int) -> None:
-        super().__init__(f"there are {found / 1e6:,.0f} million pixels, and more than {most / 1e6:.0f} are not decoded")
+        super().__init__(
+            f"it has {found / 1e6:,.0f} million pixels; more than {most / 1e6:.0f} million are not decoded"
+        )
 
 
 @dataclass(frozen=True)
