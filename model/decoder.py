@@ -27,7 +27,7 @@ _COSTS = {"WEBP": 8, "AVIF": 13, "HEIF": 12, "JPEG2000": 16, "TIFF": 6}
 _LARGE_WEBP = 1 << 24
 #: Share of a picture that must be there.
 _LEAST_LEFT = 0.5
-#: What libjpeg makes of missing data in grey or RGB, give or take a step.
+#: What libjpeg makes of missing data in grey or RGB.
 _MISSING = 128
 #: Times by which a JPEG can be reduced while it is decoded; and JPEG 2000, as powers of 2.
 _JPEG_STEPS, _MOST_HALVINGS = (1, 2, 4, 8), 5
@@ -200,8 +200,8 @@ def _by_opencv(stream: bytes) -> Image.Image:
     return Image.frombuffer(mode, (array.shape[1], array.shape[0]), array, "raw", order, 0, 1)
 
 
-def _checked(image: Image.Image, problem: str) -> str:
-    """Say what is missing of a JPEG that has no end.
+def _checked(image: Image.Image, problem: str, blank: int = _MISSING) -> str:
+    """Say what is missing of a picture without an end: its last rows are `blank`, all channels, give or take a step.
 
     Raises
     ------
@@ -211,7 +211,7 @@ def _checked(image: Image.Image, problem: str) -> str:
     rows = np.asarray(image).reshape(image.height, image.width, -1)
     last = rows[-1, -1]
     missing = 0.0
-    if image.mode == "CMYK" or np.abs(last.astype(np.int16) - _MISSING).max() <= 1:
+    if image.mode == "CMYK" or np.abs(last.astype(np.int16) - blank).max() <= 1:
         # From the last row that shows something on.
         for shown in range(image.height, 0, -1):
             if (rows[shown - 1] != last).any():
@@ -224,15 +224,39 @@ def _checked(image: Image.Image, problem: str) -> str:
 
 def _mended(form: str, stream: bytes, size: tuple[int, int], error: Exception) -> Pixels:
     """Decode a picture whose end is missing, if at least half of it is there; else raise the decoder's error."""
+    problem = "the end is missing"
+    truncated = "truncated" in str(error)
     if form == "PNG":
         stream, problem = png.mended(stream)
-    elif form in _PADDED and "truncated" in str(error):
-        stream, problem = stream + bytes(len(stream)), "the end is missing"  # so at most half of it
-    else:
+    elif form in _PADDED and truncated:
+        stream += bytes(len(stream))  # so at most half of it
+    elif form != "GIF" or not truncated:
         raise error
     image = opened(form, stream)
     try:
         _load(form, image, None)
     except Exception:  # noqa: BLE001 - what was wrong in the first place is said
-        raise error from None
+        if form != "GIF":
+            raise error from None
+        problem = _as_far_as_it_goes(image, problem)
     return Pixels(image, size, problem)
+
+
+def _as_far_as_it_goes(image: Any, problem: str) -> str:
+    """Keep what has been decoded of a GIF; lines of an interlaced one that are missing become the one above.
+
+    Raises
+    ------
+    ContainerError
+        More than half of it is missing.
+    """
+    interlaced = bool(image.tile and image.tile[0][3][1])
+    image.tile = []  # nothing is left to be decoded
+    if not interlaced:
+        return _checked(image, problem, 0)
+    missing = np.flatnonzero(~np.asarray(image).any(axis=1))
+    if len(missing) > (1 - _LEAST_LEFT) * image.height:
+        raise ContainerError(f"it is truncated: {len(missing) / image.height:.0%} of it is missing")
+    for line in missing:
+        image.paste(image.crop((0, max(0, line - 1), image.width, max(1, line))), (0, line))
+    return f"{problem}, {len(missing) / image.height:.0%} of the lines"

@@ -10,9 +10,6 @@ import re
 from dataclasses import dataclass
 from functools import cache
 from pathlib import PurePath
-from typing import IO
-
-from PIL import Image, UnidentifiedImageError
 
 #: First bytes of a file that `sniff` wants to see; fewer are enough for most formats.
 SNIFFED_BYTES = 4096
@@ -85,7 +82,6 @@ FORMATS = (
 )
 #: Suffixes of pictures.
 SUFFIXES = frozenset(suffix for known in FORMATS for suffix in known.suffixes)
-OTHER_SUFFIXES: frozenset[str] = frozenset()  # goes once nothing names it any more
 
 _SIGNATURES = tuple((re.compile(known.signature, re.DOTALL), known) for known in FORMATS)
 
@@ -136,21 +132,3 @@ def unreadable_suffixes() -> frozenset[str]:
 @cache
 def _installed(library: str) -> bool:
     return importlib.util.find_spec(library) is not None
-
-
-def open_format(file: IO[bytes]) -> Image.Image:
-    """Open a picture in one of the `FORMATS`; Pillow decodes it when its pixels are asked for.
-
-    Raises
-    ------
-    PIL.UnidentifiedImageError
-        In none of them, or in one that this installation of Pillow cannot read.
-    """
-    names = list(dict.fromkeys(known.name for known in FORMATS))
-    Image.preinit()  # the most common formats; all take 30 ms to import
-    common = [name for name in names if name in Image.OPEN]
-    try:
-        return Image.open(file, formats=common)
-    except UnidentifiedImageError:
-        Image.init()
-        return Image.open(file, formats=[name for name in names if name in Image.OPEN and name not in common])

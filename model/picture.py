@@ -206,7 +206,9 @@ def _refuse(name: str) -> NoReturn:
     raise ImageError(f"{name} is not a picture in a format that can be read ({', '.join(readable)})")
 
 
-def _picture(form: str, content: bytes, name: str, enough: int | None, turned: int = 1) -> tuple[Image.Image, Details]:
+def _picture(
+    form: str, content: bytes, name: str, enough: int | None, turned: int | None = None
+) -> tuple[Image.Image, Details]:
     """Decode a picture, which lies in its file `turned`, whatever it says itself, if that is given."""
     parts = decoder.taken_apart(form, content)
     pixels = decoder.decoded(form, parts, enough)

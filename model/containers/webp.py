@@ -28,6 +28,7 @@ def parts(content: bytes) -> Parts:
     kept: list[bytes | memoryview] = []
     metadata = {b"EXIF": b"", b"ICCP": b""}
     found: set[bytes] = set()
+    problem = ""
     for kind, begin, end in _chunks(content):
         if kind == b"VP8X" and not found:
             header = bytearray(content[begin:end])
@@ -35,6 +36,11 @@ def parts(content: bytes) -> Parts:
             kept.append(bytes(header))
         elif kind in _PIXELS and kind not in found:
             kept.append(view[begin:end])
+            length = int.from_bytes(view[begin + 4 : begin + 8], "little")
+            missing = begin + 8 + length - end
+            if 0 < missing <= end - begin:  # decoders make something of zeros
+                kept.append(bytes(missing + length % 2))
+                problem = f"the end is missing, {missing / (8 + length):.0%} of the data"
         elif kind in metadata:
             metadata[kind] = metadata[kind] or content[begin + 8 : end]
         found.add(kind)
@@ -42,7 +48,7 @@ def parts(content: bytes) -> Parts:
         raise ContainerError("there is no picture in it")
     size = struct.pack("<4sI4s", b"RIFF", 4 + sum(map(len, kept)), b"WEBP")
     exif = metadata[b"EXIF"].removeprefix(b"Exif\0\0")
-    return Parts(joined([size, *kept], b""), exif, metadata[b"ICCP"])
+    return Parts(joined([size, *kept], b""), exif, metadata[b"ICCP"], problem)
 
 
 def _chunks(content: bytes) -> Iterator[tuple[bytes, int, int]]:

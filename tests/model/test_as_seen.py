@@ -273,6 +273,20 @@ def test_a_file_of_plain_pixels_may_end_early(form: str):
     assert found.picture.size == (240, 160)
 
 
+@pytest.mark.parametrize(
+    ("form", "options"),
+    [("GIF", {}), ("GIF", {"interlace": 0}), ("WEBP", {}), ("WEBP", {"lossless": True})],
+)
+def test_a_picture_for_the_web_is_read_as_far_as_it_goes(form: str, options: dict[str, bool]):
+    content = saved(photograph((300, 200)), form, **options)
+    found = decoded(content[: len(content) * 9 // 10], "x")
+    assert found.details.warning is not None
+    assert found.details.warning.startswith("the end is missing")
+    assert apart(np.asarray(found.picture)[:120].astype(int), array(content)[:120]) < 2
+    with pytest.raises(ImageError, match=r"truncated|damaged"):
+        decode(content[: len(content) // 4], "x")
+
+
 def test_garbage_in_chunks_of_text_takes_nothing_from_a_png():
     plain = saved(photograph(), "PNG")
     bomb = png.chunk(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(20_000_000)))
