@@ -17,12 +17,12 @@ from PIL import Image
 from cbir.collection.point import Label, Payload
 from cbir.core.errors import CbirError
 from cbir.core.progress import Progress, silent
-from cbir.evaluate.edited import edited
 from cbir.evaluate.labels import require_images, require_labels
 from cbir.evaluate.options import EvaluationOptions
 from cbir.evaluate.ranking import ExactNeighbours, rank, reordered
 from cbir.evaluate.run import Run, RunError, pack
 from cbir.model.distortion import Distortion, workable
+from cbir.model.edited import edited
 from cbir.search import stages
 from cbir.search.searcher import Searcher
 

@@ -19,12 +19,12 @@ from cbir.core.progress import Progress, silent
 from cbir.core.workers import batched, ordered_map
 from cbir.evaluate.copies.run import DEPTH, CopiesRun, Edit, Miss, Stored
 from cbir.evaluate.copies.twins import Point, Twins
-from cbir.evaluate.edited import edited
 from cbir.evaluate.labels import require_images
 from cbir.evaluate.options import CopiesOptions
 from cbir.evaluate.protocol import facts
 from cbir.evaluate.run import RunError
 from cbir.model.distortion import Distortion, workable
+from cbir.model.edited import edited
 from cbir.search.neighbours import CollectionNeighbours
 from cbir.search.options import SearchOptions
 from cbir.search.searcher import Searcher

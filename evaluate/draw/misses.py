@@ -10,8 +10,8 @@ from PIL import Image
 
 from cbir.core.errors import CbirError
 from cbir.evaluate.copies.run import CopiesRun, Miss, Stored
-from cbir.evaluate.edited import edited
 from cbir.model.distortion import Distortion, workable
+from cbir.model.edited import edited
 from cbir.search.lettering import shortened_name
 from cbir.search.searcher import Searcher
 from cbir.search.sheet import Cell, Heading, sheet

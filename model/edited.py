@@ -1,4 +1,4 @@
-"""Edited copies of pictures as evaluations search with them.
+"""Edited copies of pictures, the same each time they are made.
 
 In: a picture, a distortion, a seed. Out: the same copy each time: what is
 random in it is drawn by the seed and the picture's uri, alike for every encoder
