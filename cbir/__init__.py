@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # for type checkers and editors; when the program runs, `__ge
     from cbir.evaluate.labels import NoLabelsError as NoLabelsError
     from cbir.evaluate.robustness import Robustness as Robustness
     from cbir.ingest.report import Report as Report
+    from cbir.search.duplicates.result import Duplicates as Duplicates
     from cbir.search.options import SearchOptions as SearchOptions
     from cbir.search.query import Combination as Combination
     from cbir.search.query import QueryError as QueryError
@@ -35,6 +36,7 @@ if TYPE_CHECKING:  # for type checkers and editors; when the program runs, `__ge
     from cbir.search.unlike import QueryWarning as QueryWarning
     from cbir.verbs.compare import compare as compare
     from cbir.verbs.denoise import denoise as denoise
+    from cbir.verbs.duplicates import duplicates as duplicates
     from cbir.verbs.evaluate import evaluate as evaluate
     from cbir.verbs.evaluate_copies import evaluate_copies as evaluate_copies
     from cbir.verbs.evaluate_distorted import evaluate_distorted as evaluate_distorted
@@ -62,6 +64,7 @@ _TYPES = {
     "Combination": "cbir.search.query",
     "Comparison": "cbir.evaluate.compare.comparison",
     "Copies": "cbir.evaluate.copies.result",
+    "Duplicates": "cbir.search.duplicates.result",
     "Evaluation": "cbir.evaluate.evaluation",
     "Hit": "cbir.collection.point",
     "Moved": "cbir.verbs.move",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cbir.evaluate.robustness import Robustness
     from cbir.ingest.report import Report
     from cbir.model.kind import Kind
+    from cbir.search.duplicates.result import Duplicates
     from cbir.search.query import Query
     from cbir.search.searcher import Searcher
     from cbir.verbs.move import Moved
@@ -131,6 +132,11 @@ def copies(done: Sequence[Copies]) -> dict[str, Any]:
 def robustness(done: Robustness) -> dict[str, Any]:
     """Return the scores of distorted queries as JSON values."""
     return done.as_json()
+
+
+def duplicates(found: Duplicates) -> dict[str, Any]:
+    """Return what a collection holds more than once as JSON values."""
+    return found.as_json()
 
 
 def denoised(collection: str, picture: Path) -> dict[str, Any]:

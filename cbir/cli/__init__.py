@@ -19,7 +19,7 @@ from cbir.cli.errors import handle_errors, show_tracebacks
 
 #: The order of the help; a command that is not named here comes last.
 _ORDER = (
-    *("ingest", "search", "embed", "evaluate", "compare", "denoise", "info", "encoders"),
+    *("ingest", "search", "embed", "duplicates", "evaluate", "compare", "denoise", "info", "encoders"),
     *("push", "pull", "snapshot", "restore", "move", "remove", "prune"),
 )
 #: Files of this folder that are not commands.

@@ -1,0 +1,132 @@
+"""`cbir duplicates`: what a collection holds more than once, and which of it to keep."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+import cbir
+from cbir import documents
+from cbir.cli.options import options_from
+from cbir.cli.output import note, print_json
+from cbir.cli.parameters import AsJson, CollectionArgument, DataDir, QdrantUrl, collection_or_default
+from cbir.cli.terminal import bars, line, size, table
+from cbir.core.errors import CbirError
+from cbir.core.uris import shown
+from cbir.search.duplicates.options import DuplicatesOptions
+
+if TYPE_CHECKING:
+    from cbir.search.duplicates.result import Duplicates, Member
+
+
+@options_from(DuplicatesOptions)
+def duplicates(
+    collection: CollectionArgument = None,
+    *,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CONDITION", help="Only among points that pass, such as folder=Holidays/**; repeatable."),
+    ] = None,
+    within: Annotated[
+        str | None,
+        typer.Option(metavar="LAT,LON,DISTANCE", help="Only among points near a place, such as 48.85,2.35,10km."),
+    ] = None,
+    alike: Annotated[
+        bool, typer.Option("--alike", help="Show pictures of one motif too, such as bursts: alike, not the same.")
+    ] = False,
+    options: DuplicatesOptions,
+    save: Annotated[Path | None, typer.Option(help="Draw the groups into this file, what to keep framed.")] = None,
+    paths: Annotated[
+        bool, typer.Option("--paths", help="Print only the paths of files that need not be kept, one a line.")
+    ] = False,
+    null: Annotated[bool, typer.Option("-0", "--null", help="With --paths: a NUL after each, for xargs -0.")] = False,
+    qdrant_url: QdrantUrl = None,
+    data_dir: DataDir = None,
+    json_: AsJson = False,
+) -> None:
+    """Group pictures that are the same, edited or not, and say which to keep; deletes nothing."""
+    if paths and json_:
+        raise CbirError("--paths and --json each print on standard output: give one of them")
+    if null and not paths:
+        raise CbirError("-0 says how --paths prints: add --paths")
+    name = collection_or_default(collection, qdrant_url)
+    with bars() as progress:
+        found = cbir.duplicates(
+            name,
+            where=where or None,
+            within=within,
+            sheet=save,
+            alike=alike,
+            qdrant_url=qdrant_url,
+            data_dir=data_dir,
+            progress=progress,
+            **{each: getattr(options, each) for each in ("max_distance", "nearest", "pictures", "seed")},
+        )
+    if save is not None and (found.groups or (alike and found.alike)):
+        note(f"picture: {shown(str(save))}")
+    if found.unreadable:
+        uri, reason = found.unreadable[0]
+        note(
+            f"{len(found.unreadable):,} pictures cannot be opened and were left out (the first: {shown(uri)}: {reason})"
+        )
+    if json_:
+        print_json(documents.duplicates(found))
+    elif paths:
+        _print_paths(found, null=null)
+    else:
+        _print(found, alike=alike)
+
+
+def _print_paths(found: Duplicates, *, null: bool) -> None:
+    """Print paths as the system has them, whatever bytes they are made of."""
+    end = b"\0" if null else b"\n"
+    for path in found.paths():
+        sys.stdout.buffer.write(path.encode(errors="surrogateescape") + end)
+
+
+def _print(found: Duplicates, *, alike: bool) -> None:
+    columns = [("group", True), ("", False), ("pixels", True), ("size", True), ("image", False)]
+    if found.groups:
+        table(f"the same in {found.collection}", columns, _rows(found))
+    if found.alike and alike:
+        shots = [(number, "", *_facts(member)) for number, members in enumerate(found.alike, 1) for member in members]
+        table("alike, and not the same", columns, shots)
+    for text in _summary(found, alike=alike):
+        line(text)
+
+
+def _rows(found: Duplicates) -> Iterator[tuple[object, ...]]:
+    for number, group in enumerate(found.groups, 1):
+        yield number, f"keep: {group.why}", *_facts(group.keep)
+        for other in group.others:
+            yield "", other.how, *_facts(other)
+
+
+def _facts(member: Member) -> tuple[str, str, str]:
+    pixels = "" if member.size is None else f"{member.size[0]}x{member.size[1]}"
+    return pixels, "" if member.bytes is None else size(member.bytes), shown(member.path or member.uri)
+
+
+def _summary(found: Duplicates, *, alike: bool) -> Iterator[str]:
+    used = found.threshold
+    if used is not None and used.reached is not None:
+        yield (
+            f"compared    {found.compared:,} pairs of {found.points:,} pictures, closer than {used.distance:.3g}: "
+            f"so are {used.reached:.0%} of copies made to try it"
+        )
+    else:
+        yield f"compared    {found.compared:,} pairs of {found.points:,} pictures"
+    groups = f"{len(found.groups):,} group{'' if len(found.groups) == 1 else 's'}"
+    if found.groups:
+        yield f"the same    {groups}; {len(found.spare):,} files need not be kept, {size(found.spare_bytes)}"
+    else:
+        yield "the same    nothing"
+    if found.alike:
+        count = sum(map(len, found.alike))
+        yield f"alike       {count:,} pictures of {len(found.alike):,} motifs{'' if alike else ' (--alike shows them)'}"
+    if found.groups:
+        yield "nothing was deleted; --paths prints what need not be kept, --save draws it"

@@ -1,0 +1,67 @@
+"""Links become groups in which every picture is linked to the one in the middle: no chain of likes.
+
+In: linked pairs. Out: groups. A is like B and B like C does not make A like C; so
+whoever is not linked to a group's middle leaves it.
+"""
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import TypeVar
+
+Key = TypeVar("Key", bound=Hashable)
+
+
+def components(pairs: Iterable[tuple[Key, Key]]) -> list[list[Key]]:
+    """Return what is connected by pairs, directly or not (union-find), in the order of the pairs."""
+    parents: dict[Key, Key] = {}
+
+    def root(key: Key) -> Key:
+        parents.setdefault(key, key)
+        while parents[key] != key:
+            parents[key] = parents[parents[key]]
+            key = parents[key]
+        return key
+
+    for one, other in pairs:
+        first, second = root(one), root(other)
+        if first != second:
+            parents[second] = first
+    found: dict[Key, list[Key]] = {}
+    for key in list(parents):
+        found.setdefault(root(key), []).append(key)
+    return list(found.values())
+
+
+def groups(
+    pairs: Sequence[tuple[Key, Key]],
+    middle: Callable[[Sequence[Key]], Key],
+    linked: Callable[[Key, Key], bool],
+) -> list[list[Key]]:
+    """Group what is linked.
+
+    Parameters
+    ----------
+    pairs : sequence of pairs
+        The links that are known.
+    middle : callable
+        Which of some connected keys the others must be linked to.
+    linked : callable
+        Whether two keys are linked; asked of the middle and the others.
+
+    Returns
+    -------
+    list of lists
+        Of at least two keys, the middle first.
+    """
+    found = []
+    waiting = components(pairs)
+    while waiting:
+        keys = waiting.pop()
+        centre = middle(keys)
+        others = [key for key in keys if key != centre]
+        near = [key for key in others if linked(centre, key)]
+        if near:
+            found.append([centre, *near])
+        left = set(others).difference(near)
+        # The middle is used up: if nobody is linked to it, it stays alone.
+        waiting += components([pair for pair in pairs if left.issuperset(pair)])
+    return found[::-1]
