@@ -85,7 +85,7 @@ class Members:
 
 
 def _file(located: str, place: Place) -> tuple[str | None, bool]:
-    """Return the path of a file that is as it was stored, else None; and whether it, or the archive it is in, is there."""
+    """Return the path of a file that is as it was stored, else None; and whether it, or its archive, is there."""
     try:
         found = os.stat(located)  # noqa: PTH116
     except OSError:

@@ -15,7 +15,6 @@ from cbir.search.duplicates.result import Duplicates
 from tests.commands import failure, run
 from tests.search.duplicates.scenes import scene
 
-
 #: Few pictures are edited, so that tests are quick.
 DUPLICATES = ("duplicates", "pictures", "--pictures", "3")
 
@@ -73,22 +72,20 @@ def test_a_file_that_is_gone_or_changed_is_no_copy(found: Duplicates, folder: Pa
     (folder / "01.png").unlink()
     again = cbir.duplicates("pictures", pictures=3)
     assert names(again) == {frozenset({"00.png", "small.jpg", "mirrored.jpg"})}
-    assert {uri for uri, _ in again.unreadable} == {"01.png", "twin.png"}
+    assert {uri for uri, _ in again.unreadable} == {"01.png"}
 
 
 def test_all_places_of_a_content_are_listed_once(found: Duplicates, folder: Path):
-    """A newer ingest stores one point a content, with its further places in `copies`."""
     (folder / "albums").mkdir()
     shutil.copy(folder / "05.png", folder / "albums" / "again.png")
     with cbir.open("pictures") as searcher:
         pages = list(searcher.collection.scroll(vectors=False))
         stored = {p["uri"]: (i, p) for page in pages for i, p in zip(page.ids, page.payloads, strict=True)}
         point, payload = stored["05.png"]
-        copies = [
-            {"source": payload["source"], "uri": uri, "modified": 2**62} for uri in ("albums/again.png", "gone.png")
-        ]
-        # The folder ingested again from within, or through a link: the same file by another name.
-        copies.append({"source": payload["source"], "uri": "albums/../05.png", "modified": 2**62})
+        # The last one: a folder ingested again from within, or through a link, has the same file by another name.
+        files = {uri: folder / uri for uri in ("albums/again.png", "albums/../05.png")}
+        times = {uri: path.stat().st_mtime_ns for uri, path in files.items()} | {"gone.png": 1}
+        copies = [{"source": payload["source"], "uri": uri, "modified": time} for uri, time in times.items()]
         searcher.collection.replace_payloads([point], [{**payload, "copies": copies}])
     again = cbir.duplicates("pictures", pictures=3)
     group = next(group for group in again.groups if group.keep.uri == "05.png")
@@ -120,12 +117,9 @@ def test_the_command_prints_a_table_json_or_paths(found: Duplicates, folder: Pat
     assert document == json.loads(json.dumps(found.as_json()))
     assert {group["kind"] for group in document["groups"]} == {"exact", "edited"}
 
-    paths = run(*DUPLICATES, "--paths").stdout.splitlines()
-    assert paths == found.paths()
-    assert run(*DUPLICATES, "--paths", "-0").stdout == "".join(f"{path}\0" for path in paths)
-
     sheet = tmp_path / "sheet.png"
     assert str(sheet) in run(*DUPLICATES, "--save", sheet, "--paths").stderr
+    assert run(*DUPLICATES, "--paths", "-0").stdout == "".join(f"{path}\0" for path in found.paths())
     with Image.open(sheet) as drawn:
         assert drawn.height > 3 * 180
         framed = np.asarray(drawn)[..., :3] == (0x2F, 0x6F, 0xDE)
@@ -162,7 +156,8 @@ def test_candidates_are_all_pairs_that_are_near(home: Path, folder: Path):
     with cbir.open("pictures") as searcher:
         page = next(searcher.collection.scroll())
         far = np.linalg.norm(page.vectors[:, None] - page.vectors, axis=2)
-        limit = float(np.median(far))
+        apart = np.unique(far[np.triu_indices(len(far), 1)])
+        limit = float(apart[len(apart) // 2 : len(apart) // 2 + 2].mean())
         near = {
             (min(page.ids[i], page.ids[j]), max(page.ids[i], page.ids[j]))
             for i, j in np.argwhere(far < limit)
