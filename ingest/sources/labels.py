@@ -12,6 +12,7 @@ import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -93,8 +94,13 @@ class Labelling:
         if self.table is not None:
             return self.table.values(file)
         if self.folders and file.folder:
-            return folder_and_name(uri_of(os.fsdecode(file.folder)))[1], {}
+            return _name_of(file.folder), {}
         return None, {}
+
+
+@lru_cache(maxsize=64)
+def _name_of(folder: bytes) -> str:
+    return folder_and_name(uri_of(os.fsdecode(folder)))[1]
 
 
 @dataclass

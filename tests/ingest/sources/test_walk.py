@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cbir.core.options import OptionError
+from cbir.core.uris import folder_and_name, uri_of
 from cbir.ingest.sources import listing as listing_module
 from cbir.ingest.sources import walk as walk_module
 from cbir.ingest.sources.choice import Choice
@@ -390,6 +391,8 @@ def test_whatever_is_in_a_folder_is_found_exactly_once(
     assert len(set(places)) == len(places) == len(found)
     for item in items:
         item.uri.encode()
+        assert item.uri == uri_of(os.path.relpath(item.location, os.fsdecode(root)))
+        assert (item.payload["folder"], item.payload["name"]) == folder_and_name(item.uri)
         assert os.path.isfile(item.location)
         assert item.content is not None
     assert found.found == len(found) + sum(left.count for left in found.left_out) + len(list(found.problems))
