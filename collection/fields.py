@@ -64,7 +64,12 @@ FIELDS = (
         index="start",
         path=True,
     ),
-    Field("source", ("keyword",), "name of the dataset, or of the folder", index="start"),
+    Field(
+        "source",
+        ("keyword",),
+        "name of the dataset, the folder or the archive; `files`, `addresses`: listed one by one",
+        index="start",
+    ),
     Field("code", ("integer",), "the short binary code, where the encoder has one", index="everywhere"),
     Field("index", ("integer",), "datasets: position in the dataset"),
     Field("width", ("integer",), "width in pixels, as the picture is seen", index="served"),
@@ -88,7 +93,7 @@ FIELDS = (
         unit="nanoseconds",
         clock="local",
     ),
-    Field("inode", ("integer",), "files: the number that the file system has for the file"),
+    Field("inode", ("integer",), "files: the file system's number of the file; in a zip: CRC-32 of the content"),
     Field("sha256", ("keyword",), "files: SHA-256 of the content, in hexadecimal digits", index="served"),
     Field(
         "taken_at",

@@ -59,8 +59,14 @@ def new_payload(
         Payload of another content that was at this place: what other tools added to it stays.
     """
     ours = {} if sha256 is None else {"sha256": sha256, "ingested_at": _now()}
-    fields = {**foreign(before or {}), **details, **fields_of(item), **ours}
+    fields = {**foreign(before or {}), **details, **_kept_label(item, before), **fields_of(item), **ours}
     return with_places(fields, [place_of(item)])
+
+
+def _kept_label(item: Item, before: Mapping[str, Any] | None) -> Payload:
+    """Return the label of what was at an item's place, if the item's source does not know it."""
+    kept = not item.described and before is not None and "label" in before
+    return {"label": before["label"]} if kept and before is not None else {}
 
 
 def described(

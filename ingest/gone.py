@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from cbir.collection.metadata import Metadata
 from cbir.collection.place import Place
 from cbir.core.uris import path_of
+from cbir.ingest.sources.member_pictures import archive_above
 from cbir.ingest.sources.source import Source
 from cbir.model.formats import suffix_of, unreadable_suffixes
 
@@ -34,7 +35,7 @@ class Gone:
         # As paths: a file's uri may be an escaped one where its folder's is not.
         self._unlisted = [(name, path_of(uri)) for name, uri in source.unlisted]
         self._unreadable = unreadable_suffixes()
-        self.names: Sequence[str] = list(source.roots) or [source.name]
+        self.names: Sequence[str] = source.names
         self.complete = complete and source.complete
 
     def is_gone(self, place: Place) -> bool:
@@ -47,7 +48,9 @@ class Gone:
             return False
         try:
             os.lstat(path)
-        except (FileNotFoundError, NotADirectoryError):
+        except NotADirectoryError:
+            return archive_above(path) is None  # what is not listed of an archive may be in it
+        except FileNotFoundError:
             return True
         except OSError:
             return False

@@ -257,7 +257,7 @@ def _with_source(metadata: Metadata, source: Source, bundle: Bundle) -> Metadata
     return replace(
         metadata,
         model=bundle.name,
-        sources=tuple(dict.fromkeys((*metadata.sources, *(source.roots or [source.name])))),
+        sources=tuple(dict.fromkeys((*metadata.sources, *source.names))),
         roots={**metadata.roots, **source.roots},
     )
 

@@ -7,14 +7,19 @@ absolute path, and continue to do so.
 """
 
 import itertools
-from collections.abc import Callable, Collection, Sequence
+import os
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from cbir.collection.metadata import Metadata
 from cbir.core.uris import is_absolute
-from cbir.ingest.sources.catalogue import NAMES, open_dataset
+from cbir.ingest.sources.archive import ArchiveSource
+from cbir.ingest.sources.catalogue import NAMES, open_dataset, open_source
 from cbir.ingest.sources.folder import FolderSource
+from cbir.ingest.sources.listed import ADDRESSES, FILES, ListedSource
+from cbir.ingest.sources.several import SeveralSources
 from cbir.ingest.sources.source import Source, SourceError
 
 
@@ -32,13 +37,30 @@ def known_as(source: Source, metadata: Metadata, has_moved: Callable[[Source], b
     Returns
     -------
     Source
-        A folder that the collection holds has the same name as before, also when it has moved, whatever it is
-        called now: there is a root whose path no longer exists. A folder in or around one of format 1 has absolute
-        uris as well, so that no picture is stored twice. Any other folder takes a `new_name`.
+        A folder or an archive that the collection holds has the same name as before, also when it has moved, whatever
+        it is called now: there is a root whose path no longer exists. A folder in or around one of format 1 has
+        absolute uris as well, so that no picture is stored twice. Any other takes a `new_name`. Files that were listed
+        one by one belong to the root that they lie in. Of several sources, each is known by itself.
     """
-    if not isinstance(source, FolderSource):
+    if not isinstance(source, SeveralSources):
+        return _known_as(source, metadata, has_moved, {*metadata.sources, *metadata.roots})
+    parts: list[Source] = []
+    for part in source.parts:
+        others = [name for known in parts for name in known.names]
+        rest = replace(metadata, roots={name: path for name, path in metadata.roots.items() if name not in others})
+        parts.append(_known_as(part, rest, has_moved, {*metadata.sources, *metadata.roots, *others}))
+    return SeveralSources(parts)
+
+
+def _known_as(
+    source: Source, metadata: Metadata, has_moved: Callable[[Source], bool], taken: Collection[str]
+) -> Source:
+    if isinstance(source, ListedSource):
+        return _listed_as(source, metadata)
+    if not isinstance(source, (FolderSource, ArchiveSource)):
         return source
-    if any(_nested(source.root, Path(name)) for name in metadata.sources if is_absolute(name)):
+    nested = any(_nested(source.root, Path(name)) for name in metadata.sources if is_absolute(name))
+    if isinstance(source, FolderSource) and nested:
         return source.with_absolute_uris()
     for name, path in metadata.roots.items():
         if path == str(source.root):
@@ -48,7 +70,21 @@ def known_as(source: Source, metadata: Metadata, has_moved: Callable[[Source], b
         renamed = source.renamed({source.name: name})
         if has_moved(renamed):
             return renamed
-    return new_name(source, {*metadata.sources, *metadata.roots})
+    return new_name(source, taken)
+
+
+def _listed_as(source: ListedSource, metadata: Metadata) -> Source:
+    """Return a list whose files belong to the collection's roots where they lie in one."""
+    top = Path(os.sep).absolute()
+    known = next((name for name, path in metadata.roots.items() if Path(path) == top), None)
+    used = {*NAMES, *metadata.roots}
+    names = {
+        FILES: known or next(_numbered(FILES, used)),
+        # Addresses have no root; so a root of that name is a folder.
+        ADDRESSES: next(_numbered(ADDRESSES, used)),
+    }
+    folders = {name: path for name, path in metadata.roots.items() if name != known}
+    return source.renamed(names).rooted(folders)
 
 
 def overlapping(source: Source, metadata: Metadata) -> str | None:
@@ -61,6 +97,8 @@ def overlapping(source: Source, metadata: Metadata) -> str | None:
     metadata : Metadata
         The collection's.
     """
+    if isinstance(source, SeveralSources):
+        return next(filter(None, (overlapping(part, metadata) for part in source.parts)), None)
     if not isinstance(source, FolderSource) or str(source.root) in metadata.roots.values():
         return None
     pictures = None
@@ -79,11 +117,26 @@ def _nested(one: Path, other: Path) -> bool:
 
 
 def new_name(source: Source, taken: Collection[str] = ()) -> Source:
-    """Return a folder under the first of its own name, `name-2`, `name-3`, ... that is not taken and no dataset's."""
-    if not isinstance(source, FolderSource):
+    """Return a folder under the first of its own name, `name-2`, `name-3`, ... that is not taken and no dataset's.
+
+    The same goes for an archive, and for each of several; a dataset and a list keep their names.
+    """
+    used = {*NAMES, *taken}
+    if isinstance(source, SeveralSources):
+        parts: list[Source] = []
+        for part in source.parts:
+            parts.append(new_name(part, used))
+            used.update(parts[-1].names)
+        return SeveralSources(parts)
+    if not isinstance(source, (FolderSource, ArchiveSource)):
         return source
-    names = itertools.chain([source.name], (f"{source.name}-{n}" for n in itertools.count(2)))
-    return source.renamed({source.name: next(name for name in names if name not in {*NAMES, *taken})})
+    return source.renamed({source.name: next(_numbered(source.name, used))})
+
+
+def _numbered(name: str, used: Collection[str]) -> Iterator[str]:
+    """Yield those of a name, `name-2`, `name-3`, ... that are not used."""
+    names = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
+    return (each for each in names if each not in used)
 
 
 def open_known(name: str, metadata: Metadata, folders: Sequence[Path] = (), cache: Path = Path()) -> Source:
@@ -103,6 +156,13 @@ def open_known(name: str, metadata: Metadata, folders: Sequence[Path] = (), cach
         It is gone, empty or damaged.
     """
     if name in metadata.roots:
-        folder = FolderSource(Path(metadata.roots[name]))
-        return folder.renamed({folder.name: name})
-    return open_dataset(name, folders, cache) if name in NAMES else FolderSource(Path(name)).with_absolute_uris()
+        path = Path(metadata.roots[name])
+        if path.parent == path:
+            raise SourceError("pictures that were listed one by one are in no folder that could be opened")
+        source = open_source(str(path))
+        return source.renamed({source.name: name})
+    if name in NAMES:
+        return open_dataset(name, folders, cache)
+    if not is_absolute(name):
+        raise SourceError(f"{name} are in no folder that could be opened")
+    return FolderSource(Path(name)).with_absolute_uris()

@@ -195,7 +195,7 @@ class _Step:
     def taken(self) -> tuple[Payload, Stored, Place | None]:
         """Note the place; return the point's payload, what was done, and where a moved file was before."""
         item, places, number = self.known.item, self.places, self.content.number
-        place, fields = place_of(item), fields_of(item)
+        place, fields = place_of(item), fields_of(item) if item.described else None
         details = {**(self.known.details or {}), "sha256": self.known.sha256}
         claims = places.of_content(number)
         own = next((claim for claim in claims if claim.place.key == place.key), None)

@@ -63,7 +63,7 @@ def compare(
                 continue
             states += [(claim, State.SURE if claim is right else State.DISPLACED) for claim in claims]
             if right.first:
-                same = same_payload(places.described(right), fields_of(item))
+                same = not item.described or same_payload(places.described(right), fields_of(item))
                 statuses.append(Status.UNCHANGED if same else Status.DESCRIBED)
             else:  # the point is described by its first place; this place may become that
                 statuses.append(Status.UNCHANGED)

@@ -77,8 +77,8 @@ def find_target(
     except CollectionError:
         pass  # damaged: rebuilding repairs that
     else:
-        own = known_in(engine, name, replaced, source).name
-        others = [replaced.place(other) for other in replaced.sources if other != own]
+        own = known_in(engine, name, replaced, source).names
+        others = [replaced.place(other) for other in replaced.sources if other not in own]
         smooth = replaced.smooth if smooth is None else smooth
     if others:
         raise CollectionError(
@@ -90,7 +90,7 @@ def find_target(
 
 def _check_source(name: str, existing: Metadata, source: Source) -> None:
     """Refuse to add a source to a collection of another one, unless the collection was named."""
-    if existing.sources and source.name not in existing.sources:
+    if existing.sources and not set(source.names) & set(existing.sources):
         places = ", ".join(existing.place(known) for known in existing.sources)
         raise CollectionError(
             f"collection '{name}' holds {places}. To add {source} to it, write --collection {name}; "
@@ -108,14 +108,14 @@ def _check_overlap(name: str, existing: Metadata, source: Source) -> None:
 
 
 def _warn_if_moved(name: str, existing: Metadata, source: Source) -> None:
-    before = existing.roots.get(source.name)
-    if before not in (None, source.roots.get(source.name)):
-        warnings.warn(
-            f"collection '{name}' was filled from {before}, which no longer exists; {source} has the same pictures and "
-            "takes its place",
-            CbirWarning,
-            stacklevel=2,
-        )
+    for root, path in source.roots.items():
+        if (before := existing.roots.get(root)) not in (None, path):
+            warnings.warn(
+                f"collection '{name}' was filled from {before}, which no longer exists; {path} has the same pictures "
+                "and takes its place",
+                CbirWarning,
+                stacklevel=2,
+            )
 
 
 @contextmanager

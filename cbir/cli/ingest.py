@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +15,7 @@ from cbir.cli.output import note, print_json
 from cbir.cli.parameters import AsJson, DataDir, Index, OnDisk, QdrantUrl, Quantization, Replicas, Shards
 from cbir.cli.terminal import bars, line, table
 from cbir.cli.watching import follow
+from cbir.core.uris import shown
 from cbir.ingest.sources.choice import Choice
 
 if TYPE_CHECKING:
@@ -25,10 +27,22 @@ _NAMED = 10
 
 @options_from(Choice)
 def ingest(
-    source: Annotated[str, typer.Argument(help="digits, mnist, fashion-mnist, or a folder of pictures.")] = "digits",
+    sources: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="SOURCE...",
+            help="digits (the default), mnist, fashion-mnist; a folder, .zip, .tar or .parquet file of pictures; a "
+            "picture; a text file of paths and addresses; - for such a list on standard input; 'photos/**/*.jpg'; an "
+            "http(s) address.",
+            show_default=False,
+        ),
+    ] = None,
     *,
     collection: Annotated[
-        str | None, typer.Option("--collection", "-c", help="Collection to fill; default: the name of the source.")
+        str | None,
+        typer.Option(
+            "--collection", "-c", help="Collection to fill; default: the name of the source, or of the first."
+        ),
     ] = None,
     model: Annotated[
         Path | None,
@@ -61,6 +75,12 @@ def ingest(
     checksum: Annotated[
         bool, typer.Option("--checksum", help="Read every file, also those whose size and times are as stored.")
     ] = False,
+    null: Annotated[
+        bool, typer.Option("--null", "-0", help="Entries of lists end with NUL, as find -print0 writes them.")
+    ] = False,
+    allow_private: Annotated[
+        bool, typer.Option("--allow-private", help="Fetch addresses from private networks too.")
+    ] = False,
     watch: Annotated[
         bool,
         typer.Option("--watch", help="Stay, and follow what changes in the folder; implies --prune. Ctrl-C ends it."),
@@ -76,8 +96,11 @@ def ingest(
     json_: AsJson = False,
 ) -> None:
     """Train or load an encoder, encode every image, store the features in Qdrant."""
+    named = sources or ["digits"]
     given: dict[str, Any] = {
         **vars(options),
+        "null": null,
+        "allow_private": allow_private,
         "collection": collection,
         "model": model,
         "retrain": retrain,
@@ -96,17 +119,17 @@ def ingest(
         "data_dir": data_dir,
     }
     if watch:
-        skipped = follow(source, given, lambda report: _show(report, source, json_=False), json_=json_)
+        skipped = follow(named, given, lambda report: _show(report, named, json_=False), json_=json_)
     else:
         with bars() as progress:
-            report = cbir.ingest(source, **given, prune=prune, progress=progress)
-        _show(report, source, json_=json_)
+            report = cbir.ingest(named, **given, prune=prune, progress=progress)
+        _show(report, named, json_=json_)
         skipped = bool(report.skipped)
     if strict and skipped:
         raise typer.Exit(1)
 
 
-def _show(report: Report, source: str, *, json_: bool) -> None:
+def _show(report: Report, sources: Sequence[str], *, json_: bool) -> None:
     """Print what an ingest did."""
     for _, reason in report.unreadable[:_NAMED]:
         note(f"skipped: {reason}")
@@ -115,7 +138,8 @@ def _show(report: Report, source: str, *, json_: bool) -> None:
     for left in report.left_out:
         note(f"left out: {left.count:,} {left.reason}{f'; {left.hint}' if left.hint else ''}")
     if report.gone:
-        note(f"{report.gone:,} stored picture(s) are gone from {source}: cbir ingest ... --prune removes them")
+        named = shown(", ".join(sources))
+        note(f"{report.gone:,} stored picture(s) are gone from {named}: cbir ingest ... --prune removes them")
     if learned := _outgrown(report):
         note(
             f"the encoder learned from {learned:,} picture(s), and there are {report.points:,} now: "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def ingest(
-    source: str | Path = "digits",
+    source: str | Path | Sequence[str | Path] = "digits",
     *,
     collection: str | None = None,
     model: str | Path | None = None,
@@ -37,6 +37,8 @@ def ingest(
     prune: bool = False,
     force: bool = False,
     checksum: bool = False,
+    null: bool = False,
+    allow_private: bool = False,
     qdrant_url: str | None = None,
     quantization: str | None = None,
     on_disk: bool = False,
@@ -50,10 +52,12 @@ def ingest(
 
     Parameters
     ----------
-    source : str or Path
-        `digits`, `mnist`, `fashion-mnist`, or a folder of pictures.
+    source : str, Path, or sequence of them
+        `digits`, `mnist`, `fashion-mnist`; a folder; an archive (.zip, .tar, .parquet); a picture; a text file of paths
+        and addresses, a line each, or `-` for such a list on standard input; a pattern such as `photos/**/*.jpg`; an
+        http(s) address of a picture.
     collection : str, optional
-        By default the name of the source.
+        By default the name of the source, the first of several.
     model : str or Path, optional
         Use this model bundle, `.onnx` file (see docs/networks.md), or `.keras` or `.h5` file with a layer `encoder`,
         instead of training.
@@ -81,6 +85,10 @@ def ingest(
         With `prune`: even then.
     checksum : bool
         Read every file; by default one whose size, times and inode are as stored counts as unchanged.
+    null : bool
+        The entries of lists end with NUL instead of a line break, as `find -print0` writes them.
+    allow_private : bool
+        Fetch addresses from private networks too, such as this machine's own.
     qdrant_url : str, optional
         Fill a collection on this Qdrant server; by default `QDRANT_URL`, else the collection is embedded.
         The server's key is read from `QDRANT_API_KEY`.
@@ -109,7 +117,7 @@ def ingest(
     from cbir.collection.served.layout import Layout
     from cbir.ingest.job import Care, run
     from cbir.ingest.learn import Plan
-    from cbir.ingest.sources.catalogue import collection_name, open_source
+    from cbir.ingest.sources.arguments import open_sources
     from cbir.ingest.sources.choice import Choice
     from cbir.model.registry import parse_encoder
 
@@ -122,8 +130,16 @@ def ingest(
     settings = read_settings(data_dir, qdrant_url)
     layout = Layout(quantization, on_disk, shards, replicas)
     chosen = Choice(**choice)
-    opened = open_source(str(source), settings.data, settings.cache, choice=chosen, progress=progress)
-    name = collection_name(str(source)) if collection is None else collection
+    opened = open_sources(
+        [str(source)] if isinstance(source, (str, Path)) else [str(each) for each in source],
+        settings.data,
+        settings.cache,
+        choice=chosen,
+        null_separated=null,
+        allow_private=allow_private,
+        progress=progress,
+    )
+    name = opened.name if collection is None else collection
     with closing(home.open_engine(settings, layout)) as engine, disk_errors(settings.home):
         named = encoder or _encoder_of(name, engine, settings.models)
         kind, recipe = parse_encoder(named, options) if named else (None, None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any
@@ -19,16 +19,18 @@ _AT_LEAST_EVERY = 3600.0
 _RETRY_AFTER, _RETRY_AT_MOST = 10.0, 600.0
 
 
-def watch(source: str | Path, *, stop: Event | None = None, **options: Any) -> Iterator[Report | Exception]:
-    """Ingest a folder or an archive, and again whenever something in it has changed.
+def watch(
+    source: str | Path | Sequence[str | Path], *, stop: Event | None = None, **options: Any
+) -> Iterator[Report | Exception]:
+    """Ingest folders or archives, and again whenever something in them has changed.
 
     What is gone is removed from the collection, as with `prune`: nothing is if a disk seems not to be mounted. Changes
     that come together are one ingest, which begins when there was none for a second, or after half a minute.
 
     Parameters
     ----------
-    source : str or Path
-        A folder or an archive, as for `cbir.ingest`.
+    source : str, Path, or sequence of them
+        Folders and archives, as for `cbir.ingest`.
     stop : threading.Event, optional
         Ends the watching, once set. So does Ctrl-C.
     **options
@@ -51,7 +53,8 @@ def watch(source: str | Path, *, stop: Event | None = None, **options: Any) -> I
     """
     from cbir.ingest.watch import Changes, watchable
 
-    with Changes(watchable([source]), [read_settings().home], hidden=bool(options.get("hidden"))) as changes:
+    sources = [source] if isinstance(source, (str, Path)) else list(source)
+    with Changes(watchable(sources), [read_settings().home], hidden=bool(options.get("hidden"))) as changes:
         done: Report | Exception = ingest(source, **{**options, "prune": True})
         later = {**options, "prune": True, "retrain": False, "model": None, "force": False}
         failures = 0

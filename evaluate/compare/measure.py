@@ -164,7 +164,7 @@ class Measurer:
             It is not on this machine, or something is not as this comparison would fill the collection.
         """
         metadata = self._engine.metadata(name)
-        if set(metadata.sources) != {known_in(self._engine, name, metadata, self._source).name}:
+        if set(metadata.sources) != set(known_in(self._engine, name, metadata, self._source).names):
             places = ", ".join(map(metadata.place, metadata.sources))
             raise CbirError(
                 f"collection '{name}' holds {places}, not {self._source} alone; "

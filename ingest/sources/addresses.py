@@ -12,6 +12,7 @@ import socket
 import ssl
 import threading
 import time
+import weakref
 from collections.abc import Iterable, Iterator
 from typing import Any, TypeAlias
 from urllib.request import getproxies, proxy_bypass
@@ -149,6 +150,7 @@ class Fetcher:
                 else:
                     read = httpx.Proxy(proxy)
                     self._pools[proxy] = httpcore.HTTPProxy(str(read.url), proxy_auth=read.raw_auth, **common)
+                weakref.finalize(self, self._pools[proxy].close)
             return self._pools[proxy]
 
 

@@ -22,6 +22,7 @@ from cbir.core.progress import Progress, silent
 from cbir.core.uris import folder_and_name, shown, uri_of
 from cbir.ingest.sources.beside import beside_of, grouped, is_beside, kept_columns
 from cbir.ingest.sources.choice import Choice, Sieve
+from cbir.ingest.sources.entries import ARCHIVE_SUFFIXES, TARS
 from cbir.ingest.sources.labels import Labelling, Labels
 from cbir.ingest.sources.listing import Files, Listed, Listing
 from cbir.ingest.sources.members import ArchiveError, Member, Members
@@ -332,10 +333,21 @@ def root_name(path: Path) -> str:
     from cbir.ingest.sources.folder import folder_name
 
     name = path.name
-    for ending in (".gz", ".bz2", ".xz", ".tgz", ".tbz2", ".txz", ".tar", ".zip", ".parquet"):
-        if name.lower().endswith(ending) and len(name) > len(ending):
-            name = name[: -len(ending)]
-    return folder_name(path.with_name(name))
+    ending = next((each for each in ARCHIVE_SUFFIXES if name.lower().endswith(each) and len(name) > len(each)), "")
+    return folder_name(path.with_name(name.removesuffix(name[len(name) - len(ending) :])))
+
+
+def shards_in(folder: Path) -> list[Path]:
+    """Return the shards that lie in a folder: tars, beside which tables hold no pictures; else tables, else zips."""
+    try:
+        with os.scandir(folder) as entries:
+            names = sorted(entry.name for entry in entries if not entry.name.startswith(".") and entry.is_file())
+    except OSError:
+        return []
+    for endings in (TARS, (".parquet",), (".zip",)):
+        if found := [folder / name for name in names if name.lower().endswith(endings)]:
+            return found
+    return []
 
 
 def safe_path(name: str) -> bytes | None:

@@ -14,18 +14,17 @@ from cbir.core.progress import Progress, silent
 from cbir.core.uris import shown
 from cbir.ingest.sources.addresses import is_address
 from cbir.ingest.sources.archive import ArchiveSource
-from cbir.ingest.sources.catalogue import NAMES, open_dataset
+from cbir.ingest.sources.catalogue import NAMES, open_dataset, open_source
 from cbir.ingest.sources.choice import Choice
 from cbir.ingest.sources.entries import (
     ARCHIVE_SUFFIXES,
-    TARS,
     entries,
     is_pattern,
     is_pipe,
     looks_like_list,
     matching,
 )
-from cbir.ingest.sources.folder import FolderSource, folder_name
+from cbir.ingest.sources.folder import folder_name
 from cbir.ingest.sources.listed import FILES, ListedSource
 from cbir.ingest.sources.readers import archive_kind
 from cbir.ingest.sources.several import SeveralSources
@@ -96,7 +95,7 @@ def open_sources(
             parts[text] = open_dataset(text, folders, cache, progress=progress)
         elif kind == "folder":
             if real in whole and real not in parts:
-                parts[real] = _folder(real, choice, progress)
+                parts[real] = open_source(real, choice=choice, progress=progress)
         elif kind == "archive":
             root, shards = archives[real]
             if str(root) not in parts:
@@ -201,27 +200,6 @@ def _outermost(folders: Sequence[str]) -> list[str]:
     """Return the folders that lie in none of the others, without links, in their order."""
     real = list(dict.fromkeys(map(os.path.realpath, folders)))
     return [one for one in real if not any(one != other and Path(one).is_relative_to(other) for other in real)]
-
-
-def _folder(folder: str, choice: Choice, progress: Progress) -> Source:
-    """Open a folder of pictures, or of nothing but shards."""
-    path = Path(folder)
-    if shards := _shards(path):
-        opened = FolderSource(path, choice, may_be_empty=True, progress=progress)
-        return opened if len(opened) else ArchiveSource(path, shards, choice, progress=progress)
-    return FolderSource(path, choice, progress=progress)
-
-
-def _shards(folder: Path) -> list[Path]:
-    """Return the shards that lie in a folder: tars, beside which tables hold no pictures; else tables, else zips."""
-    try:
-        names = sorted(entry.name for entry in os.scandir(folder) if not entry.name.startswith("."))
-    except OSError:
-        return []
-    for endings in (TARS, (".parquet",), (".zip",)):
-        if found := [folder / name for name in names if name.lower().endswith(endings)]:
-            return [path for path in found if path.is_file()]
-    return []
 
 
 def _together(paths: Sequence[str]) -> dict[str, tuple[Path, list[Path]]]:

@@ -34,7 +34,8 @@ def open_source(
     Parameters
     ----------
     name : str
-        One of `NAMES`, or the path of a folder (`./mnist` for a folder named like a dataset) or of an archive.
+        One of `NAMES`, or the path of a folder (`./mnist` for a folder named like a dataset), of an archive, or of a
+        folder that holds nothing but archives, which are its shards.
         What else may be typed opens arguments.py.
     folders : sequence of Path
         Where downloaded datasets may lie.
@@ -62,9 +63,14 @@ def open_source(
 
             return ArchiveSource(Path(name), choice=choice, progress=progress)
         raise SourceError(f"'{name}' is neither a folder nor a dataset; the datasets are {', '.join(NAMES)}")
+    from cbir.ingest.sources.archive import ArchiveSource, shards_in
     from cbir.ingest.sources.folder import FolderSource
 
-    return FolderSource(Path(name), choice, may_be_empty=may_be_empty, progress=progress)
+    path = Path(name).expanduser()
+    if shards := shards_in(path):
+        opened = FolderSource(path, choice, may_be_empty=True, progress=progress)
+        return opened if len(opened) else ArchiveSource(path, shards, choice, progress=progress)
+    return FolderSource(path, choice, may_be_empty=may_be_empty, progress=progress)
 
 
 def open_dataset(
@@ -124,7 +130,7 @@ def _opened_elsewhere(uri: str, enough: int | None) -> Image.Image | None:
             return decode(fetcher.fetch(uri), uri, enough=enough)
         finally:
             fetcher.close()
-    if os.path.exists(uri) or not os.path.isabs(uri):  # noqa: PTH110, PTH117 - never raise
+    if os.path.exists(uri):  # noqa: PTH110 - never raises
         return None
     from cbir.ingest.sources.member_pictures import archive_above, read_member
 

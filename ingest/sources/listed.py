@@ -133,6 +133,7 @@ class ListedSource(Source):
             reverse=True,
         )
         rooted._known = [known for known in rooted._known if self._listing.has_below(os.fsencode(known[0][1:]))]
+        rooted._has_files, _ = rooted._kinds()
         return rooted
 
     def renamed(self, names: Mapping[str, str]) -> Self:
@@ -167,7 +168,8 @@ class ListedSource(Source):
         if is_address(path):
             content = partial(self._fetcher.fetch, path)
             opened = partial(_fetched, content, path)
-            return Item(path, None, self._names[ADDRESSES], opened, content, _folder_and_name(path), path)
+            fields = _folder_and_name(path)
+            return Item(path, None, self._names[ADDRESSES], opened, content, fields, path, described=False)
         full = os.path.join(_TOP, path)  # noqa: PTH118 - a path of any bytes
         root, source = next(
             (known for known in self._known if full.startswith(known[0] + "/")), ("", self._names[FILES])
@@ -175,7 +177,8 @@ class ListedSource(Source):
         stamp = {name: value for name, value in zip(STAMP, file.extra, strict=True) if value is not None}
         uri = uri_of(full[len(root) + 1 :])
         payload = {**_folder_and_name(uri), **stamp}
-        return Item(uri, None, source, partial(open_image, full), partial(read_file, full), payload, full)
+        opened, content = partial(open_image, full), partial(read_file, full)
+        return Item(uri, None, source, opened, content, payload, full, described=False)
 
     # Listing
 
@@ -227,8 +230,10 @@ class ListedSource(Source):
         return None
 
     def _kinds(self) -> tuple[bool, bool]:
-        """Return whether there are files, and whether there are addresses."""
-        addresses = {is_address(os.fsdecode(folder) + "/") for folder in self._listing.files.folders()}
+        """Return whether there are files in no known root, and whether there are addresses."""
+        known = tuple(os.fsencode(path[1:]) + b"/" for path, _ in self._known)
+        folders = (folder + b"/" for folder in self._listing.files.folders())
+        addresses = {is_address(os.fsdecode(folder)) for folder in folders if not folder.startswith(known)}
         return False in addresses, True in addresses
 
 

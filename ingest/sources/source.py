@@ -49,6 +49,9 @@ class Item:
         Fields of the point besides `label`, `uri` and `source`; those of `STAMP` for a file.
     location : str
         Where the picture is, for messages; by default the uri.
+    described : bool
+        Whether label and payload are all that the source's root says of it. If not, as in a list of files, what is
+        stored stays.
     """
 
     uri: str
@@ -58,6 +61,7 @@ class Item:
     content: Callable[[], bytes] | None = field(default=None, repr=False)
     payload: Mapping[str, Any] = field(default_factory=dict)
     location: str = ""
+    described: bool = True
 
     @property
     def place(self) -> tuple[str, str]:

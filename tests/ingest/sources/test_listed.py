@@ -91,7 +91,8 @@ def test_files_in_a_known_root_belong_to_it(pictures: Path, tmp_path: Path):
     assert places(source) == [("inner", "0.png"), ("outer", "other.png"), ("inner", "1.png")]
     renamed = source.renamed({"inner": "x"})
     assert [source for source, _ in places(renamed)] == ["x", "outer", "x"]
-    assert set(renamed.roots) == {"outer", "x", "files"}
+    assert set(renamed.roots) == {"outer", "x"}
+    assert set(listed.rooted({"inner": f"{pictures}/b"}).roots) == {"inner", "files"}
     assert places(pickle.loads(pickle.dumps(renamed))) == places(renamed)
 
 
