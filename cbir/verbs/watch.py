@@ -53,8 +53,9 @@ def watch(
     """
     from cbir.ingest.watch import Changes, watchable
 
-    sources = [source] if isinstance(source, (str, Path)) else list(source)
-    with Changes(watchable(sources), [read_settings().home], hidden=bool(options.get("hidden"))) as changes:
+    sources = [source] if isinstance(source, str | Path) else list(source)
+    hidden = bool(options.get("hidden") or options.get("include"))
+    with Changes(watchable(sources), [read_settings().home], hidden=hidden) as changes:
         done: Report | Exception = ingest(source, **{**options, "prune": True})
         later = {**options, "prune": True, "retrain": False, "model": None, "force": False}
         failures = 0

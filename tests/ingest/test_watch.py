@@ -145,3 +145,13 @@ def test_stop_ends_the_waiting(folder: Path):
     with Changes([folder]) as changes:
         threading.Timer(0.2, stop.set).start()
         assert not changes.wait(PATIENCE, stop)
+
+
+def test_links_that_lead_round_or_nowhere(folder: Path):
+    (folder / "self").symlink_to(".")
+    (folder / "a" / "up").symlink_to("..")
+    (folder / "nowhere").symlink_to("none")
+    with Changes([folder]) as changes:
+        (folder / "a" / "b" / "2.png").write_text("x")
+        assert changes.wait(PATIENCE)
+    assert not changes._problem
