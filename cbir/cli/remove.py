@@ -11,7 +11,16 @@ import cbir
 from cbir import documents
 from cbir.cli.confirm import confirmed
 from cbir.cli.output import note, print_json
-from cbir.cli.parameters import AsJson, DryRun, QdrantUrl, Yes, collection_or_default
+from cbir.cli.parameters import (
+    AsJson,
+    DryRun,
+    QdrantUrl,
+    Where,
+    Within,
+    Yes,
+    collection_or_default,
+    conditions,
+)
 from cbir.cli.terminal import bars, line, size
 from cbir.core.errors import CbirError
 from cbir.core.uris import shown
@@ -27,13 +36,8 @@ def remove(
             metavar="[COLLECTION]", help="Name of the collection; with --where, default: the last ingested."
         ),
     ] = None,
-    where: Annotated[
-        list[str] | None,
-        typer.Option(metavar="CONDITION", help="Only points that pass, such as folder=Holidays/**; repeatable."),
-    ] = None,
-    within: Annotated[
-        str | None, typer.Option(metavar="LAT,LON,DISTANCE", help="Only points near a place, such as 48.85,2.35,10km.")
-    ] = None,
+    where: Where = None,
+    within: Within = None,
     collection: Annotated[str | None, typer.Option("--collection", "-c", help="The same as the argument.")] = None,
     yes: Yes = False,
     dry_run: DryRun = False,
@@ -41,11 +45,11 @@ def remove(
     json_: AsJson = False,
 ) -> None:
     """Remove a collection or points of one, after saying what that removes; pictures on disk are never touched."""
-    if named and collection not in (None, named):
+    if named is not None and collection not in (None, named):
         raise CbirError(f"'{named}' or '{collection}'? Name one collection")
-    name = named or collection
-    some = bool(where or within)
-    if name is None and some:
+    name = collection if named is None else named  # an empty name, as of an unset variable, is no default
+    some = conditions(where, within)
+    if name is None and some is not None:
         name = collection_or_default(None, qdrant_url)
 
     def approve(planned: Removal) -> bool:
@@ -54,9 +58,7 @@ def remove(
         return not dry_run and confirmed("Remove them?" if some else "Remove it?", yes=yes)
 
     with bars() as progress:
-        done = cbir.remove(
-            name, where=where or None, within=within, approve=approve, qdrant_url=qdrant_url, progress=progress
-        )
+        done = cbir.remove(name, where=some, approve=approve, qdrant_url=qdrant_url, progress=progress)
     if json_:
         print_json(documents.removal(done))
     elif done.removed:

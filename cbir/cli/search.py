@@ -26,6 +26,7 @@ from cbir.cli.parameters import (
     collection_or_default,
     conditions,
 )
+from cbir.core.disk import require_folder_of
 from cbir.core.options import OptionError
 from cbir.core.progress import Progress
 from cbir.core.uris import shown
@@ -68,6 +69,8 @@ def search(
     """Find the stored images that look most like each query, or that words describe."""
     if json_ and (paths or null):
         raise OptionError("--json prints paths as well; give either --json, or --paths or -0")
+    if save is not None:
+        require_folder_of(save)
     name = collection_or_default(collection, qdrant_url)
     with (
         _bars_if_needed() as progress,

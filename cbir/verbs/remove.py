@@ -69,7 +69,6 @@ def remove(
     collection: str | None = None,
     *,
     where: Where | str | Sequence[str] | None = None,
-    within: str | None = None,
     approve: Callable[[Removal], bool] | None = None,
     qdrant_url: str | None = None,
     progress: Progress = silent,
@@ -85,9 +84,7 @@ def remove(
         To be named if the whole collection is to be removed; else by default the only one, or the one ingested last.
     where : Filter, Mapping, str or sequence of str, optional
         Which points: a filter, payload fields with the values allowed in each, or conditions as `--where` takes them,
-        such as `folder=Holidays/**`. By default, without `within`, the whole collection.
-    within : str, optional
-        Of them, those that were taken near a place, such as `48.85,2.35,10km`.
+        such as `folder=Holidays/**`. By default the whole collection.
     approve : callable, optional
         Given what would be removed, whether to remove it; by default it is removed unasked. It is not called if no
         point passes the filter.
@@ -109,7 +106,7 @@ def remove(
     from cbir.collection.errors import CollectionError
 
     settings = read_settings(qdrant_url=qdrant_url)
-    some = None if where is None and within is None else _Some(where, within)
+    some = None if where is None else _Some(where)
     if collection is None and some is None:
         raise CbirError("name the collection to remove, or say which of its points with --where")
     with closing(home.open_engine(settings)) as engine, disk_errors(settings.home):
@@ -138,17 +135,13 @@ def remove(
 class _Some:
     """Which points, as it was given."""
 
-    where: Where | str | Sequence[str] | None
-    within: str | None
+    where: Where | str | Sequence[str]
 
     def of(self, collection: Collection) -> Filter:
         """Return the filter; CbirError if it is none, as that would mean all points."""
-        from cbir.collection.filter import both
-        from cbir.collection.filter_text import parse_within
         from cbir.collection.stored_fields import read_where
 
-        near = None if self.within is None else parse_within(self.within)
-        chosen = both(read_where(self.where, collection), near)
+        chosen = read_where(self.where, collection)
         if chosen is None:
             raise CbirError("which points? An empty filter would remove all; to remove the collection, name it alone")
         return chosen

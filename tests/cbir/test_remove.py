@@ -304,6 +304,8 @@ def test_no_filter_means_all_points(engine: EmbeddedEngine):
     assert nothing.stderr.endswith("cbir: no point of collection 'albums' passes; nothing was removed\n")
     assert "folder" in failure("remove", "albums", "--where", "foldr=Work", "--yes")  # it lists the fields
     assert "name the collection to remove" in failure("remove", "--yes")
+    assert "no collection ''" in failure("remove", "", "--where", "folder=Work", "--yes")  # as of an unset variable
+    assert failure("remove", "albums", "--where", "", "--yes")
     assert "Name one collection" in failure("remove", "a", "-c", "b", "--yes")
     assert len(folders(engine, "albums")) == 5
 

@@ -11,6 +11,7 @@ from tests.commands import failure
 @pytest.mark.parametrize(
     "command",
     [
+        ("search", "digits:queries/0", "--save", "{}/s.png"),
         ("snapshot", "--save", "{}/d.zip"),
         ("denoise", "--save", "{}/d.png"),
         ("compare", "--encoder", "pixels", "--save", "{}/out"),
