@@ -137,6 +137,7 @@ def ingest(
         choice=chosen,
         null_separated=null,
         allow_private=allow_private,
+        may_be_empty=prune,
         progress=progress,
     )
     name = opened.name if collection is None else collection

@@ -47,6 +47,7 @@ def open_sources(
     choice: Choice | None = None,
     null_separated: bool = False,
     allow_private: bool = False,
+    may_be_empty: bool = False,
     stdin: IO[bytes] | None = None,
     progress: Progress = silent,
 ) -> Source:
@@ -65,6 +66,8 @@ def open_sources(
         Whether NUL ends the entries of lists.
     allow_private : bool
         Whether addresses may lead into a private network.
+    may_be_empty : bool
+        Whether folders may have no pictures, so that all that is stored of them can be pruned.
     stdin : binary file, optional
         Read for `-`; by default standard input.
     progress : Progress
@@ -95,7 +98,7 @@ def open_sources(
             parts[text] = open_dataset(text, folders, cache, progress=progress)
         elif kind == "folder":
             if real in whole and real not in parts:
-                parts[real] = open_source(real, choice=choice, progress=progress)
+                parts[real] = open_source(real, choice=choice, may_be_empty=may_be_empty, progress=progress)
         elif kind == "archive":
             root, shards = archives[real]
             if str(root) not in parts:

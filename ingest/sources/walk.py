@@ -29,6 +29,8 @@ _LONGEST = 12
 _REPORTED = 10_000
 #: A folder that has gone, or become a file, since its parent was read.
 _GONE = (FileNotFoundError, NotADirectoryError)
+#: At the root of a disk: files in them are made up while they are read.
+_OF_THE_SYSTEM = frozenset((b"proc", b"sys", b"dev"))
 #: What opens a file without waiting for anything, should it have become a fifo.
 _FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
 
@@ -107,7 +109,9 @@ class Walk:
         if entry.is_file(follow_symlinks=False):
             return not self._refused(path, folder=False) and self._is_picture(path)
         if entry.is_dir(follow_symlinks=False):
-            if not self._refused(path, folder=True) and not self._is_entered(path):
+            if self._root == b"/" and path in _OF_THE_SYSTEM:
+                self._listing.tally.add("of the running system", path + b"/")
+            elif not self._refused(path, folder=True) and not self._is_entered(path):
                 self._listing.add_folders([path])
             return False
         if entry.is_symlink():

@@ -1,5 +1,6 @@
 """What was not listed is gone only where that can be told."""
 
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -59,3 +60,18 @@ def test_pictures_are_not_gone_because_what_reads_them_is(home: Path, pictures: 
     report = cbir.ingest(pictures, prune=True)
     assert (report.points, report.pruned, report.gone, report.skipped) == (7, 1, 0, 0)
     assert [left.hint for left in report.left_out] == ["to read them: pip install 'cbir[heic]'"]
+
+
+def test_a_folder_that_is_empty_now_is_pruned_by_force_alone(home: Path, pictures: Path):
+    cbir.ingest(pictures, encoder="pixels")
+    shutil.rmtree(pictures)
+    pictures.mkdir()
+    with pytest.raises(cbir.CbirError, match="holds no pictures"):
+        cbir.ingest(pictures)
+    with pytest.warns(cbir.CbirWarning, match=r"nothing of .* was pruned: it holds no pictures at all.*--force"):
+        report = cbir.ingest(pictures, prune=True)
+    assert (report.points, report.gone, report.pruned) == (6, 6, 0)
+    report = cbir.ingest(pictures, prune=True, force=True)
+    assert (report.points, report.gone, report.pruned) == (0, 0, 6)
+    with pytest.raises(cbir.CbirError, match="none of the 0 pictures"):
+        cbir.ingest(pictures, prune=True, collection="new", encoder="pixels")
