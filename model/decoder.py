@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from cbir.core.turn import turn
-from cbir.model.containers import jpeg, png, tiff, webp
+from cbir.model.containers import boxes, jpeg, png, tiff, webp
 from cbir.model.containers.parts import ContainerError, Parts
 
 #: Pillow refuses pictures above twice its own warning level; so do we. What counts is what is decoded.
@@ -96,7 +96,13 @@ def opened(form: str, stream: bytes) -> Any:
         Image.init()
     if form not in Image.OPEN:
         raise ContainerError(f"this installation of Pillow does not read {form}")
-    return Image.OPEN[form][0](io.BytesIO(stream), "")
+    open_stream = Image.OPEN[form][0]
+    try:
+        return open_stream(io.BytesIO(stream), "")
+    except Exception:
+        if form != "AVIF" or (other := boxes.without_exif(stream)) == stream:
+            raise
+        return open_stream(io.BytesIO(other), "")
 
 
 def decoded(form: str, parts: Parts, enough: int | None) -> Pixels:

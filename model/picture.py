@@ -88,30 +88,32 @@ def read_file(path: str | Path) -> bytes:
     """
     given, path = str(path), Path(path)
     try:
-        # Not to wait, should a pipe have taken the file's place.
+        _check(path, path.stat())  # a device is not even opened
+        # Not to wait, should a pipe have taken the file's place since.
         with os.fdopen(os.open(path, _READING), "rb") as file:
-            status = os.fstat(file.fileno())
-            if stat.S_ISDIR(status.st_mode):
-                raise ImageError(f"{path} is a folder; name the picture files in it")
-            if not stat.S_ISREG(status.st_mode):
-                raise ImageError(f"{path} is not a file")
-            if status.st_size == 0:
-                raise ImageError(f"{path} is empty (0 bytes)")
-            if status.st_size > MAX_BYTES:
-                size, most = status.st_size / 1e9, MAX_BYTES / 1e9
-                raise ImageError(f"{path} has {size:.1f} GB; more than {most:.1f} GB are not read")
-            head = file.read(SNIFFED_BYTES)
-            if sniff(head, given) is None:
+            _check(path, os.fstat(file.fileno()))
+            if sniff(file.read(SNIFFED_BYTES), given) is None:
                 _refuse(given)
             file.seek(0)
             return file.read(MAX_BYTES)
     except FileNotFoundError:
         hint = "; addresses are not read, save the picture first" if "://" in given else ""
         raise ImageError(f"{given} does not exist{hint}") from None
-    except IsADirectoryError:
-        raise ImageError(f"{path} is a folder; name the picture files in it") from None
     except (OSError, ValueError, MemoryError) as error:
         raise ImageError(f"{path} cannot be read: {getattr(error, 'strerror', None) or first_line(error)}") from None
+
+
+def _check(path: Path, status: os.stat_result) -> None:
+    """Refuse what is no file, or one that is empty or implausibly large."""
+    if stat.S_ISDIR(status.st_mode):
+        raise ImageError(f"{path} is a folder; name the picture files in it")
+    if not stat.S_ISREG(status.st_mode):
+        raise ImageError(f"{path} is not a file")
+    if status.st_size == 0:
+        raise ImageError(f"{path} is empty (0 bytes)")
+    if status.st_size > MAX_BYTES:
+        size, most = status.st_size / 1e9, MAX_BYTES / 1e9
+        raise ImageError(f"{path} has {size:.1f} GB; more than {most:.1f} GB are not read")
 
 
 def decode(content: bytes, name: str, *, enough: int | None = None) -> Image.Image:

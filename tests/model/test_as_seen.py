@@ -16,6 +16,7 @@ from cbir.model.picture import decode, decoded, details_of, upright
 from cbir.model.preprocessing import Preprocessing
 from tests.model.half_light import half_light
 from tests.model.made import (
+    MAKE,
     ORIENTATION,
     X_RESOLUTION,
     arithmetic_jpeg,
@@ -90,6 +91,17 @@ def test_a_tag_of_a_wrong_type_takes_nothing_from_the_orientation(tag: int, valu
         saved(photograph(), "WEBP", exif=block),
     ):
         assert decoded(content, "x").picture.size == (160, 240)
+
+
+def test_garbage_for_exif_takes_nothing_from_an_avif():
+    block = tiff_block({ORIENTATION: (3, [6]), MAKE: (2, b"MARK" * 8)})
+    content = saved(photograph(), "AVIF", exif=block)
+    start = content.rindex(b"II*\0", 0, content.index(b"MARKMARK"))
+    plain = array(saved(photograph(), "AVIF"))
+    for odd in (b"garbage", b"II*\0\xff\xff\xff\xff", b"MM\0*\0\0\0\x08\xff\xff", bytes(9)):
+        # The orientation is in a box of its own too, and stays.
+        seen = array(content[:start] + odd + content[start + len(odd) :])
+        assert np.array_equal(seen, np.rot90(plain, -1))
 
 
 def test_of_two_blocks_of_exif_the_first_counts():
