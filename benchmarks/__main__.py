@@ -2,12 +2,13 @@
 
 import sys
 
-from benchmarks import article, figures, ingest, photographs, search, served, training
+from benchmarks import article, figures, filters, ingest, photographs, search, served, training
 
 ALL = {
     "training": training.main,
     "ingest": ingest.main,
     "search": search.main,
+    "filters": filters.main,
     "served": served.main,
     "article": article.main,
     "photographs": photographs.main,
