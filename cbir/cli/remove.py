@@ -82,7 +82,7 @@ def _facts(planned: Removal) -> Iterator[str]:
         if others:
             yield f"the same points are removed from {others}"
         yield f"pictures stay where they are: {', '.join(planned.places)}"
-        yield "the next cbir ingest stores them again, unless a .cbirignore leaves them out"
+        yield "the next cbir ingest stores them again, unless --exclude or a .cbirignore leaves them out"
         return
     takes = [_points(planned.points)] if planned.points is not None else []
     takes += [size(planned.bytes)] if planned.bytes is not None else []

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -46,35 +46,39 @@ def follow(source: Any, options: dict[str, Any], show: Callable[[Report], None],
     """
     skipped: dict[str, None] = {}
     failure, first = "", True
+    drawn: list[Any] = []
     with ExitStack() as drawing:
-        drawn: list[Any] = []
 
         def progress(stage: str, done: int, total: int | None, note: str = "") -> None:
             if not drawn:
                 drawn.append(drawing.enter_context(bars(transient=not first)))
             drawn[0](stage, done, total, note)
 
-        for done in cbir.watch(source, **options, progress=progress):
-            drawing.close()  # while nothing is done, no bars
-            drawn.clear()
-            if isinstance(done, Exception):
-                failure = _tell(done, failure)
-                continue
-            failure = ""
-            if json_ and (first or _changed(done)):
-                typer.echo(json.dumps(documents.ingest(done), ensure_ascii=False))
-            elif first:
-                show(done)
-            else:
-                _print_line(done, skipped)
+        try:
+            with closing(cbir.watch(source, **options, progress=progress)) as ingests:
+                for done in ingests:
+                    drawing.close()  # while nothing is done, no bars
+                    drawn.clear()
+                    if isinstance(done, Exception):
+                        failure = _tell(done, failure)
+                        continue
+                    failure = ""
+                    if json_ and (first or _changed(done)):
+                        typer.echo(json.dumps(documents.ingest(done), ensure_ascii=False))
+                    elif first:
+                        show(done)
+                    elif not json_:
+                        _print_line(done, skipped)
+                    if first:
+                        note("watching for changes; Ctrl-C ends it")
+                    skipped |= dict.fromkeys(reason for _, reason in done.unreadable)
+                    while len(skipped) > _REMEMBERED:
+                        del skipped[next(iter(skipped))]
+                    first = False
+        except KeyboardInterrupt:
             if first:
-                note("watching for changes; Ctrl-C ends it")
-            for _, reason in done.unreadable:
-                skipped[reason] = None
-            while len(skipped) > _REMEMBERED:
-                del skipped[next(iter(skipped))]
-            first = False
-    note("no longer watching")
+                raise
+    note(f"no longer watching{'; the next cbir ingest does what is not done yet' if drawn else ''}")
     return bool(skipped)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ _RETRY_AFTER, _RETRY_AT_MOST = 10.0, 600.0
 
 def watch(
     source: str | Path | Sequence[str | Path], *, stop: Event | None = None, **options: Any
-) -> Iterator[Report | Exception]:
+) -> Generator[Report | Exception, None, None]:
     """Ingest folders or archives, and again whenever something in them has changed.
 
     What is gone is removed from the collection, as with `prune`: nothing is if a disk seems not to be mounted. Changes

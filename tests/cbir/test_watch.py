@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -140,5 +141,23 @@ def test_the_command_stays_until_ctrl_c(home: Path, pictures: Path):
     assert process.returncode == 0, messages
     assert rest == ""
     assert "watching for changes; Ctrl-C ends it" in messages
-    assert messages.endswith("cbir: no longer watching\n")
+    assert messages.splitlines()[-1].startswith("cbir: no longer watching")
     assert "Traceback" not in messages
+
+
+def test_several_folders_and_an_archive(home: Path, pictures: Path, tmp_path: Path):
+    second, archive = tmp_path / "second", tmp_path / "third.zip"
+    second.mkdir()
+    picture(60).save(second / "60.png")
+    with zipfile.ZipFile(archive, "w") as file:
+        file.write(second / "60.png", "61.png")
+    with following([pictures, second, archive], collection="p", encoder="pixels") as follower:
+        follower.until(has(ingested=7, copies=1, points=7))
+        picture(62).save(second / "62.png")
+        follower.until(has(ingested=1, points=8))
+        picture(63).save(pictures / "b" / "63.png")
+        follower.until(has(ingested=1, points=9))
+        (second / "60.png").unlink()  # it is in the archive too
+        follower.until(has(pruned=1, points=9))
+        archive.unlink()
+        follower.until(lambda done: isinstance(done, Exception) or done.points == 8)
