@@ -89,7 +89,7 @@ def query(asked: Query) -> dict[str, Any]:
 def hit(found: Hit, metadata: Metadata) -> dict[str, Any]:
     """Return a hit as JSON values; `path` is null where the picture is not a file, `copies` are those of its copies."""
     from cbir.core.uris import is_absolute
-    from cbir.search.itself import located_places
+    from cbir.search.places import located_places
 
     place, *copies = [located if is_absolute(located) else None for located in located_places(found.payload, metadata)]
     return {

@@ -8,7 +8,6 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -18,6 +17,7 @@ from cbir.collection.metadata import Metadata
 from cbir.collection.point import Payload
 from cbir.core.digest import sha256_of
 from cbir.search.piped import Piped
+from cbir.search.places import located_places
 from cbir.search.query import Single, Term
 
 #: Points at least that are looked at to find a query's own, which is the nearest, or among those as near.
@@ -72,15 +72,6 @@ def mark_of(query: Single) -> Mark:
     """Return the mark of a query."""
     places = [_real(str(query))] if isinstance(query, str | Path) else []
     return Mark(frozenset(_contents(query)), frozenset(places))
-
-
-def located_places(payload: Payload, metadata: Metadata) -> Iterator[str]:
-    """Yield where a point's content is: its file, or uri, and those of its copies."""
-    yield metadata.locate(payload)
-    copies: Any = payload.get("copies")
-    for copy in copies if isinstance(copies, list) else ():
-        if isinstance(copy, dict):  # other tools write payloads too
-            yield metadata.locate(copy)
 
 
 def _contents(query: Single) -> Iterator[str]:

@@ -31,11 +31,12 @@ from cbir.core.options import OptionError
 from cbir.core.progress import Progress
 from cbir.core.uris import shown
 from cbir.ingest.sources.catalogue import NAMES
-from cbir.search.itself import located_places
 from cbir.search.options import SearchOptions
+from cbir.search.places import located_places
 from cbir.search.terms import title
 
 if TYPE_CHECKING:
+    from cbir.collection.filter import Filter
     from cbir.collection.metadata import Metadata
     from cbir.collection.point import Hit
     from cbir.search.query import Query
@@ -79,6 +80,7 @@ def search(
         queries = searcher.parse(arguments, text=options.text, datasets=NAMES)
         options = replace(options, labels=_labels(label), where=conditions(where, within))
         found = searcher.search_many(queries, options=options)
+        allowed = options.filters(searcher.collection)
         if not any(found):
             from cbir.search.nothing import why_nothing
 
@@ -99,9 +101,10 @@ def search(
     if json_:
         print_json(documents.search(name, searcher.metadata, queries, found))
     elif paths or null:
-        print_paths((searcher.metadata.locate(hit.payload) for hits in found for hit in hits), null=null)
+        metadata = searcher.metadata
+        print_paths((located_places(hit.payload, metadata, allowed)[0] for hits in found for hit in hits), null=null)
     else:
-        _print_hits(searcher, queries, found)
+        _print_hits(searcher, queries, found, allowed)
 
 
 @contextmanager
@@ -120,7 +123,9 @@ def _bars_if_needed() -> Iterator[Progress]:
         yield report
 
 
-def _print_hits(searcher: Searcher, queries: Sequence[Query], found: Sequence[Sequence[Hit]]) -> None:
+def _print_hits(
+    searcher: Searcher, queries: Sequence[Query], found: Sequence[Sequence[Hit]], allowed: Filter | None
+) -> None:
     """Print a table of hits for each query."""
     from cbir.cli.terminal import table
 
@@ -131,16 +136,16 @@ def _print_hits(searcher: Searcher, queries: Sequence[Query], found: Sequence[Se
                 rank,
                 f"{hit.distance:.4f}",
                 "" if hit.label is None else shown(str(hit.label)),
-                _places(hit, searcher.metadata),
+                _places(hit, searcher.metadata, allowed),
             )
             for rank, hit in enumerate(hits, 1)
         ]
         table(shown(f"{title(query)} in {searcher.name}"), columns, rows)
 
 
-def _places(hit: Hit, metadata: Metadata) -> str:
-    """Return where a hit's picture is, and how many copies there are."""
-    place, *copies = located_places(hit.payload, metadata)
+def _places(hit: Hit, metadata: Metadata, allowed: Filter | None) -> str:
+    """Return where a hit's picture is, and how many copies there are; a place that a filter allows comes first."""
+    place, *copies = located_places(hit.payload, metadata, allowed)
     return f"{shown(place)} (+{len(copies)} {'copy' if len(copies) == 1 else 'copies'})" if copies else shown(place)
 
 

@@ -14,13 +14,16 @@ from PIL import Image
 
 import cbir
 from cbir.collection.filter import Among, FilterError
+from cbir.collection.filter_text import parse_where
 from cbir.model.errors import ImageError
 from cbir.search.itself import Mark
 from cbir.search.options import SearchOptions
 from cbir.search.piped import Piped, read_piped
+from cbir.search.places import located_places
 from cbir.search.query import Combination, StoredPoint
 from cbir.search.searcher import Searcher
 from cbir.search.terms import parse, spell, title
+from tests.collection.sample import METADATA
 
 
 @pytest.fixture(scope="module")
@@ -182,3 +185,25 @@ def test_options_are_checked_before_anything_is_opened():
         SearchOptions(where={"label": 7})  # type: ignore[dict-item]
     with pytest.raises(FilterError, match="where is a filter"):
         SearchOptions(where=7)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("where", "first"),
+    [
+        (None, "a/1.png"),
+        ("folder=b", "b/2.png"),
+        ("folder=b/**", "b/2.png"),
+        ("folder!=a", "b/2.png"),
+        ("name=3.png,4.png", "b/c/3.png"),
+        (["width>1", "uri=b/c/*"], "b/c/3.png"),
+        (["width>1", "label=x"], "a/1.png"),
+        ("source=other", "a/1.png"),
+    ],
+)
+def test_of_copies_the_place_that_was_asked_for_comes_first(where: list[str] | str | None, first: str):
+    copies = [{"source": "s", "uri": "b/2.png"}, "odd", {"source": "s", "uri": "b/c/3.png"}]
+    payload = {"source": "s", "uri": "a/1.png", "folder": "a", "name": "1.png", "copies": copies}
+    asked = parse_where([where] if isinstance(where, str) else where or [])
+    places = located_places(payload, METADATA, asked)
+    assert places[0] == first
+    assert sorted(places) == ["a/1.png", "b/2.png", "b/c/3.png"]
