@@ -2,7 +2,7 @@
 
 import sys
 
-from benchmarks import article, figures, filters, ingest, photographs, search, served, training
+from benchmarks import article, duplicates, figures, filters, ingest, photographs, search, served, training
 
 ALL = {
     "training": training.main,
@@ -12,6 +12,7 @@ ALL = {
     "served": served.main,
     "article": article.main,
     "photographs": photographs.main,
+    "duplicates": duplicates.main,
 }
 #: Those whose name may be followed by some of their parts; `figures` takes hours, and only runs by name.
 PARTS = {"figures": figures.main, "photographs": photographs.main}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -12,10 +11,20 @@ import typer
 import cbir
 from cbir import documents
 from cbir.cli.options import options_from
-from cbir.cli.output import note, print_json
-from cbir.cli.parameters import AsJson, CollectionArgument, DataDir, QdrantUrl, collection_or_default
+from cbir.cli.output import note, print_json, print_paths
+from cbir.cli.parameters import (
+    AsJson,
+    CollectionArgument,
+    DataDir,
+    Null,
+    Paths,
+    QdrantUrl,
+    Where,
+    Within,
+    collection_or_default,
+)
 from cbir.cli.terminal import bars, line, size, table
-from cbir.core.errors import CbirError
+from cbir.core.options import OptionError
 from cbir.core.uris import shown
 from cbir.search.duplicates.options import DuplicatesOptions
 
@@ -27,32 +36,22 @@ if TYPE_CHECKING:
 def duplicates(
     collection: CollectionArgument = None,
     *,
-    where: Annotated[
-        list[str] | None,
-        typer.Option(metavar="CONDITION", help="Only among points that pass, such as folder=Holidays/**; repeatable."),
-    ] = None,
-    within: Annotated[
-        str | None,
-        typer.Option(metavar="LAT,LON,DISTANCE", help="Only among points near a place, such as 48.85,2.35,10km."),
-    ] = None,
+    where: Where = None,
+    within: Within = None,
     alike: Annotated[
         bool, typer.Option("--alike", help="Show pictures of one motif too, such as bursts: alike, not the same.")
     ] = False,
     options: DuplicatesOptions,
     save: Annotated[Path | None, typer.Option(help="Draw the groups into this file, what to keep framed.")] = None,
-    paths: Annotated[
-        bool, typer.Option("--paths", help="Print only the paths of files that need not be kept, one a line.")
-    ] = False,
-    null: Annotated[bool, typer.Option("-0", "--null", help="With --paths: a NUL after each, for xargs -0.")] = False,
+    paths: Paths = False,
+    null: Null = False,
     qdrant_url: QdrantUrl = None,
     data_dir: DataDir = None,
     json_: AsJson = False,
 ) -> None:
     """Group pictures that are the same, edited or not, and say which to keep; deletes nothing."""
-    if paths and json_:
-        raise CbirError("--paths and --json each print on standard output: give one of them")
-    if null and not paths:
-        raise CbirError("-0 says how --paths prints: add --paths")
+    if json_ and (paths or null):
+        raise OptionError("--json prints paths as well; give either --json, or --paths or -0")
     name = collection_or_default(collection, qdrant_url)
     with bars() as progress:
         found = cbir.duplicates(
@@ -75,17 +74,10 @@ def duplicates(
         )
     if json_:
         print_json(documents.duplicates(found))
-    elif paths:
-        _print_paths(found, null=null)
+    elif paths or null:
+        print_paths(found.paths(), null=null)
     else:
         _print(found, alike=alike)
-
-
-def _print_paths(found: Duplicates, *, null: bool) -> None:
-    """Print paths as the system has them, whatever bytes they are made of."""
-    end = b"\0" if null else b"\n"
-    for path in found.paths():
-        sys.stdout.buffer.write(path.encode(errors="surrogateescape") + end)
 
 
 def _print(found: Duplicates, *, alike: bool) -> None:

@@ -2,7 +2,7 @@
 
 In: the looks of two pictures. Out: an `Alignment`, the map from the pixels of
 one to those of the other. Keypoints are matched in both directions, as they are
-and mirrored. Of 26,000 pairs of unrelated photographs none had more than 7 that agreed.
+and mirrored. Of 2,450 pairs of unrelated photographs none had nine that agreed.
 """
 
 from collections.abc import Iterator

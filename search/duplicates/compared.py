@@ -3,6 +3,7 @@
 In: pairs of ids, and a way to open what they stand for. Out: their relations.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 
@@ -60,5 +61,21 @@ class Compared:
         one, other = (self.looks.get(point) for point in pair)
         if one is None or other is None:
             return None
-        times = {self.payloads[point].get("taken_at") for point in pair}
-        return relation(one, other, other_time=None not in times and len(times) == 2)
+        times = [self.payloads[point].get("taken_at") for point in pair]
+        return relation(one, other, other_time=differ(*times))
+
+
+#: The date and time on the camera's clock, and parts of a second.
+_CLOCK = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d+))?")
+
+
+def differ(one: object, other: object) -> bool:
+    """Tell whether two cameras' clocks showed different times, as payloads have them; not if either is unknown.
+
+    Zones and parts of a second are lost by some editors, so what only one of both has does not count.
+    """
+    ours, theirs = (_CLOCK.match(str(each or "")) for each in (one, other))
+    if ours is None or theirs is None:
+        return False
+    parts = [match[2].rstrip("0") for match in (ours, theirs) if match[2]]
+    return ours[1] != theirs[1] or len(set(parts)) == 2

@@ -14,7 +14,7 @@ from PIL import Image
 from cbir.model.margins import trimmed
 from cbir.model.modes import eight_bit, is_grey
 
-#: Pixels of the longer side. A burst's small movements show at this size, and SIFT takes 50 ms.
+#: Pixels of the longer side. A burst's small movements show at this size, and SIFT takes some tens of milliseconds.
 LONGEST = 512
 #: Keypoints, the strongest first; and the contrast they need, half of OpenCV's own: dull pictures have few.
 _KEYPOINTS, _CONTRAST = 800, 0.02

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cbir.search.duplicates.candidates import in_good_order
+from cbir.search.duplicates.compared import differ
 from cbir.search.duplicates.groups import components, groups
 from cbir.search.duplicates.keep import Copy, best
 
@@ -45,6 +46,23 @@ def test_a_picture_is_opened_once_for_pairs_that_follow():
     pairs = [(f"{family}{one}", f"{family}{other}") for one in range(4) for other in range(one) for family in "ab"]
     ordered = in_good_order(pairs)
     assert [pair[0][0] for pair in ordered] == ["a"] * 6 + ["b"] * 6
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "different"),
+    [
+        ("2024-06-01T12:00:00Z", "2024-06-01T12:00:00Z", False),
+        ("2024-06-01T12:00:00Z", "2024-06-01T12:00:01Z", True),
+        ("2024-06-01T12:00:00Z", "2024-06-01T12:00:00+02:00", False),
+        ("2024-06-01T12:00:00.25Z", "2024-06-01T12:00:00Z", False),
+        ("2024-06-01T12:00:00.25Z", "2024-06-01T12:00:00.250Z", False),
+        ("2024-06-01T12:00:00.25Z", "2024-06-01T12:00:00.50Z", True),
+        ("2024-06-01T12:00:00Z", None, False),
+        ("yesterday", "2024-06-01T12:00:00Z", False),
+    ],
+)
+def test_cameras_clocks_are_compared_by_what_both_tell(one: str, other: str | None, different: bool):
+    assert differ(one, other) is differ(other, one) is different
 
 
 COPY = Copy("1", 1000.0, covered=False, camera=False, grey=False, bytes=500, modified=20, uri="a.jpg")
