@@ -77,7 +77,8 @@ class Walk:
         while folder is not None:
             self._listing.add(folder, ((name,) for name in self._taken(folder)), sort=True)
             folder = self._listing.next_folder(folder)
-        self._progress("list", self._met, self._met)
+        if self._met >= _REPORTED:  # else it was too quick to be told
+            self._progress("list", self._met, self._met)
 
     def _taken(self, folder: bytes) -> Iterator[bytes]:
         """Yield the names of the files to take of a folder; the listing gets all else."""
@@ -85,6 +86,10 @@ class Walk:
             self._ignores.pop()
         try:
             self._read_ignore_file(folder)
+        except (OSError, CbirError) as error:
+            self._cannot_list(folder, error)
+            return
+        try:
             with os.scandir(os.path.join(self._root, folder)) as entries:
                 plain = self._plain if self._sieve.simple and not self._ignores else frozenset()
                 for entry in entries:
@@ -99,10 +104,8 @@ class Walk:
         except _GONE:
             if not folder:
                 raise
-        except (OSError, CbirError) as error:
-            reason = (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
-            self._problem(folder, f"cannot be listed: {reason}")
-            self.unlisted.append(folder)
+        except OSError as error:
+            self._cannot_list(folder, error)
 
     def _is_taken(self, folder: bytes, entry: "os.DirEntry[bytes]") -> bool:
         path = folder + b"/" + entry.name if folder else entry.name
@@ -251,6 +254,10 @@ class Walk:
         finally:
             os.close(descriptor)
         self._ignores.append((folder, patterns(lines, f"its {IGNORE_FILE}")))
+
+    def _cannot_list(self, folder: bytes, error: Exception) -> None:
+        self._problem(folder, f"cannot be listed: {getattr(error, 'strerror', None) or error}")
+        self.unlisted.append(folder)
 
     def _problem(self, path: bytes, what: str) -> None:
         full = shown(os.fsdecode(os.path.join(self._root, path) if path else self._root))

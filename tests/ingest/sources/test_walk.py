@@ -281,6 +281,16 @@ def test_a_disk_that_fails_in_the_middle_of_a_folder_is_reported(tmp_path: Path,
     assert [reason for _, reason in found.problems] == [f"{tmp_path}/b cannot be listed: Input/output error"]
 
 
+def test_a_full_disk_is_no_fault_of_a_folder(tmp_path: Path):
+    for number in range(600):
+        (tmp_path / f"{number:0200}").mkdir()
+    listing = Listing()
+    listing._database.execute("PRAGMA max_page_count = 20")
+    with pytest.raises(SourceError, match="list of files cannot be kept"):
+        walk(str(tmp_path), Choice(), listing)
+    assert len(listing.problems) == 0
+
+
 def test_ignore_files_hold_for_what_is_below_them(tmp_path: Path):
     make(
         tmp_path, "1.jpg", "drafts/2.jpg", "drafts/keep.jpg", "a/3.jpg", "a/b/4.png", "a/b/drafts/5.jpg", "@eaDir/6.jpg"
