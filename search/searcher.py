@@ -325,15 +325,23 @@ class Searcher:
             image = open_query(picture, self.open_picture, enough=enough)
         return self.bundle.preprocessing.pixels(_inverted(image) if invert else image)
 
-    def open_stored(self, hit: Hit | Payload) -> Image.Image:
+    def open_stored(self, hit: Hit | Payload, *, enough: int | None = None) -> Image.Image:
         """Open the picture of a hit, or of a stored point's payload.
+
+        Parameters
+        ----------
+        hit : Hit or Mapping
+        enough : int, optional
+            Pixels of the shorter side that suffice, say for a thumbnail: a photograph is decoded no larger than that
+            needs. By default whole.
 
         Raises
         ------
         ImageError, CbirError
             It cannot be read, or its source is gone.
         """
-        return self.open_picture(self.metadata.locate(hit.payload if isinstance(hit, Hit) else hit))
+        located = self.metadata.locate(hit.payload if isinstance(hit, Hit) else hit)
+        return self.open_picture(located) if enough is None else self.open_picture(located, enough=enough)
 
     def info(self) -> Info:
         """Return the collection's size and place."""

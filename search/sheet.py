@@ -19,6 +19,8 @@ from cbir.model.modes import eight_bit
 from cbir.search.lettering import font, shortened
 
 CELL = 120
+#: Pixels of a picture's shorter side that suffice for a cell.
+ENOUGH = 2 * CELL
 PAPER, INK, FAINT = "#ffffff", "#1c1c1c", "#6b6b6b"
 _GAP = 12
 _EDGE = 3

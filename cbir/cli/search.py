@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -87,11 +88,12 @@ def search(
             for reason in why_nothing(searcher, queries, options):
                 note(reason)
     if save is not None:
-        from cbir.search.sheet import save_picture
+        from cbir.search.sheet import ENOUGH, save_picture
         from cbir.search.shown import shown
         from cbir.search.strip import strip
 
-        drawn, missing = strip([shown(query, searcher.open_picture) for query in queries], found, searcher.open_stored)
+        open_query, open_hit = (partial(way, enough=ENOUGH) for way in (searcher.open_picture, searcher.open_stored))
+        drawn, missing = strip([shown(query, open_query) for query in queries], found, open_hit)
         if missing:
             note(f"not every hit can be shown: {missing}")
         note(f"picture: {save_picture(drawn, save)}")
