@@ -7,6 +7,7 @@ this cbir does not know are kept and written back.
 """
 
 import operator
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
@@ -121,8 +122,12 @@ class Metadata:
         )
 
     def place(self, source: str) -> str:
-        """Return what a user calls one of the sources: a dataset's name, or a folder's path."""
-        return self.roots.get(source, source)
+        """Return what a user calls one of the sources: a dataset's name, or a folder's path.
+
+        Files that were listed one by one have the root of the file system, which nobody would know them by.
+        """
+        root = self.roots.get(source, source)
+        return source if root == os.path.dirname(root) else root  # noqa: PTH120 - as text
 
     def locate(self, payload: Payload) -> str:
         """Return what opens the picture of a stored point.

@@ -23,6 +23,8 @@ _PICTURES = ("jpg", "jpeg", "png", "webp", "image", "img", "picture", "image_byt
 _KEYS = ("key", "__key__")
 _ROWS = 1000
 _PICTURES_AT_ONCE = 16
+#: Bytes that are read at once: without it, Arrow reads a whole group's pictures, some hundred megabytes.
+_BUFFER = 1 << 20
 
 
 def is_parquet(head: bytes) -> bool:
@@ -106,7 +108,7 @@ class ParquetRows:
         """Yield the pictures from the group of rows on that a row is in."""
         import pyarrow.parquet as pq
 
-        with pq.ParquetFile(self._path) as file:
+        with pq.ParquetFile(self._path, buffer_size=_BUFFER, pre_buffer=False) as file:
             sizes = [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)]
             first, row = 0, 0
             while first < len(sizes) and row + sizes[first] <= wanted:

@@ -78,6 +78,7 @@ def test_what_is_listed_belongs_to_the_root_that_it_lies_in(
     assert counts(report) == {"points": 8, "ingested": 2, "unchanged": 6}
     known = metadata(home, "c")
     assert known.roots == {"pictures": str(pictures), "files": "/"}
+    assert [known.place(name) for name in known.sources] == [str(pictures), "files"]
     with cbir.open("c") as searcher:
         [hit] = searcher.search(tmp_path / "elsewhere.png", 1)
         assert (hit.payload["source"], known.locate(hit.payload)) == ("files", f"{tmp_path}/elsewhere.png")
