@@ -34,6 +34,7 @@ def test_public_names_stay():
         *("CbirError", "CbirWarning", "Comparison", "Evaluation", "Hit", "Overview", "QueryWarning", "Report"),
         *("Robustness", "Searcher", "Snapshot", "Transferred", "compare", "denoise", "evaluate", "evaluate_distorted"),
         *("ingest", "open", "overview", "pull", "push", "restore", "snapshot"),
+        *("Moved", "Pruned", "Removal", "move", "prune", "remove", "watch"),
     }
     assert set(cbir.__all__) >= VERBS
     assert dir(cbir) == cbir.__all__
