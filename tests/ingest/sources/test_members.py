@@ -225,7 +225,9 @@ def test_a_compressed_tar_that_unpacks_for_ever_is_left(tmp_path: Path, monkeypa
     assert "as no pictures do" in members.problems[0]
 
 
-@pytest.mark.parametrize("content", [b"", b"text\n" * 200, bytes(1024), b"\x1f\x8b", b"BZh9", gzip.compress(b"text", mtime=0)])
+@pytest.mark.parametrize(
+    "content", [b"", b"text\n" * 200, bytes(1024), b"\x1f\x8b", b"BZh9", gzip.compress(b"text", mtime=0)]
+)
 def test_what_is_no_tar_is_none(content: bytes):
     assert not begins_as_tar(io.BytesIO(content))
     assert not is_zip(io.BytesIO(content))
