@@ -70,6 +70,8 @@ def places_of(payload: Mapping[str, Any]) -> Iterator[Place]:
     is_file = "sha256" in payload or "bytes" in payload
     yield _place(payload, payload.get("bytes"), is_file=is_file)
     copies = payload.get(COPIES)
+    if copies is None:
+        return
     for copy in copies if isinstance(copies, list) else ():
         if isinstance(copy, dict):  # other tools write payloads too
             yield _place(copy, payload.get("bytes"))

@@ -29,8 +29,10 @@ def place_of(item: Item) -> Place:
 
 def fields_of(item: Item) -> Payload:
     """Return what a source says of an item besides its place: the label, and further fields."""
-    label = {} if item.label is None else {"label": item.label}
-    return {**label, **{name: value for name, value in item.payload.items() if name not in _RESERVED}}
+    fields = {} if item.label is None else {"label": item.label}
+    for name in item.payload.keys() - _RESERVED:
+        fields[name] = item.payload[name]
+    return fields
 
 
 def id_of(item: Item, sha256: str | None) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from cbir.collection.metadata import Metadata
 from cbir.collection.place import Place
-from cbir.core.uris import path_of
+from cbir.core.uris import is_absolute, path_of
 from cbir.ingest.sources.member_pictures import archive_above
 from cbir.ingest.sources.source import Source
 from cbir.model.formats import suffix_of, unreadable_suffixes
@@ -62,7 +62,8 @@ class Gone:
         It is in a folder that could not be listed, or of a format that was left out because what reads it is missing.
         """
         if self._unlisted:
-            path = path_of(uri)
+            # A uri of format 1 is absolute, and its source is the root.
+            path = uri.removeprefix(f"{source}/") if is_absolute(uri) else path_of(uri)
             for other, folder in self._unlisted:
                 if source == other and (not folder or path == folder or path.startswith(f"{folder}/")):
                     return True

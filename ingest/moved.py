@@ -49,10 +49,11 @@ def _holds_pictures_of(engine: Engine, name: str, source: Source) -> bool:
     They could share as many as the smaller of both has: pictures may have been added, removed, or left out by a
     limit. A few pictures may be the same in folders that have nothing else in common.
     """
+    (root,) = source.roots
     try:
         with closing(engine.open(name)) as collection:
-            points = collection.count(where={"source": [source.name]})
-            stored = dict(islice(_hashes(collection, source.name), _SAMPLED))
+            points = collection.count(where={"source": [root]})
+            stored = dict(islice(_hashes(collection, root), _SAMPLED))
     except CollectionBusyError:
         raise  # it may be free a moment later, and a guess would then decide over its points
     except CollectionError:

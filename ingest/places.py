@@ -28,7 +28,7 @@ _CACHE = 64 * 1024
 
 _SCHEMA = """
 CREATE TABLE contents (
-    number INTEGER PRIMARY KEY, id TEXT NOT NULL, sha256 TEXT, detailed INTEGER NOT NULL, described TEXT,
+    number INTEGER PRIMARY KEY, id TEXT NOT NULL, sha256 TEXT, detailed INTEGER NOT NULL, label, described TEXT,
     problem TEXT, located TEXT
 );
 CREATE TABLE places (
@@ -39,7 +39,6 @@ CREATE TABLE places (
 """
 _INDEXES = """
 CREATE INDEX by_hash ON contents (sha256);
-CREATE INDEX by_id ON contents (id);
 CREATE INDEX by_place ON places (uri, source);
 CREATE INDEX by_content ON places (content);
 """
@@ -47,13 +46,25 @@ _CLAIM = (
     "SELECT p.number, p.content, c.id, c.sha256, c.detailed, p.source, p.uri, p.bytes, p.modified, p.inode, p.changed, "
     "p.is_file, p.first, p.state, p.added FROM places p JOIN contents c ON c.number = p.content "
 )
+_GLANCE = (
+    "SELECT p.number, p.first AND c.detailed AND c.sha256 IS NOT NULL, c.label, p.bytes, p.modified, p.inode, "
+    "p.changed FROM places p JOIN contents c ON c.number = p.content WHERE p.uri = ?"
+)
+_GLANCE_PATH, _GLANCE = _GLANCE, _GLANCE + " AND p.source = ?"
 _AT = _CLAIM + "WHERE p.uri = ? AND p.source = ?"
 _AT_PATH = _CLAIM + "WHERE p.uri = ?"
 _OF_CONTENT = _CLAIM + "WHERE p.content = ? ORDER BY p.first DESC, p.number"
+_INSERT_CONTENT = "INSERT INTO contents (number, id, sha256, detailed, label, described) VALUES (?, ?, ?, ?, ?, ?)"
 _INSERT = (
     "INSERT INTO places (content, source, uri, bytes, modified, inode, changed, is_file, first, state, added, "
     "described) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
+
+
+#: Number of a place, whether it is the first one of a file whose payload is complete, its label, and its stamp.
+Glance = tuple[int, bool, int | str | None, int | None, int | None, int | None, int | None]
+#: Fields that are not the content's.
+_OF_PLACES = {*PLACE, COPIES}
 
 
 class State(IntEnum):
@@ -150,16 +161,14 @@ class Places:
                 contents, rows = [], []
                 for identity, payload in zip(page.ids, page.payloads, strict=True):
                     number += 1
-                    kept = {name: value for name, value in payload.items() if name not in PLACE and name != COPIES}
-                    detailed = "format" in payload
-                    contents.append((number, identity, payload.get("sha256"), detailed, json.dumps(kept)))
+                    kept = {name: value for name, value in payload.items() if name not in _OF_PLACES}
+                    label, sha256, detailed = payload.get("label"), payload.get("sha256"), "format" in payload
+                    label = label if isinstance(label, (int, str)) else None
+                    contents.append((number, identity, sha256, detailed, label, json.dumps(kept)))
                     for first, place in enumerate(places_of(payload)):
                         rows.append(_row(number, place, first=not first, state=State.UNSEEN))
                 with places.together() as table:
-                    table.executemany(
-                        "INSERT INTO contents (number, id, sha256, detailed, described) VALUES (?, ?, ?, ?, ?)",
-                        contents,
-                    )
+                    table.executemany(_INSERT_CONTENT, contents)
                     table.executemany(_INSERT, rows)
                 progress("compare", 0, None, f"{number:,} of {total:,} points")
             with _table_errors():
@@ -208,6 +217,16 @@ class Places:
         if is_absolute(uri):
             return [_claim(row) for row in self._all(_AT_PATH, (uri,))]
         return [_claim(row) for row in self._all(_AT, (uri, source))]
+
+    def glances(self, places: Iterable[tuple[str, str]]) -> Iterator[list[Glance]]:
+        """Yield what is known of each place, in a form that takes little time where nothing has changed."""
+        with self._lock, _table_errors():
+            execute = self._table.execute
+            for source, uri in places:
+                if is_absolute(uri):
+                    yield execute(_GLANCE_PATH, (uri,)).fetchall()
+                else:
+                    yield execute(_GLANCE, (uri, source)).fetchall()
 
     def of_content(self, content: int) -> list[Claim]:
         """Return a content's places, the first one first."""
@@ -285,6 +304,10 @@ class Places:
             "UPDATE places SET described = ? WHERE number = ?",
             ((json.dumps(fields), claim.number) for claim, fields in descriptions),
         )
+
+    def sure(self, numbers: Iterable[int]) -> None:
+        """Note places that show the stored content."""
+        self._do("UPDATE places SET state = ? WHERE number = ?", ((State.SURE, number) for number in numbers))
 
     def drop(self, numbers: Iterable[int]) -> None:
         """Note that places are to be taken off their points."""

@@ -103,10 +103,11 @@ def overlapping(source: Source, metadata: Metadata) -> str | None:
         return None
     pictures = None
     for name, path in metadata.roots.items():
-        if name != source.name and _nested(source.root, Path(path)):
+        other = Path(path)
+        if name != source.name and other.parent != other and other.is_dir() and _nested(source.root, other):
             pictures = pictures or set(source.paths())
             with suppress(SourceError):
-                if not pictures.isdisjoint(FolderSource(Path(path)).paths()):
+                if not pictures.isdisjoint(FolderSource(other).paths()):
                     return path
     return None
 

@@ -6,15 +6,16 @@ not, or if nothing is stored at that place, the content decides: read.py hashes
 the file, and store.py finds out whether it was moved, copied or replaced.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import IntEnum
+from typing import Any
 
 from cbir.collection.point import same_payload
 from cbir.core.progress import Progress, silent
 from cbir.core.workers import batched
 from cbir.ingest.described import fields_of, place_of
-from cbir.ingest.places import Claim, Places, State
-from cbir.ingest.sources.source import Item
+from cbir.ingest.places import Claim, Glance, Places, State
+from cbir.ingest.sources.source import STAMP, Item
 
 #: Items compared between two reports of progress.
 _BATCH = 1024
@@ -52,36 +53,61 @@ def compare(
     """
     statuses = bytearray()
     for batch in batched(items, _BATCH):
+        sure: list[int] = []
         states: list[tuple[Claim, State]] = []
         descriptions: list[tuple[Claim, object]] = []
-        for item in batch:
-            claims = places.at(*item.place)
-            right = None if checksum and item.content is not None else _right(item, claims)
-            if right is None:
-                statuses.append(Status.READ)
-                states += [(claim, State.UNSURE) for claim in claims]
-                continue
-            states += [(claim, State.SURE if claim is right else State.DISPLACED) for claim in claims]
-            if right.first:
-                same = not item.described or same_payload(places.described(right), fields_of(item))
-                statuses.append(Status.UNCHANGED if same else Status.DESCRIBED)
-            else:  # the point is described by its first place; this place may become that
+        for item, glances in zip(batch, places.glances(item.place for item in batch), strict=True):
+            if len(glances) == 1 and not checksum and _is_unchanged(item, glances[0]):
                 statuses.append(Status.UNCHANGED)
-                descriptions.append((right, fields_of(item)))
+                sure.append(glances[0][0])
+            else:
+                claims = places.at(*item.place) if glances else []
+                right = _right(item, claims, checksum=checksum)
+                statuses.append(_status(item, right, places))
+                states += [(claim, _state(claim, right)) for claim in claims]
+                if right is not None and not right.first:  # the first place describes the point; this one may become it
+                    descriptions.append((right, fields_of(item)))
+        places.sure(sure)
         places.note(states, descriptions)
         progress("compare", len(statuses), total)
     return statuses
 
 
-def _right(item: Item, claims: list[Claim]) -> Claim | None:
+def _is_unchanged(item: Item, glance: Glance) -> bool:
+    """Tell whether an item is surely unchanged: what takes longer to find out is left to `_status`."""
+    _, sound, label, *stamp = glance
+    if not sound or item.content is None or not _fits(tuple(map(item.payload.get, STAMP)), stamp):
+        return False
+    if not item.described:
+        return True
+    return len(fields_of(item)) == (item.label is not None) and label == item.label
+
+
+def _right(item: Item, claims: list[Claim], *, checksum: bool) -> Claim | None:
     """Return the one claim that is right about what an item shows; None if reading the file has to tell."""
     if item.content is None:
         return claims[0] if claims else None
-    fitting = [claim for claim in claims if claim.sha256 is not None and claim.detailed and _same_file(item, claim)]
+    if checksum:
+        return None
+    now = place_of(item).stamp
+    fitting = [claim for claim in claims if claim.sha256 and claim.detailed and _fits(now, claim.place.stamp)]
     return fitting[0] if len(fitting) == 1 else None
 
 
-def _same_file(item: Item, claim: Claim) -> bool:
+def _status(item: Item, right: Claim | None, places: Places) -> Status:
+    if right is None:
+        return Status.READ
+    if not right.first or not item.described or same_payload(places.described(right), fields_of(item)):
+        return Status.UNCHANGED
+    return Status.DESCRIBED
+
+
+def _state(claim: Claim, right: Claim | None) -> State:
+    if right is None:
+        return State.UNSURE
+    return State.SURE if claim is right else State.DISPLACED
+
+
+def _fits(now: Sequence[Any], then: Sequence[Any]) -> bool:
     """Tell whether a file's stamp is as stored; what an older cbir did not store does not count."""
-    now = place_of(item).stamp
-    return all(stored is None or stored == value for stored, value in zip(claim.place.stamp, now, strict=True))
+    return all(stored is None or stored == value for stored, value in zip(then, now, strict=True))

@@ -13,7 +13,6 @@ import pytest
 import cbir
 from cbir.collection.embedded.engine import EmbeddedEngine
 from cbir.collection.point import Payload
-from cbir.ingest import read as read_module
 from cbir.ingest.job import run
 from cbir.ingest.learn import Plan
 from cbir.ingest.report import Report
@@ -21,6 +20,7 @@ from cbir.ingest.sources import folder as folder_module
 from cbir.ingest.sources.arrays import ArraySource, Part
 from cbir.ingest.sources.folder import FolderSource
 from cbir.ingest.sources.source import Item, Source
+from cbir.model import picture as picture_module
 from cbir.model.registry import parse_encoder
 from tests.conftest import picture
 
@@ -31,18 +31,14 @@ NAME = "pictures"
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Files whose pictures are decoded from now on."""
     names: list[str] = []
-    decode, open_image = read_module.decoded, folder_module.open_image
+    decode = picture_module._picture
 
-    def counted_decode(content: bytes, name: str, *, enough: int | None = None) -> Any:
+    def counted(form: str, content: bytes, name: str, *rest: Any, **options: Any) -> Any:
         names.append(name)
-        return decode(content, name, enough=enough)
+        return decode(form, content, name, *rest, **options)
 
-    def counted_open(path: Path) -> Any:
-        names.append(str(path))
-        return open_image(path)
-
-    monkeypatch.setattr(read_module, "decoded", counted_decode)
-    monkeypatch.setattr(folder_module, "open_image", counted_open)
+    monkeypatch.setattr(picture_module, "_picture", counted)
+    monkeypatch.setenv("CBIR_PROCESSES", "0")  # what worker processes decode is not seen here
     return names
 
 

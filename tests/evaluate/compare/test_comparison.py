@@ -4,6 +4,7 @@ import json
 import warnings
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from PIL import Image
 import cbir
 from cbir.evaluate.compare import measure
 from cbir.ingest.sources.digits import digits as load_digits
+from cbir.model import picture as picture_module
 from cbir.model import registry
 from cbir.model.classical import pixels
 from tests.commands import run
@@ -112,10 +114,16 @@ def test_an_interrupted_row_is_continued(home: Path, monkeypatch: pytest.MonkeyP
 
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """Everything that Pillow is given to open, from now on."""
+    """Everything that is decoded from now on."""
     given: list[object] = []
-    open_image = Image.open
-    monkeypatch.setattr(Image, "open", lambda *args, **options: given.append(args[0]) or open_image(*args, **options))
+    decode = picture_module._picture
+
+    def counted(form: str, content: bytes, *rest: Any, **options: Any) -> Any:
+        given.append(content)
+        return decode(form, content, *rest, **options)
+
+    monkeypatch.setattr(picture_module, "_picture", counted)
+    monkeypatch.setenv("CBIR_PROCESSES", "0")  # what worker processes decode is not seen here
     return given
 
 
