@@ -117,6 +117,8 @@ def run(
     source = limited(source, limit)
     count = len(source)
     with engine.writing(validated_name(name)), LogFile(reports) as log:
+        if not count and not engine.exists(name):
+            raise SourceError(f"{source} holds no pictures")
         target = find_target(engine, name, source, retrain=retrain, add_source=add_source, smooth=smooth)
         ready = bundle_for(
             target, engine, models, plan, model=model, require_plan=require_plan, limit=limit, progress=progress

@@ -4,14 +4,13 @@ import json
 import os
 import re
 from pathlib import Path
-from subprocess import CompletedProcess
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from cbir.collection.embedded.engine import EmbeddedEngine
-from tests.commands import failure, run
+from tests.commands import Finished, failure, run
 from tests.conftest import picture
 
 
@@ -32,7 +31,7 @@ def test_ingest_document(home: Path, pictures: Path, bundle: Path):
     assert "skipped: " in done.stderr
 
 
-def counted(done: CompletedProcess[str]) -> dict[str, int]:
+def counted(done: Finished) -> dict[str, int]:
     """Return the table that an ingest prints."""
     rows = [re.split(r" *[┃│] *", line)[1:-1] for line in done.stdout.splitlines() if line[:1] in ("┃", "│")]
     names, counts = rows

@@ -1,0 +1,206 @@
+"""Files that vanish, change or cannot be read in mid-run, roots that are not there, and disks that are full."""
+
+import json
+import os
+import shutil
+import stat
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import cbir
+from cbir.collection.embedded.engine import EmbeddedCollection, EmbeddedEngine
+from cbir.collection.place import places_of
+from cbir.core.progress import Progress
+from tests.commands import run
+from tests.conftest import picture
+from tests.ingest.test_in_step import consistent, stored
+
+
+def at(stage: str, act: Callable[[], None]) -> Progress:
+    """Return a progress function that does something once, when a stage begins."""
+    done: list[str] = []
+
+    def report(now: str, *_: Any, **__: Any) -> None:
+        if now == stage and not done:
+            done.append(now)
+            act()
+
+    return report
+
+
+@pytest.fixture
+def root(home: Path, pictures: Path) -> Path:
+    """A folder that is ingested already, and has new pictures since."""
+    cbir.ingest(pictures, encoder="pixels")
+    for number in range(4):
+        picture(50 + number).save(pictures / "b" / f"new {number}.png")
+    return pictures
+
+
+def test_files_that_vanish_or_change_in_mid_run_are_found_by_the_next(home: Path, root: Path):
+    def act() -> None:
+        (root / "b" / "new 0.png").unlink()
+        picture(70).save(root / "b" / "new 1.png")
+        (root / "b" / "new 2.png").unlink()
+        (root / "b" / "new 2.png").mkdir()
+        (root / "b" / "1.png").unlink()
+
+    report = consistent(cbir.ingest(root, progress=at("compare", act)))
+    assert report.skipped >= 2
+    (root / "b" / "new 2.png").rmdir()
+    consistent(cbir.ingest(root, prune=True))
+    consistent(cbir.ingest(root, collection="fresh", encoder="pixels"))
+    assert stored(home, "pictures") == stored(home, "fresh")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_what_may_not_be_read_is_skipped_and_what_is_stored_of_it_stays(home: Path, root: Path):
+    (root / "b").chmod(0)
+    try:
+        report = consistent(cbir.ingest(root, prune=True, force=True))
+    finally:
+        (root / "b").chmod(stat.S_IRWXU)
+    assert (report.gone, report.pruned, report.points) == (0, 0, 6)
+    assert report.skipped == 1
+
+
+def test_what_is_no_file_is_never_opened(home: Path, root: Path):
+    os.mkfifo(root / "b" / "pipe.png")
+    report = consistent(cbir.ingest(root))
+    assert report.ingested == 4
+
+
+def remove(root: Path, count: int) -> None:
+    for file in sorted(root.rglob("*.png"))[:count]:
+        file.unlink()
+
+
+def test_what_is_gone_is_counted_and_removed_when_asked(home: Path, root: Path):
+    cbir.ingest(root)
+    remove(root, 3)
+    report = consistent(cbir.ingest(root))
+    assert (report.points, report.gone, report.pruned) == (10, 3, 0)
+    assert report.file is not None
+    lines = [json.loads(line) for line in report.file.read_text().splitlines()]
+    assert [line["what"] for line in lines if line["what"] != "left out"] == ["gone"] * 3
+    report = consistent(cbir.ingest(root, prune=True))
+    assert (report.points, report.gone, report.pruned) == (7, 0, 3)
+    report = consistent(cbir.ingest(root, prune=True))
+    assert (report.unchanged, report.gone, report.pruned, report.file) == (7, 0, 0, None)
+
+
+def test_half_of_a_root_is_not_taken_for_gone(home: Path, pictures: Path):
+    for number in range(20):
+        picture(100 + number).save(pictures / "b" / f"more {number}.png")
+    cbir.ingest(pictures, encoder="pixels")
+    shutil.move(pictures / "b", pictures.parent / "unmounted")
+    with pytest.warns(cbir.CbirWarning, match=r"23 of 26 stored pictures are gone.*--force"):
+        report = consistent(cbir.ingest(pictures, prune=True))
+    assert (report.points, report.gone, report.pruned) == (26, 23, 0)
+    shutil.move(pictures.parent / "unmounted", pictures / "b")
+    assert consistent(cbir.ingest(pictures, prune=True)).unchanged == 26
+    shutil.rmtree(pictures / "b")
+    assert consistent(cbir.ingest(pictures, prune=True, force=True)).pruned == 23
+    with pytest.raises(cbir.CbirError, match="goes with --prune"):
+        cbir.ingest(pictures, force=True)
+
+
+def test_an_empty_root_prunes_nothing_without_force(home: Path, pictures: Path):
+    cbir.ingest(pictures, encoder="pixels")
+    for folder in list(pictures.iterdir()):
+        shutil.rmtree(folder)
+    with pytest.warns(cbir.CbirWarning, match="no pictures at all.*--force"):
+        report = consistent(cbir.ingest(pictures, prune=True))
+    assert (report.points, report.gone) == (6, 6)
+    report = consistent(cbir.ingest(pictures, prune=True, force=True))
+    assert (report.points, report.pruned) == (0, 6)
+
+
+def test_a_full_disk_in_mid_run_loses_nothing(home: Path, root: Path, monkeypatch: pytest.MonkeyPatch):
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(cbir.CbirError, match="No space left"):
+        patch.setattr(EmbeddedCollection, "upsert", full)
+        cbir.ingest(root)
+    consistent(cbir.ingest(root))
+    consistent(cbir.ingest(root, collection="fresh", encoder="pixels"))
+    assert stored(home, "pictures") == stored(home, "fresh")
+
+
+def test_copies_are_encoded_once_and_take_their_turn(home: Path, pictures: Path):
+    (pictures / "a").mkdir()
+    shutil.copy(pictures / "b" / "1.png", pictures / "a" / "the same.png")
+    report = consistent(cbir.ingest(pictures, encoder="pixels"))
+    assert (report.points, report.ingested, report.copies) == (6, 6, 1)
+    (pictures / "a" / "the same.png").unlink()
+    assert consistent(cbir.ingest(pictures, prune=True)).pruned == 1
+    with closing(EmbeddedEngine(home / "collections").open("pictures")) as collection:
+        payloads = [payload for page in collection.scroll() for payload in page.payloads]
+    (payload,) = [payload for payload in payloads if payload["uri"] == "b/1.png"]
+    assert payload["label"] == "b"
+    assert [place.uri for place in places_of(payload)] == ["b/1.png"]
+
+
+def test_checksum_finds_a_change_that_no_stamp_shows(home: Path, pictures: Path):
+    cbir.ingest(pictures, encoder="pixels")
+    file = pictures / "b" / "1.png"
+    with closing(EmbeddedEngine(home / "collections").open("pictures")) as collection:
+        picture(77).save(file)
+        status = file.stat()
+        (page,) = collection.scroll()
+        (number,) = [n for n, payload in enumerate(page.payloads) if payload["uri"] == "b/1.png"]
+        stamp = {
+            "bytes": status.st_size,
+            "modified": status.st_mtime_ns,
+            "inode": status.st_ino,
+            "changed": status.st_ctime_ns,
+        }
+        collection.replace_payloads([page.ids[number]], [{**page.payloads[number], **stamp}])
+    assert consistent(cbir.ingest(pictures)).unchanged == 6
+    report = consistent(cbir.ingest(pictures, checksum=True))
+    assert (report.points, report.ingested, report.updated) == (6, 1, 5)
+    assert consistent(cbir.ingest(pictures)).unchanged == 6
+
+
+def test_strict_fails_after_a_skip_and_names_are_escaped(home: Path, pictures: Path, bundle: Path):
+    (pictures / "b" / "odd\x1b[31m\nname.png").write_text("no picture")
+    done = run("ingest", pictures, "--model", bundle, "--strict", code=1)
+    assert "\x1b[31m" not in done.stderr
+    run("ingest", pictures)
+
+
+def test_old_points_get_what_they_lack_without_encoding_and_doubles_become_one(home: Path, pictures: Path):
+    """A collection of format 2: a point for each file, no folder, no format, no inode."""
+    import uuid
+
+    shutil.copy(pictures / "b" / "1.png", pictures / "b" / "double.png")
+    cbir.ingest(pictures, encoder="pixels")
+    engine = EmbeddedEngine(home / "collections")
+    with closing(engine.open("pictures")) as collection:
+        metadata, (page,) = collection.metadata, collection.scroll()
+    engine.delete("pictures")
+    old = []
+    for payload, vector in zip(page.payloads, page.vectors, strict=True):
+        for place in places_of(payload):
+            fields = {"label": payload["label"], "uri": place.uri, "source": "pictures", "sha256": payload["sha256"]}
+            fields |= {"bytes": place.stamp[0], "modified": place.stamp[1], "caption": "kept"}
+            old.append((str(uuid.uuid5(uuid.NAMESPACE_URL, f"pictures:{place.uri}")), vector, fields))
+    with closing(engine.create("pictures", metadata)) as collection:
+        ids, vectors, payloads = zip(*old, strict=True)
+        import numpy as np
+
+        collection.upsert(ids, np.stack(vectors), payloads)
+    report = consistent(cbir.ingest(pictures))
+    assert (report.points, report.ingested, report.updated) == (6, 0, 7)
+    with closing(engine.open("pictures")) as collection:
+        (page,) = collection.scroll()
+    assert set(page.ids) < set(ids)
+    assert all(payload["caption"] == "kept" and payload["format"] == "PNG" for payload in page.payloads)
+    consistent(cbir.ingest(pictures, collection="fresh", encoder="pixels"))
+    assert stored(home, "pictures") == stored(home, "fresh")
+    assert consistent(cbir.ingest(pictures)).unchanged == 7
