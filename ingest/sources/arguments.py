@@ -49,7 +49,6 @@ def open_sources(
     allow_private: bool = False,
     may_be_empty: bool = False,
     stdin: IO[bytes] | None = None,
-    may_be_empty: bool = False,
     progress: Progress = silent,
 ) -> Source:
     """Open what some arguments name.
@@ -71,8 +70,6 @@ def open_sources(
         Whether folders may have no pictures, so that all that is stored of them can be pruned.
     stdin : binary file, optional
         Read for `-`; by default standard input.
-    may_be_empty : bool
-        Whether a folder may have no pictures.
     progress : Progress
         Stages `list` and `download`.
 
