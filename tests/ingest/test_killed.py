@@ -60,6 +60,69 @@ def killed(root: Path, seconds: float, *arguments: str) -> bool:
     return False
 
 
+#: An ingest that kills itself in its n-th change of the collection, half of which is done.
+SUICIDE = """
+import os, signal, sys
+import cbir
+from cbir.collection.embedded.points import EmbeddedCollection
+from cbir.ingest.read import read
+
+sys.modules["cbir.ingest.read"].BATCH = 16
+left = int(sys.argv[1])
+
+def dying(name):
+    change = getattr(EmbeddedCollection, name)
+    def changed(self, ids, *rest):
+        global left
+        left -= 1
+        if not left:
+            half = len(ids) // 2
+            change(self, ids[:half], *(each[:half] for each in rest))
+            os.kill(os.getpid(), signal.SIGKILL)
+        change(self, ids, *rest)
+    setattr(EmbeddedCollection, name, changed)
+
+for name in ("upsert", "replace_payloads", "delete"):
+    dying(name)
+cbir.ingest(sys.argv[2], model=sys.argv[3], prune=True, force=True)
+"""
+
+
+def dies(root: Path, model: str, change: int) -> bool:
+    """Ingest until a change of the collection; tell whether there were that many."""
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", SUICIDE, str(change), str(root), model],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "CBIR_PROCESSES": "0"},
+    )
+    assert done.returncode in (0, -signal.SIGKILL)
+    return bool(done.returncode)
+
+
+def test_what_is_killed_in_the_middle_of_changes_is_what_an_unbroken_run_makes(home: Path, tmp_path: Path):
+    root = tmp_path / "pictures"
+    for number in range(120):
+        folder = root / "abc"[number % 3]
+        folder.mkdir(parents=True, exist_ok=True)
+        picture(number % 110).save(folder / f"{number}.png")
+    cbir.ingest(root, collection="other", encoder="pixels", limit=10)
+    model = str(home / "models" / "other")
+    deaths = 0
+    for round_ in range(2):
+        for step in range(1, 5):
+            deaths += dies(root, model, step)
+        if not round_:
+            consistent(cbir.ingest(root, model=model))
+            change(root)
+    assert deaths >= 6
+    consistent(cbir.ingest(root, model=model, prune=True, force=True))
+    again = consistent(cbir.ingest(root))
+    assert (again.unchanged, again.gone) == (again.found, 0)
+    consistent(cbir.ingest(root, collection="unbroken", model=model))
+    assert stored(home, "pictures") == stored(home, "unbroken")
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_what_is_killed_a_few_times_is_what_an_unbroken_run_makes(home: Path, tmp_path: Path, seed: int):
     generator = random.Random(seed)
