@@ -102,7 +102,7 @@ FIELDS = (
         index="served",
         clock="camera",
     ),
-    Field("camera", ("keyword",), "make and model of the camera", index="served"),
+    Field("camera", ("keyword",), "the camera's model", index="served"),
     Field("lens", ("keyword",), "the lens", index="served"),
     Field("gps", ("geo",), 'where the picture was taken: `{"lon": 2.35, "lat": 48.85}`', index="served"),
     Field("ingested_at", ("datetime",), "when cbir stored the picture, in UTC", index="served", clock="local"),

@@ -15,7 +15,7 @@ class Details:
     format : str
         A name of `cbir.model.formats.FORMATS`.
     taken_at : str or None
-        RFC 3339; the camera's own time, if it did not say in which zone it was, is written as if in UTC.
+        RFC 3339: what the camera's clock showed, written as if in UTC.
     camera, lens : str or None
         The model, as the camera names it.
     gps : dict or None

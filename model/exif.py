@@ -14,12 +14,12 @@ from cbir.model.containers.tiff import Tiff
 
 _MAKE, _MODEL, _ORIENTATION, _EXIF, _GPS = 271, 272, 274, 34665, 34853
 _LENS = 42036
-#: When the shutter opened, or a film was scanned; and the zones of each.
-_TAKEN = ((36867, 36881), (36868, 36882))
+#: When the shutter opened, or a film was scanned. Tags of their time zones are not read: what is kept is what the
+#: camera's clock showed, so that the pictures of a day are those of that day wherever it was spent.
+_TAKEN = (36867, 36868)
 _NORTH, _LATITUDE, _EAST, _LONGITUDE = 1, 2, 3, 4
 
 _TIME = re.compile(r"(\d{4})\D(\d\d?)\D(\d\d?)\D+(\d\d?)\D(\d\d?)(?:\D(\d\d?))?")
-_ZONE = re.compile(r"[+-]\d\d:\d\d")
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def _first(block: bytes) -> _Directory | None:
 
 
 def _taken_at(tiff: Tiff, tags: dict[int, tuple[int, int, int]]) -> str | None:
-    for when, zone in _TAKEN:
+    for when in _TAKEN:
         found = _TIME.match(tiff.text(tags.get(when)))
         if found is None:
             continue
@@ -90,8 +90,7 @@ def _taken_at(tiff: Tiff, tags: dict[int, tuple[int, int, int]]) -> str | None:
             moment = datetime(*(int(part or 0) for part in found.groups()))  # type: ignore[arg-type]
         except ValueError:
             continue
-        offset = tiff.text(tags.get(zone))
-        return moment.isoformat() + (offset if _ZONE.fullmatch(offset) else "Z")
+        return f"{moment.isoformat()}Z"
     return None
 
 
