@@ -31,8 +31,11 @@ R = TypeVar("R")
 #: Pictures that a process takes at once, and the bytes of files from which on it takes no more: handing over takes
 #: 0.1 ms, as long as decoding a small one.
 CHUNK, CHUNK_BYTES = 8, 1 << 20
-#: Bytes of files in work or waiting, and of the pixels made of them.
-HELD_BYTES, AHEAD_BYTES = 1 << 26, 1 << 25
+#: Bytes of files in work or waiting, in all or for each thread, whichever is more; and of the pixels made of them: two
+#: batches, so that the decoders have something to do while one is encoded.
+_HELD_BYTES, _HELD_EACH, _AHEAD_BYTES = 1 << 26, 1 << 24, 1 << 25
+#: Portions in work or waiting, of small pictures.
+_MOST_AHEAD = 64
 #: Seconds for several files at once, and for one alone: a picture of 100 megapixels takes some 5.
 _SECONDS_TOGETHER, _SECONDS_ALONE = 20.0, 60.0
 
@@ -206,7 +209,7 @@ def open_items(
         threads=decoders.threads,
         ahead=portions_ahead(decoders.threads, inputs),
         weigh=lambda part: sum(file_bytes(item) for _, item in part),
-        most_weight=HELD_BYTES,
+        most_weight=held_bytes(decoders.threads),
     )
     # Left in this order, so that what is in work is stopped before it is waited for.
     with closing(opened), decoders:
@@ -221,8 +224,13 @@ def file_bytes(item: Item) -> int:
 
 
 def portions_ahead(threads: int, inputs: Inputs) -> int:
-    """Return how many portions may be in work or waiting, whose pixels fit into `AHEAD_BYTES`."""
-    return max(2 * threads, min(4 * threads, AHEAD_BYTES // (CHUNK * max(1, inputs.values))))
+    """Return how many portions may be in work or waiting."""
+    return max(2 * threads, min(_MOST_AHEAD, _AHEAD_BYTES // (CHUNK * max(1, inputs.values))))
+
+
+def held_bytes(threads: int) -> int:
+    """Return how many bytes of files may be in work or waiting."""
+    return max(_HELD_BYTES, threads * _HELD_EACH)
 
 
 def see(picture: Image.Image, inputs: Inputs, details: Details | None = None) -> Seen:

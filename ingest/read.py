@@ -21,12 +21,12 @@ from cbir.core.workers import ordered_map, portions
 from cbir.ingest.decode import (
     CHUNK,
     CHUNK_BYTES,
-    HELD_BYTES,
     Decoders,
     File,
     Inputs,
     Seen,
     file_bytes,
+    held_bytes,
     open_items,
     portions_ahead,
     see,
@@ -180,7 +180,7 @@ def read(
         portions(work, CHUNK, weigh=lambda each: file_bytes(each[0]), heavy=CHUNK_BYTES),
         ahead=_HASHED_AHEAD,
         weigh=lambda chunk: sum(file_bytes(item) for item, _ in chunk),
-        most_weight=HELD_BYTES,
+        most_weight=held_bytes(decoders.threads),
     )
     opened = ordered_map(
         partial(_open_chunk, decoders, inputs),
@@ -188,7 +188,7 @@ def read(
         threads=decoders.threads,
         ahead=portions_ahead(decoders.threads, inputs),
         weigh=lambda chunk: sum(len(read.content or b"") for read in chunk),
-        most_weight=HELD_BYTES,
+        most_weight=held_bytes(decoders.threads),
     )
     gathered: list[_Read] = []
     pictures = 0

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cbir.core.errors import first_line
+from cbir.core.workers import usable_cores
 from cbir.model.errors import ModelError
 from cbir.model.method import Inference
 
@@ -137,7 +138,8 @@ def _loaded(source: Path | bytes, called: str, threads: int, chosen: list[str]) 
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
+    # onnxruntime counts the machine's cores, not those that a container or taskset leaves to this process.
+    options.intra_op_num_threads = threads or (cores if (cores := usable_cores()) < (os.cpu_count() or 1) else 0)
     # Threads that wait for work sleep: busy waiting took a third of the time from threads that decode pictures.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from cbir.ingest.decode import CHUNK
+from cbir.ingest.decode import CHUNK, Inputs, portions_ahead
 from cbir.ingest.examples import ExampleStream
 from cbir.ingest.sample import Sample
 from cbir.ingest.sources.source import Item, Source
@@ -27,8 +27,8 @@ from cbir.model.suited import Traits
 INPUT = Preprocessing(4, 4, 3)
 #: Processes, for which there are as many threads.
 PROCESSES = 3
-#: A block, and what threads may have opened besides: four portions each are waiting, one each is in work.
-MOST_HELD = 64 + CHUNK * (1 + 5 * PROCESSES)
+#: A block, and what threads may have opened besides: so many portions are waiting, one for each is in work.
+MOST_HELD = 64 + CHUNK * (1 + portions_ahead(PROCESSES, Inputs.only(INPUT)) + PROCESSES)
 
 
 def pixels(number: int) -> np.ndarray:
