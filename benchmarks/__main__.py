@@ -2,7 +2,7 @@
 
 import sys
 
-from benchmarks import article, duplicates, figures, filters, ingest, photographs, search, served, training
+from benchmarks import article, duplicates, figures, filters, folder, ingest, photographs, search, served, training
 
 ALL = {
     "training": training.main,
@@ -13,9 +13,10 @@ ALL = {
     "article": article.main,
     "photographs": photographs.main,
     "duplicates": duplicates.main,
+    "folder": folder.main,
 }
 #: Those whose name may be followed by some of their parts; `figures` takes hours, and only runs by name.
-PARTS = {"figures": figures.main, "photographs": photographs.main}
+PARTS = {"figures": figures.main, "photographs": photographs.main, "folder": folder.main}
 
 
 def main() -> None:

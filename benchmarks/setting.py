@@ -6,13 +6,14 @@ import platform
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import zipfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from rich.console import Console
 from rich.table import Table
@@ -74,29 +75,84 @@ def trained(seed: int = 0) -> Path:
 
 @dataclass(frozen=True)
 class Timed:
-    """A finished process: wall seconds, those of all processors, peak memory in bytes, standard output."""
+    """A finished process: wall seconds, those of all processors, peak memory in bytes, standard output.
+
+    `peak_with_children`: of the process and those that it started together, where that was watched; what they share
+    counts once.
+    """
 
     seconds: float
     cpu: float
     peak: int
     output: str
+    peak_with_children: int = 0
 
 
-def timed(arguments: Sequence[str], **environment: str) -> Timed:
-    """Run a Python process to its end."""
+def timed(arguments: Sequence[str], *, watch: bool = False, **environment: str) -> Timed:
+    """Run a Python process to its end; `watch` the memory of its children too, ten times in a second at most."""
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:
         start = time.perf_counter()
         process = subprocess.Popen(
             [sys.executable, *arguments], stdout=out, stderr=errors, env={**os.environ, **environment}
         )
-        _, status, usage = os.wait4(process.pid, 0)
+        with Watched(process.pid) if watch else nullcontext(None) as watched:
+            _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - start
         process.returncode = os.waitstatus_to_exitcode(status)
         for file in (out, errors):
             file.seek(0)
         if process.returncode:
             sys.exit(f"{' '.join(arguments)} failed:\n{errors.read().decode()[-2000:]}")
-        return Timed(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024, out.read().decode())
+        cpu, together = usage.ru_utime + usage.ru_stime, watched.peak if watched else 0
+        return Timed(seconds, cpu, usage.ru_maxrss * 1024, out.read().decode(), together)
+
+
+class Watched:
+    """Asks Linux again and again how much memory a process and its children have."""
+
+    def __init__(self, pid: int) -> None:
+        self.peak = 0
+        self._pid = pid
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._ended.is_set():
+            start = time.perf_counter()
+            self.peak = max(self.peak, sum(map(_own_memory, _family(self._pid))))
+            # Asking holds the process up for some milliseconds: at most for one in a hundred.
+            self._ended.wait(max(0.1, 100 * (time.perf_counter() - start)))
+
+
+def _family(pid: int) -> Iterator[int]:
+    yield pid
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):
+            for child in task.read_text().split():
+                yield from _family(int(child))
+
+
+def family_cpu() -> float:
+    """Return the processor seconds of this process and of those that it started and that run still."""
+    fields = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in _family(os.getpid())]
+    return sum(int(each[11]) + int(each[12]) for each in fields) / os.sysconf("SC_CLK_TCK")
+
+
+def _own_memory(pid: int) -> int:
+    """Return the bytes that a process has, shared ones divided by those that share them."""
+    with suppress(OSError):
+        for text in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if text.startswith("Pss:"):
+                return int(text.split()[1]) * 1024
+    return 0
 
 
 def last_json(output: str) -> Any:
