@@ -26,7 +26,7 @@ from cbir.ingest.places import Places
 from cbir.ingest.report import Log, LogFile, Report
 from cbir.ingest.settle import Settled, prune, settle
 from cbir.ingest.shard import Share, ingest_share
-from cbir.ingest.sources.source import Source, SourceError, limited
+from cbir.ingest.sources.source import Source, SourceError, limited, nothing_to_read
 from cbir.ingest.store import MOST_NAMED, Stored, merged
 from cbir.ingest.target import find_target, open_target
 from cbir.model.bundle import Bundle
@@ -129,7 +129,7 @@ def run(
             sync.run()
             points = collection.count()
             if not points and not sync.settled.pruned:
-                raise SourceError(f"none of the {count} pictures of {source} can be read")
+                raise SourceError(nothing_to_read(source, count))
         # Afterwards, in place: whatever happens to the index, the points stay.
         index_seconds = build_index(engine, name, index, progress)
     stored, problems = sync.stored, list(islice(target.source.problems, MOST_NAMED))

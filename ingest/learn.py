@@ -26,7 +26,7 @@ from cbir.core.progress import Progress, silent
 from cbir.ingest.examples import ExampleStream
 from cbir.ingest.read import Made, read_pixels
 from cbir.ingest.sample import Sample, take_sample
-from cbir.ingest.sources.source import Item, Source, SourceError, items_to_take
+from cbir.ingest.sources.source import Item, Source, SourceError, items_to_take, nothing_to_read
 from cbir.ingest.target import Target
 from cbir.model.bundle import Bundle, fingerprint_of, read_bundle, write_bundle
 from cbir.model.bundles import adopt_bundle, bundles, free_path
@@ -324,7 +324,7 @@ def _may_learn(kind: Kind | None) -> bool:
 
 def _check_readable(images: int, source: Source, count: int) -> None:
     if not images:
-        raise SourceError(f"none of the {count} pictures of {source} can be read")
+        raise SourceError(nothing_to_read(source, count))
 
 
 def _pixels(items: Iterable[Item], count: int, sample: Sample, progress: Progress) -> tuple[list[Item], np.ndarray]:

@@ -258,6 +258,11 @@ def limited(source: Source, limit: int | None) -> Source:
     return source if limit is None else source.limited(items_to_take(source, limit))
 
 
+def nothing_to_read(source: Source, count: int) -> str:
+    """Return why nothing came of `count` items of a source, in words."""
+    return f"none of the {count:,} pictures of {source} can be read" if count else f"{source} holds no pictures"
+
+
 def items_to_take(source: Source, limit: int | None) -> int:
     """Return how many items of a source are taken, of which there is a limit or none.
 
