@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from numbers import Integral, Real
-from typing import TypeAlias, Union
+from typing import Any, TypeAlias, Union
 
 from cbir.collection.errors import CollectionError
 from cbir.collection.point import Label
@@ -57,6 +57,8 @@ class Among:
 class Between:
     """The field is a number, or a time, between bounds: at least `least`, above `above`, at most `most`, below `below`.
 
+    Of two bounds on one side, the one that says more is kept.
+
     Attributes
     ----------
     least, above, most, below : int, float, str or None
@@ -79,6 +81,11 @@ class Between:
             raise FilterError(f"a range of {shown(self.field)} is between numbers, or between times, not between both")
         for name, bound in given.items():
             object.__setattr__(self, name, _bound(self.field, bound))
+        # Of two bounds on one side, Qdrant's index looks at one only.
+        if self.least is not None and self.above is not None:
+            object.__setattr__(self, "least" if _order(self.above) >= _order(self.least) else "above", None)
+        if self.most is not None and self.below is not None:
+            object.__setattr__(self, "most" if _order(self.below) <= _order(self.most) else "below", None)
 
     @property
     def bounds(self) -> dict[str, Bound | None]:
@@ -306,6 +313,11 @@ def _bound(field: str, value: Bound) -> Bound:
             f"a time in a filter on {shown(field)} is written as 2024-06-01T12:00:00Z, not {shown(value)}"
         ) from None
     return moment.replace(tzinfo=None).isoformat() + "Z"
+
+
+def _order(bound: Bound) -> Any:
+    """Return a bound as what can be compared with another of its kind."""
+    return datetime.fromisoformat(bound) if isinstance(bound, str) else bound
 
 
 def _filters(filters: Iterable["Filter"]) -> tuple["Filter", ...]:

@@ -108,7 +108,7 @@ class _Served:
         index = self._indexed.get(key)
         # Another index, as of a label, may hold only some of the values.
         if index is not None and index.data_type == models.PayloadSchemaType.KEYWORD:
-            found = self._call(client.facet, self._physical, key, facet_filter=passing, limit=MOST_VALUES)
+            found = self._call(client.facet, self._physical, key, facet_filter=passing, limit=MOST_VALUES, exact=True)
             yield from (hit.value for hit in found.hits)
             return
         offset: Any = None

@@ -133,3 +133,14 @@ def test_an_embedded_collection_indexes_what_is_filtered_by(tmp_path: Path, monk
         monkeypatch.setattr("cbir.collection.embedded.shards.free_bytes", lambda folder: 0)
         assert points.count(where={"format": ["PNG"]}) == 0
         assert "format" not in schema().payload_schema
+
+
+def test_of_two_bounds_on_one_side_the_one_that_says_more_counts(points: Collection):
+    assert Between("width", least=3, above=3) == Between("width", above=3)
+    assert Between("width", least=4, above=3.5, most=9, below=9.5) == Between("width", least=4, most=9)
+    early, late = "2024-06-01T00:00:00Z", "2024-06-01T00:00:00.5Z"
+    assert Between("taken_at", least=late, above=early, below=late, most=early) == Between(
+        "taken_at", least=late, most=early
+    )
+    points.upsert(ids(2), np.zeros((2, 4), np.float32), [{"taken_at": early}, {"taken_at": late}])
+    assert points.count(where=Between("taken_at", least=late, above="0532-01-01T00:00:00Z")) == 1
