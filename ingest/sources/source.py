@@ -15,6 +15,7 @@ from PIL import Image
 
 from cbir.collection.point import Label, Payload
 from cbir.core.errors import CbirError
+from cbir.model.errors import ImageError
 
 #: Payload fields of a file: its size, time of change, inode and time of its inode's change (both times in nanoseconds).
 #: As long as they all stay the same, so does its content. A field that was not stored does not count.
@@ -259,8 +260,17 @@ def limited(source: Source, limit: int | None) -> Source:
 
 
 def nothing_to_read(source: Source, count: int) -> str:
-    """Return why nothing came of `count` items of a source, in words."""
-    return f"none of the {count:,} pictures of {source} can be read" if count else f"{source} holds no pictures"
+    """Return why nothing came of `count` items of a source, in words: if reading the first one tells it, with that."""
+    if not count:
+        return f"{source} holds no pictures"
+    reason = ""
+    for item in islice(source.items(), 1):
+        try:
+            if item.content is not None:
+                item.content()  # not decoded: worker processes do that, as it may crash
+        except ImageError as error:
+            reason = f" (the first: {error})"
+    return f"none of the {count:,} pictures of {source} can be read{reason}"
 
 
 def items_to_take(source: Source, limit: int | None) -> int:

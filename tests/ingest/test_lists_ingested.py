@@ -133,6 +133,10 @@ def test_addresses_are_fetched_once(home: Path, server, tmp_path: Path):  # noqa
     with cbir.open("c") as searcher:
         [hit] = searcher.search(picture(2), 1)
         assert searcher.metadata.locate(hit.payload) == given[2]
+    with pytest.raises(
+        cbir.CbirError, match=r"none of the 1 pictures of files can be read \(the first: .*--allow-private"
+    ):
+        cbir.ingest(given[0], encoder="pixels", collection="refused")
     refused = cbir.ingest([given[0], given[3]], collection="c", checksum=True)
     assert all("--allow-private" in reason for _, reason in refused.unreadable)
 
