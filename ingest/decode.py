@@ -33,7 +33,7 @@ R = TypeVar("R")
 CHUNK, CHUNK_BYTES = 8, 1 << 20
 #: Bytes of files in work or waiting, in all or for each thread, whichever is more; and of the pixels made of them: two
 #: batches, so that the decoders have something to do while one is encoded.
-_HELD_BYTES, _HELD_EACH, _AHEAD_BYTES = 1 << 26, 1 << 24, 1 << 25
+_HELD_BYTES, _HELD_EACH, _AHEAD_BYTES = 1 << 26, 1 << 23, 1 << 25
 #: Portions in work or waiting, of small pictures.
 _MOST_AHEAD = 64
 #: Seconds for several files at once, and for one alone: a picture of 100 megapixels takes some 5.
