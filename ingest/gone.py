@@ -38,12 +38,16 @@ class Gone:
         self.names: Sequence[str] = source.names
         self.complete = complete and source.complete
 
+    def located(self, place: Place) -> str:
+        """Return the path of a stored place's file; see `Metadata.locate`."""
+        return self._metadata.locate({"source": place.source, "uri": place.uri})
+
     def is_gone(self, place: Place) -> bool:
         """Tell whether the file of a place that was not listed is gone."""
         if self.complete and place.source in self.names:
             return not self.is_unclear(place.source, place.uri)
         root = self._metadata.roots.get(place.source, place.source)
-        path = self._metadata.locate({"source": place.source, "uri": place.uri})
+        path = self.located(place)
         if not os.path.isabs(root) or not os.path.isabs(path) or not os.path.isdir(root):  # noqa: PTH112, PTH117
             return False
         try:

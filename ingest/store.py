@@ -198,7 +198,7 @@ class _Step:
         place, fields = place_of(item), fields_of(item) if item.described else None
         details = {**(self.known.details or {}), "sha256": self.known.sha256}
         claims = places.of_content(number)
-        own = next((claim for claim in claims if claim.place.key == place.key), None)
+        own = next((claim for claim in claims if self._is_here(claim)), None)
         places.note((c, State.DISPLACED) for c in places.at(*place.key) if c.content != number)
         if self.known.details is not None:
             places.detailed([number])
@@ -218,6 +218,13 @@ class _Step:
         if own is not None:
             return payload, Stored(updated=1), None
         return payload, Stored(moved=1), before.place
+
+    def _is_here(self, claim: Claim) -> bool:
+        """Tell whether a stored place is this very file, of which a list may have had another name."""
+        item = self.known.item
+        return claim.place.key == place_of(item).key or (
+            bool(item.location) and (item.location == self.gone.located(claim.place))
+        )
 
     def _is_free(self, claim: Claim) -> bool:
         """Tell whether a stored place no longer shows its content, so that this one takes its turn."""

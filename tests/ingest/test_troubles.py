@@ -204,3 +204,31 @@ def test_old_points_get_what_they_lack_without_encoding_and_doubles_become_one(h
     consistent(cbir.ingest(pictures, collection="fresh", encoder="pixels"))
     assert stored(home, "pictures") == stored(home, "fresh")
     assert consistent(cbir.ingest(pictures)).unchanged == 7
+
+
+def test_a_file_may_move_from_one_root_to_another(home: Path, pictures: Path, tmp_path: Path):
+    other = tmp_path / "other"
+    (other / "x").mkdir(parents=True)
+    picture(90).save(other / "x" / "0.png")
+    for folder in (pictures, other):
+        cbir.ingest(folder, collection="both", encoder="pixels")
+    (pictures / "b" / "1.png").rename(other / "x" / "moved.png")
+    shutil.copy(pictures / "b" / "2.png", other / "x" / "copied.png")
+    report = consistent(cbir.ingest(other, collection="both"))
+    assert (report.points, report.unchanged, report.moved, report.copies) == (7, 1, 1, 1)
+    assert consistent(cbir.ingest(pictures, collection="both", prune=True)).unchanged == 5
+    pictures.rename(tmp_path / "unmounted")
+    (other / "x" / "copied.png").rename(other / "x" / "again.png")
+    shutil.copy(tmp_path / "unmounted" / "b" / "0.png", other / "x" / "of a disk that is not here.png")
+    report = consistent(cbir.ingest(other, collection="both", prune=True))
+    assert (report.points, report.unchanged, report.moved, report.copies, report.pruned) == (7, 2, 1, 1, 0)
+
+
+def test_a_listed_file_is_one_place_of_the_folder_that_is_ingested_later(home: Path, pictures: Path, tmp_path: Path):
+    listed = tmp_path / "list.txt"
+    listed.write_text(f"{pictures / 'b' / '1.png'}\n{pictures / 'b' / '2.png'}\n")
+    consistent(cbir.ingest(listed, collection="all", encoder="pixels"))
+    report = consistent(cbir.ingest(pictures, collection="all"))
+    assert (report.points, report.ingested, report.updated, report.copies) == (6, 4, 2, 0)
+    report = consistent(cbir.ingest(listed, collection="all"))
+    assert (report.points, report.unchanged) == (6, 2)
