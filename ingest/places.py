@@ -24,7 +24,7 @@ from cbir.core.progress import Progress, silent
 from cbir.core.uris import is_absolute
 
 #: Kilobytes that SQLite may hold in memory.
-_CACHE = 64 * 1024
+_CACHE = 24 * 1024
 
 _SCHEMA = """
 CREATE TABLE contents (
