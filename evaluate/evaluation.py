@@ -53,6 +53,7 @@ class Evaluation:
             "queries": queries,
             **table,
             "leave_one_out": bool(self.run.about.get("leave_one_out")),
+            "queries_from": self.run.about.get("queries_from"),
             **{name: self.run.about.get(name, default) for name, default in RankingOptions().ranking.items()},
             "smooth": self.run.about.get("smooth", 0),
             "seed": self.run.about.get("seed"),

@@ -1,8 +1,9 @@
 """Queries that are not part of the database, by their content: finding the same picture again is not recognition.
 
-In: held-out items and those stored. Out: the queries whose picture is not
-stored too. Decoded pixels are compared, so that a copy with another name or in
-another lossless format is found; a copy that was scaled or compressed again is not.
+In: held-out items, of the sources of a collection or of a folder that somebody
+names, and those stored. Out: the queries whose picture is not stored too.
+Decoded pixels are compared, so that a copy with another name or in another
+lossless format is found; a copy that was scaled or compressed again is not.
 """
 
 import hashlib
@@ -17,10 +18,12 @@ from cbir.collection.metadata import Metadata
 from cbir.collection.place import COPIES, places_of
 from cbir.core.errors import CbirWarning
 from cbir.core.settings import Settings
+from cbir.core.uris import shown
 from cbir.core.workers import batched, ordered_map
 from cbir.evaluate.run import Run
 from cbir.ingest.roots import open_known
-from cbir.ingest.sources.catalogue import NAMES
+from cbir.ingest.sources.catalogue import NAMES, open_source
+from cbir.ingest.sources.choice import Choice
 from cbir.ingest.sources.source import Item, Source, SourceError
 from cbir.model.errors import ImageError
 from cbir.model.registry import encoders
@@ -32,16 +35,62 @@ _BATCH = 256
 _DEEP = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 
 
-def held_out_queries(searcher: Searcher, settings: Settings) -> list[Item]:
-    """Return the images that the sources of a collection hold back, without those that it holds too."""
+def held_out_queries(searcher: Searcher, settings: Settings, queries_from: str | None = None) -> list[Item]:
+    """Return the images to ask a collection for, without those that it holds too.
+
+    Parameters
+    ----------
+    searcher : Searcher
+    settings : Settings
+    queries_from : str, optional
+        Where they are, as `labelled_queries` takes it; by default what the collection's sources hold back.
+
+    Returns
+    -------
+    list of Item
+        Empty if the sources hold nothing back.
+
+    Raises
+    ------
+    SourceError
+        Nothing there, no labels, or all of it is stored too.
+    """
+    named = None if queries_from is None else labelled_queries(queries_from, settings)
     sources = _sources(searcher.metadata, settings)
     stored = [item for source in sources for item in source.items()]
-    queries = disjoint([query for source in sources for query in source.queries()], stored)
+    held_back = [query for source in sources for query in source.queries()] if named is None else named
+    queries = disjoint(held_back, stored)
     if queries and (gone := left_behind(searcher.collection, stored)):
         message = (
             f"collection '{searcher.name}' holds {gone:,} picture(s) that its sources no longer have; queries "
             "among them will find themselves, and scores will be too high. Rebuild it: cbir ingest SOURCE --retrain"
         )
+        warnings.warn(message, CbirWarning, stacklevel=2)
+    return queries
+
+
+def labelled_queries(name: str, settings: Settings) -> list[Item]:
+    """Return the images of a folder, archive or dataset that have labels.
+
+    Parameters
+    ----------
+    name : str
+        As `open_source` takes it. The folder that a picture is in is its label. What it holds back to evaluate with, if
+        anything, are the queries; else all of it.
+    settings : Settings
+
+    Raises
+    ------
+    SourceError
+        No such folder, no picture in it, or none in a folder of its own.
+    """
+    source = open_source(name, settings.data, settings.cache, choice=Choice(labels="folder"))
+    found = source.queries() or list(source.items())
+    queries = [item for item in found if item.label is not None]
+    if not queries:
+        raise SourceError(f"no picture of {shown(str(source))} has a label: put them into one folder per class")
+    if unlabelled := len(found) - len(queries):
+        message = f"{unlabelled:,} of {len(found):,} pictures of {shown(str(source))} are in no folder: left out"
         warnings.warn(message, CbirWarning, stacklevel=2)
     return queries
 

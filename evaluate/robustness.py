@@ -91,6 +91,7 @@ def measure_robustness(
     settings: Settings,
     options: EvaluationOptions,
     *,
+    queries_from: str | None = None,
     progress: Progress = silent,
 ) -> Robustness:
     """Search held-out queries as they are and distorted, store the runs, score them, draw the figure.
@@ -104,6 +105,8 @@ def measure_robustness(
     settings : Settings
     options : EvaluationOptions
         Its seed draws the queries, alike for all collections, and what is random in the distortions.
+    queries_from : str, optional
+        Where the queries are, as for `held_out_queries`.
     progress : Progress
 
     Raises
@@ -117,9 +120,10 @@ def measure_robustness(
     for name in collections:
         scored: list[Scores] = []
         with open_searcher(name) as searcher:
-            held_out = held_out_queries(searcher, settings)
+            held_out = held_out_queries(searcher, settings, queries_from)
             runs = search_distorted(searcher, held_out, distortions, options, progress=progress)
             for run in runs:
+                run.about["queries_from"] = queries_from
                 with disk_errors(folder):
                     save_run(run, _run_file(folder, name, run.about["distortion"]))
                 scored.append(score(run, [DEPTH]))
@@ -133,7 +137,10 @@ def measure_robustness(
                 "encoder": encoder,
                 "database": run.database,
                 "queries": len(run),
-                **{fact: run.about[fact] for fact in ("leave_one_out", "seed", *options.ranking, "fingerprint")},
+                **{
+                    fact: run.about[fact]
+                    for fact in ("leave_one_out", "queries_from", "seed", *options.ranking, "fingerprint")
+                },
             }
         )
     made = Robustness(tuple(lines), tuple(about), folder)

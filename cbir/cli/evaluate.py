@@ -38,6 +38,13 @@ def evaluate(
         list[int] | None, typer.Option(min=1, help="Number of results to score at; repeatable; default: the article's.")
     ] = None,
     options: CommandOptions,
+    queries_from: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder or archive of queries, one folder per class; default: what was held back, else stored images.",
+        ),
+    ] = None,
     distort: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME[=A,B,...]", help="Distort the queries, such as rotate=15,30 or blur; repeatable."),
@@ -53,7 +60,9 @@ def evaluate(
             raise CbirError("--distort always searches, and scores at depth 10: leave out --depth and --from-run")
         names = collection or [collection_or_default(None, qdrant_url)]
         with bars() as progress:
-            made = _distorted(names, distort, options, qdrant_url=qdrant_url, data_dir=data_dir, progress=progress)
+            made = _distorted(
+                names, distort, options, queries_from, qdrant_url=qdrant_url, data_dir=data_dir, progress=progress
+            )
         if json_:
             print_json(documents.copies(made) if isinstance(made, list) else documents.robustness(made))
         elif isinstance(made, list):
@@ -65,13 +74,16 @@ def evaluate(
     if collection and len(collection) > 1:
         raise CbirError("cbir evaluate takes one collection, or several with --distort; see also: cbir compare")
     if from_run is not None:
-        if said := [*(["--collection"] if collection else []), *options.flags]:
+        given = {"--collection": collection, "--queries-from": queries_from}
+        if said := [*(name for name, value in given.items() if value), *options.flags]:
             raise CbirError(f"--from-run reads what was searched for: leave it out, or {' and '.join(said)}")
         done, copies = _from_run(from_run, depth)
     else:
         name = collection_or_default(collection[0] if collection else None, qdrant_url)
         with bars() as progress:
-            done, copies = _measured(name, depth, options, qdrant_url=qdrant_url, data_dir=data_dir, progress=progress)
+            done, copies = _measured(
+                name, depth, options, queries_from, qdrant_url=qdrant_url, data_dir=data_dir, progress=progress
+            )
     if json_:
         print_json(documents.evaluation(done, copies))
         return
@@ -92,28 +104,30 @@ class _Place(TypedDict):
 
 
 def _distorted(
-    names: list[str], distort: list[str], options: CommandOptions, **place: Unpack[_Place]
+    names: list[str], distort: list[str], options: CommandOptions, queries_from: str | None, **place: Unpack[_Place]
 ) -> Robustness | list[Copies]:
     """Search distorted queries: by labels, or for the originals if asked for or no collection has labels."""
+    if options.copies and queries_from:
+        raise CbirError("--copies searches for stored pictures: leave out --queries-from")
     if not options.copies:
         try:
-            return cbir.evaluate_distorted(names, distort, **place, **options.given)
+            return cbir.evaluate_distorted(names, distort, queries_from=queries_from, **place, **options.given)
         except cbir.NoLabelsError as error:
-            if options.copies is False or set(error.collections) != set(names):
+            if options.copies is False or queries_from or set(error.collections) != set(names):
                 raise
     return [cbir.evaluate_copies(name, distort, **place, **options.given) for name in dict.fromkeys(names)]
 
 
 def _measured(
-    name: str, depth: list[int] | None, options: CommandOptions, **place: Unpack[_Place]
+    name: str, depth: list[int] | None, options: CommandOptions, queries_from: str | None, **place: Unpack[_Place]
 ) -> tuple[Evaluation | None, Copies | None]:
     """Search held-out queries, if there are labels, and edited copies."""
     from cbir.evaluate.copies.size import MIN_SIDE
 
     try:
-        done = cbir.evaluate(name, depths=depth, **place, **options.given)
+        done = cbir.evaluate(name, depths=depth, queries_from=queries_from, **place, **options.given)
     except cbir.NoLabelsError:
-        if depth or options.copies is False:
+        if depth or queries_from or options.copies is False:
             raise
         return None, cbir.evaluate_copies(name, **place, **options.given)
     if options.copies is None and _small(name, **place):

@@ -20,6 +20,7 @@ def evaluate(
     collection: str | None = None,
     *,
     depths: Sequence[int] | None = None,
+    queries_from: str | Path | None = None,
     from_run: str | Path | None = None,
     qdrant_url: str | None = None,
     data_dir: str | Path | None = None,
@@ -34,6 +35,9 @@ def evaluate(
         By default the only one, else the one ingested last.
     depths : sequence of int, optional
         Numbers of results to score at; by default the article's.
+    queries_from : str or Path, optional
+        A folder or archive with one folder of pictures per class, or a dataset: the queries. By default those that the
+        collection's sources hold back, else stored pictures, each left out of its own ranking.
     from_run : str or Path, optional
         Score this stored run (or its folder) again, into a new folder; nothing is searched, and only depths
         may be given.
@@ -75,14 +79,16 @@ def evaluate(
     check_depths(wanted or ())
     path = None
     if from_run is not None:
-        require_no_options(from_run, {"collection": collection, **options})
+        require_no_options(from_run, {"collection": collection, "queries_from": queries_from, **options})
         path = Path(from_run).expanduser().absolute()
         path = path / "run.npz" if path.is_dir() else path
         run = load_run(path)
     else:
         with open(collection, qdrant_url=qdrant_url, data_dir=data_dir) as searcher:
             require_labels(searcher)
-            held_out = held_out_queries(searcher, settings)
+            named = None if queries_from is None else str(queries_from)
+            held_out = held_out_queries(searcher, settings, named)
             run = search_queries(searcher, held_out, validated_options, progress=progress)
+            run.about["queries_from"] = named
             warn_of_leakage(searcher, run)
     return store_evaluation(run, new_run_folder(settings.runs, run.collection), wanted, path)

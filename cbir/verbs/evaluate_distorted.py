@@ -21,6 +21,7 @@ def evaluate_distorted(
     collections: str | Sequence[str],
     distort: Sequence[str],
     *,
+    queries_from: str | Path | None = None,
     qdrant_url: str | None = None,
     data_dir: str | Path | None = None,
     progress: Progress = silent,
@@ -36,6 +37,8 @@ def evaluate_distorted(
         `NAME` for a distortion's usual strengths, or `NAME=A,B,...`: rotate and turn (degrees), scale and bright
         (factors), shift, crop, middle, resize, blur, text, frame and letterbox (shares), noise (a standard deviation),
         colour (a strength), jpeg (a quality). Without a strength: mirror, grey, screenshot, phone.
+    queries_from : str or Path, optional
+        As for `cbir.evaluate`.
     qdrant_url : str, optional
         Qdrant server; by default `QDRANT_URL`, else collections are embedded.
     data_dir : str or Path, optional
@@ -75,4 +78,12 @@ def evaluate_distorted(
                 unlabelled.append(name)
     if unlabelled:
         raise NoLabelsError(unlabelled)
-    return measure_robustness(names, wanted, open_searcher, settings, EvaluationOptions(**options), progress=progress)
+    return measure_robustness(
+        names,
+        wanted,
+        open_searcher,
+        settings,
+        EvaluationOptions(**options),
+        queries_from=None if queries_from is None else str(queries_from),
+        progress=progress,
+    )
