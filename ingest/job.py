@@ -200,8 +200,9 @@ class _Sync:
         # of this format where an older cbir would look for its own.
         collection.remember(_with_source(before, source, self._ready.bundle))
         try:
+            clock = time.perf_counter()
             with Places.of(collection, self._progress) as places:
-                self._fill(places)
+                self._fill(places, clock)
                 self._tidy(places)
         except BaseException:
             # Report what stopped the work, not that a server could not be tidied up afterwards. The source stays:
@@ -214,8 +215,7 @@ class _Sync:
             known = replace(known, sources=before.sources, roots=before.roots)
         collection.remember(known)
 
-    def _fill(self, places: Places) -> None:
-        clock = time.perf_counter()
+    def _fill(self, places: Places, clock: float) -> None:
         share, made = self._share, self._ready.made
         work = ingest_share(share, self._collection, places, made=made, log=self._log, progress=self._progress)
         with closing(work) as batches:

@@ -19,6 +19,7 @@ from typing import Any, Self
 
 from cbir.collection.interface import Collection
 from cbir.collection.place import COPIES, PLACE, Place, places_of
+from cbir.collection.point import Payload
 from cbir.core.errors import CbirError
 from cbir.core.progress import Progress, silent
 from cbir.core.uris import is_absolute
@@ -28,7 +29,7 @@ _CACHE = 24 * 1024
 
 _SCHEMA = """
 CREATE TABLE contents (
-    number INTEGER PRIMARY KEY, id TEXT NOT NULL, sha256 TEXT, detailed INTEGER NOT NULL, label, described TEXT,
+    number INTEGER PRIMARY KEY, id TEXT NOT NULL, sha256 TEXT, detailed INTEGER NOT NULL, label,
     problem TEXT, located TEXT
 );
 CREATE TABLE places (
@@ -54,7 +55,7 @@ _GLANCE_PATH, _GLANCE = _GLANCE, _GLANCE + " AND p.source = ?"
 _AT = _CLAIM + "WHERE p.uri = ? AND p.source = ?"
 _AT_PATH = _CLAIM + "WHERE p.uri = ?"
 _OF_CONTENT = _CLAIM + "WHERE p.content = ? ORDER BY p.first DESC, p.number"
-_INSERT_CONTENT = "INSERT INTO contents (number, id, sha256, detailed, label, described) VALUES (?, ?, ?, ?, ?, ?)"
+_INSERT_CONTENT = "INSERT INTO contents (number, id, sha256, detailed, label) VALUES (?, ?, ?, ?, ?)"
 _INSERT = (
     "INSERT INTO places (content, source, uri, bytes, modified, inode, changed, is_file, first, state, added, "
     "described) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -63,8 +64,8 @@ _INSERT = (
 
 #: Number of a place, whether it is the first one of a file whose payload is complete, its label, and its stamp.
 Glance = tuple[int, bool, int | str | None, int | None, int | None, int | None, int | None]
-#: Fields that are not the content's.
-_OF_PLACES = {*PLACE, COPIES}
+#: The fields of payloads that the table is made from.
+_NEEDED = (*PLACE, COPIES, "label", "sha256", "format")
 
 
 class State(IntEnum):
@@ -139,6 +140,7 @@ class Places:
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._depth = 0
+        self._collection: Collection | None = None
         with _table_errors():
             self._table = sqlite3.connect("", isolation_level=None, check_same_thread=False)
             for setting in ("journal_mode=OFF", "synchronous=OFF", f"cache_size=-{_CACHE}", "locking_mode=EXCLUSIVE"):
@@ -155,16 +157,16 @@ class Places:
             There is no space for it.
         """
         places = cls()
+        places._collection = collection
         try:
             total, number = collection.count(), 0
-            for page in collection.scroll(vectors=False):
+            for page in collection.scroll(vectors=False, fields=_NEEDED):
                 contents, rows = [], []
                 for identity, payload in zip(page.ids, page.payloads, strict=True):
                     number += 1
-                    kept = {name: value for name, value in payload.items() if name not in _OF_PLACES}
                     label, sha256, detailed = payload.get("label"), payload.get("sha256"), "format" in payload
                     label = label if isinstance(label, (int, str)) else None
-                    contents.append((number, identity, sha256, detailed, label, json.dumps(kept)))
+                    contents.append((number, identity, sha256, detailed, label))
                     for first, place in enumerate(places_of(payload)):
                         rows.append(_row(number, place, first=not first, state=State.UNSEEN))
                 with places.together() as table:
@@ -233,15 +235,14 @@ class Places:
         return [_claim(row) for row in self._all(_OF_CONTENT, (content,))]
 
     def described(self, claim: Claim) -> dict[str, Any] | None:
-        """Return the fields of a claim's place: all that the point has if it is the first, those of the item if not.
-
-        None where they are not known.
-        """
-        if claim.first:
-            (text,) = self._all("SELECT described FROM contents WHERE number = ?", (claim.content,))[0]
-        else:
-            (text,) = self._all("SELECT described FROM places WHERE number = ?", (claim.number,))[0]
+        """Return what the source says of a place that is not the first of its point; None where that is not known."""
+        (text,) = self._all("SELECT described FROM places WHERE number = ?", (claim.number,))[0]
         return None if text is None else json.loads(text)
+
+    def payloads(self, claims: Iterable[Claim]) -> dict[str, Payload]:
+        """Return the payloads of the points of claims, by their ids."""
+        ids = [claim.id for claim in claims]
+        return self._collection.payloads(ids) if ids and self._collection is not None else {}
 
     def content(self, sha256: str, place: tuple[str, str] | None = None) -> Content | None:
         """Return the content of this hash: of several, which an old cbir stored, the one that claims a place."""

@@ -123,8 +123,9 @@ def _upsert(batch: Encoded, collection: Collection, places: Places) -> Stored:
         return Stored()
     payloads = []
     displaced = [[] if each.sha256 is None else places.at(*each.item.place) for each in fresh]
+    payloads_before = places.payloads(claim for before in displaced for claim in before if claim.first)
     for row, (each, before) in enumerate(zip(fresh, displaced, strict=True)):
-        stored = next((places.described(claim) for claim in before if claim.first), None)
+        stored = next((payloads_before.get(claim.id) for claim in before if claim.first), None)
         payload = new_payload(each.item, each.sha256, each.details, stored)
         payloads.append(payload if batch.codes is None else {**payload, "code": batch.codes[row]})
     collection.upsert(batch.ids, batch.features, payloads)

@@ -56,6 +56,7 @@ def compare(
         sure: list[int] = []
         states: list[tuple[Claim, State]] = []
         descriptions: list[tuple[Claim, object]] = []
+        unclear: list[tuple[int, Item, Claim]] = []
         for item, glances in zip(batch, places.glances(item.place for item in batch), strict=True):
             if len(glances) == 1 and not checksum and _is_unchanged(item, glances[0]):
                 statuses.append(Status.UNCHANGED)
@@ -63,10 +64,16 @@ def compare(
             else:
                 claims = places.at(*item.place) if glances else []
                 right = _right(item, claims, checksum=checksum)
-                statuses.append(_status(item, right, places))
+                if right is not None and right.first and item.described:
+                    unclear.append((len(statuses), item, right))
+                statuses.append(Status.READ if right is None else Status.UNCHANGED)
                 states += [(claim, _state(claim, right)) for claim in claims]
                 if right is not None and not right.first:  # the first place describes the point; this one may become it
                     descriptions.append((right, fields_of(item)))
+        payloads = places.payloads(right for _, _, right in unclear)
+        for number, item, right in unclear:
+            if not same_payload(payloads.get(right.id), fields_of(item)):
+                statuses[number] = Status.DESCRIBED
         places.sure(sure)
         places.note(states, descriptions)
         progress("compare", len(statuses), total)
@@ -74,7 +81,7 @@ def compare(
 
 
 def _is_unchanged(item: Item, glance: Glance) -> bool:
-    """Tell whether an item is surely unchanged: what takes longer to find out is left to `_status`."""
+    """Tell whether an item is surely unchanged: what takes longer to find out is left to its caller."""
     _, sound, label, *stamp = glance
     if not sound or item.content is None or not _fits(tuple(map(item.payload.get, STAMP)), stamp):
         return False
@@ -92,14 +99,6 @@ def _right(item: Item, claims: list[Claim], *, checksum: bool) -> Claim | None:
     now = place_of(item).stamp
     fitting = [claim for claim in claims if claim.sha256 and claim.detailed and _fits(now, claim.place.stamp)]
     return fitting[0] if len(fitting) == 1 else None
-
-
-def _status(item: Item, right: Claim | None, places: Places) -> Status:
-    if right is None:
-        return Status.READ
-    if not right.first or not item.described or same_payload(places.described(right), fields_of(item)):
-        return Status.UNCHANGED
-    return Status.DESCRIBED
 
 
 def _state(claim: Claim, right: Claim | None) -> State:
