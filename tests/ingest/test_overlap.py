@@ -1,6 +1,7 @@
 """While a batch is stored, the next one is encoded; what is held is bounded; colours that nobody sees are told."""
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -85,14 +86,17 @@ def test_what_is_smoothed_is_stored_before_the_next_is_looked_at(
 
 def test_nothing_is_stored_after_a_batch_that_cannot_be(home: Path, forty: Path, monkeypatch: pytest.MonkeyPatch):
     tried: list[int] = []
+    third_taken = threading.Event()
 
     def stored(*args: Any, **kwargs: Any) -> Stored:
         tried.append(len(tried))
         if len(tried) == 2:
+            assert third_taken.wait(30)
+            time.sleep(0.5)  # by then it waits to be stored
             raise ArithmeticError("not this one")
         return store(*args, **kwargs)
 
-    watched(monkeypatch, stored, lambda number: None)
+    watched(monkeypatch, stored, lambda number: third_taken.set() if number == 2 else None)
     with pytest.raises(ArithmeticError, match="not this one"):
         cbir.ingest(forty, encoder="pixels")
     assert tried == [0, 1]
