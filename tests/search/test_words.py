@@ -162,7 +162,7 @@ def test_operators_as_a_shell_passes_them(wordless: Path):
     assert [term["weight"] for term in query["terms"]] == [1, -1, 2]
     assert query["hits"][0]["uri"] == "blue.png"
     assert "No such option: -2" in run_process("search", "query.png", "-2:blue.png", code=2).stderr
-    assert "stands between" in run_process("search", "-", code=1).stderr
+    assert "stands between" in run_process("search", "+", code=1).stderr
     assert "stands alone between" in run_process("search", "query.png", "--", "-2:blue.png", code=1).stderr
 
 

@@ -113,7 +113,7 @@ def test_a_row_is_an_encoder_from_the_listing_to_the_search(offered: Hub, colour
     assert found["queries"][0]["hits"][0]["distance"] == 0
     asked = len(offered.asked)
     Image.new("RGB", (5, 5), "black").save(colours / "black.png")
-    assert "1 ingested" in run("ingest", colours).stdout
+    assert json.loads(run("ingest", colours, "--json").stdout)["ingested"] == 1
     run("ingest", colours, "--encoder", "towers", "--collection", "again")
     assert len(offered.asked) == asked == 1
     with cbir.open("again") as searcher:

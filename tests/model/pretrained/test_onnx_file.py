@@ -71,7 +71,8 @@ def test_a_folder_is_ingested_and_searched_by_a_network_in_a_file(home: Path, pl
     assert metadata["network"]["licence"] == "MIT"
     place.unlink()
     Image.new("RGB", (9, 9), ORANGE).save(colours / "orange.png")
-    assert "5 points; 1 ingested" in run("ingest", colours).stdout
+    added = json.loads(run("ingest", colours, "--json").stdout)
+    assert (added["points"], added["ingested"]) == (5, 1)
     assert "--model net.onnx" in failure("ingest", colours, "--retrain")
     assert "--model net.onnx" in failure("ingest", colours, "--collection", "other", "--encoder", "onnx-file")
     assert "compare --encoder net.onnx" in failure("compare", "--source", colours.parent, "--encoder", "onnx-file")
