@@ -19,6 +19,7 @@ from cbir.collection.place import COPIES, places_of
 from cbir.core.errors import CbirWarning
 from cbir.core.settings import Settings
 from cbir.core.uris import shown
+from cbir.core.words import counted
 from cbir.core.workers import batched, ordered_map
 from cbir.evaluate.run import Run
 from cbir.ingest.roots import open_known
@@ -62,7 +63,7 @@ def held_out_queries(searcher: Searcher, settings: Settings, queries_from: str |
     queries = disjoint(held_back, stored)
     if queries and (gone := left_behind(searcher.collection, stored)):
         message = (
-            f"collection '{searcher.name}' holds {gone:,} picture(s) that its sources no longer have; queries "
+            f"collection '{searcher.name}' holds {counted(gone, 'picture')} that its sources no longer have; queries "
             "among them will find themselves, and scores will be too high. Rebuild it: cbir ingest SOURCE --retrain"
         )
         warnings.warn(message, CbirWarning, stacklevel=2)
@@ -90,7 +91,8 @@ def labelled_queries(name: str, settings: Settings) -> list[Item]:
     if not queries:
         raise SourceError(f"no picture of {shown(str(source))} has a label: put them into one folder per class")
     if unlabelled := len(found) - len(queries):
-        message = f"{unlabelled:,} of {len(found):,} pictures of {shown(str(source))} are in no folder: left out"
+        of_all = f"{unlabelled:,} of {counted(len(found), 'picture')} of {shown(str(source))}"
+        message = f"left out of the queries, as in no folder: {of_all}"
         warnings.warn(message, CbirWarning, stacklevel=2)
     return queries
 

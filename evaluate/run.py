@@ -16,6 +16,7 @@ import numpy as np
 
 from cbir.core.atomic import write_atomic
 from cbir.core.errors import CbirError
+from cbir.core.words import counted
 
 
 class RunError(CbirError):
@@ -111,7 +112,7 @@ def load_run(path: Path) -> Run:
 def run_title(name: str, database: int, queries: int, *, leave_one_out: bool = False) -> str:
     """Return the title of a run's table or figure: which collection, how many images and queries."""
     own = ", each left out of its own ranking" if leave_one_out else ""
-    return f"{name}: {database:,} images, {queries:,} queries{own}"
+    return f"{name}: {counted(database, 'image')}, {counted(queries, 'query', 'queries')}{own}"
 
 
 def pack(bits: np.ndarray) -> np.ndarray:

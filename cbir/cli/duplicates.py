@@ -26,6 +26,7 @@ from cbir.cli.parameters import (
 from cbir.cli.terminal import bars, line, size, table
 from cbir.core.options import OptionError
 from cbir.core.uris import shown
+from cbir.core.words import counted
 from cbir.search.duplicates.options import DuplicatesOptions
 
 if TYPE_CHECKING:
@@ -69,9 +70,8 @@ def duplicates(
         note(f"picture: {shown(str(save))}")
     if found.unreadable:
         uri, reason = found.unreadable[0]
-        note(
-            f"{len(found.unreadable):,} pictures cannot be opened and were left out (the first: {shown(uri)}: {reason})"
-        )
+        unreadable = counted(len(found.unreadable), "picture")
+        note(f"left out {unreadable} that cannot be opened (the first: {shown(uri)}: {reason})")
     if json_:
         print_json(documents.duplicates(found))
     elif paths or null:
@@ -105,20 +105,23 @@ def _facts(member: Member) -> tuple[str, str, str]:
 
 def _summary(found: Duplicates, *, alike: bool) -> Iterator[str]:
     used = found.threshold
+    compared = f"{counted(found.compared, 'pair')} of {counted(found.points, 'picture')}"
     if used is not None and used.reached is not None:
         yield (
-            f"compared    {found.compared:,} pairs of {found.points:,} pictures, closer than {used.distance:.3g}: "
+            f"compared    {compared}, closer than {used.distance:.3g}: "
             f"so are {used.reached:.0%} of copies made to try it"
         )
     else:
-        yield f"compared    {found.compared:,} pairs of {found.points:,} pictures"
-    groups = f"{len(found.groups):,} group{'' if len(found.groups) == 1 else 's'}"
+        yield f"compared    {compared}"
+    groups = counted(len(found.groups), "group")
+    spare = counted(len(found.spare), "file need", "files need")
     if found.groups:
-        yield f"the same    {groups}; {len(found.spare):,} files need not be kept, {size(found.spare_bytes)}"
+        yield f"the same    {groups}; {spare} not be kept, {size(found.spare_bytes)}"
     else:
         yield "the same    nothing"
     if found.alike:
         count = sum(map(len, found.alike))
-        yield f"alike       {count:,} pictures of {len(found.alike):,} motifs{'' if alike else ' (--alike shows them)'}"
+        motifs = counted(len(found.alike), "motif")
+        yield f"alike       {count:,} pictures of {motifs}{'' if alike else ' (--alike shows them)'}"
     if found.groups:
         yield "nothing was deleted; --paths prints what need not be kept, --save draws it"

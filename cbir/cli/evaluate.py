@@ -16,6 +16,7 @@ from cbir.cli.parameters import AsJson, DataDir, QdrantUrl, collection_or_defaul
 from cbir.cli.terminal import bars, line, table
 from cbir.core.errors import CbirError, CbirWarning
 from cbir.core.progress import Progress
+from cbir.core.words import counted
 from cbir.evaluate.options import CommandOptions
 
 if TYPE_CHECKING:
@@ -165,7 +166,8 @@ def _from_run(path: Path, depth: list[int] | None) -> tuple[Evaluation | None, C
 def print_without_relevant(scores: Scores) -> None:
     """Print how many queries LRAP gives 1 although nothing could be found, if there are any."""
     if scores.without_relevant:
-        line(f"{scores.without_relevant:,} queries have no image of their label in the collection: read mAP, not LRAP")
+        asked = counted(scores.without_relevant, "query has", "queries have")
+        line(f"{asked} no image of their label in the collection: read mAP, not LRAP")
 
 
 def _print_scores(evaluation: Evaluation) -> None:
@@ -194,7 +196,7 @@ def _print_copies(copies: Copies) -> None:
 
     run = copies.run
     table(
-        f"{run.collection}: {run.database:,} images, edited copies of {len(run):,} of them searched for",
+        f"{run.collection}: {counted(run.database, 'image')}, edited copies of {len(run):,} of them searched for",
         [("edit", False), ("original first", True), ("among ten", True)],
         [(row.edit, f"{row.first:.3f}", f"{row.among_ten:.3f}") for row in (*run.rows, run.mean)],
     )

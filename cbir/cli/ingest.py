@@ -16,6 +16,7 @@ from cbir.cli.parameters import AsJson, DataDir, Index, OnDisk, QdrantUrl, Quant
 from cbir.cli.terminal import bars, line, table
 from cbir.cli.watching import follow
 from cbir.core.uris import shown
+from cbir.core.words import counted
 from cbir.ingest.sources.choice import Choice
 
 if TYPE_CHECKING:
@@ -136,13 +137,14 @@ def _show(report: Report, sources: Sequence[str], *, json_: bool) -> None:
     if report.skipped > _NAMED:
         note(f"skipped: {report.skipped - _NAMED:,} more, see {report.file}")
     for left in report.left_out:
-        note(f"left out: {left.count:,} {left.reason}{f'; {left.hint}' if left.hint else ''}")
+        note(f"left out: {left}")
     if report.gone:
         named = shown(", ".join(sources))
-        note(f"{report.gone:,} stored picture(s) are gone from {named}: cbir ingest ... --prune removes them")
+        gone = counted(report.gone, "stored picture is", "stored pictures are")
+        note(f"{gone} gone from {named}: cbir ingest ... --prune removes them")
     if learned := _outgrown(report):
         note(
-            f"the encoder learned from {learned:,} picture(s), and there are {report.points:,} now: "
+            f"the encoder learned from {counted(learned, 'picture')}, and there are {report.points:,} now: "
             "cbir ingest ... --retrain learns from all"
         )
     if json_:

@@ -11,6 +11,7 @@ from cbir.cli.output import note, print_json
 from cbir.cli.parameters import AsJson, DryRun, QdrantUrl
 from cbir.cli.terminal import line
 from cbir.core.uris import shown
+from cbir.core.words import counted
 
 
 def move(
@@ -32,7 +33,7 @@ def move(
             line(shown(f"{root.collection}: {root.before} is now {root.after}"))
         count = len(moved.roots)
         verb = "changed" if moved.done else "would be changed (--dry-run)"
-        line(f"{count:,} folder{'s' if count != 1 else ''} {verb}; no picture was opened")
+        line(f"{counted(count, 'folder')} {verb}; no picture was opened")
     for name, reason in moved.failed.items():
         note(f"collection '{name}' was left as it was: {reason}")
     if moved.failed:

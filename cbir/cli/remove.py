@@ -24,6 +24,7 @@ from cbir.cli.parameters import (
 from cbir.cli.terminal import bars, line, size
 from cbir.core.errors import CbirError
 from cbir.core.uris import shown
+from cbir.core.words import counted
 
 if TYPE_CHECKING:
     from cbir.verbs.remove import Removal
@@ -77,7 +78,7 @@ def _facts(planned: Removal) -> Iterator[str]:
     if planned.where is not None:
         yield f"{name}: {planned.points:,} of {_points(planned.stored or 0)}"
         if planned.copies:
-            copies = _counted(planned.copies, "exact copy", "exact copies")
+            copies = counted(planned.copies, "exact copy", "exact copies")
             yield f"they have {copies} in the same or other folders, which leave the collection with them"
         if others:
             yield f"the same points are removed from {others}"
@@ -98,8 +99,4 @@ def _facts(planned: Removal) -> Iterator[str]:
 
 
 def _points(count: int) -> str:
-    return _counted(count, "point", "points")
-
-
-def _counted(count: int, one: str, many: str) -> str:
-    return f"{count:,} {one if count == 1 else many}"
+    return counted(count, "point")

@@ -19,6 +19,7 @@ from cbir.cli.output import note
 from cbir.cli.terminal import bars, line
 from cbir.core.errors import CbirError
 from cbir.core.uris import shown
+from cbir.core.words import counted
 
 if TYPE_CHECKING:
     from cbir.ingest.report import Report
@@ -102,10 +103,10 @@ def _print_line(report: Report, known: dict[str, None]) -> None:
         if count
     ]
     if counts:
-        points = f"{report.points:,} point{'' if report.points == 1 else 's'}"
-        line(f"{datetime.now():%H:%M:%S}    {', '.join(counts)}; {points}")
+        line(f"{datetime.now():%H:%M:%S}    {', '.join(counts)}; {counted(report.points, 'point')}")
     if report.gone:
-        note(f"{report.gone:,} stored picture(s) are gone, so many that a disk may not be mounted: nothing was removed")
+        gone = counted(report.gone, "stored picture is", "stored pictures are")
+        note(f"{gone} gone, so many that a disk may not be mounted: nothing was removed")
 
 
 def _tell(error: Exception, before: str) -> str:

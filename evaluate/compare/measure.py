@@ -18,6 +18,7 @@ from cbir.collection.metadata import Metadata
 from cbir.core.errors import CbirError
 from cbir.core.progress import Progress
 from cbir.core.settings import Settings
+from cbir.core.words import counted
 from cbir.evaluate.compare.entrants import Entrant
 from cbir.evaluate.compare.pixels import SharedPixels
 from cbir.evaluate.compare.row import Row, digest_of, find_row, store_row
@@ -111,8 +112,8 @@ class Measurer:
             present = known_in(self._engine, name, searcher.metadata, self._source).items()
             if held_out and (gone := left_behind(searcher.collection, present)):
                 raise CbirError(
-                    f"collection '{name}' holds {gone:,} picture(s) that {self._source} no longer has, which may be "
-                    f"among the queries; {entrant.advice(self._source, self._limit)}"
+                    f"collection '{name}' holds {counted(gone, 'picture')} that {self._source} no longer has, which "
+                    f"may be among the queries; {entrant.advice(self._source, self._limit)}"
                 )
             evaluated = evaluate(searcher, held_out, self._options, progress=progress)
         row = Row(

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from itertools import cycle
 from typing import TYPE_CHECKING
 
+from cbir.core.words import counted
 from cbir.evaluate.draw.canvas import new_figure, png
 from cbir.evaluate.scores import Scores
 
@@ -36,7 +37,7 @@ def curve(scores: Scores, title: str) -> bytes:
     for (heading, points), style in zip(scores.curves().items(), cycle(_STYLES), strict=False):
         axes.plot(list(points), list(points.values()), style, label=heading, markersize=4)
     axes.set_ylim(0, 1.02)
-    axes.set_ylabel(f"mean score of {scores.queries:,} queries")
+    axes.set_ylabel(f"mean score of {counted(scores.queries, 'query', 'queries')}")
     axes.legend()
     return _png(figure, axes, title)
 

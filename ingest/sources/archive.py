@@ -323,7 +323,7 @@ class ArchiveSource(Source):
             yield LeftOut("beyond the limit", self._beyond)
 
     def _why_none(self) -> str:
-        said = [f"{each.count:,} {each.reason}" for each in self.left_out[:3]]
+        said = [each.told() for each in self.left_out[:3]]
         said += [reason for _, reason in list(self.problems)[:1]]
         return f" ({'; '.join(said)})" if said else ""
 

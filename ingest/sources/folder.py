@@ -193,7 +193,7 @@ class FolderSource(Source):
 
     def _left_out_text(self) -> str:
         """Return what was left out instead, for the message about a folder without a picture."""
-        told = [f"{left.count:,} {left.reason}{f', {left.hint}' if left.hint else ''}" for left in self._left_out]
+        told = [left.told(", ") for left in self._left_out]
         told += [reason for _, (_, reason) in zip(range(3), self.problems, strict=False)]
         return f". Left out: {shown('; '.join(told))}" if told else ""
 

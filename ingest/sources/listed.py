@@ -79,7 +79,7 @@ class ListedSource(Source):
         self._has_files, self._has_addresses = self._kinds()
         self._files: Files = self._listing.files
         if not len(self._files) and not len(self._listing.problems):
-            left = "; ".join(f"{each.count:,} {each.reason}" for each in self._listing.tally.left_out)
+            left = "; ".join(each.told() for each in self._listing.tally.left_out)
             raise SourceError(f"{shown(name)} lists no pictures" + (f" ({left})" if left else ""))
 
     def __str__(self) -> str:

@@ -6,6 +6,7 @@ them by name.
 """
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -15,6 +16,7 @@ from PIL import Image
 
 from cbir.collection.point import Label, Payload
 from cbir.core.errors import CbirError
+from cbir.core.words import in_singular
 from cbir.model.errors import ImageError
 
 #: Payload fields of a file: its size, time of change, inode and time of its inode's change (both times in nanoseconds).
@@ -83,7 +85,7 @@ class LeftOut:
     Attributes
     ----------
     reason : str
-        Why, for a message: `hidden`, `not pictures (.txt, .mp4)`.
+        Why, as it follows a number greater than one: `hidden`, `not pictures (.txt, .mp4)`.
     count : int
         How many; a folder whose contents were not looked at is one.
     examples : tuple of str
@@ -96,6 +98,17 @@ class LeftOut:
     count: int
     examples: tuple[str, ...] = ()
     hint: str = ""
+
+    def __str__(self) -> str:
+        """Say all but the examples: `1 link that leads out of the folder; --follow takes it`."""
+        return self.told("; ")
+
+    def told(self, separator: str = "") -> str:
+        """Say how many, and why; with a separator, also the hint behind it."""
+        one = self.count == 1
+        said = f"{self.count:,} {in_singular(self.reason) if one else self.reason}"
+        hint = re.sub(r"\bthem\b", "it", self.hint) if one else self.hint
+        return f"{said}{separator}{hint}" if separator and hint else said
 
 
 class Source(Protocol):

@@ -363,7 +363,7 @@ def test_options_of_an_encoder_are_listed_and_checked(home: Path):
 def test_an_encoder_that_learned_from_few_of_the_pictures_is_told(home: Path, pictures: Path):
     assert "learned from" not in run("ingest", pictures, "--encoder", "pca", "--limit", 2).stderr
     grown = run("ingest", pictures)
-    assert "the encoder learned from 2 picture(s), and there are 6 now" in grown.stderr
+    assert "the encoder learned from 2 pictures, and there are 6 now" in grown.stderr
     assert "learned from" not in run("ingest", pictures, "--encoder", "pca", "--retrain").stderr
 
 

@@ -162,6 +162,6 @@ def test_the_command_takes_several_and_says_what_it_left(home: Path, pictures: P
     path = zipped(tmp_path / "a.zip", {"a.png": png(50), "notes.txt": b"none"})
     done = run("ingest", str(path), str(pictures), "--encoder", "pixels", "--json")
     assert '"collection": "a"' in done.stdout
-    assert "left out: 1 not pictures (.txt)" in done.stderr
+    assert "left out: 1 not a picture (.txt)" in done.stderr
     with zipfile.ZipFile(path) as kept:
         assert kept.namelist() == ["a.png", "notes.txt"]

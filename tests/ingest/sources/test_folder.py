@@ -159,7 +159,7 @@ def test_a_folder_without_pictures_is_refused_with_what_was_left_out(tmp_path: P
     assert len(FolderSource(tmp_path, may_be_empty=True)) == 0
     (tmp_path / ".x.png").touch()
     (tmp_path / "a\n.txt").touch()
-    with pytest.raises(SourceError, match=r"holds no pictures. Left out: .*1 hidden, --hidden takes them"):
+    with pytest.raises(SourceError, match=r"holds no pictures. Left out: .*1 hidden, --hidden takes it"):
         FolderSource(tmp_path)
     (tmp_path / "queries").mkdir()
     (tmp_path / "database").mkdir()

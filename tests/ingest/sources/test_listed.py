@@ -219,7 +219,7 @@ def test_what_is_nothing_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_lists_without_pictures_are_refused(tmp_path: Path):
     (tmp_path / "list.txt").write_text(f"{tmp_path}\n")
-    with pytest.raises(SourceError, match=r"list lists no pictures \(1 folders in a list\)"):
+    with pytest.raises(SourceError, match=r"list lists no pictures \(1 folder in a list\)"):
         open_sources([str(tmp_path / "list.txt")])
     with pytest.raises(SourceError, match="lists no pictures"):
         open_sources(["-"], stdin=io.BytesIO(b""))

@@ -1,0 +1,33 @@
+"""Counts in words: `1 picture`, `2 pictures`."""
+
+import re
+
+#: Of one thing instead of several; in this order. Only what comes first in a reason is counted.
+_SINGULAR = (
+    (r"^neither files nor folders\b", "neither a file nor a folder"),
+    (r"^not pictures\b", "not a picture"),
+    (r"^((?:HEIC |camera raw |RAW )?(?:link|file|folder|archive|picture|row|device))s\b", r"\1"),
+    (r"^(\w+ that) lead\b", r"\1 leads"),
+)
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """Return a count and what is counted.
+
+    Parameters
+    ----------
+    count : int
+    one : str
+        What one of them is called.
+    many : str
+        What all other numbers of them are called; by default with an `s` more.
+    """
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+
+
+def in_singular(reason: str) -> str:
+    """Return what is said of several, as it is said of one: `links that lead nowhere`, `not pictures (.txt)`."""
+    words, bracket, details = reason.partition(" (")
+    for many, one in _SINGULAR:
+        words = re.sub(many, one, words)
+    return words + bracket + details
