@@ -154,7 +154,8 @@ def test_shards_fill_payloads(home: Path, tmp_path: Path):
     assert counts(cbir.ingest(f"{tmp_path}/*.tar", collection="c", prune=True))["points"] == 6
     with cbir.open("c") as searcher:
         [hit] = searcher.search(picture(1), 1)
-        assert (hit.uri, hit.payload["caption"], hit.label) == ("0.tar/01.png", "text 1", None)
+        assert (hit.payload["caption"], hit.label) == ("text 1", None)
+        assert hit.path == str(tmp_path / "0.tar" / "01.png")
         assert searcher.open_stored(hit).tobytes() == picture(1).tobytes()
 
 
