@@ -170,7 +170,8 @@ def _replace(batch: Encoded, collection: Collection, places: Places, gone: Gone,
                 done += what
                 if before is not None:
                     log("moved", source=item.source, uri=item.uri, before_source=before.source, before_uri=before.uri)
-            changed[target.id] = payloads[target.id]
+            if payloads[target.id] != stored:
+                changed[target.id] = payloads[target.id]
     collection.replace_payloads(list(changed), list(changed.values()))
     return done
 
@@ -216,8 +217,8 @@ class _Step:
             payload = {**self.stored, **details}
             others = [place if each.key == before.place.key else each for each in places_of(payload)]
             payload = with_places(payload, others)
-        if own is not None:
-            return payload, Stored(updated=1), None
+        if own is not None:  # by checksum, files are read of which nothing has changed
+            return payload, Stored(unchanged=1) if payload == self.stored else Stored(updated=1), None
         return payload, Stored(moved=1), before.place
 
     def _is_here(self, claim: Claim) -> bool:

@@ -19,6 +19,10 @@ from cbir.model.method import Inference
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
 
+# Its telemetry would be sent elsewhere, and where it cannot write its identifier into the home folder, it says so on
+# standard error. Read when onnxruntime is imported, here and in worker processes.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 _CPU = "CPUExecutionProvider"
 _SUFFIX = "ExecutionProvider"
 #: Tried by themselves, in this order. Builds of onnxruntime have other providers that are no faster, compute by other

@@ -141,7 +141,7 @@ def _show(report: Report, sources: Sequence[str], *, json_: bool) -> None:
     if report.gone:
         named = shown(", ".join(sources))
         gone = counted(report.gone, "stored picture is", "stored pictures are")
-        note(f"{gone} gone from {named}: cbir ingest ... --prune removes them")
+        note(f"{gone} gone from {named}: cbir ingest ... --prune removes {'it' if report.gone == 1 else 'them'}")
     if learned := _outgrown(report):
         note(
             f"the encoder learned from {counted(learned, 'picture')}, and there are {report.points:,} now: "

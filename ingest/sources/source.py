@@ -282,7 +282,9 @@ def nothing_to_read(source: Source, count: int) -> str:
             if item.content is not None:
                 item.content()  # not decoded: worker processes do that, as it may crash
         except ImageError as error:
-            reason = f" (the first: {error})"
+            reason = f" ({'the first: ' if count > 1 else ''}{error})"
+    if count == 1:
+        return f"the only picture of {source} cannot be read{reason}"
     return f"none of the {count:,} pictures of {source} can be read{reason}"
 
 

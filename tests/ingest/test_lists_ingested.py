@@ -127,15 +127,13 @@ def test_addresses_are_fetched_once(home: Path, server, tmp_path: Path):  # noqa
     assert len(server.asked) == asked
     server.contents["/1.png"] = png(50)
     fresh = cbir.ingest(given[:3], collection="c", allow_private=True, checksum=True)
-    assert counts(fresh) == {"points": 3, "ingested": 1, "unchanged": 2} or fresh.ingested == 1
+    assert counts(fresh) == {"points": 3, "ingested": 1, "unchanged": 2}
     assert metadata(home, "c").roots == {}
     assert metadata(home, "c").sources == ("addresses",)
     with cbir.open("c") as searcher:
         [hit] = searcher.search(picture(2), 1)
         assert searcher.metadata.locate(hit.payload) == given[2]
-    with pytest.raises(
-        cbir.CbirError, match=r"none of the 1 pictures of files can be read \(the first: .*--allow-private"
-    ):
+    with pytest.raises(cbir.CbirError, match=r"the only picture of files cannot be read \(.*--allow-private"):
         cbir.ingest(given[0], encoder="pixels", collection="refused")
     refused = cbir.ingest([given[0], given[3]], collection="c", checksum=True)
     assert all("--allow-private" in reason for _, reason in refused.unreadable)
@@ -155,7 +153,7 @@ def test_shards_fill_payloads(home: Path, tmp_path: Path):
     with cbir.open("c") as searcher:
         [hit] = searcher.search(picture(1), 1)
         assert (hit.payload["caption"], hit.label) == ("text 1", None)
-        assert hit.path == str(tmp_path / "0.tar" / "01.png")
+        assert searcher.metadata.locate(hit.payload) == str(tmp_path / "0.tar" / "01.png")
         assert searcher.open_stored(hit).tobytes() == picture(1).tobytes()
 
 

@@ -163,7 +163,7 @@ def test_checksum_finds_a_change_that_no_stamp_shows(home: Path, pictures: Path)
         collection.replace_payloads([page.ids[number]], [{**page.payloads[number], **stamp}])
     assert consistent(cbir.ingest(pictures)).unchanged == 6
     report = consistent(cbir.ingest(pictures, checksum=True))
-    assert (report.points, report.ingested, report.updated) == (6, 1, 5)
+    assert (report.points, report.ingested, report.unchanged, report.updated) == (6, 1, 5, 0)
     assert consistent(cbir.ingest(pictures)).unchanged == 6
 
 

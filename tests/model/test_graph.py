@@ -1,5 +1,7 @@
 """An encoder that brings an ONNX graph of its own is one module; and which processors run graphs."""
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -164,3 +166,11 @@ def test_a_processor_that_there_is_not_is_an_error_that_says_which_there_are(
     monkeypatch.setenv("CBIR_PROVIDERS", "quantum,cpu")
     with pytest.raises(ModelError, match=r"'quantum'.*it has .*CPUExecutionProvider"):
         graph(tmp_path / "network.onnx")
+
+
+def test_onnxruntime_neither_reports_home_nor_says_that_it_cannot():
+    code = "from cbir.model.graph import working_providers; print(working_providers())"
+    environment = {**os.environ, "HOME": os.devnull, "CBIR_PROVIDERS": "cpu"}
+    environment.pop("ORT_DISABLE_TELEMETRY", None)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    assert (done.stdout, done.stderr) == ("['CPUExecutionProvider']\n", "")
