@@ -1,8 +1,9 @@
 """Whether the file of a stored place is gone, as far as this ingest can tell.
 
 In: a source that was listed, and a place that was not in the list. Out: yes or
-no. No, where nothing can be said: below a folder that could not be listed,
-of a format that cannot be read here, under a root that is not there (a disk that is not mounted), or where the source
+no. No, where nothing can be said: below a folder that could not be listed, in an
+archive that was not looked into, of a format that cannot be read here, under a
+root that is not there or empty (a disk that is not mounted), or where the source
 is only a part of what it was.
 """
 
@@ -33,7 +34,9 @@ class Gone:
     def __init__(self, source: Source, metadata: Metadata, *, complete: bool) -> None:
         self._metadata = metadata
         # As paths: a file's uri may be an escaped one where its folder's is not.
-        self._unlisted = [(name, path_of(uri)) for name, uri in source.unlisted]
+        self._unlisted = {(name, path_of(uri)) for name, uri in source.unlisted}
+        self._empty = frozenset(name for name in source.names if not source.count(name))
+        self._roots: dict[str, bool] = {}
         self._unreadable = unreadable_suffixes()
         self.names: Sequence[str] = source.names
         self.complete = complete and source.complete
@@ -45,10 +48,10 @@ class Gone:
     def is_gone(self, place: Place) -> bool:
         """Tell whether the file of a place that was not listed is gone."""
         if self.complete and place.source in self.names:
-            return not self.is_unclear(place.source, place.uri)
+            return place.source not in self._empty and not self.is_unclear(place.source, place.uri)
         root = self._metadata.roots.get(place.source, place.source)
         path = self.located(place)
-        if not os.path.isabs(root) or not os.path.isabs(path) or not os.path.isdir(root):  # noqa: PTH112, PTH117
+        if not os.path.isabs(root) or not os.path.isabs(path) or not self._is_there(root):  # noqa: PTH117
             return False
         try:
             os.lstat(path)
@@ -60,15 +63,25 @@ class Gone:
             return False
         return False
 
+    def _is_there(self, root: str) -> bool:
+        """Tell whether a folder has anything in it: where a disk is mounted, there may be an empty one without it."""
+        if root not in self._roots:
+            try:
+                with os.scandir(root) as entries:
+                    self._roots[root] = next(entries, None) is not None
+            except OSError:
+                self._roots[root] = False
+        return self._roots[root]
+
     def is_unclear(self, source: str, uri: str) -> bool:
         """Tell whether nothing can be said about a place that was not listed.
 
-        It is in a folder that could not be listed, or of a format that was left out because what reads it is missing.
+        It is in what was not looked into, or of a format that was left out because what reads it is missing.
         """
         if self._unlisted:
             # A uri of format 1 is absolute, and its source is the root.
             path = uri.removeprefix(f"{source}/") if is_absolute(uri) else path_of(uri)
-            for other, folder in self._unlisted:
-                if source == other and (not folder or path == folder or path.startswith(f"{folder}/")):
-                    return True
+            ends = (at for at, character in enumerate(path) if character == "/")
+            if any((source, above) in self._unlisted for above in ("", path, *(path[:end] for end in ends))):
+                return True
         return suffix_of(uri) in self._unreadable

@@ -79,7 +79,7 @@ def prune(
         if not missing:
             continue
         root = source.roots.get(name)
-        reason = _suspicious(root, missing, places.stored_places(name), len(source))
+        reason = _suspicious(root, missing, places.stored_places(name), source.count(name))
         pruned = wanted and (force or not reason)
         if wanted and not pruned:
             warn_caller(f"nothing of {root or name} was pruned: {reason}. If that is right, add --force")

@@ -116,7 +116,7 @@ class FolderSource(Source):
 
     @property
     def unlisted(self) -> Sequence[tuple[str, str]]:
-        """Name and uri of folders that could not be listed."""
+        """Name and uri of folders that could not be listed, of archives, and of links that lead nowhere."""
         return [(self._name, uri) for uri in self._unlisted]
 
     def renamed(self, names: Mapping[str, str]) -> Self:

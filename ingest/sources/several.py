@@ -75,9 +75,13 @@ class SeveralSources(Source):
 
     @property
     def unlisted(self) -> Sequence[tuple[str, str]]:
-        """Folders that could not be listed, and the whole of each root of which only a part was to be."""
-        whole = [(name, "") for part in self.parts if not part.complete for name in part.roots]
+        """What was not looked into, and the whole of each root, dataset and so on of which only a part was to be."""
+        whole = [(name, "") for part in self.parts if not part.complete for name in part.names]
         return [*whole, *(place for part in self.parts for place in part.unlisted)]
+
+    def count(self, name: str) -> int:
+        """Return the number of items of the parts that have this name."""
+        return sum(part.count(name) for part in self.parts if name in part.names)
 
     def renamed(self, names: Mapping[str, str]) -> Self:
         """Return the same sources with other names for their roots."""

@@ -153,7 +153,10 @@ class Source(Protocol):
 
     @property
     def unlisted(self) -> Sequence[tuple[str, str]]:
-        """Source name and uri of folders that could not be listed: stored places below them are not gone."""
+        """Source name and uri of what was not looked into, such as a folder that cannot be listed.
+
+        Stored places at these uris and below them are not gone.
+        """
         return ()
 
     @property
@@ -164,6 +167,10 @@ class Source(Protocol):
     def __len__(self) -> int:
         """Number of items in the database part."""
         ...
+
+    def count(self, name: str) -> int:  # noqa: ARG002 - most have one name
+        """Return the number of items that have one of `names`, or of all, where that takes no counting."""
+        return len(self)
 
     def items(self) -> Iterator[Item]:
         """Yield the images to store, always in the same order; memory does not grow with their number."""

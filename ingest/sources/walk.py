@@ -15,6 +15,7 @@ from cbir.core.errors import CbirError
 from cbir.core.progress import Progress, silent
 from cbir.core.uris import shown, uri_of
 from cbir.ingest.sources.choice import IGNORE_FILE, Choice, Sieve, may_be_left_out, patterns
+from cbir.ingest.sources.entries import ARCHIVE_SUFFIXES
 from cbir.ingest.sources.listing import Listing
 from cbir.model.formats import SNIFFED_BYTES, SUFFIXES, missing_extra, sniff, unreadable_suffixes
 
@@ -41,7 +42,8 @@ class Walk:
     Attributes
     ----------
     unlisted : list of bytes
-        Paths, relative to the root, of folders that could not be listed, or with files that could not be looked at.
+        Paths, relative to the root, of folders that could not be listed, or with files that could not be looked at; of
+        archives; and of links that lead nowhere, perhaps to a disk that is not mounted, if links are followed.
     """
 
     def __init__(self, root: bytes, choice: Choice, listing: Listing, progress: Progress = silent) -> None:
@@ -153,6 +155,8 @@ class Walk:
         if format_ is None:
             if suffix in _SUFFIXES:
                 return True
+            if path.lower().endswith(_ARCHIVES):
+                self.unlisted.append(path)  # pictures in it may be stored
             self._listing.tally.add("not pictures", path, detail=_ending(suffix))
             return False
         if extra := missing_extra(format_):
@@ -175,6 +179,8 @@ class Walk:
         try:
             status = os.stat(full)
         except OSError as error:
+            if self._follow:
+                self.unlisted.append(path)
             if _suffix(path) in _SUFFIXES:
                 self._problem(path, f"is a link that leads nowhere: {error.strerror or error}")
             else:
@@ -283,7 +289,7 @@ def walk(root: str, choice: Choice, listing: Listing, *, progress: Progress = si
     Returns
     -------
     list of str
-        Uris of folders that could not be listed.
+        Uris of what was not looked into: stored places at and below them may be there.
 
     Raises
     ------
@@ -294,7 +300,7 @@ def walk(root: str, choice: Choice, listing: Listing, *, progress: Progress = si
     """
     walked = Walk(os.fsencode(root), choice, listing, progress)
     walked.run()
-    return [uri_of(os.fsdecode(folder)) for folder in walked.unlisted]
+    return [uri_of(os.fsdecode(path)) for path in walked.unlisted]
 
 
 def _is_below(path: bytes, folder: bytes) -> bool:
@@ -323,3 +329,4 @@ def _kind(entry: "os.DirEntry[bytes]") -> str:
 
 
 _SUFFIXES = frozenset(map(os.fsencode, SUFFIXES))
+_ARCHIVES = tuple(map(os.fsencode, ARCHIVE_SUFFIXES))

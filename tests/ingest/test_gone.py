@@ -14,6 +14,7 @@ from cbir.ingest.gone import Gone
 from cbir.ingest.sources.source import Source
 from cbir.model import formats
 from tests.conftest import picture
+from tests.ingest.sources.test_archive import png, tarred
 
 
 class Listed(Source):
@@ -25,6 +26,9 @@ class Listed(Source):
 
     def __init__(self, *folders: str):
         self.unlisted = [("photos", folder) for folder in folders]
+
+    def __len__(self) -> int:
+        return 1
 
 
 def gone(unlisted: list[str], uri: str) -> bool:
@@ -44,6 +48,7 @@ def gone(unlisted: list[str], uri: str) -> bool:
         (["./a:b"], "./a:b/1.png", False),
         (["100%"], "%:100%25/%FF.png", False),  # its folder's name is valid text, its own is not
         (["%:caf%E9"], "%:caf%E9/1.png", False),
+        (["a.tar"], "a.tar/b/1.png", False),
     ],
 )
 def test_what_is_below_a_folder_that_could_not_be_listed_is_not_gone(unlisted: list[str], uri: str, is_gone: bool):
@@ -75,3 +80,50 @@ def test_a_folder_that_is_empty_now_is_pruned_by_force_alone(home: Path, picture
     assert (report.points, report.gone, report.pruned) == (0, 0, 6)
     with pytest.raises(cbir.CbirError, match="holds no pictures"):
         cbir.ingest(pictures, prune=True, collection="new", encoder="pixels")
+
+
+def filled(folder: Path, numbers: range) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in numbers:
+        picture(number).save(folder / f"{number}.png")
+    return folder
+
+
+def test_one_of_several_folders_that_is_empty_now_is_pruned_by_force_alone(home: Path, tmp_path: Path):
+    disk, photos = filled(tmp_path / "disk", range(4)), filled(tmp_path / "photos", range(10, 14))
+    cbir.ingest([disk, photos], collection="c", encoder="pixels")
+    disk.rename(tmp_path / "away")
+    disk.mkdir()
+    picture(0).save(photos / "copy.png")
+    with pytest.warns(cbir.CbirWarning, match=r"nothing of .*disk was pruned: it holds no pictures at all"):
+        report = cbir.ingest([disk, photos], collection="c", prune=True)
+    assert (report.points, report.copies, report.moved, report.gone, report.pruned) == (8, 1, 0, 4, 0)
+    assert cbir.ingest([disk, photos], collection="c", prune=True, force=True).pruned == 4
+
+
+def test_a_picture_does_not_move_from_a_folder_where_no_disk_is_mounted(home: Path, tmp_path: Path):
+    disk = filled(tmp_path / "disk", range(4))
+    cbir.ingest(disk, collection="c", encoder="pixels")
+    disk.rename(tmp_path / "away")
+    disk.mkdir()
+    report = cbir.ingest(filled(tmp_path / "photos", range(4)), collection="c")
+    assert (report.points, report.copies, report.moved) == (4, 4, 0)
+
+
+def test_what_is_stored_of_archives_in_a_folder_is_not_gone_because_they_are_left_out(home: Path, tmp_path: Path):
+    photos = filled(tmp_path / "photos", range(8))
+    shards = [tarred(photos / f"{n}.tar", [(f"{20 + n + m}.png", png(20 + n + m)) for m in (0, 1)]) for n in (0, 2)]
+    cbir.ingest(photos, collection="c", encoder="pixels")
+    assert cbir.ingest(shards, collection="c").points == 12
+    report = cbir.ingest(photos, collection="c", prune=True)
+    assert (report.points, report.gone, report.pruned) == (12, 0, 0)
+
+
+def test_what_is_behind_a_link_that_leads_nowhere_is_not_gone(home: Path, tmp_path: Path):
+    disk, photos = filled(tmp_path / "disk", range(4)), filled(tmp_path / "photos", range(10, 18))
+    (photos / "disk").symlink_to(disk)
+    assert cbir.ingest(photos, encoder="pixels", follow=True).points == 12
+    disk.rename(tmp_path / "away")
+    assert cbir.ingest(photos, follow=True, prune=True).pruned == 0
+    (photos / "disk").unlink()
+    assert cbir.ingest(photos, follow=True, prune=True).pruned == 4
