@@ -87,6 +87,13 @@ def _listed_as(source: ListedSource, metadata: Metadata) -> Source:
     return source.renamed(names).rooted(folders)
 
 
+def named_whole(source: Source) -> set[str]:
+    """Return those names of a source that it was named by itself: not the roots that a list has some files of."""
+    if isinstance(source, SeveralSources):
+        return set().union(*map(named_whole, source.parts))
+    return set(source.own_names if isinstance(source, ListedSource) else source.names)
+
+
 def overlapping(source: Source, metadata: Metadata) -> str | None:
     """Return the path of another stored folder that has pictures in common with a new one; None if there is none.
 

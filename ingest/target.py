@@ -15,7 +15,7 @@ from cbir.collection.interface import Collection, Engine
 from cbir.collection.metadata import Metadata
 from cbir.core.errors import CbirWarning
 from cbir.ingest.moved import known_in
-from cbir.ingest.roots import new_name, overlapping
+from cbir.ingest.roots import named_whole, new_name, overlapping
 from cbir.ingest.sources.source import Source
 
 
@@ -77,7 +77,7 @@ def find_target(
     except CollectionError:
         pass  # damaged: rebuilding repairs that
     else:
-        own = known_in(engine, name, replaced, source).names
+        own = named_whole(known_in(engine, name, replaced, source))
         others = [replaced.place(other) for other in replaced.sources if other not in own]
         smooth = replaced.smooth if smooth is None else smooth
     if others:

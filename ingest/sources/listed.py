@@ -57,7 +57,7 @@ class ListedSource(Source):
     Raises
     ------
     SourceError
-        There are no pictures in it.
+        There are no pictures in it, and nothing is read beside it.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class ListedSource(Source):
         self._beyond = 0
         self._has_files, self._has_addresses = self._kinds()
         self._files: Files = self._listing.files
-        if not len(self._files) and not len(self._listing.problems):
+        if not len(self._files) and not len(self._listing.problems) and not within:
             left = "; ".join(each.told() for each in self._listing.tally.left_out)
             raise SourceError(f"{shown(name)} lists no pictures" + (f" ({left})" if left else ""))
 
@@ -100,6 +100,12 @@ class ListedSource(Source):
     def names(self) -> Sequence[str]:
         """Those of the roots, and that of addresses if there are some."""
         return [*self.roots, *((self._names[ADDRESSES],) if self._has_addresses else ())]
+
+    @property
+    def own_names(self) -> Sequence[str]:
+        """Those of files in no known root, and of addresses."""
+        known = {name for _, name in self._known}
+        return [name for name in self.names if name not in known]
 
     @property
     def complete(self) -> bool:

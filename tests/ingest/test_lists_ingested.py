@@ -164,3 +164,29 @@ def test_the_command_takes_several_and_says_what_it_left(home: Path, pictures: P
     assert "left out: 1 not a picture (.txt)" in done.stderr
     with zipfile.ZipFile(path) as kept:
         assert kept.namelist() == ["a.png", "notes.txt"]
+
+
+def test_addresses_that_are_not_named_beside_a_folder_are_not_gone(
+    home: Path,
+    pictures: Path,
+    server,  # noqa: F811
+):
+    server.contents.update({f"/{number}.png": png(20 + number) for number in range(2)})
+    addresses = [f"http://127.0.0.1:{server.server_port}/{number}.png" for number in range(2)]
+    cbir.ingest([pictures, *addresses], collection="c", encoder="pixels", allow_private=True)
+    report = cbir.ingest([pictures, addresses[0]], collection="c", prune=True, allow_private=True)
+    assert counts(report) == {"points": 8, "unchanged": 7}
+
+
+def test_images_of_a_dataset_that_are_beyond_a_limit_are_not_gone(home: Path, pictures: Path):
+    cbir.ingest(["digits", pictures], collection="c", encoder="pixels", limit=60)
+    report = cbir.ingest(["digits", pictures], collection="c", limit=55, prune=True)
+    assert counts(report) == {"points": 60, "unchanged": 55}
+
+
+def test_a_list_does_not_replace_the_folder_that_its_files_are_in(home: Path, pictures: Path):
+    cbir.ingest(pictures, collection="c", encoder="pixels")
+    files = sorted(pictures.rglob("*.png"))[:2]
+    with pytest.raises(cbir.CbirError, match=f"holds {pictures}, which retraining on .* would drop"):
+        cbir.ingest(files, collection="c", encoder="pixels", retrain=True)
+    assert cbir.ingest([pictures, *files], collection="c", encoder="pixels", retrain=True).points == 6
