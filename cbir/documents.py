@@ -48,6 +48,8 @@ def ingest(report: Report) -> dict[str, Any]:
         "copies": report.copies,
         "skipped": report.skipped,
         "unreadable": [{"uri": uri, "reason": reason} for uri, reason in report.unreadable],
+        "warned": report.warned,
+        "warnings": [{"uri": uri, "reason": reason} for uri, reason in report.warnings],
         "left_out": [asdict(left) for left in report.left_out],
         "gone": report.gone,
         "pruned": report.pruned,

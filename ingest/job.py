@@ -146,6 +146,8 @@ def run(
         left_out=list(target.source.left_out),
         gone=sync.settled.gone,
         pruned=sync.settled.pruned,
+        warned=stored.warned,
+        warnings=list(stored.warnings),
         unreadable=[*stored.unreadable, *problems][:MOST_NAMED],
         file=log.path,
         model=ready.bundle,

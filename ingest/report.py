@@ -49,10 +49,13 @@ class Report:
         Stored places without a file, that are still stored.
     pruned : int
         Those that were removed.
-    unreadable : list of (uri, reason)
-        The first of what was skipped; the file has all.
+    warned : int
+        Of the ingested ones: pictures that were read with a warning, such as that their end is missing.
+    unreadable, warnings : list of (uri, reason)
+        The first of what was skipped, and of what was read with a warning; the file has all.
     file : Path or None
-        A line for each image that was skipped, moved, a copy, gone or pruned; None if there was none.
+        A line for each image that was skipped, read with a warning, moved, a copy, gone or pruned; None if there is
+        none.
     model : Bundle
     trained : bool
         By this run.
@@ -74,7 +77,9 @@ class Report:
     left_out: list[LeftOut]
     gone: int
     pruned: int
+    warned: int
     unreadable: list[tuple[str, str]]
+    warnings: list[tuple[str, str]]
     file: Path | None
     model: Bundle
     trained: bool
@@ -97,7 +102,7 @@ class Log(Protocol):
     """Told of single pictures."""
 
     def __call__(self, what: str, **fields: Any) -> None:
-        """Note that something was `skipped`, `moved`, a `copy`, `gone`, `pruned` or `left out`."""
+        """Note that something was `skipped`, read with a `warning`, `moved`, a `copy`, `gone`, `pruned`, `left out`."""
         ...
 
 

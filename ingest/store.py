@@ -42,10 +42,12 @@ class Stored:
         Items whose content was stored under another place, which is gone; or which is there too.
     skipped : int
         Items that cannot be read.
+    warned : int
+        Of the ingested ones: pictures that were read with a warning.
     coloured : int
         Of the ingested ones: pictures in colour that the encoder sees in grey.
-    unreadable : tuple of (uri, reason)
-        The first of them.
+    unreadable, warnings : tuple of (uri, reason)
+        The first of those that cannot be read, and of those that were read with a warning; reasons name the file.
     background : tuple (mean, standard deviation, count) or None
         Median border brightness of the ingested images, in [0, 1].
     encode_seconds, upsert_seconds : float
@@ -58,8 +60,10 @@ class Stored:
     moved: int = 0
     copies: int = 0
     skipped: int = 0
+    warned: int = 0
     coloured: int = 0
     unreadable: tuple[tuple[str, str], ...] = ()
+    warnings: tuple[tuple[str, str], ...] = ()
     background: Statistics | None = None
     encode_seconds: float = 0.0
     upsert_seconds: float = 0.0
@@ -78,8 +82,10 @@ class Stored:
             self.moved + other.moved,
             self.copies + other.copies,
             self.skipped + other.skipped,
+            self.warned + other.warned,
             self.coloured + other.coloured,
             (self.unreadable + other.unreadable)[:MOST_NAMED],
+            (self.warnings + other.warnings)[:MOST_NAMED],
             merged(self.background, other.background),
             self.encode_seconds + other.encode_seconds,
             self.upsert_seconds + other.upsert_seconds,
@@ -98,7 +104,7 @@ def store(batch: Encoded, collection: Collection, places: Places, gone: Gone, lo
     gone : Gone
         Knows whether a stored place still has its file.
     log : Log
-        Is told of each item that was skipped or moved.
+        Is told of each item that was skipped, read with a warning, or moved.
     """
     clock = time.perf_counter()
     done = Stored(background=_statistics(batch.brightness), coloured=batch.batch.coloured)
@@ -106,7 +112,7 @@ def store(batch: Encoded, collection: Collection, places: Places, gone: Gone, lo
         if failed.sha256 is not None:
             places.failed(failed.sha256, failed.problem, failed.item.location or failed.item.uri)
         done += _skipped(failed, log)
-    done += _upsert(batch, collection, places)
+    done += _upsert(batch, collection, places, log)
     done += _replace(batch, collection, places, gone, log)
     return replace(done, upsert_seconds=time.perf_counter() - clock)
 
@@ -116,7 +122,7 @@ def _skipped(failed: Failed, log: Log) -> Stored:
     return Stored(skipped=1, unreadable=((failed.item.uri, failed.problem),))
 
 
-def _upsert(batch: Encoded, collection: Collection, places: Places) -> Stored:
+def _upsert(batch: Encoded, collection: Collection, places: Places, log: Log) -> Stored:
     """Store contents that are new."""
     fresh = batch.batch.fresh
     if not fresh:
@@ -136,7 +142,12 @@ def _upsert(batch: Encoded, collection: Collection, places: Places) -> Stored:
                 places.recovered(content)
                 places.add(content.number, place_of(each.item), first=True)
                 places.note((claim, State.DISPLACED) for claim in before)
-    return Stored(ingested=len(fresh))
+    warnings = []
+    for each in fresh:
+        if warning := each.details.get("warning"):
+            log("warning", source=each.item.source, uri=each.item.uri, reason=warning)
+            warnings.append((each.item.uri, f"{each.item.location or each.item.uri}: {warning}"))
+    return Stored(ingested=len(fresh), warned=len(warnings), warnings=tuple(warnings[:MOST_NAMED]))
 
 
 def _replace(batch: Encoded, collection: Collection, places: Places, gone: Gone, log: Log) -> Stored:

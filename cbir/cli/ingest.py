@@ -136,6 +136,10 @@ def _show(report: Report, sources: Sequence[str], *, json_: bool) -> None:
         note(f"skipped: {reason}")
     if report.skipped > _NAMED:
         note(f"skipped: {report.skipped - _NAMED:,} more, see {report.file}")
+    for _, reason in report.warnings[:_NAMED]:
+        note(f"read with a warning: {reason}")
+    if report.warned > _NAMED:
+        note(f"read with a warning: {report.warned - _NAMED:,} more, see {report.file}")
     for left in report.left_out:
         note(f"left out: {left}")
     if report.gone:

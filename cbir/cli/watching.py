@@ -97,6 +97,8 @@ def _print_line(report: Report, known: dict[str, None]) -> None:
     for _, reason in report.unreadable:
         if reason not in known:
             note(f"skipped: {reason}")
+    for _, reason in report.warnings:
+        note(f"read with a warning: {reason}")
     counts = [
         f"{count:,} {'copy' if (count, what) == (1, 'copies') else what}"
         for what, count in _counts(report).items()

@@ -232,3 +232,28 @@ def test_a_listed_file_is_one_place_of_the_folder_that_is_ingested_later(home: P
     assert (report.points, report.ingested, report.updated, report.copies) == (6, 4, 2, 0)
     report = consistent(cbir.ingest(listed, collection="all"))
     assert (report.points, report.unchanged) == (6, 2)
+
+
+def test_what_is_read_although_it_is_damaged_is_told_and_marked(home: Path, tmp_path: Path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in range(12):
+        picture(number).save(folder / f"{number:02}.jpg", quality=90)
+    for number in range(11):
+        file = folder / f"{number:02}.jpg"
+        file.write_bytes(file.read_bytes()[:-2])
+    (folder / "00.jpg").rename(folder / "00\x1b[31m.jpg")
+    done = run("ingest", folder, "--encoder", "pixels", "--strict")
+    assert done.stderr.count("read with a warning: ") == 11
+    assert "\x1b" not in done.stderr
+    assert f"read with a warning: {folder / '01.jpg'}: " in done.stderr
+    assert "read with a warning: 1 more, see " in done.stderr
+    written = (home / "runs" / "ingest-photos" / "ingest-report.jsonl").read_text(encoding="utf-8")
+    lines = [json.loads(line) for line in written.splitlines()]
+    told = {line["uri"]: line["reason"] for line in lines}
+    assert ({line["what"] for line in lines}, len(told)) == ({"warning"}, 11)
+    with closing(EmbeddedEngine(home / "collections").open("photos")) as collection:
+        (page,) = collection.scroll()
+    assert {each["uri"]: each["warning"] for each in page.payloads if "warning" in each} == told
+    document = json.loads(run("ingest", folder, "--json").stdout)
+    assert (document["unchanged"], document["warned"], document["warnings"]) == (12, 0, [])
