@@ -30,6 +30,8 @@ _ATTEMPTS, _WAIT = 2, 1.0
 _BUSY, _MOVED = frozenset((429, 500, 502, 503, 504)), frozenset((301, 302, 303, 307, 308))
 _CONNECTIONS = 16
 _TRANSLATED = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052: an IPv4 address within
+#: All that is the internet's of IPv6: elsewhere are older ways to write an IPv4 address, and translators' own networks.
+_UNICAST = ipaddress.IPv6Network("2000::/3")
 #: As it is stored: compressed on the way, a few bytes could become any number.
 _HEADERS: dict[bytes | str, bytes | str] = {
     "User-Agent": "cbir",
@@ -167,6 +169,8 @@ def is_public(address: _Address) -> bool:
             inner = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
         if inner is not None:
             return is_public(inner)
+        if address not in _UNICAST:
+            return False
     return address.is_global and not address.is_multicast
 
 

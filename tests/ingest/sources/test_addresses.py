@@ -201,6 +201,7 @@ def test_an_address_that_is_none_says_so(address: str):
 def test_what_is_public():
     public = ["8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"]
     private = ["::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::", "100.64.0.1", "224.0.0.1", "fe80::1", "fd00::1"]
+    private += ["::7f00:1", "::ffff:0:7f00:1", "64:ff9b:1::7f00:1", "fec0::1"]
     assert all(is_public(ipaddress.ip_address(text)) for text in public)
     assert not any(is_public(ipaddress.ip_address(text)) for text in private)
 
