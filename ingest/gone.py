@@ -12,9 +12,9 @@ from collections.abc import Sequence
 
 from cbir.collection.metadata import Metadata
 from cbir.collection.place import Place
-from cbir.core.uris import is_absolute, path_of
+from cbir.core.uris import is_absolute, path_of, uri_of
 from cbir.ingest.sources.member_pictures import archive_above
-from cbir.ingest.sources.source import Source
+from cbir.ingest.sources.source import Item, Source
 from cbir.model.formats import suffix_of, unreadable_suffixes
 
 
@@ -37,6 +37,7 @@ class Gone:
         self._unlisted = {(name, path_of(uri)) for name, uri in source.unlisted}
         self._empty = frozenset(name for name in source.names if not source.count(name))
         self._roots: dict[str, bool] = {}
+        self._top = next((name for name, path in metadata.roots.items() if path == os.path.dirname(path)), None)  # noqa: PTH120
         self._unreadable = unreadable_suffixes()
         self.names: Sequence[str] = source.names
         self.complete = complete and source.complete
@@ -44,6 +45,12 @@ class Gone:
     def located(self, place: Place) -> str:
         """Return the path of a stored place's file; see `Metadata.locate`."""
         return self._metadata.locate({"source": place.source, "uri": place.uri})
+
+    def places_of(self, item: Item) -> list[tuple[str, str]]:
+        """Return an item's place, and that of its file in a list of files, from before its folder was known."""
+        if self._top is None or item.source == self._top or not item.location.startswith("/"):
+            return [item.place]
+        return [item.place, (self._top, uri_of(item.location.lstrip("/")))]
 
     def is_gone(self, place: Place) -> bool:
         """Tell whether the file of a place that was not listed is gone."""

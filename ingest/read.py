@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from cbir.core.progress import Progress, silent
+from cbir.core.uris import shown
 from cbir.core.workers import ordered_map, portions
 from cbir.ingest.decode import (
     CHUNK,
@@ -110,7 +111,10 @@ class Known:
 
 @dataclass(frozen=True)
 class Failed:
-    """An item that cannot be read: the `problem` names it. `sha256` is None if not even its file can be."""
+    """An item that cannot be read: the `problem` names it, as it is `shown`.
+
+    `sha256` is None if not even its file can be.
+    """
 
     item: Item
     problem: str
@@ -282,7 +286,7 @@ def _hash_chunk(chunk: Iterable[tuple[Item, Status]]) -> list[_Read]:
                 read.content = read.item.content()
                 read.sha256 = hashlib.sha256(read.content).hexdigest()
             except ImageError as error:
-                read.problem = str(error)
+                read.problem = shown(str(error))
     return found
 
 
@@ -327,16 +331,16 @@ def _open_chunk(decoders: Decoders, inputs: Inputs, chunk: list[_Read]) -> list[
             try:
                 read.take(see(read.item.open(), inputs))
             except ImageError as error:
-                read.problem = str(error)
+                read.problem = shown(str(error))
     for read, seen in zip(decoded, decoders.decode([read.file for read in decoded], inputs), strict=True):
         if isinstance(seen, ImageError):
-            read.problem = str(seen)
+            read.problem = shown(str(seen))
         else:
             read.take(seen)
             read.details = seen.details.payload()
     for read, details in zip(described, decoders.details([read.file for read in described]), strict=True):
         if isinstance(details, ImageError):
-            read.problem = str(details)
+            read.problem = shown(str(details))
         else:
             read.details = details.payload()
     for read in chunk:

@@ -139,7 +139,8 @@ class LogFile:
         if self._lines is None:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             self._partial = self._file.with_name(f".{FILE}.{os.getpid()}-{os.urandom(4).hex()}.partial")
-            self._lines = self._partial.open("w", encoding="utf-8")
+            # Half characters, as names that are not UTF-8 have them, as JSON spells them.
+            self._lines = self._partial.open("w", encoding="utf-8", errors="backslashreplace")
         self._lines.write(json.dumps({"what": what, **fields}, ensure_ascii=False) + "\n")
 
     def __enter__(self) -> Self:

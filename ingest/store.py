@@ -16,6 +16,7 @@ import numpy as np
 from cbir.collection.interface import Collection
 from cbir.collection.place import Place, places_of, with_places
 from cbir.collection.point import Payload
+from cbir.core.uris import shown
 from cbir.ingest.described import described, fields_of, new_payload, place_of
 from cbir.ingest.encode import Encoded
 from cbir.ingest.gone import Gone
@@ -110,9 +111,9 @@ def store(batch: Encoded, collection: Collection, places: Places, gone: Gone, lo
     done = Stored(background=_statistics(batch.brightness), coloured=batch.batch.coloured)
     for failed in batch.batch.failed:
         if failed.sha256 is not None:
-            places.failed(failed.sha256, failed.problem, failed.item.location or failed.item.uri)
+            places.failed(failed.sha256, failed.problem, _name(failed.item))
         done += _skipped(failed, log)
-    done += _upsert(batch, collection, places, log)
+    done += _upsert(batch, collection, places, gone, log)
     done += _replace(batch, collection, places, gone, log)
     return replace(done, upsert_seconds=time.perf_counter() - clock)
 
@@ -122,13 +123,13 @@ def _skipped(failed: Failed, log: Log) -> Stored:
     return Stored(skipped=1, unreadable=((failed.item.uri, failed.problem),))
 
 
-def _upsert(batch: Encoded, collection: Collection, places: Places, log: Log) -> Stored:
+def _upsert(batch: Encoded, collection: Collection, places: Places, gone: Gone, log: Log) -> Stored:
     """Store contents that are new."""
     fresh = batch.batch.fresh
     if not fresh:
         return Stored()
     payloads = []
-    displaced = [[] if each.sha256 is None else places.at(*each.item.place) for each in fresh]
+    displaced = [[] if each.sha256 is None else _claims(each.item, places, gone) for each in fresh]
     payloads_before = places.payloads(claim for before in displaced for claim in before if claim.first)
     for row, (each, before) in enumerate(zip(fresh, displaced, strict=True)):
         stored = next((payloads_before.get(claim.id) for claim in before if claim.first), None)
@@ -189,10 +190,20 @@ def _replace(batch: Encoded, collection: Collection, places: Places, gone: Gone,
 
 def _same_failure(known: Known, content: Content | None) -> Failed:
     """Return a failure in this file's words: its content is that of another file, which could not be read."""
-    name = known.item.location or known.item.uri
+    name = _name(known.item)
     if content is None or content.problem is None:
         return Failed(known.item, f"{name} cannot be read")
     return Failed(known.item, content.problem.replace(content.located or name, name))
+
+
+def _claims(item: Item, places: Places, gone: Gone) -> list[Claim]:
+    """Return the claims to the places of an item's file."""
+    return [claim for place in gone.places_of(item) for claim in places.at(*place)]
+
+
+def _name(item: Item) -> str:
+    """Return what a problem calls an item."""
+    return shown(item.location or item.uri)
 
 
 @dataclass(frozen=True)
@@ -212,7 +223,7 @@ class _Step:
         details = {**(self.known.details or {}), "sha256": self.known.sha256}
         claims = places.of_content(number)
         own = next((claim for claim in claims if self._is_here(claim)), None)
-        places.note((c, State.DISPLACED) for c in places.at(*place.key) if c.content != number)
+        places.note((c, State.DISPLACED) for c in _claims(item, places, self.gone) if c.content != number)
         if self.known.details is not None:
             places.detailed([number])
         before = own or next((claim for claim in claims if self._is_free(claim)), None)

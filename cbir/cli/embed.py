@@ -1,12 +1,12 @@
 """`cbir embed`: a picture's feature vector, for other tools."""
 
-import json
 from typing import Annotated
 
 import typer
 
 import cbir
 from cbir import documents
+from cbir.cli.output import print_json
 from cbir.cli.parameters import Collection, DataDir, Invert, QdrantUrl, collection_or_default
 
 
@@ -23,4 +23,4 @@ def embed(
     with cbir.open(name, qdrant_url=qdrant_url, data_dir=data_dir) as searcher:
         vector = searcher.embed(image, invert=invert)
         document = documents.embedding(image, searcher, vector)
-    typer.echo(json.dumps(document, ensure_ascii=False))  # one line: a vector is long
+    print_json(document, indent=None)  # a vector is long

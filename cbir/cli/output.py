@@ -14,9 +14,11 @@ import typer
 from cbir.core.uris import shown
 
 
-def print_json(document: Any) -> None:
-    """Print a JSON document on standard output."""
-    typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
+def print_json(document: Any, indent: int | None = 2) -> None:
+    """Print a JSON document on standard output; without an indent in one line."""
+    text = json.dumps(document, indent=indent, ensure_ascii=False)
+    # Half characters, as paths that are not UTF-8 have them, as JSON spells them.
+    typer.echo(text.encode(errors="backslashreplace").decode())
 
 
 def print_paths(paths: Iterable[str], *, null: bool) -> None:

@@ -5,17 +5,14 @@ The first ingest is printed like any other; each later one in a line, if it chan
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from contextlib import ExitStack, closing
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 import cbir
 from cbir import documents
-from cbir.cli.output import note
+from cbir.cli.output import note, print_json
 from cbir.cli.terminal import bars, line
 from cbir.core.errors import CbirError
 from cbir.core.uris import shown
@@ -65,7 +62,7 @@ def follow(source: Any, options: dict[str, Any], show: Callable[[Report], None],
                         continue
                     failure = ""
                     if json_ and (first or _changed(done)):
-                        typer.echo(json.dumps(documents.ingest(done), ensure_ascii=False))
+                        print_json(documents.ingest(done), indent=None)
                     elif first:
                         show(done)
                     elif not json_:

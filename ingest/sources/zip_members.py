@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import IO
 
 from cbir.core.errors import first_line
+from cbir.core.uris import shown
 from cbir.ingest.sources.members import Member, MemberError, Wanted, refuse_size
 from cbir.model.picture import MAX_BYTES
 
@@ -119,7 +120,7 @@ class ZipMembers:
             after = data + packed
             if flags & _LATER and not size:  # written as a stream: how much it is stands behind it
                 if method != _DEFLATED or flags & _ENCRYPTED:
-                    self.problems.append(f"what follows {name} cannot be found without the zip's directory")
+                    self.problems.append(f"what follows {shown(name)} cannot be found without the zip's directory")
                     return
                 unpacked = _measured(file, data)
                 if unpacked is None:

@@ -17,6 +17,7 @@ from cbir.collection.place import places_of
 from cbir.core.progress import Progress
 from tests.commands import run
 from tests.conftest import picture
+from tests.ingest.sources.test_archive import png, tarred
 from tests.ingest.test_in_step import consistent, stored
 
 
@@ -257,3 +258,30 @@ def test_what_is_read_although_it_is_damaged_is_told_and_marked(home: Path, tmp_
     assert {each["uri"]: each["warning"] for each in page.payloads if "warning" in each} == told
     document = json.loads(run("ingest", folder, "--json").stdout)
     assert (document["unchanged"], document["warned"], document["warnings"]) == (12, 0, [])
+
+
+@pytest.mark.parametrize("archive", [False, True])
+def test_bad_pictures_whose_names_are_no_text_are_skipped_like_others(home: Path, tmp_path: Path, archive: bool):
+    files = [("empty\udce9.png", b""), ("cut\udce9.png", png(1)[:40]), ("whole\udce9.png", png(2))]
+    if archive:
+        root = tarred(tmp_path / "odd\udce9.tar", files)
+    else:
+        root = tmp_path / "odd\udce9"
+        root.mkdir()
+        for name, content in files:
+            (root / name).write_bytes(content)
+    report = cbir.ingest(root, collection="odd", encoder="pixels")
+    assert (report.points, report.skipped) == (1, 2)
+    assert {uri for uri, _ in report.unreadable} == {"%:empty%E9.png", "%:cut%E9.png"}
+    assert report.file is not None
+    told = [json.loads(each)["reason"] for each in report.file.read_text().splitlines()]
+    assert sorted(told) == sorted(reason for _, reason in report.unreadable)
+    assert all("odd\\xe9" in reason for reason in told)
+
+
+def test_a_listed_file_that_has_changed_since_is_one_point(home: Path, pictures: Path):
+    file = next(pictures.rglob("*.png"))
+    cbir.ingest(file, collection="c", encoder="pixels")
+    picture(77).save(file)
+    report = cbir.ingest(pictures, collection="c")
+    assert (report.points, report.ingested) == (6, 6)
