@@ -23,9 +23,10 @@ from cbir.collection.point import Payload
 from cbir.core.errors import CbirError
 from cbir.core.progress import Progress, silent
 from cbir.core.uris import is_absolute
+from cbir.core.workers import prefetched
 
 #: Kilobytes that SQLite may hold in memory.
-_CACHE = 24 * 1024
+_CACHE = 48 * 1024
 
 _SCHEMA = """
 CREATE TABLE contents (
@@ -37,21 +38,23 @@ CREATE TABLE places (
     bytes INTEGER, modified INTEGER, inode INTEGER, changed INTEGER, is_file INTEGER NOT NULL,
     first INTEGER NOT NULL, state INTEGER NOT NULL, added INTEGER NOT NULL DEFAULT 0, described TEXT
 );
+CREATE TABLE asked (number INTEGER PRIMARY KEY, source TEXT, uri TEXT NOT NULL);
 """
 _INDEXES = """
 CREATE INDEX by_hash ON contents (sha256);
-CREATE INDEX by_place ON places (uri, source);
+CREATE INDEX by_place ON places (uri, source, content, first, bytes, modified, inode, changed);
 CREATE INDEX by_content ON places (content);
 """
 _CLAIM = (
     "SELECT p.number, p.content, c.id, c.sha256, c.detailed, p.source, p.uri, p.bytes, p.modified, p.inode, p.changed, "
     "p.is_file, p.first, p.state, p.added FROM places p JOIN contents c ON c.number = p.content "
 )
-_GLANCE = (
-    "SELECT p.number, p.first AND c.detailed AND c.sha256 IS NOT NULL, c.label, p.bytes, p.modified, p.inode, "
-    "p.changed FROM places p JOIN contents c ON c.number = p.content WHERE p.uri = ?"
+_ASK = "INSERT INTO asked (number, source, uri) VALUES (?, ?, ?)"
+_GLANCES = (
+    "SELECT a.number, p.number, p.first AND c.detailed AND c.sha256 IS NOT NULL, c.label, p.bytes, p.modified, "
+    "p.inode, p.changed FROM asked a CROSS JOIN places p ON p.uri = a.uri "
+    "AND (a.source IS NULL OR p.source = a.source) JOIN contents c ON c.number = p.content"
 )
-_GLANCE_PATH, _GLANCE = _GLANCE, _GLANCE + " AND p.source = ?"
 _AT = _CLAIM + "WHERE p.uri = ? AND p.source = ?"
 _AT_PATH = _CLAIM + "WHERE p.uri = ?"
 _OF_CONTENT = _CLAIM + "WHERE p.content = ? ORDER BY p.first DESC, p.number"
@@ -160,7 +163,7 @@ class Places:
         places._collection = collection
         try:
             total, number = collection.count(), 0
-            for page in collection.scroll(vectors=False, fields=_NEEDED):
+            for page in prefetched(collection.scroll(vectors=False, fields=_NEEDED)):
                 contents, rows = [], []
                 for identity, payload in zip(page.ids, page.payloads, strict=True):
                     number += 1
@@ -220,15 +223,19 @@ class Places:
             return [_claim(row) for row in self._all(_AT_PATH, (uri,))]
         return [_claim(row) for row in self._all(_AT, (uri, source))]
 
-    def glances(self, places: Iterable[tuple[str, str]]) -> Iterator[list[Glance]]:
-        """Yield what is known of each place, in a form that takes little time where nothing has changed."""
-        with self._lock, _table_errors():
-            execute = self._table.execute
-            for source, uri in places:
-                if is_absolute(uri):
-                    yield execute(_GLANCE_PATH, (uri,)).fetchall()
-                else:
-                    yield execute(_GLANCE, (uri, source)).fetchall()
+    def glances(self, places: Sequence[tuple[str, str]]) -> list[list[Glance]]:
+        """Return what is known of each place, in a form that takes little time where nothing has changed.
+
+        All at once, by a join: a query for each takes three times as long.
+        """
+        known: list[list[Glance]] = [[] for _ in places]
+        with self.together() as table:
+            table.execute("DELETE FROM asked")
+            asked = ((n, None if is_absolute(uri) else source, uri) for n, (source, uri) in enumerate(places))
+            table.executemany(_ASK, asked)
+            for number, *glance in table.execute(_GLANCES):
+                known[number].append(tuple(glance))
+        return known
 
     def of_content(self, content: int) -> list[Claim]:
         """Return a content's places, the first one first."""

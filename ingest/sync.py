@@ -57,7 +57,7 @@ def compare(
         states: list[tuple[Claim, State]] = []
         descriptions: list[tuple[Claim, object]] = []
         unclear: list[tuple[int, Item, Claim]] = []
-        for item, glances in zip(batch, places.glances(item.place for item in batch), strict=True):
+        for item, glances in zip(batch, places.glances([item.place for item in batch]), strict=True):
             if len(glances) == 1 and not checksum and _is_unchanged(item, glances[0]):
                 statuses.append(Status.UNCHANGED)
                 sure.append(glances[0][0])

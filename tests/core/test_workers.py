@@ -2,13 +2,14 @@
 
 import os
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from cbir.core import workers
-from cbir.core.workers import ordered_map, portions, usable_cores
+from cbir.core.workers import ordered_map, portions, prefetched, usable_cores
 
 
 def test_results_come_in_order_whatever_takes_longest():
@@ -103,3 +104,24 @@ def test_cores_are_those_that_a_container_may_use(
     monkeypatch.setattr(workers, "_QUOTA", file)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(1000), raising=False)
     assert usable_cores() == most
+
+
+def test_the_next_item_is_fetched_while_one_is_in_use_and_errors_come_at_their_place():
+    fetched: list[int] = []
+
+    def items() -> Iterator[int]:
+        for number in range(4):
+            fetched.append(number)
+            yield number
+        raise ValueError("after 4")
+
+    taken = prefetched(items())
+    assert next(taken) == 0
+    deadline = time.monotonic() + 10
+    while fetched != [0, 1] and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert fetched == [0, 1]
+    assert [next(taken) for _ in range(3)] == [1, 2, 3]
+    with pytest.raises(ValueError, match="after 4"):
+        next(taken)
+    assert list(prefetched([])) == []
