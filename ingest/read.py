@@ -19,6 +19,7 @@ import numpy as np
 from cbir.core.progress import Progress, silent
 from cbir.core.uris import shown
 from cbir.core.workers import ordered_map, portions
+from cbir.ingest.claim import Content
 from cbir.ingest.decode import (
     CHUNK,
     CHUNK_BYTES,
@@ -33,7 +34,7 @@ from cbir.ingest.decode import (
     see,
 )
 from cbir.ingest.described import id_of, place_of
-from cbir.ingest.places import Content, Places
+from cbir.ingest.places import Places
 from cbir.ingest.sources.source import Item
 from cbir.ingest.sync import Status
 from cbir.model.errors import ImageError

@@ -15,9 +15,10 @@ from cbir.collection.place import Place, places_of, with_places
 from cbir.collection.point import Payload
 from cbir.core.errors import warn_caller
 from cbir.core.workers import batched
+from cbir.ingest.claim import Claim, State
 from cbir.ingest.described import described, foreign
 from cbir.ingest.gone import Gone
-from cbir.ingest.places import Claim, Places, State
+from cbir.ingest.places import Places
 from cbir.ingest.report import Log
 from cbir.ingest.sources.source import Source
 

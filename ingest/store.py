@@ -17,10 +17,11 @@ from cbir.collection.interface import Collection
 from cbir.collection.place import Place, places_of, with_places
 from cbir.collection.point import Payload
 from cbir.core.uris import shown
+from cbir.ingest.claim import Claim, Content, State
 from cbir.ingest.described import described, fields_of, new_payload, place_of
 from cbir.ingest.encode import Encoded
 from cbir.ingest.gone import Gone
-from cbir.ingest.places import Claim, Content, Places, State
+from cbir.ingest.places import Places
 from cbir.ingest.read import Failed, Known
 from cbir.ingest.report import Log, silent_log
 from cbir.ingest.sources.source import Item

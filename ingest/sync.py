@@ -13,8 +13,9 @@ from typing import Any
 from cbir.collection.point import same_payload
 from cbir.core.progress import Progress, silent
 from cbir.core.workers import batched
+from cbir.ingest.claim import Claim, Glance, State
 from cbir.ingest.described import fields_of, place_of
-from cbir.ingest.places import Claim, Glance, Places, State
+from cbir.ingest.places import Places
 from cbir.ingest.sources.source import STAMP, Item
 
 #: Items compared between two reports of progress.
