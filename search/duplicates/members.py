@@ -2,7 +2,8 @@
 
 In: payloads and where roots are. Out: `Member`s, the one to keep first. Somebody may
 delete what is listed here, so a file that is gone or has changed since it was
-ingested is left out, and one file that is reached by two ways is one.
+ingested is left out, and one file that is reached by two ways is one: by links, hard
+ones too, by a folder that is mounted twice, by upper and lower case.
 """
 
 import os
@@ -58,7 +59,7 @@ class Members:
 
     def _there(self, point: str) -> Iterator[tuple[int, Member]]:
         """Yield the files that are there, with the time that each was changed."""
-        met = set()
+        met: set[tuple[int, int] | str] = set()
         payload = self._payloads[point]
         for place in places_of(payload):
             own = with_places(payload, [place])
@@ -66,10 +67,10 @@ class Members:
             path = None
             if is_absolute(located):
                 path, in_file = _file(located, place)
-                real = os.path.realpath(located)
-                if real in met or (path is None and not in_file):
+                itself = _identity(located)
+                if itself in met or (path is None and not in_file):
                     continue
-                met.add(real)
+                met.add(itself)
             member = Member(
                 id=point,
                 source=place.source,
@@ -93,6 +94,15 @@ def _file(located: str, place: Place) -> tuple[str | None, bool]:
     size, modified = place.stamp[:2]
     same = size in (None, found.st_size) and modified in (None, found.st_mtime_ns)
     return (located, True) if same and stat.S_ISREG(found.st_mode) else (None, False)
+
+
+def _identity(located: str) -> tuple[int, int] | str:
+    """Return device and inode of a file, or its path without links where there are none: in an archive, for example."""
+    try:
+        found = os.stat(located)  # noqa: PTH116
+    except OSError:
+        return os.path.realpath(located)
+    return (found.st_dev, found.st_ino) if found.st_ino else os.path.realpath(located)
 
 
 def _is_in_archive(located: str) -> bool:

@@ -166,3 +166,15 @@ def test_candidates_are_all_pairs_that_are_near(home: Path, folder: Path):
         assert set(candidates(searcher.collection, limit, len(page.ids))) == near
         few = candidates(searcher.collection, limit, 1)
         assert set(few) < near
+
+
+def test_one_file_under_two_names_is_no_duplicate_of_itself(home: Path, pictures: Path):
+    # As a folder that is mounted twice shows it: whoever deletes one of both may have deleted the only one.
+    file = next(pictures.rglob("*.png"))
+    os.link(file, pictures / "again.png")
+    report = cbir.ingest(pictures, encoder="pixels")
+    assert report.copies == 1
+    assert cbir.duplicates(report.collection).groups == ()
+    shutil.copy(file, pictures / "copy.png")
+    cbir.ingest(pictures)
+    assert len(cbir.duplicates(report.collection).paths()) == 1
