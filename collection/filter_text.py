@@ -19,8 +19,7 @@ from cbir.collection.filter import Exists, Filter, FilterError, Not, Within, bot
 from cbir.collection.filter_values import Value, circle, compared, equal, one_of
 from cbir.collection.patterns import is_pattern
 
-_OPERATORS = ("!=", ">=", "<=", "==", "=", ">", "<")
-_CONDITION = re.compile(r'\s*(?:"((?:[^"\\]|\\.)*)"|((?:[^=<>!"]|!(?!=))+?))\s*(!=|>=|<=|==|=>|=<|=|>|<)(.*)', re.S)
+_CONDITION = re.compile(r'\s*+(?:"((?:[^"\\]|\\.)*)"|((?:[^=<>!"]|!(?!=))+?))\s*(!=|>=|<=|==|=>|=<|=|>|<)(.*)', re.S)
 
 #: What people may call a field.
 _MEANT = {

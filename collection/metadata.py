@@ -39,7 +39,7 @@ class Metadata:
     model : str
         Name of the model bundle.
     sources : tuple of str
-        Named datasets and folders, in the order they were ingested.
+        Datasets, and names of folders, archives, and lists of files or addresses, in the order they were ingested.
     input_shape : tuple of int
         (height, width, channels) of the encoder's input.
     version : str
@@ -54,7 +54,8 @@ class Metadata:
         ISO 8601, UTC: when somebody last asked for it to be filled, which makes it the collection that is used where
         none is named. Empty: it was only filled by the way, to be compared, or restored.
     roots : Mapping
-        Name of each source that is a folder, to the folder's absolute path.
+        Name of each source that is a folder or an archive, to its absolute path; of files that were listed one by one,
+        to the root of the file system.
     extra : Mapping
         Keys that a newer cbir wrote, with their values.
     """

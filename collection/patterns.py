@@ -8,6 +8,7 @@ case differ.
 """
 
 import re
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 _SPECIAL = frozenset("*?[\\")
@@ -26,30 +27,25 @@ def without_escapes(text: str) -> str | None:
     return "".join(escaped or plain or last for escaped, plain, last in parts)
 
 
-def literal(text: str) -> str:
-    """Write a text as a pattern that matches it alone."""
-    return re.sub(r"([*?\[\\])", r"\\\1", text)
-
-
 @lru_cache(maxsize=256)
 def compiled(pattern: str, *, path: bool) -> re.Pattern[str]:
     """Return a pattern as a regular expression, for `fullmatch`; a `[` that nothing closes stands for itself."""
-    one, some = ("[^/]", "[^/]*") if path else (".", ".*")
-    parts = []
+    one = "[^/]" if path else "."
+    parts: list[str] = []
     at = 0
     while at < len(pattern):
         character = pattern[at]
         if path and pattern[at:] == "/**":
-            parts.append("(?:/.*)?")
+            parts.append(_BELOW)
             at = len(pattern)
         elif path and pattern.startswith("**/", at) and (at == 0 or pattern[at - 1] == "/"):
-            parts.append("(?:.*/)?")
+            parts.append(_FOLDERS)
             at += 3
         elif character == "*":
             end = at + 1
             while pattern[end : end + 1] == "*":
                 end += 1
-            parts.append(".*" if end - at > 1 else some)
+            parts.append(_ANY if end - at > 1 else f"{one}*")
             at = end
         elif character == "?":
             parts.append(one)
@@ -62,7 +58,27 @@ def compiled(pattern: str, *, path: bool) -> re.Pattern[str]:
                 at += 1
             parts.append(re.escape(pattern[at]))
             at += 1
-    return re.compile("".join(parts), re.DOTALL)
+    return re.compile("".join(_joined(parts)), re.DOTALL)
+
+
+#: Anything; any number of folders; what is below a folder, or nothing.
+_ANY, _FOLDERS, _BELOW = ".*", "(?:.*/)?", "(?:/.*)?"
+_STARS = (_ANY, "[^/]*")
+
+
+def _joined(parts: Sequence[str]) -> Iterator[str]:
+    """Yield parts of a regular expression so that a text with many beginnings of a match takes no longer than others.
+
+    What stands between two stars may be taken where it comes first: any other place leaves the second star less to
+    match. Not so if the second one has to stop at a `/` and the first has not.
+    """
+    stars = [place for place, part in enumerate(parts) if part in (*_STARS, _FOLDERS, _BELOW)]
+    yield from parts[: stars[0]] if stars else parts
+    for place, following in zip(stars, [*stars, len(parts)][1:], strict=True):
+        star, fixed = parts[place], "".join(parts[place + 1 : following])
+        after = parts[following] if following < len(parts) else _BELOW
+        once = star in _STARS and after != _BELOW and (star != _ANY or after in (_ANY, _FOLDERS))
+        yield f"(?>{star}?{fixed})" if once else f"{star}{fixed}"
 
 
 def beginning(pattern: str) -> str:

@@ -32,8 +32,6 @@ R = TypeVar("R")
 
 #: Processes at the most, by default. More do not decode faster: one process has to hand out the work.
 MOST_PROCESSES = 16
-#: A call's seconds, unless told otherwise.
-SECONDS = 60.0
 #: A process without a call ends itself after so many seconds, and is not given one shortly before.
 _IDLE_SECONDS, _FRESH_SECONDS = 20.0, 15.0
 #: The number of a message's parts, and their lengths: a pickle, and the large buffers that it refers to.

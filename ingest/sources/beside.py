@@ -10,7 +10,6 @@ import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from cbir.collection.fields import FIELDS
@@ -25,13 +24,6 @@ _OURS = frozenset(field.name for field in FIELDS) - {"label"}
 _OF_TOOLS = frozenset(("key", "__key__", "status", "error_message", "exif"))
 _ODD = re.compile(r"[^\w\- ]+")
 _MOST_INT = 1 << 63
-
-
-@dataclass(frozen=True)
-class Beside:
-    """The content of the files beside a picture, by their endings."""
-
-    contents: Mapping[str, bytes]
 
 
 def key_of(name: str) -> tuple[str, str]:

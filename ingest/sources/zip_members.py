@@ -31,7 +31,7 @@ _LOCAL_FORM = struct.Struct("<4s5H3L2H")
 _ENTRY_FORM = struct.Struct("<4s6H3L5H2L")
 _END_FORM, _END64_FORM = struct.Struct("<4s4H2LH"), struct.Struct("<4sQ2H2L4Q")
 _ENCRYPTED, _LATER, _UTF8 = 1, 8, 0x800
-_STORED, _DEFLATED, _SUPPORTED = 0, 8, frozenset((0, 8, 12, 14))
+_DEFLATED, _SUPPORTED = 8, frozenset((0, 8, 12, 14))
 _IN_ZIP64 = 0xFFFFFFFF
 #: Bytes that are looked through for the end: a comment has 65,535 at the most.
 _TAIL = 1 << 17

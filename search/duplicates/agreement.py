@@ -14,8 +14,8 @@ from cbir.search.duplicates.look import Look
 
 #: Side of the windows that are correlated, in pixels; they overlap by half.
 _WINDOW = 12
-#: Standard deviation, in 255, from which a window has texture; correlations at which it agrees, and certainly does not.
-_TEXTURE, _AGREES, _DIFFERS = 3.0, 0.8, 0.6
+#: Standard deviation, in 255, from which a window has texture; correlation at which it certainly does not agree.
+_TEXTURE, _DIFFERS = 3.0, 0.6
 #: Pictures are compared at their own size, then at half and a quarter of it, until this median correlation is reached:
 #: a blurred copy agrees once its original is as coarse.
 _CLOSE, _SIZES, _SHORTEST = 0.95, 3, 64

@@ -1,0 +1,49 @@
+"""Patterns match what they should, whatever stands in them, and take no longer for odd names."""
+
+from functools import cache
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cbir.collection.patterns import compiled
+
+
+def matches(pattern: str, text: str, *, path: bool) -> bool:
+    """Try every way in which a pattern of letters, `/`, `?` and stars can match."""
+
+    @cache
+    def rest(at: int, begin: int) -> bool:
+        if at == len(pattern):
+            return begin == len(text)
+        if path and pattern[at:] == "/**" and begin == len(text):
+            return True
+        if path and pattern.startswith("**/", at) and (at == 0 or pattern[at - 1] == "/"):
+            ends = [end for end in range(begin, len(text) + 1) if end == begin or text[end - 1] == "/"]
+            return any(rest(at + 3, end) for end in ends)
+        if pattern[at] == "*":
+            after = at + len(pattern[at:]) - len(pattern[at:].lstrip("*"))
+            crosses = not path or after - at > 1
+            for end in range(begin, len(text) + 1):
+                if rest(after, end):
+                    return True
+                if end < len(text) and text[end] == "/" and not crosses:
+                    break
+            return False
+        if begin == len(text) or (pattern[at] != text[begin] and (pattern[at] != "?" or (path and text[begin] == "/"))):
+            return False
+        return rest(at + 1, begin + 1)
+
+    return rest(0, 0)
+
+
+@given(st.text("ab/*?", max_size=9), st.text("ab/", max_size=9), st.booleans())
+def test_a_pattern_matches_in_any_way_that_it_can(pattern: str, text: str, path: bool):
+    assert bool(compiled(pattern, path=path).fullmatch(text)) == matches(pattern, text, path=path)
+
+
+@pytest.mark.parametrize("path", [False, True])
+def test_many_stars_and_a_long_name_take_no_time(path: bool):
+    # By trying all ways, this would take longer than anybody waits.
+    assert compiled("*a" * 30 + "*b", path=path).fullmatch("a" * 250) is None
+    assert compiled("*a" * 30 + "*b", path=path).fullmatch("a" * 250 + "b")
