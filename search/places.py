@@ -20,7 +20,7 @@ def located_places(payload: Payload, metadata: Metadata, where: Filter | None = 
     """Return where a point's content is, at least one place: its file, or uri, and those of its copies."""
     places = list(_places(payload))
     if where is not None and len(places) > 1:
-        places.sort(key=lambda place: _passes(where, place) is False)
+        places.sort(key=lambda place: passes(where, place) is False)
     return [metadata.locate(place) for place in places]
 
 
@@ -31,18 +31,18 @@ def _places(payload: Payload) -> Iterator[dict[str, Any]]:
     yield from (copy for copy in (copies if isinstance(copies, list) else ()) if isinstance(copy, dict))
 
 
-def _passes(condition: Filter, place: Mapping[str, Any]) -> bool | None:
+def passes(condition: Filter, place: Mapping[str, Any]) -> bool | None:
     """Tell whether a place passes a filter; None where the filter is about something else."""
     match condition:
         case AllOf(filters):
-            found = [_passes(each, place) for each in filters]
+            found = [passes(each, place) for each in filters]
             return False if False in found else None if None in found else True
         case AnyOf(filters):
-            found = [_passes(each, place) for each in filters]
+            found = [passes(each, place) for each in filters]
             return True if True in found else None if None in found else False
         case Not(negated):
-            passes = _passes(negated, place)
-            return None if passes is None else not passes
+            inner = passes(negated, place)
+            return None if inner is None else not inner
         case Among(field, values) if field in PLACE:
             return _value(place, field) in values
         case Like(field, pattern) if field in PLACE:

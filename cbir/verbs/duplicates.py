@@ -37,8 +37,8 @@ def duplicates(
     collection : str, optional
         By default the only one, else the one ingested last.
     where : Filter, Mapping, str or sequence of str, optional
-        Look only among the points that pass: a filter, payload fields with the values allowed in each, or conditions as
-        `--where` takes them, of which all must hold.
+        Look only among the points that pass, and of their places only at those that pass: a filter, payload fields with
+        the values allowed in each, or conditions as `--where` takes them, of which all must hold.
     within : str, optional
         Look only among points near a place: `48.85,2.35,10km`.
     sheet : str or Path, optional

@@ -7,7 +7,7 @@ and compared by geometry (`relation`), each picture once where that is possible.
 
 from itertools import pairwise
 
-from cbir.collection.filter import Where
+from cbir.collection.filter import Where, filter_of
 from cbir.collection.interface import Collection
 from cbir.collection.point import Payload
 from cbir.core.progress import Progress, silent
@@ -40,7 +40,7 @@ def find_duplicates(
     searcher : Searcher
     options : DuplicatesOptions, optional
     where : Where, optional
-        Only among points that pass this filter.
+        Only among points that pass this filter; of the places of one, only those that pass.
     progress : Progress
         Stages `load`, `calibrate`, `candidates`, `confirm`.
 
@@ -62,7 +62,7 @@ def find_duplicates(
     near = [pair for pair in near if pair[0] in payloads and pair[1] in payloads]  # others were removed meanwhile
     compared = Compared(Looks(searcher, payloads), payloads)
     compared.compare(near, progress)
-    made, alike = grouped(compared, exact, copied, searcher.metadata)
+    made, alike = grouped(compared, exact, copied, searcher.metadata, filter_of(where))
     unreadable = compared.looks.unreadable
     return Duplicates(
         collection=searcher.name,

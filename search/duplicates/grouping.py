@@ -7,6 +7,7 @@ the same picture, and groups of pictures that are only alike.
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from cbir.collection.filter import Filter
 from cbir.collection.metadata import Metadata
 from cbir.search.duplicates.compared import Compared
 from cbir.search.duplicates.groups import groups
@@ -19,7 +20,11 @@ Pair = tuple[str, str]
 
 
 def grouped(
-    compared: Compared, exact: Sequence[Pair], copied: Iterable[str], metadata: Metadata
+    compared: Compared,
+    exact: Sequence[Pair],
+    copied: Iterable[str],
+    metadata: Metadata,
+    where: Filter | None = None,
 ) -> tuple[list[Group], list[tuple[Member, ...]]]:
     """Group points.
 
@@ -32,6 +37,8 @@ def grouped(
     copied : iterable of str
         Points whose content lies in several places.
     metadata : Metadata
+    where : Filter, optional
+        Of a point's places, only those that pass.
 
     Returns
     -------
@@ -40,14 +47,14 @@ def grouped(
     list of tuples of Member
         Pictures of one motif, which are not the same.
     """
-    return _Grouping(compared, metadata).made(exact, copied)
+    return _Grouping(compared, metadata, where).made(exact, copied)
 
 
 class _Grouping:
-    def __init__(self, compared: Compared, metadata: Metadata) -> None:
+    def __init__(self, compared: Compared, metadata: Metadata, where: Filter | None) -> None:
         self._compared = compared
         self._payloads = compared.payloads
-        self._members = Members(metadata, compared.payloads, compared.looks.sizes)
+        self._members = Members(metadata, compared.payloads, compared.looks.sizes, where)
         self._shown: dict[str, float] = {}
         self._covered: set[str] = set()
         for pair, found in compared.edited():

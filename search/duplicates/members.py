@@ -12,11 +12,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from cbir.collection.filter import Filter
 from cbir.collection.metadata import Metadata
 from cbir.collection.place import Place, places_of, with_places
 from cbir.collection.point import Payload
 from cbir.core.uris import is_absolute
 from cbir.search.duplicates.result import EXACT, Member
+from cbir.search.places import passes
 
 
 class Members:
@@ -29,11 +31,18 @@ class Members:
         By id.
     sizes : Mapping
         Width and height by id, of pictures that were opened.
+    where : Filter, optional
+        Of the places of a point, only those that pass.
     """
 
     def __init__(
-        self, metadata: Metadata, payloads: Mapping[str, Payload], sizes: Mapping[str, tuple[int, int]]
+        self,
+        metadata: Metadata,
+        payloads: Mapping[str, Payload],
+        sizes: Mapping[str, tuple[int, int]],
+        where: Filter | None = None,
     ) -> None:
+        self._where = where
         self._metadata = metadata
         self._payloads = payloads
         self._sizes = sizes
@@ -41,13 +50,15 @@ class Members:
     def of(self, point: str, how: str = "", keypoints: int = 0) -> list[Member]:
         """Return a point's files, the oldest first; the others are exact copies of it.
 
+        Those in archives are last: whether they are still there was not looked at.
+
         Parameters
         ----------
         point : str
         how, keypoints
             Of the first; of all, if the point is not the one to keep.
         """
-        found = sorted(self._there(point), key=lambda each: (each[0], each[1].uri))
+        found = sorted(self._there(point), key=lambda each: (each[1].path is None, each[0], each[1].uri))
         members = [replace(member, how=how, keypoints=keypoints) for _, member in found]
         return members if how else [*members[:1], *(replace(member, how=EXACT) for member in members[1:])]
 
@@ -63,6 +74,8 @@ class Members:
         payload = self._payloads[point]
         for place in places_of(payload):
             own = with_places(payload, [place])
+            if self._where is not None and passes(self._where, own) is False:
+                continue
             located = self._metadata.locate(own)
             path = None
             if is_absolute(located):

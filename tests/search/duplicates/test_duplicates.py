@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -178,3 +179,25 @@ def test_one_file_under_two_names_is_no_duplicate_of_itself(home: Path, pictures
     shutil.copy(file, pictures / "copy.png")
     cbir.ingest(pictures)
     assert len(cbir.duplicates(report.collection).paths()) == 1
+
+
+def test_with_a_filter_only_files_that_pass_may_go(home: Path, pictures: Path):
+    file = pictures / "b" / "0.png"
+    for folder in ("album", "downloads"):
+        (pictures / folder).mkdir()
+        shutil.copy(file, pictures / folder / "1.png")
+    shutil.copy(file, pictures / "downloads" / "2.png")
+    name = cbir.ingest(pictures, encoder="pixels").collection
+    assert len(cbir.duplicates(name).paths()) == 3
+    (group,) = cbir.duplicates(name, where="folder=downloads").groups
+    assert {member.uri for member in (group.keep, *group.others)} == {"downloads/1.png", "downloads/2.png"}
+    assert cbir.duplicates(name, where="folder=album").groups == ()
+
+
+def test_a_file_that_can_be_looked_at_is_kept_rather_than_one_in_an_archive(home: Path, pictures: Path, tmp_path: Path):
+    file = pictures / "b" / "0.png"
+    with zipfile.ZipFile(tmp_path / "old.zip", "w") as archive:
+        archive.writestr(zipfile.ZipInfo("1.png", (1999, 1, 1, 0, 0, 0)), file.read_bytes())
+    cbir.ingest([tmp_path / "old.zip", pictures], collection="c", encoder="pixels")
+    (group,) = cbir.duplicates("c").groups
+    assert (group.keep.path, group.others[0].path) == (str(file), None)
