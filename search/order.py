@@ -10,7 +10,6 @@ from numbers import Real
 
 from cbir.collection.fields import Field
 from cbir.collection.filter import FilterError
-from cbir.collection.filter_text import known_field
 from cbir.collection.point import Hit
 
 _DIRECTIONS = {"": False, "asc": False, "desc": True}
@@ -24,6 +23,8 @@ def check_sort(sort: str, fields: Mapping[str, Field]) -> None:
     FilterError
         No such field or direction, or a field whose values have no order.
     """
+    from cbir.collection.filter_text import known_field
+
     name, direction = _split(sort)
     if direction not in _DIRECTIONS:
         raise FilterError(f"--sort takes a field and perhaps :asc or :desc, as in taken_at:desc, not '{sort}'")

@@ -19,7 +19,6 @@ from cbir.collection.errors import CollectionError
 from cbir.collection.filter import Among, Filter, both
 from cbir.collection.interface import Collection, Engine, Info
 from cbir.collection.point import Hit, Payload
-from cbir.collection.stored_fields import StoredFields
 from cbir.core.progress import Progress, silent
 from cbir.model.bundle import Bundle
 from cbir.model.codes import ball, codes
@@ -232,6 +231,8 @@ class Searcher:
             features = combined(terms, encoded)
             where = options.filters(collection)
             if options.sort is not None:
+                from cbir.collection.stored_fields import StoredFields
+
                 check_sort(options.sort, StoredFields(collection))
             own = [{term.query.id for term in each if isinstance(term.query, StoredPoint)} for each in terms]
             if options.not_itself:
