@@ -6,7 +6,7 @@ import re
 _SINGULAR = (
     (r"^neither files nor folders\b", "neither a file nor a folder"),
     (r"^not pictures\b", "not a picture"),
-    (r"^((?:HEIC |camera raw |RAW )?(?:link|file|folder|archive|picture|row|device))s\b", r"\1"),
+    (r"^((?:[A-Z]+ |camera raw )?(?:link|file|folder|archive|picture|row|device))s\b", r"\1"),
     (r"^(\w+ that) lead\b", r"\1 leads"),
 )
 

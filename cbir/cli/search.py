@@ -32,8 +32,10 @@ from cbir.core.options import OptionError
 from cbir.core.progress import Progress
 from cbir.core.uris import shown
 from cbir.ingest.sources.catalogue import NAMES
+from cbir.model.errors import ImageError
 from cbir.search.options import SearchOptions
 from cbir.search.places import located_places
+from cbir.search.query import is_picture, terms_of
 from cbir.search.terms import title
 
 if TYPE_CHECKING:
@@ -78,9 +80,9 @@ def search(
         _bars_if_needed() as progress,
         cbir.open(name, qdrant_url=qdrant_url, data_dir=data_dir, progress=progress) as searcher,
     ):
-        queries = searcher.parse(arguments, text=options.text, datasets=NAMES)
+        asked = searcher.parse(arguments, text=options.text, datasets=NAMES)
         options = replace(options, labels=_labels(label), where=conditions(where, within))
-        found = searcher.search_many(queries, options=options)
+        queries, found = _searched(searcher, asked, options)
         allowed = options.filters(searcher.collection)
         if not any(found):
             from cbir.search.nothing import why_nothing
@@ -107,6 +109,33 @@ def search(
         print_paths((located_places(hit.payload, metadata, allowed)[0] for hits in found for hit in hits), null=null)
     else:
         _print_hits(searcher, queries, found, allowed)
+    if len(queries) < len(asked):
+        raise typer.Exit(1)
+
+
+def _searched(
+    searcher: Searcher, queries: Sequence[Query], options: SearchOptions
+) -> tuple[Sequence[Query], list[list[Hit]]]:
+    """Search several queries but for those that cannot be read, which are told; return them without those."""
+    try:
+        return queries, searcher.search_many(queries, options=options)
+    except ImageError:
+        if len(queries) == 1:
+            raise
+    readable, errors = [], []
+    for query in queries:
+        try:
+            for term in terms_of(query):
+                if is_picture(term.query):
+                    searcher.pixels(term.query)
+            readable.append(query)
+        except ImageError as error:
+            errors.append(error)
+    if not readable:
+        raise errors[0]
+    for reason in errors:
+        note(f"skipped: {reason}")
+    return readable, searcher.search_many(readable, options=options)
 
 
 @contextmanager

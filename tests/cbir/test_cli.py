@@ -64,6 +64,22 @@ def test_search_document_for_several_images(digits: Path):
     assert isinstance(hits[0]["label"], int)
 
 
+def test_a_query_that_cannot_be_read_does_not_keep_others_from_being_searched(digits: Path, tmp_path: Path):
+    for name in ("bad.png", "worse.png"):
+        (tmp_path / name).write_text("no picture")
+    picture(1).save(tmp_path / "good.png")
+    bad, worse, good = (tmp_path / name for name in ("bad.png", "worse.png", "good.png"))
+    done = run("search", bad, good, "-k", 1, "--json", code=1)
+    (query,) = json.loads(done.stdout)["queries"]
+    assert (query["image"], len(query["hits"])) == (str(good), 1)
+    assert f"cbir: skipped: {bad} is not a picture" in done.stderr
+    done = run("search", good, good, "-", bad, "+", worse, good, "-k", 1, "--json", code=1)
+    assert [query["image"] for query in json.loads(done.stdout)["queries"]] == [str(good), str(good)]
+    assert done.stderr.count("skipped: ") == 1
+    assert f"{bad} is not a picture" in failure("search", bad, worse)
+    assert f"{bad} is not a picture" in failure("search", bad)
+
+
 def test_search_for_people_says_which_collection_and_draws_a_strip(digits: Path, tmp_path: Path):
     done = run("search", "digits:queries/0", "-k", "2", "--save", tmp_path / "strip.png")
     assert "digits:database/" in done.stdout

@@ -23,7 +23,7 @@ def test_counts():
         ("links to what is in the folder anyway", "link to what is in the folder anyway"),
         ("folders behind links that are taken already", "folder behind links that are taken already"),
         ("files that macOS keeps beside others (._*)", "file that macOS keeps beside others (._*)"),
-        ("HEIC pictures", "HEIC picture"),
+        ("HEIF pictures", "HEIF picture"),
         ("camera raw pictures", "camera raw picture"),
         ("in a folder that is read as a whole", "in a folder that is read as a whole"),
         ("of programs or in the trash (pictures)", "of programs or in the trash (pictures)"),
