@@ -6,6 +6,7 @@ programs keep for themselves; `include` limits what is left.
 """
 
 import os
+import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -155,9 +156,20 @@ def patterns(lines: Iterable[str], owner: str) -> "GitIgnoreSpec":
     from pathspec import GitIgnoreSpec
 
     try:
-        return GitIgnoreSpec.from_lines(unicodedata.normalize("NFC", line) for line in lines)
+        spec = GitIgnoreSpec.from_lines(unicodedata.normalize("NFC", line) for line in lines)
     except ValueError as error:
         raise OptionError(f"{owner}: {error}") from None
+    for pattern in spec.patterns:
+        regex = getattr(pattern, "regex", None)
+        if regex is not None:
+            pattern.regex = re.compile(_TWO_STARS.sub(r"(?>[^/]*?\1)", regex.pattern), regex.flags)
+    return spec
+
+
+#: A star of a pattern, and what stands between it and the next one. To take that where it comes first is enough; to try
+#: all places takes ages for a name such as `aaaaaa...`, and an ignore file may come with somebody else's folder.
+#: Sets of characters are left as they are: they may hold a `/`, at which a star stops.
+_TWO_STARS = re.compile(r"\[\^/\]\*((?:\\.|\[\^/\](?!\*)|[^\\()\[\]*+?|{}.$^])+)(?=\[\^/\]\*)")
 
 
 def _given(lines: Sequence[str], flag: str) -> "GitIgnoreSpec | None":

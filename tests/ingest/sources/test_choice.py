@@ -4,6 +4,9 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pathspec import GitIgnoreSpec
 
 import cbir
 from cbir.core.options import OptionError, options_of
@@ -57,3 +60,19 @@ def test_a_path_is_taken_or_left_out_for_a_reason(path: bytes, folder: bool, rea
     ignores = [(b"", patterns(["ignored/*"], "")), (b"ignored", patterns(["!but.jpg"], ""))]
     found = sieve.reason(path, folder=folder, ignores=ignores)
     assert (found and found[0]) == reason
+
+
+def test_patterns_of_many_stars_take_no_time():
+    # By trying all ways, this would take longer than anybody waits; an ignore file may be somebody else's.
+    spec = patterns(["*a" * 30 + "*b"], "x")
+    assert not spec.match_file("a" * 250)
+    assert spec.match_file("c/" + "a" * 250 + "b")
+
+
+@given(st.text("ab/*?", min_size=1, max_size=8), st.text("ab/", min_size=1, max_size=9))
+def test_patterns_match_as_the_library_has_them(pattern: str, path: str):
+    try:
+        expected = GitIgnoreSpec.from_lines([pattern]).check_file(path).include
+    except ValueError:
+        return
+    assert patterns([pattern], "x").check_file(path).include == expected
