@@ -151,7 +151,8 @@ def test_a_safe_path_is_relative_and_has_a_uri(name: str):
         parts = path.split(b"/")
         assert not {b"", b".", b".."} & set(parts)
         assert b"\0" not in path
-        assert safe_path(os.fsdecode(path)) == path
+        if b"\\" not in path:  # backslashes are read as slashes in a name that has no others
+            assert safe_path(os.fsdecode(path)) == path
         assert os.fsencode(path_of(archive.uri_of(os.fsdecode(path)))) == path
 
 
