@@ -25,6 +25,8 @@ _DARK, _BURNT, _CLIPPED = 4, 250, 0.5
 _SPOILT = 0.05
 #: Differences of light: of what is laid over a picture; around a colour that counts as the same; of a plain ground.
 _COVERED, _SAME, _PLAIN = 25, 12, 12
+#: Colours of a screen around a picture, and by how much JPEG changes them.
+_GROUNDS, _LEVEL = 4, 2
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,9 @@ class Agreement:
         By how much that share is larger in each picture than in the other; 0 in one of them.
     outside : tuple of float
         Share of each picture's area that lies outside of the other and is not plain.
+    ground : tuple of float
+        Share of what lies outside of the other picture that has one of a few colours, as a frame, a screen and black
+        corners have; 1 if nothing lies outside.
     covered : tuple of float
         Share of each picture's area that lies within the other.
     difference : float
@@ -61,6 +66,7 @@ class Agreement:
     flat: float
     flatter: tuple[float, float]
     outside: tuple[float, float]
+    ground: tuple[float, float]
     covered: tuple[float, float]
     difference: float
 
@@ -86,7 +92,9 @@ def agreement(one: Look, other: Look, matrix: np.ndarray) -> Agreement:
     moved = cv2.warpPerspective(smooth, matrix, size, flags=cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
     inside = cv2.warpPerspective(np.ones_like(finer), matrix, size, flags=cv2.INTER_NEAREST)
     back = cv2.warpPerspective(np.ones_like(coarser), np.linalg.inv(matrix), finer.shape[::-1], flags=cv2.INTER_NEAREST)
-    outside, covered = (_outside(finer, back), _outside(coarser, inside)), (float(back.mean()), float(inside.mean()))
+    beyond = _beyond(finer, back), _beyond(coarser, inside)
+    outside = _outside(beyond[0], finer.size), _outside(beyond[1], coarser.size)
+    ground, covered = (_ground(beyond[0]), _ground(beyond[1])), (float(back.mean()), float(inside.mean()))
     overlap = cv2.erode(inside, np.ones((5, 5)), borderType=cv2.BORDER_CONSTANT, borderValue=1)
     shown = overlap > 0
     squared = np.square(moved - coarser)[shown].mean() if shown.any() else 255.0**2
@@ -99,6 +107,7 @@ def agreement(one: Look, other: Look, matrix: np.ndarray) -> Agreement:
         flat=flat,
         flatter=flatter[::-1] if swapped else flatter,
         outside=outside[::-1] if swapped else outside,
+        ground=ground[::-1] if swapped else ground,
         covered=covered[::-1] if swapped else covered,
         difference=float(np.sqrt(squared)),
     )
@@ -209,12 +218,27 @@ def _two_colours(values: np.ndarray) -> float:
     return float((near[first] + np.convolve(counts, around, "same").max()) / len(values))
 
 
-def _outside(light: np.ndarray, inside: np.ndarray) -> float:
-    """Return the share of a picture's area that lies outside of the other's and is not of one colour."""
+def _beyond(light: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """Return the light of a picture, (n,), that lies outside of the other's."""
     import cv2
 
-    beyond = cv2.dilate(inside, np.ones((5, 5))) < 0.5
-    if not beyond.any():
-        return 0.0
-    values = light[beyond]
-    return float((np.abs(values - np.median(values)) > _PLAIN).sum() / light.size)
+    return light[cv2.dilate(inside, np.ones((5, 5))) < 0.5]
+
+
+def _outside(beyond: np.ndarray, area: int) -> float:
+    """Return the share of a picture's area that lies outside of the other's and is not of one colour."""
+    return float((np.abs(beyond - np.median(beyond)) > _PLAIN).sum() / area) if beyond.size else 0.0
+
+
+def _ground(beyond: np.ndarray) -> float:
+    """Return the share of what lies outside that has one of the `_GROUNDS` most frequent levels of light."""
+    if not beyond.size:
+        return 1.0
+    levels = np.bincount(np.rint(beyond).astype(np.int64).clip(0, 255), minlength=256).astype(np.float64)
+    found = 0.0
+    for _ in range(_GROUNDS):
+        near = np.convolve(levels, np.ones(2 * _LEVEL + 1), "same")
+        level = int(near.argmax())
+        found += near[level]
+        levels[max(0, level - _LEVEL) : level + _LEVEL + 1] = 0
+    return float(found / beyond.size)

@@ -35,8 +35,9 @@ _WINDOWS = 10
 _PLAIN_DIFFERENCE, _SHOT_DIFFERENCE = 3.0, 3.0
 #: Share of the longer side by which sizes may differ and count as the same; and degrees, and share of the area.
 _SAME_SIZE, _SAME_ANGLE, _SAME_PART = 0.02, 1.0, 0.03
-#: Share of what is around a picture that may be more than plain ground, in a frame or on a screen.
-_FRAME = 0.45
+#: Share of what is around a picture that has one of a few colours, in a frame or on a screen: of 50 pictures'
+#: screenshots 0.89 to 0.95, of what was cut off 50 photographs 0.14 to 0.87. Nobody must lose what was cut off.
+_FRAME = 0.88
 
 EDITED, ALIKE = "edited", "alike"
 
@@ -154,7 +155,7 @@ def _shown(found: Agreement, place: int) -> float:
     """Return the share of a picture that shows the other, if there is a frame around it or black corners; else 1."""
     beyond = 1 - found.covered[place]
     whole = found.covered[1 - place] >= 1 - _SAME_PART or found.outside[place] < found.outside[1 - place]
-    framed = beyond > _SAME_PART and whole and found.outside[place] < _FRAME * beyond
+    framed = beyond > _SAME_PART and whole and found.ground[place] >= _FRAME
     return found.covered[place] if framed else 1.0
 
 

@@ -49,6 +49,21 @@ def test_every_edit_is_recognised_and_named(original: Image.Image, seen: Look, n
     assert (turned.covered, turned.shown) == (found.covered[::-1], found.shown[::-1])
 
 
+def test_what_was_cut_off_is_no_frame_though_it_is_out_of_focus(original: Image.Image):
+    """Soft light around a sharp motif, as of a portrait, is a part of the picture; a plain ground is not."""
+    across = np.linspace(100, 130, 3 * original.width // 2)[None, :, None]
+    down = np.linspace(0, 10, 3 * original.height // 2)[:, None, None]
+    soft = Image.fromarray(np.broadcast_to(across + down, (down.size, across.size, 3)).astype(np.uint8))
+    plain = Image.new("RGB", soft.size, (200, 200, 200))
+    corner = (original.width // 4, original.height // 4)
+    for around, shown in ((soft, 1.0), (plain, 4 / 9)):
+        around.paste(original, corner)
+        found = relation(look(original), look(around))
+        assert found is not None
+        assert found.kind == EDITED
+        assert found.shown == (1.0, pytest.approx(shown, abs=0.02))
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_another_shot_is_alike_and_a_stranger_is_nothing(seed: int):
     one, again, stranger = look(scene(seed)), look(scene(seed, shot=1)), look(scene(seed + 100))
