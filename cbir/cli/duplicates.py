@@ -35,8 +35,9 @@ if TYPE_CHECKING:
 
 @options_from(DuplicatesOptions)
 def duplicates(
-    collection: CollectionArgument = None,
+    named: CollectionArgument = None,
     *,
+    collection: Annotated[str | None, typer.Option("--collection", "-c", help="The same as the argument.")] = None,
     where: Where = None,
     within: Within = None,
     alike: Annotated[
@@ -53,7 +54,9 @@ def duplicates(
     """Group pictures that are the same, edited or not, and say which to keep; deletes nothing."""
     if json_ and (paths or null):
         raise OptionError("--json prints paths as well; give either --json, or --paths or -0")
-    name = collection_or_default(collection, qdrant_url)
+    if named is not None and collection not in (None, named):
+        raise OptionError(f"'{named}' or '{collection}'? Name one collection")
+    name = collection_or_default(collection if named is None else named, qdrant_url)
     with bars() as progress:
         found = cbir.duplicates(
             name,

@@ -120,18 +120,18 @@ def ingest(
         "data_dir": data_dir,
     }
     if watch:
-        skipped = follow(named, given, lambda report: _show(report, named, json_=False), json_=json_)
+        skipped = follow(named, given, lambda report: _show(report, named, pruned=True, json_=False), json_=json_)
     else:
         with bars() as progress:
             report = cbir.ingest(named, **given, prune=prune, progress=progress)
-        _show(report, named, json_=json_)
+        _show(report, named, pruned=prune, json_=json_)
         skipped = bool(report.skipped)
     if strict and skipped:
         raise typer.Exit(1)
 
 
-def _show(report: Report, sources: Sequence[str], *, json_: bool) -> None:
-    """Print what an ingest did."""
+def _show(report: Report, sources: Sequence[str], *, pruned: bool, json_: bool) -> None:
+    """Print what an ingest did; `pruned` says that it was to remove what is gone."""
     for _, reason in report.unreadable[:_NAMED]:
         note(f"skipped: {reason}")
     if report.skipped > _NAMED:
@@ -145,7 +145,8 @@ def _show(report: Report, sources: Sequence[str], *, json_: bool) -> None:
     if report.gone:
         named = shown(", ".join(sources))
         gone = counted(report.gone, "stored picture is", "stored pictures are")
-        note(f"{gone} gone from {named}: cbir ingest ... --prune removes {'it' if report.gone == 1 else 'them'}")
+        flags = "--prune --force" if pruned else "--prune"
+        note(f"{gone} gone from {named}: cbir ingest ... {flags} removes {'it' if report.gone == 1 else 'them'}")
     if learned := _outgrown(report):
         note(
             f"the encoder learned from {counted(learned, 'picture')}, and there are {report.points:,} now: "
