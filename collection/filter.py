@@ -165,8 +165,8 @@ class Within:
 
 
 @dataclass(frozen=True)
-class AllOf:
-    """All of these filters are true; of none, everything is."""
+class _Filters:
+    """Several filters."""
 
     filters: tuple["Filter", ...]
 
@@ -180,18 +180,13 @@ class AllOf:
 
 
 @dataclass(frozen=True)
-class AnyOf:
+class AllOf(_Filters):
+    """All of these filters are true; of none, everything is."""
+
+
+@dataclass(frozen=True)
+class AnyOf(_Filters):
     """One of these filters is true; of none, nothing is."""
-
-    filters: tuple["Filter", ...]
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "filters", _filters(self.filters))
-
-    @property
-    def fields(self) -> set[str]:
-        """The names of the fields that it is about."""
-        return set().union(*(each.fields for each in self.filters))
 
 
 @dataclass(frozen=True)
