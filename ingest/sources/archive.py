@@ -6,14 +6,13 @@ and `key.cls`; further columns) goes into the payload. Names decide about
 nothing on this machine's disk: nothing is written under them.
 """
 
-import copy
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import takewhile
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 from PIL import Image
 
@@ -28,11 +27,11 @@ from cbir.ingest.sources.listing import Files, Listed, Listing
 from cbir.ingest.sources.members import ArchiveError, Member, Members
 from cbir.ingest.sources.readers import Readers
 from cbir.ingest.sources.recognized import is_plain, refusal
-from cbir.ingest.sources.source import Item, LeftOut, Source, SourceError, stamp_of
+from cbir.ingest.sources.rooted import DATABASE, QUERIES, RootedSource
+from cbir.ingest.sources.source import Item, SourceError, stamp_of
 from cbir.model.formats import SNIFFED_BYTES
 from cbir.model.picture import decode
 
-_DATABASE, _QUERIES = b"database", b"queries"
 #: Columns of the listing, besides folder and name.
 _COLUMNS = ("archive", "size", "modified", "place", "problem", "own")
 #: Members of one folder that are added at once, and between two reports of progress.
@@ -40,7 +39,7 @@ _TOGETHER, _REPORTED = 1000, 10_000
 _REMEMBERED = 10_000
 
 
-class ArchiveSource(Source):
+class ArchiveSource(RootedSource):
     """A source over the pictures in an archive, or in several of one folder.
 
     Parameters
@@ -72,17 +71,15 @@ class ArchiveSource(Source):
         progress: Progress = silent,
     ) -> None:
         choice = choice or Choice()
-        self.root = root.expanduser().resolve()
-        self._name = root_name(self.root)
+        root = root.expanduser().resolve()
+        super().__init__(root, root_name(root), Listing(*_COLUMNS))
         self._complete = complete
-        self._beyond = 0
         self._paths = [path.expanduser().resolve() for path in shards] or [self.root]
         self._sharded = bool(shards)
         self._readers = Readers(self._paths)
         self._stamps: list[tuple[int, int, int, int]] = []
         self._checked: list[bool] = []
         self._unlisted: list[str] = []
-        self._listing = Listing(*_COLUMNS)
         self._sieve = Sieve(choice)
         self._verdicts: dict[bytes, tuple[str, str, str] | None] = {}
         self._list(progress)
@@ -92,69 +89,6 @@ class ArchiveSource(Source):
         self._part("none" if self._sharded and choice.labels == "auto" else choice.labels)
         if not len(self._files):
             raise SourceError(f"{shown(str(self.root))} holds no pictures{self._why_none()}")
-
-    def __str__(self) -> str:
-        return str(self.root)
-
-    @property
-    def name(self) -> str:
-        """The archive's or the folder's, in characters that every system allows, unless it was renamed."""
-        return self._name
-
-    @property
-    def roots(self) -> Mapping[str, str]:
-        """The archive, or the folder of the shards."""
-        return {self._name: str(self.root)}
-
-    @property
-    def complete(self) -> bool:
-        """Whether it is all of the root."""
-        return self._complete
-
-    @property
-    def left_out(self) -> Sequence[LeftOut]:
-        """Members that are no pictures, hidden ones, links and the like."""
-        return (*self._listing.tally.left_out, *self._withheld())
-
-    @property
-    def problems(self) -> Iterable[tuple[str, str]]:
-        """What is wrong with an archive as a whole, and names that are none."""
-        return self._listing.problems
-
-    @property
-    def unlisted(self) -> Sequence[tuple[str, str]]:
-        """Archives that could not be listed to their ends."""
-        return [(self._name, uri) for uri in self._unlisted]
-
-    def renamed(self, names: Mapping[str, str]) -> Self:
-        """Return the same source under another name."""
-        renamed = copy.copy(self)
-        renamed._name = names.get(self._name, self._name)
-        return renamed
-
-    def limited(self, count: int) -> Self:
-        """Return the same source with a fair sample of its pictures: folders take turns."""
-        if count >= len(self):
-            return self
-        limited = copy.copy(self)
-        limited._files = self._files.sample(count)
-        limited._complete = False
-        limited._beyond = self._beyond + len(self) - count
-        return limited
-
-    def __len__(self) -> int:
-        return len(self._files)
-
-    def items(self) -> Iterator[Item]:
-        """Yield the pictures in the archive's order."""
-        return (self._item(file, self._labelling) for file in self._files)
-
-    def queries(self) -> list[Item]:
-        """Return the pictures in the folder `queries`, if there is one beside `database`; else all are stored."""
-        if self._held_back is None:
-            return []
-        files, labelling = self._held_back
-        return [self._item(file, labelling) for file in files]
 
     def _item(self, file: Listed, labelling: Labelling) -> Item:
         number, size, modified, place, problem, own = file.extra
@@ -291,8 +225,8 @@ class ArchiveSource(Source):
         """Find out which files are stored and which are held back, and what they are labelled with."""
         labels = Labels(choice, self._listing, str(self.root))
         files, top = self._listing.files, self._top()
-        database, queries = (top + b"/" + name if top else name for name in (_DATABASE, _QUERIES))
-        self._held_back: tuple[Files, Labelling] | None = None
+        database, queries = (top + b"/" + name if top else name for name in (DATABASE, QUERIES))
+        self._held_back = None
         if self._holds_back(files, top):
             held = files.within(queries)
             self._held_back = held, labels.of(held, queries)
@@ -312,15 +246,7 @@ class ArchiveSource(Source):
     def _holds_back(self, files: Files, top: bytes) -> bool:
         start = len(top) + 1 if top else 0
         found = {folder[start:].split(b"/", 1)[0] for folder in files.folders()}
-        return found == {_DATABASE, _QUERIES}
-
-    def _withheld(self) -> Iterator[LeftOut]:
-        """Yield what could be taken, and is not."""
-        if self._held_back is not None:
-            first = tuple(uri_of(os.fsdecode(file.path)) for file, _ in zip(self._held_back[0], "1", strict=False))
-            yield LeftOut("in queries, held back to evaluate with", len(self._held_back[0]), first)
-        if self._beyond:
-            yield LeftOut("beyond the limit", self._beyond)
+        return found == {DATABASE, QUERIES}
 
     def _why_none(self) -> str:
         said = [each.told() for each in self.left_out[:3]]

@@ -6,11 +6,10 @@ pictures, these are classes. Pictures in a folder `queries` beside a folder
 `database`, and nowhere else, are held back to evaluate with.
 """
 
-import copy
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import lru_cache, partial
 from pathlib import Path
@@ -21,14 +20,13 @@ from cbir.core.uris import folder_and_name, shown, uri_of
 from cbir.ingest.sources.choice import Choice
 from cbir.ingest.sources.labels import Labelling, Labels
 from cbir.ingest.sources.listing import Files, Listed, Listing
-from cbir.ingest.sources.source import STAMP, Item, LeftOut, Source, SourceError, stamp_of
+from cbir.ingest.sources.rooted import DATABASE, QUERIES, RootedSource
+from cbir.ingest.sources.source import STAMP, Item, SourceError, stamp_of
 from cbir.ingest.sources.walk import walk
 from cbir.model.picture import open_image, read_file
 
-_DATABASE, _QUERIES = b"database", b"queries"
 
-
-class FolderSource(Source):
+class FolderSource(RootedSource):
     """A source over the picture files of a folder.
 
     Parameters
@@ -40,11 +38,6 @@ class FolderSource(Source):
         Whether there may be no picture in it.
     progress : Progress
         Stage `list`.
-
-    Attributes
-    ----------
-    root : Path
-        The folder, absolute.
 
     Raises
     ------
@@ -59,71 +52,31 @@ class FolderSource(Source):
     ) -> None:
         choice = choice or Choice()
         try:
-            self.root = path.expanduser().resolve()
+            root = path.expanduser().resolve()
         except (OSError, RuntimeError) as error:  # links in a circle, no home folder
             raise SourceError(f"{shown(str(path))} cannot be read: {error}") from None
-        self._prefix = f"{str(self.root).rstrip(os.sep)}{os.sep}"
-        self._name = folder_name(self.root)
+        super().__init__(root, folder_name(root), Listing())
+        self._prefix = f"{str(root).rstrip(os.sep)}{os.sep}"
         self._absolute_uris = False
-        self._listing = Listing()
         try:
             self._unlisted = walk(str(self.root), choice, self._listing, progress=progress)
         except OSError as error:
             raise SourceError(f"{shown(str(self.root))} cannot be read: {error.strerror or error}") from None
         everything = self._listing.files
         held_back = self._holds_back(everything)
-        self._files = everything.within(_DATABASE) if held_back else everything
-        self._held_back = everything.within(_QUERIES) if held_back else None
-        self._left_out = list(self._listing.tally.left_out)
+        self._files = everything.within(DATABASE) if held_back else everything
         if not len(self._files) and not may_be_empty:
             place = self.root / "database" if held_back else self.root
             raise SourceError(f"{shown(str(place))} holds no pictures{self._left_out_text()}")
-        if self._held_back:
-            first = tuple(self._uri(file) for file, _ in zip(self._held_back, range(1), strict=False))
-            self._left_out.append(LeftOut("in queries, held back to evaluate with", len(self._held_back), first))
         labels = Labels(choice.labels, self._listing, str(self.root))
-        self._labelling = labels.of(self._files, _DATABASE if held_back else b"")
-        self._labelling_of_queries = labels.of(self._held_back, _QUERIES) if self._held_back else Labelling()
-        self._complete = True
-
-    def __str__(self) -> str:
-        return str(self.root)
-
-    @property
-    def name(self) -> str:
-        """The folder's, in characters that every system allows, unless it was renamed."""
-        return self._name
+        self._labelling = labels.of(self._files, DATABASE if held_back else b"")
+        queries = everything.within(QUERIES)
+        self._held_back = (queries, labels.of(queries, QUERIES)) if held_back and len(queries) else None
 
     @property
     def roots(self) -> Mapping[str, str]:
         """The folder, absolute; none if the uris are absolute themselves."""
-        return {} if self._absolute_uris else {self._name: str(self.root)}
-
-    @property
-    def complete(self) -> bool:
-        """Whether all pictures of the folder are items, but for those that are left out for a reason of their own."""
-        return self._complete
-
-    @property
-    def left_out(self) -> Sequence[LeftOut]:
-        """What is not taken, a reason each."""
-        return tuple(self._left_out)
-
-    @property
-    def problems(self) -> Iterable[tuple[str, str]]:
-        """Uri and reason of what could not be listed."""
-        return self._listing.problems
-
-    @property
-    def unlisted(self) -> Sequence[tuple[str, str]]:
-        """Name and uri of folders that could not be listed, of archives, and of links that lead nowhere."""
-        return [(self._name, uri) for uri in self._unlisted]
-
-    def renamed(self, names: Mapping[str, str]) -> Self:
-        """Return the same source under another name: its uris are the same."""
-        renamed = copy.copy(self)
-        renamed._name = names.get(self._name, self._name)
-        return renamed
+        return {} if self._absolute_uris else super().roots
 
     def with_absolute_uris(self) -> Self:
         """Return the same source as collections of format 1 hold it: its name is its path, its uris are paths."""
@@ -131,30 +84,9 @@ class FolderSource(Source):
         changed._absolute_uris = True
         return changed
 
-    def limited(self, count: int) -> Self:
-        """Return the same source with a fair sample of its pictures: folders take turns."""
-        if count >= len(self):
-            return self
-        limited = copy.copy(self)
-        limited._files = self._files.sample(count)
-        limited._complete = False
-        limited._left_out = [*self._left_out, LeftOut("beyond the limit", len(self) - count)]
-        return limited
-
-    def __len__(self) -> int:
-        return len(self._files)
-
-    def items(self) -> Iterator[Item]:
-        """Yield the pictures, in the order of their paths."""
-        return (self._item(file, self._labelling) for file in self._files)
-
     def paths(self) -> Iterator[Path]:
         """Yield the files of the pictures, in the order of `items`, without looking at them."""
         return (Path(self._path(file)) for file in self._files)
-
-    def queries(self) -> list[Item]:
-        """Return the pictures of the folder `queries`, if they are held back."""
-        return [self._item(file, self._labelling_of_queries) for file in self._held_back or ()]
 
     def _item(self, file: Listed, labelling: Labelling) -> Item:
         path, uri, folder, name = self._place(file)
@@ -188,12 +120,12 @@ class FolderSource(Source):
 
     def _holds_back(self, files: Files) -> bool:
         """Return whether there are the folders `database` and `queries`, and all pictures are in them."""
-        both = self._listing.has_folder(_DATABASE) and self._listing.has_folder(_QUERIES)
-        return both and len(files.within(_DATABASE, _QUERIES)) == len(files)
+        both = self._listing.has_folder(DATABASE) and self._listing.has_folder(QUERIES)
+        return both and len(files.within(DATABASE, QUERIES)) == len(files)
 
     def _left_out_text(self) -> str:
         """Return what was left out instead, for the message about a folder without a picture."""
-        told = [left.told(", ") for left in self._left_out]
+        told = [left.told(", ") for left in self._listing.tally.left_out]
         told += [reason for _, (_, reason) in zip(range(3), self.problems, strict=False)]
         return f". Left out: {shown('; '.join(told))}" if told else ""
 
