@@ -21,7 +21,7 @@ def matches(condition: Filter, payload: dict[str, Any]) -> bool:
         case Not(negated):
             return not matches(negated, payload)
         case Exists(field):
-            return bool(values_of(payload, field))
+            return payload.get(field) not in (None, [])  # a list of nothing but null is there, in both engines
         case Among(field, allowed):
             return any(same(value, each) for value in everywhere(payload, field) for each in allowed)
         case Like(field, pattern):
