@@ -97,6 +97,30 @@ class Between:
         """Whether the bounds are times."""
         return any(isinstance(bound, str) for bound in self.bounds.values())
 
+    def holds(self, value: object) -> bool:
+        """Tell whether a stored value is between the bounds; what is no number, or no time, is not."""
+        if self.timed:
+            if not isinstance(value, str):
+                return False
+            try:
+                found: Any = _order(value)
+            except ValueError:
+                return False
+            found = found.replace(tzinfo=UTC) if found.tzinfo is None else found
+        elif isinstance(value, bool) or not isinstance(value, int | float):
+            return False
+        else:
+            found = float(value)
+        least, above, most, below = (
+            _order(bound) if isinstance(bound, str) else bound for bound in self.bounds.values()
+        )
+        return bool(
+            (least is None or found >= least)
+            and (above is None or found > above)
+            and (most is None or found <= most)
+            and (below is None or found < below)
+        )
+
     @property
     def fields(self) -> set[str]:
         """The names of the fields that it is about."""

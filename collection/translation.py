@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Generic, Protocol, TypeVar
 
-from cbir.collection.fields import PLACE, is_path
+from cbir.collection.fields import BY_NAME, PLACE, is_path
 from cbir.collection.filter import (
     AllOf,
     Among,
@@ -28,6 +28,9 @@ from cbir.core.uris import folder_and_name
 
 #: The most values of a field that a pattern is compared with: more than a collection of one machine has.
 MOST_VALUES = 100_000_000
+
+#: The indexes that answer for a range of numbers, and of times.
+_RANGES = {False: frozenset({"integer", "float"}), True: frozenset({"datetime"})}
 
 #: A condition, as a client of Qdrant's has it.
 C = TypeVar("C")
@@ -64,6 +67,14 @@ class Dialect(Protocol, Generic[C]):
 
     def between(self, key: str, condition: Between) -> C:
         """Return a condition: a number, or a time, between bounds."""
+        ...
+
+    def indexed_as(self, key: str) -> str | None:
+        """Return the type of a field's index, as `FieldType` spells it; None without one."""
+        ...
+
+    def of_points(self, key: str, holds: Callable[[Sequence[object]], bool]) -> C:
+        """Return a condition: one of the points whose values in a field pass a test; all points are looked at."""
         ...
 
     def is_empty(self, key: str) -> C:
@@ -124,7 +135,7 @@ class _Translation(Generic[C]):
             case Exists(field):
                 return dialect.combined(must_not=[dialect.is_empty(key_of(field))])
             case Between(field):
-                return dialect.between(key_of(field), condition)
+                return self._between(key_of(field), condition)
             case Within(field):
                 return dialect.circle(key_of(field), condition)
             case Among(field, values):
@@ -145,6 +156,16 @@ class _Translation(Generic[C]):
                         ),
                     ]
                 )
+
+    def _between(self, key: str, condition: Between) -> C:
+        # An index of numbers answers for times as well, and one of times for numbers: both count in microseconds then.
+        as_expected = _RANGES[condition.timed]
+        known = BY_NAME.get(condition.field)
+        if (known is None or not as_expected.intersection(known.types)) and self._dialect.indexed_as(key) in (
+            _RANGES[not condition.timed]
+        ):
+            return self._dialect.of_points(key, lambda values: any(map(condition.holds, values)))
+        return self._dialect.between(key, condition)
 
     def _one(self, conditions: Sequence[C]) -> C:
         """Return a filter that is true if one of these conditions is; of none, nothing is."""

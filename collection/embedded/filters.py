@@ -6,7 +6,7 @@ index is made when a filter first names a field: whoever never filters pays for
 none, neither when points are stored nor when the collection is opened.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeAlias
 
 import qdrant_edge as edge
@@ -86,9 +86,16 @@ class _Edge:
         return edge.FieldCondition(key=key, match=edge.MatchAny(list(values)))  # type: ignore[arg-type]
 
     def is_bool(self, key: str, value: bool) -> _Condition:
-        # Edge takes Python's True for the number 1, so that the points are looked up.
+        # Edge takes Python's True for the number 1.
+        return self.of_points(key, lambda values: has_bool(values, value))
+
+    def indexed_as(self, key: str) -> str | None:
+        index = self._indexed.get(key)
+        return None if index is None else next((n for n, t in INDEX_TYPES.items() if t == index.data_type), None)
+
+    def of_points(self, key: str, holds: Callable[[Sequence[object]], bool]) -> _Condition:
         is_there = edge.Filter(must_not=[edge.IsEmptyCondition(key)])
-        return edge.HasIdCondition({r.id for r in self._records(key, is_there) if has_bool(_of(r, key), value)})
+        return edge.HasIdCondition({r.id for r in self._records(key, is_there) if holds(_of(r, key))})
 
     def prefix(self, key: str, text: str) -> _Condition:
         return edge.FieldCondition(key=key, match=edge.MatchPrefix(text))

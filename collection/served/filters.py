@@ -86,6 +86,15 @@ class _Served:
             key=key, range=models.DatetimeRange(**bounds) if condition.timed else models.Range(**bounds)
         )
 
+    def indexed_as(self, key: str) -> str | None:
+        index = self._indexed.get(key)
+        return None if index is None else str(index.data_type.value)
+
+    def of_points(self, key: str, holds: Callable[[Sequence[object]], bool]) -> models.Condition:
+        is_there = models.Filter(must_not=[self.is_empty(key)])
+        found = (r.id for r in self._records(key, is_there) if holds(stored_values(r.payload or {}, key)))
+        return models.HasIdCondition(has_id=list(found))
+
     def is_empty(self, key: str) -> models.Condition:
         return models.IsEmptyCondition(is_empty=models.PayloadField(key=key))
 
@@ -111,10 +120,15 @@ class _Served:
             found = self._call(client.facet, self._physical, key, facet_filter=passing, limit=MOST_VALUES, exact=True)
             yield from (hit.value for hit in found.hits)
             return
+        for record in self._records(key, passing):
+            yield from stored_values(record.payload or {}, key)
+
+    def _records(self, key: str, passing: models.Filter | None) -> Iterable[models.Record]:
+        """Yield the points that pass a filter, each with one field of its payload."""
         offset: Any = None
         while True:
             records, offset = self._call(
-                client.scroll,
+                self._server.client.scroll,
                 self._physical,
                 scroll_filter=passing,
                 limit=_PAGE,
@@ -122,7 +136,6 @@ class _Served:
                 with_payload=[key],
                 with_vectors=False,
             )
-            for record in records:
-                yield from stored_values(record.payload or {}, key)
+            yield from records
             if offset is None:
                 return

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from qdrant_client import models
 
 from cbir.collection.embedded.engine import EmbeddedEngine
 from cbir.collection.filter import (
@@ -22,6 +23,7 @@ from cbir.collection.filter import (
     Within,
 )
 from cbir.collection.interface import Collection
+from cbir.collection.served.points import ServedCollection
 from tests.collection.matching import everywhere, matches
 from tests.collection.sample import METADATA, ids
 
@@ -117,6 +119,24 @@ def test_a_pattern_finds_texts_where_numbers_are_indexed(points: Collection):
     points.upsert(ids(4), np.zeros((4, 4), np.float32), [{"label": 7}, {"label": "7a"}, {"label": "cat"}, {}])
     for pattern, found in (("?a", 1), ("*", 2), ("c?t", 1), ("7*", 1)):
         assert points.count(where=Like("label", pattern)) == found
+
+
+@pytest.mark.parametrize("numbers_first", [True, False])
+def test_of_a_field_of_numbers_and_times_a_range_finds_its_own(
+    points: Collection, monkeypatch: pytest.MonkeyPatch, numbers_first: bool
+):
+    # Qdrant's index of numbers answers for times as well, and the other way round: as if both were microseconds.
+    monkeypatch.setattr("cbir.collection.embedded.filters.INDEXED_ABOVE", 0)
+    values = [-6, 3.5, "0288-06-10T06:19:12Z", "2024-06-01T00:00:00+02:00", True, "words", [None], [2, "x"], None]
+    points.upsert(ids(9), np.zeros((9, 4), np.float32), [{"mood": value} for value in values])
+    if isinstance(points, ServedCollection):  # whoever owns the server may index what they like
+        kind = models.PayloadSchemaType.FLOAT if numbers_first else models.PayloadSchemaType.DATETIME
+        points._server.client.create_payload_index(points._physical, "mood", kind, wait=True)
+    ranges = [(Between("mood", below=3.0), {0, 7}), (Between("mood", below="2024-06-01T00:00:00Z"), {2, 3})]
+    for condition, found in ranges if numbers_first else reversed(ranges):
+        assert {hit.id for hit in points.search(np.zeros(4, np.float32), 9, where=condition)} == {
+            ids(9)[place] for place in found
+        }
 
 
 def test_an_embedded_collection_indexes_what_is_filtered_by(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
