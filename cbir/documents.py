@@ -89,11 +89,17 @@ def query(asked: Query) -> dict[str, Any]:
 
 
 def hit(found: Hit, metadata: Metadata) -> dict[str, Any]:
-    """Return a hit as JSON values; `path` is null where the picture is not a file, `copies` are those of its copies."""
+    """Return a hit as JSON values.
+
+    `path` is null where the picture is not a file, `copies` are those of its copies; `gone` says that none of these
+    files is there any more.
+    """
     from cbir.core.uris import is_absolute
+    from cbir.search.missing import is_missing, present_first
     from cbir.search.places import located_places
 
-    place, *copies = [located if is_absolute(located) else None for located in located_places(found.payload, metadata)]
+    located = present_first(located_places(found.payload, metadata), metadata.roots.values())
+    place, *copies = [path if is_absolute(path) else None for path in located]
     return {
         "id": found.id,
         "distance": found.distance,
@@ -101,6 +107,7 @@ def hit(found: Hit, metadata: Metadata) -> dict[str, Any]:
         "uri": found.uri,
         "path": place,
         "copies": copies,
+        "gone": is_missing(located[0], metadata.roots.values()),
         "payload": found.payload,
     }
 

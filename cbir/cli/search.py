@@ -31,8 +31,10 @@ from cbir.core.disk import require_folder_of
 from cbir.core.options import OptionError
 from cbir.core.progress import Progress
 from cbir.core.uris import shown
+from cbir.core.words import counted
 from cbir.ingest.sources.catalogue import NAMES
 from cbir.model.errors import ImageError
+from cbir.search.missing import is_missing, present_first
 from cbir.search.options import SearchOptions
 from cbir.search.places import located_places
 from cbir.search.query import is_picture, terms_of
@@ -102,11 +104,14 @@ def search(
     if any(found) and options.prune is not None and min(map(len, found)) < options.k:
         limited = " that pass" if label or options.where else ""
         note(f"fewer than {options.k} images{limited} are within {options.prune} bits")
+    missing_files = _missing(found, searcher.metadata, allowed)
+    if missing_files:
+        note(_said_of_missing(missing_files))
     if json_:
         print_json(documents.search(name, searcher.metadata, queries, found))
     elif paths or null:
-        metadata = searcher.metadata
-        print_paths((located_places(hit.payload, metadata, allowed)[0] for hits in found for hit in hits), null=null)
+        places = (_located(hit, searcher.metadata, allowed)[0] for hits in found for hit in hits)
+        print_paths((place for place in places if place not in missing_files), null=null)
     else:
         _print_hits(searcher, queries, found, allowed)
     if len(queries) < len(asked):
@@ -176,8 +181,28 @@ def _print_hits(
 
 def _places(hit: Hit, metadata: Metadata, allowed: Filter | None) -> str:
     """Return where a hit's picture is, and how many copies there are; a place that a filter allows comes first."""
-    place, *copies = located_places(hit.payload, metadata, allowed)
-    return f"{shown(place)} (+{len(copies)} {'copy' if len(copies) == 1 else 'copies'})" if copies else shown(place)
+    place, *copies = _located(hit, metadata, allowed)
+    gone = " (gone)" if is_missing(place, metadata.roots.values()) else ""
+    return f"{shown(place)}{gone} (+{counted(len(copies), 'copy', 'copies')})" if copies else f"{shown(place)}{gone}"
+
+
+def _located(hit: Hit, metadata: Metadata, allowed: Filter | None) -> list[str]:
+    """Return where a hit's picture is; a place whose file is there comes first, then one that a filter allows."""
+    return present_first(located_places(hit.payload, metadata, allowed), metadata.roots.values())
+
+
+def _missing(found: Sequence[Sequence[Hit]], metadata: Metadata, allowed: Filter | None) -> list[str]:
+    """Return where hits' files were that are not there any more, nor any copy of them; each once."""
+    places = (_located(hit, metadata, allowed)[0] for hits in found for hit in hits)
+    return [place for place in dict.fromkeys(places) if is_missing(place, metadata.roots.values())]
+
+
+def _said_of_missing(places: Sequence[str]) -> str:
+    found = counted(len(places), "picture was", "pictures were")
+    first = f"{shown(places[0])}{', ...' if len(places) > 1 else ''}"
+    return (
+        f"{found} found whose files are gone: {first}. Ingest the folder again with --prune to take out what is gone."
+    )
 
 
 def _labels(texts: list[str] | None) -> list[int | str] | None:

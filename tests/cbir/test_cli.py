@@ -4,6 +4,7 @@ import json
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -425,6 +426,42 @@ def test_names_that_a_terminal_would_obey_are_shown_escaped_and_printed_as_they_
     assert r"two  spaces\n\x1b[31mred.png" in shown.stdout
     assert run("search", odd, "-k", "1", "-0").stdout == f"{odd}\0"
     assert "two  spaces.jpg does not exist" in failure("search", "two  spaces.jpg")
+
+
+def test_hits_whose_files_are_gone_are_marked_and_not_among_the_paths(home: Path, tmp_path: Path, bundle: Path):
+    folder = tmp_path / "shrinking"
+    folder.mkdir()
+    for number, name in enumerate(("query", "gone", "copied")):
+        picture(number).save(folder / f"{name}.png")
+    picture(2).save(folder / "copy of it.png")
+    run("ingest", folder, "--model", bundle)
+    (folder / "gone.png").unlink()
+    stored = next(hit for hit in _hits(folder / "query.png") if hit["copies"])
+    Path(stored["path"]).unlink()
+    (left,) = stored["copies"]
+
+    found = run("search", folder / "query.png")
+    assert "gone.png (gone)" in found.stdout
+    assert "1 picture was found whose files are gone" in found.stderr
+    assert "--prune" in found.stderr
+    assert set(run("search", folder / "query.png", "--paths").stdout.splitlines()) == {
+        str(folder / "query.png"),
+        left,
+    }
+    assert {hit["path"]: hit["gone"] for hit in _hits(folder / "query.png")} == {
+        str(folder / "query.png"): False,
+        str(folder / "gone.png"): True,
+        left: False,
+    }
+    # A folder that is not here, as on another machine, says nothing of its files.
+    query = folder.rename(tmp_path / "elsewhere") / "query.png"
+    assert len(run("search", query, "--paths").stdout.splitlines()) == 3
+    assert not any(hit["gone"] for hit in _hits(query))
+
+
+def _hits(query: Path) -> list[dict[str, Any]]:
+    hits: list[dict[str, Any]] = json.loads(run("search", query, "--json").stdout)["queries"][0]["hits"]
+    return hits
 
 
 def test_a_query_on_standard_input(home: Path, pictures: Path, bundle: Path):
