@@ -78,8 +78,13 @@ class Server:
         self.retry_for = retry_for
         self.timeout = timeout
         self._key = key
+        #: Held for as long as a client is being made and the server greeted.
+        self._greeting = threading.Lock()
+        #: Held for moments only: whoever holds it waits neither for the server nor for another lock.
         self._lock = threading.Lock()
         self._client: QdrantClient | None = None
+        #: The one that is greeting the server.
+        self._made: QdrantClient | None = None
         self._grpc: bool | None = None
         self._stopping = threading.Event()
         # A warning of this outage was given.
@@ -97,32 +102,48 @@ class Server:
     @property
     def client(self) -> "QdrantClient":
         """The client; made when first needed, which also checks the server's version."""
+        made = self._client
+        if made is not None:
+            return made
+        try:
+            with self._greeting:
+                return self._client or self._greeted()
+        except KeyboardInterrupt:
+            # Also while another thread greets, which then need not be waited for.
+            self.interrupt()
+            raise
+
+    def _greeted(self) -> "QdrantClient":
+        try:
+            made = self._new_client()
+        except (OSError, ValueError, ImportError) as error:
+            raise CollectionError(
+                f"cannot connect to {self.location} ({first_line(error)}); "
+                "check SSL_CERT_FILE, the URL, and the proxy settings (HTTP_PROXY, ...)"
+            ) from error
         with self._lock:
-            if self._client is None:
-                try:
-                    made = self._new_client()
-                except (OSError, ValueError, ImportError) as error:
-                    raise CollectionError(
-                        f"cannot connect to {self.location} ({first_line(error)}); "
-                        "check SSL_CERT_FILE, the URL, and the proxy settings (HTTP_PROXY, ...)"
-                    ) from error
-                try:
-                    version = self._retry(
-                        lambda: made.info().version,
-                        min(self.retry_for, _FIRST_RETRY),
-                        "Check the URL, and that the server is running.",
-                    )
-                    self.version = _version(version)
-                    if self.version < OLDEST:
-                        raise CollectionError(
-                            f"Qdrant at {self.location} is version {version}; cbir needs "
-                            f"{'.'.join(map(str, OLDEST))} or newer"
-                        )
-                except BaseException:
-                    made.close()
-                    raise
-                self._client = made
-            return self._client
+            self._made = made
+        try:
+            version = self._retry(
+                lambda: made.info().version,
+                min(self.retry_for, _FIRST_RETRY),
+                "Check the URL, and that the server is running.",
+            )
+            self.version = _version(version)
+            if self.version < OLDEST:
+                raise CollectionError(
+                    f"Qdrant at {self.location} is version {version}; cbir needs {'.'.join(map(str, OLDEST))} or newer"
+                )
+            with self._lock:
+                dropped = self._made is not made
+                self._client, self._made = None if dropped else made, None
+        except BaseException:
+            with self._lock:
+                self._made = None
+            made.close()
+            raise
+        # One that another thread's `interrupt` dropped meanwhile can do nothing more.
+        return self._greeted() if dropped else made
 
     def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a function of the client, and retry while the fault may be temporary.
@@ -147,7 +168,7 @@ class Server:
     def grpc_points(self) -> "PointsStub | None":
         """Return gRPC's calls for points, or None where the server offers only REST."""
         client = self.client
-        with self._lock:
+        with self._greeting:
             if self._grpc is None:
                 self._grpc = self._offers_grpc()
         return client.grpc_points if self._grpc else None
@@ -175,9 +196,10 @@ class Server:
 
     def _drop_client(self) -> None:
         with self._lock:
-            if self._client is not None:
-                self._client.close()
-                self._client = None
+            dropped = [client for client in (self._client, self._made) if client is not None]
+            self._client = self._made = None
+        for client in dropped:
+            client.close()
 
     def _new_client(self) -> "QdrantClient":
         from qdrant_client import QdrantClient
