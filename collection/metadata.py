@@ -6,7 +6,6 @@ higher number than ours is refused, and the collection is left alone. Keys that
 this cbir does not know are kept and written back.
 """
 
-import operator
 import os
 import re
 from collections.abc import Mapping
@@ -16,11 +15,15 @@ from typing import Any
 
 from cbir.collection.errors import NewerFormatError
 from cbir.collection.point import Payload
+from cbir.core.stored import a_list, a_number, a_path, a_text, a_whole_number, an_object, required
 from cbir.core.uris import is_absolute, path_of
 
 #: Written into the metadata; the highest number that is read. Format 1 had no number and no roots; up to format 2 a
 #: point was a file, and not a content, so that an older cbir would store everything a second time.
 FORMAT = 3
+
+#: Values in a vector: the most that Qdrant takes.
+MAX_DIMENSION = 65_536
 
 _NAME = re.compile(r"[^\W_][\w.\- ]{0,99}")
 _NAME_BYTES = 200
@@ -75,12 +78,12 @@ class Metadata:
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def from_json(cls, stored: Mapping[str, Any], owner: str = "this collection") -> "Metadata":
+    def from_json(cls, stored: object, owner: str = "this collection") -> "Metadata":
         """Read what `to_json` wrote.
 
         Parameters
         ----------
-        stored : Mapping
+        stored : object
         owner : str
             Whose metadata they are, for the message.
 
@@ -88,25 +91,32 @@ class Metadata:
         ------
         NewerFormatError
             A newer cbir wrote them.
-        KeyError, TypeError, ValueError, AttributeError
-            They are damaged.
+        ValueError
+            They are damaged: a value is missing, or is none that was ever written.
         """
+        stored = an_object(stored, "it")
         check_format(stored, owner)
-        height, width, channels = stored["input_shape"]
-        mean, deviation, count = stored.get("background") or (0.0, 0.0, 0)
-        if not is_valid_name(stored["model"]):
+        if not is_valid_name(required(stored, "model")):
             raise ValueError("the model's name is not a name")  # it becomes a path
-        values = {
-            **stored,
-            "sources": tuple(stored["sources"]),
-            "input_shape": (height, width, channels),
-            "background": (mean, deviation, count) if count else None,
-            "smooth": operator.index(stored.get("smooth", 0)),  # older metadata have none
-            "ingested": str(stored.get("ingested", stored["updated"])),  # older metadata do not tell
-            "roots": dict(stored.get("roots", {})),
-        }
-        values.pop("format", None)
-        return cls(**{name: values.pop(name) for name in _KEYS if name in values}, extra=values)
+        updated = a_text(required(stored, "updated"), "updated")
+        smooth = a_whole_number(stored.get("smooth", 0), "smooth")  # older metadata have none
+        return cls(
+            fingerprint=a_text(required(stored, "fingerprint"), "fingerprint"),
+            dimension=a_whole_number(required(stored, "dimension"), "dimension", 1, MAX_DIMENSION),
+            model=stored["model"],
+            sources=tuple(a_path(each, "a source") for each in a_list(required(stored, "sources"), "sources")),
+            input_shape=_shape(required(stored, "input_shape")),
+            version=a_text(required(stored, "version"), "version"),
+            created=a_text(required(stored, "created"), "created"),
+            updated=updated,
+            background=_background(stored.get("background")),
+            smooth=smooth,
+            ingested=a_text(stored.get("ingested", updated), "ingested"),  # older metadata do not tell
+            roots={
+                source: a_path(path, "a root") for source, path in an_object(stored.get("roots", {}), "roots").items()
+            },
+            extra={name: value for name, value in stored.items() if name not in (*_KEYS, "format")},
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON values, with the format number, and with the keys of newer versions."""
@@ -148,6 +158,20 @@ class Metadata:
         return uri if root is None or is_absolute(uri) else str(Path(root, path_of(uri)))
 
 
+def _shape(stored: object) -> tuple[int, int, int]:
+    height, width, channels = (a_whole_number(size, "input_shape", 1) for size in a_list(stored, "input_shape", 3))
+    return height, width, channels
+
+
+def _background(stored: object) -> tuple[float, float, int] | None:
+    if stored is None:
+        return None
+    mean, deviation, count = a_list(stored, "background", 3)
+    if not a_whole_number(count, "background"):
+        return None
+    return a_number(mean, "background"), a_number(deviation, "background"), count
+
+
 _KEYS = tuple(each.name for each in fields(Metadata) if each.name != "extra")
 
 
@@ -158,12 +182,10 @@ def check_format(stored: Mapping[str, Any], owner: str) -> None:
     ------
     NewerFormatError
         Naming the format, and the highest that is read.
-    TypeError, ValueError
+    ValueError
         No format number: damaged.
     """
-    number = operator.index(stored.get("format", 1))
-    if number < 1:
-        raise ValueError(f"format {number}")
+    number = a_whole_number(stored.get("format", 1), "format", 1)
     if number > FORMAT:
         raise NewerFormatError(
             f"{owner} was written by a newer cbir (format {number}; this one reads up to {FORMAT}): upgrade cbir"

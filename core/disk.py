@@ -1,5 +1,6 @@
 """Disk errors in one line, free space before something large is written, and how much something takes."""
 
+import errno
 import os
 import shutil
 from collections.abc import Iterator
@@ -7,6 +8,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cbir.core.errors import CbirError
+
+#: What the system's errors mean, and what to do about it.
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 
 @contextmanager
@@ -16,9 +21,16 @@ def disk_errors(place: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise CbirError(
-            f"cannot write to {error.filename or place}: {error.strerror or error}; "
-            "free some space, or name another place (CBIR_HOME, --save)"
+            f"cannot use {error.filename or place}: {error.strerror or error}; {remedy(error)}name another place "
+            "(CBIR_HOME, --save)"
         ) from error
+
+
+def remedy(error: OSError) -> str:
+    """Return what to do about an error of the system, before a comma and `or`; empty where that is not known."""
+    if error.errno in _FULL:
+        return "free some space, or "
+    return "check the permissions, or " if error.errno in _REFUSED else ""
 
 
 def require_folder_of(path: Path) -> None:
@@ -35,8 +47,24 @@ def require_folder_of(path: Path) -> None:
 
 
 def free_bytes(folder: Path) -> int:
-    """Return the bytes that are free on the disk of an existing folder."""
-    return shutil.disk_usage(folder).free
+    """Return the bytes that are free on the disk of a folder, which may have to be made yet."""
+    there = next((place for place in (folder, *folder.parents) if place.exists()), folder)
+    return shutil.disk_usage(there).free
+
+
+def check_room(folder: Path, wanted: int) -> None:
+    """Refuse to begin what would write `wanted` bytes to a folder, if they are not free.
+
+    Raises
+    ------
+    CbirError
+    """
+    free = free_bytes(folder)
+    if free < wanted:
+        raise CbirError(
+            f"{wanted / 1e6:,.0f} MB are needed at {folder}, and {free / 1e6:,.0f} MB are free; "
+            "free some space, or name another place with CBIR_HOME"
+        )
 
 
 def size_on_disk(path: Path) -> int:

@@ -64,8 +64,8 @@ def restore(
 
 def _restore_model(archive: Path, models: Path) -> str | None:
     """Install the model that an archive contains, unless it is there; return its name, None if there is no model."""
-    from cbir.collection.archive import archive_metadata, extract_attached
     from cbir.collection.checks import check_encoder
+    from cbir.collection.unpack import archive_metadata, extract_attached
     from cbir.model.bundles import adopt_bundle
 
     metadata = archive_metadata(archive)

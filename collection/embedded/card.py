@@ -7,12 +7,13 @@ moment the file names another shard.
 """
 
 import json
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from cbir.collection.errors import CollectionError
 from cbir.collection.metadata import Metadata, check_format
 from cbir.core.atomic import write_atomic
 from cbir.core.errors import first_line
+from cbir.core.stored import a_path, read_object, required
 
 NAME = "collection.json"
 _SHARD = "shard"
@@ -30,12 +31,15 @@ def read_metadata(folder: Path) -> tuple[Metadata, str]:
     """
     file = folder / NAME
     try:
-        stored = json.loads(file.read_text(encoding="utf-8"))
+        stored = read_object(file)
         owner = f"collection '{folder.name}'"
         check_format(stored, owner)  # before anything else is expected of it
-        shard = str(stored.pop(_SHARD))
+        shard = a_path(required(stored, _SHARD), _SHARD)
+        if shard in ("", ".", "..") or PurePath(shard).name != shard:
+            raise ValueError(f"{_SHARD} is not the name of a folder in it")
+        del stored[_SHARD]
         return Metadata.from_json(stored, owner), shard
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError) as error:
         raise CollectionError(f"{file} is damaged ({first_line(error)}); {how_to_rebuild(folder.name)}") from None
 
 

@@ -16,6 +16,7 @@ from cbir.collection.embedded.card import NAME, has_metadata, read_metadata, wri
 from cbir.collection.embedded.leftovers import leftovers, remove_leftover
 from cbir.collection.embedded.points import EmbeddedCollection
 from cbir.collection.embedded.shards import (
+    DISK_RESERVE,
     RETRY_SECONDS,
     create_shard,
     locked,
@@ -31,6 +32,7 @@ from cbir.collection.errors import (
 )
 from cbir.collection.lock import filling
 from cbir.collection.metadata import Metadata, is_valid_name
+from cbir.core.disk import check_room
 from cbir.core.leftover import Leftover
 from cbir.core.progress import Progress, silent
 
@@ -175,14 +177,15 @@ class EmbeddedEngine:
 
     def restore(self, path: Path, name: str, progress: Progress = silent) -> None:
         """Make collection `name` from an archive."""
-        from cbir.collection.archive import is_archive, read_archive
+        from cbir.collection.archive import is_archive
+        from cbir.collection.unpack import read_archive
 
         if not is_archive(path):
             raise CollectionError(
                 f"{path} is not a cbir archive; if it is a Qdrant snapshot, restore it on a server "
                 "(--qdrant-url), then copy the collection to this machine with cbir pull"
             )
-        read_archive(path, self, name, progress)
+        read_archive(path, self, name, progress, room=lambda size: check_room(self.folder, size + DISK_RESERVE))
 
     def _existing(self, name: str) -> Path:
         if not self.exists(name):

@@ -103,5 +103,5 @@ def _id(collection: str) -> str:
 def _metadata(collection: str, stored: Mapping[str, Any]) -> Metadata:
     try:
         return Metadata.from_json(stored, f"collection '{collection}'")
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except ValueError as error:
         raise CollectionError(f"the metadata of collection '{collection}' is damaged ({first_line(error)})") from None

@@ -16,7 +16,7 @@ from typing import Any
 
 from qdrant_client import models
 
-from cbir.collection.archive import is_archive, read_archive
+from cbir.collection.archive import is_archive
 from cbir.collection.checks import validated_name
 from cbir.collection.errors import (
     CollectionBusyError,
@@ -33,6 +33,7 @@ from cbir.collection.served.filters import INDEX_TYPES
 from cbir.collection.served.layout import Layout
 from cbir.collection.served.points import ServedCollection
 from cbir.collection.served.server import RefusedError, Server, ServerWarning
+from cbir.collection.unpack import read_archive
 from cbir.core.progress import Progress, silent
 
 _NOT_FOUND, _CONFLICT = 404, 409

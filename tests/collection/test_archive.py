@@ -12,9 +12,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from cbir.collection.archive import archive_metadata, attach, extract_attached
+from cbir.collection.archive import attach
 from cbir.collection.embedded.engine import EmbeddedEngine
 from cbir.collection.errors import CollectionError, NewerFormatError
+from cbir.collection.unpack import archive_metadata, extract_attached
 from tests.collection.sample import METADATA, fill, ids
 
 PAYLOADS = st.dictionaries(
