@@ -108,6 +108,11 @@ FIELDS = (
     Field("ingested_at", ("datetime",), "when cbir stored the picture, in UTC", index="served", clock="local"),
     Field("warning", ("keyword",), "what was odd when the picture was read; absent otherwise", index="served"),
     Field(
+        "border_brightness",
+        ("float",),
+        "how light the picture's border is, as the encoder sees it: 0 is black, 1 is white",
+    ),
+    Field(
         "copies",
         ("list",),
         "other files of the same content: source, uri, modified, changed, inode of each; absent if there are none",

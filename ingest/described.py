@@ -14,7 +14,7 @@ from cbir.collection.point import Payload, content_id, point_id
 from cbir.ingest.sources.source import STAMP, Item
 
 #: Fields that no source decides.
-_RESERVED = {*PLACE, COPIES, "label", "sha256", "ingested_at", "code", "warning"}
+_RESERVED = {*PLACE, COPIES, "label", "sha256", "ingested_at", "code", "border_brightness", "warning"}
 #: Fields that cbir writes.
 _OURS = {*(field.name for field in FIELDS), *_RESERVED}
 

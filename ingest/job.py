@@ -27,7 +27,7 @@ from cbir.ingest.report import Log, LogFile, Report
 from cbir.ingest.settle import Settled, prune, settle
 from cbir.ingest.shard import Share, ingest_share
 from cbir.ingest.sources.source import Source, SourceError, limited, nothing_to_read
-from cbir.ingest.store import MOST_NAMED, Stored, merged
+from cbir.ingest.store import MOST_NAMED, Statistics, Stored, merged
 from cbir.ingest.target import find_target, open_target
 from cbir.model.bundle import Bundle
 
@@ -182,6 +182,7 @@ class _Sync:
         self, collection: Collection, share: Share, ready: Ready, care: Care, log: Log, asked: bool, progress: Progress
     ) -> None:
         self._collection = collection
+        self._before = collection.metadata
         self._share = share
         self._ready = ready
         self._care = care
@@ -197,25 +198,36 @@ class _Sync:
         """Do it; what was stored before an error stays, and is remembered."""
         collection, source = self._collection, self._share.source
         collection.pause_indexing()
-        before = collection.metadata
-        # Before anything is stored: a process that is killed must not leave points of an unknown source, nor points
-        # of this format where an older cbir would look for its own.
-        collection.remember(_with_source(before, source, self._ready.bundle))
-        try:
-            clock = time.perf_counter()
-            with Places.of(collection, self._progress) as places:
+        before = self._before
+        clock = time.perf_counter()
+        with Places.of(collection, self._progress) as places:
+            # Before anything is stored: a process that is killed must not leave points of an unknown source, nor points
+            # of this format where an older cbir would look for its own.
+            background = self._background(places)
+            collection.remember(replace(_with_source(before, source, self._ready.bundle), background=background))
+            try:
                 self._fill(places, clock)
                 self._tidy(places)
-        except BaseException:
-            # Report what stopped the work, not that a server could not be tidied up afterwards. The source stays:
-            # a batch may be stored that was not counted.
-            with suppress(CollectionError):
-                collection.remember(_finished(collection.metadata, self.stored, self._asked))
-            raise
-        known = _finished(collection.metadata, self.stored, self._asked)
+            except BaseException:
+                # Report what stopped the work, not that a server could not be tidied up afterwards. The source stays:
+                # a batch may be stored that was not counted.
+                with suppress(CollectionError):
+                    collection.remember(_finished(collection.metadata, self._background(places), self._asked))
+                raise
+            known = _finished(collection.metadata, self._background(places), self._asked)
         if self.stored.items == self.stored.skipped and not self.settled.pruned:  # nothing could be read
             known = replace(known, sources=before.sources, roots=before.roots)
         collection.remember(known)
+
+    def _background(self, places: Places) -> Statistics | None:
+        """Return how light the backgrounds of all stored images are.
+
+        Points say so themselves, so that a process that is killed does not matter. Those of an older cbir do not: of
+        them, it is known what was remembered.
+        """
+        if places.unlit:
+            return merged(self._before.background, self.stored.background)
+        return places.backgrounds()
 
     def _fill(self, places: Places, clock: float) -> None:
         share, made = self._share, self._ready.made
@@ -269,10 +281,9 @@ def _with_source(metadata: Metadata, source: Source, bundle: Bundle) -> Metadata
     )
 
 
-def _finished(metadata: Metadata, stored: Stored, asked: bool) -> Metadata:
+def _finished(metadata: Metadata, background: Statistics | None, asked: bool) -> Metadata:
     """Return the metadata after an ingest, or after the part of it that was done."""
     now = _now()
-    background = merged(metadata.background, stored.background)
     return replace(metadata, background=background, updated=now, ingested=now if asked else metadata.ingested)
 
 

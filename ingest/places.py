@@ -9,6 +9,7 @@ that point was taken care of. The claim whose stamp is that of the file is the r
 """
 
 import json
+import math
 import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -29,7 +30,7 @@ _CACHE = 48 * 1024
 
 _SCHEMA = """
 CREATE TABLE contents (
-    number INTEGER PRIMARY KEY, id TEXT NOT NULL, sha256 TEXT, detailed INTEGER NOT NULL, label,
+    number INTEGER PRIMARY KEY, id TEXT NOT NULL, sha256 TEXT, detailed INTEGER NOT NULL, label, brightness REAL,
     problem TEXT, located TEXT
 );
 CREATE TABLE places (
@@ -57,7 +58,7 @@ _GLANCES = (
 _AT = _CLAIM + "WHERE p.uri = ? AND p.source = ?"
 _AT_PATH = _CLAIM + "WHERE p.uri = ?"
 _OF_CONTENT = _CLAIM + "WHERE p.content = ? ORDER BY p.first DESC, p.number"
-_INSERT_CONTENT = "INSERT INTO contents (number, id, sha256, detailed, label) VALUES (?, ?, ?, ?, ?)"
+_INSERT_CONTENT = "INSERT INTO contents (number, id, sha256, detailed, label, brightness) VALUES (?, ?, ?, ?, ?, ?)"
 _INSERT = (
     "INSERT INTO places (content, source, uri, bytes, modified, inode, changed, is_file, first, state, added, "
     "described) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -65,7 +66,7 @@ _INSERT = (
 
 
 #: The fields of payloads that the table is made from.
-_NEEDED = (*PLACE, COPIES, "label", "sha256", "format")
+_NEEDED = (*PLACE, COPIES, "label", "sha256", "format", "border_brightness")
 
 
 class Places:
@@ -74,6 +75,7 @@ class Places:
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._depth = 0
+        self._unlit = 0
         self._collection: Collection | None = None
         with _table_errors():
             self._table = sqlite3.connect("", isolation_level=None, check_same_thread=False)
@@ -100,7 +102,9 @@ class Places:
                     number += 1
                     label, sha256, detailed = payload.get("label"), payload.get("sha256"), "format" in payload
                     label = label if isinstance(label, (int, str)) else None
-                    contents.append((number, identity, sha256, detailed, label))
+                    brightness = _brightness(payload.get("border_brightness"))
+                    places._unlit += brightness is None
+                    contents.append((number, identity, sha256, detailed, label, brightness))
                     for first, place in enumerate(places_of(payload)):
                         rows.append(_row(number, place, first=not first, state=State.UNSEEN))
                 with places.together() as table:
@@ -221,6 +225,18 @@ class Places:
             "WHERE p.added = 1 AND NOT p.first"
         )
 
+    @property
+    def unlit(self) -> int:
+        """Number of contents whose brightness was not stored: an older cbir, or another tool, stored them."""
+        return self._unlit
+
+    def backgrounds(self) -> tuple[float, float, int] | None:
+        """Return mean, standard deviation and number of the contents' border brightness; None if none is known."""
+        ((count, mean, squares),) = self._all(
+            "SELECT count(brightness), avg(brightness), avg(brightness * brightness) FROM contents"
+        )
+        return (mean, math.sqrt(max(0.0, squares - mean**2)), count) if count else None
+
     def _each(self, query: str, values: Sequence[Any] = ()) -> Iterator[Any]:
         """Yield the rows of a query whose tables change meanwhile: the answer goes into a table of its own."""
         with self._lock, _table_errors():
@@ -252,8 +268,8 @@ class Places:
         """Note that places are to be taken off their points."""
         self._do("UPDATE places SET state = ? WHERE number = ?", ((State.DROPPED, number) for number in numbers))
 
-    def expect(self, identity: str, sha256: str) -> Content:
-        """Note a content that is about to be stored, so that its next copy is not encoded too."""
+    def expect(self, identity: str, sha256: str | None) -> Content:
+        """Note a content that is about to be stored, so that its next copy is not encoded too; a file's has a hash."""
         with self._lock, _table_errors():
             cursor = self._table.execute(
                 "INSERT INTO contents (id, sha256, detailed) VALUES (?, ?, 1)", (identity, sha256)
@@ -272,6 +288,10 @@ class Places:
         """Note that a content could be read after all."""
         if content.problem is not None:
             self._do("UPDATE contents SET problem = NULL WHERE number = ?", [(content.number,)])
+
+    def lit(self, brightness: Iterable[tuple[Content, float]]) -> None:
+        """Note how light the borders of stored contents are."""
+        self._do("UPDATE contents SET brightness = ? WHERE number = ?", ((v, c.number) for c, v in brightness))
 
     def detailed(self, contents: Iterable[int]) -> None:
         """Note that points have what is read from their files."""
@@ -312,6 +332,11 @@ def _row(
 ) -> tuple[Any, ...]:
     stamp = (value if isinstance(value, int) and -_MOST <= value < _MOST else None for value in place.stamp)
     return (content, place.source, place.uri, *stamp, place.is_file, first, state, added, described)
+
+
+def _brightness(value: Any) -> float | None:
+    """Return a payload's border brightness; other tools write payloads too."""
+    return float(value) if isinstance(value, (int, float)) and 0 <= value <= 1 else None
 
 
 #: SQLite's integers have 64 bits; what other tools write into a payload may have more.

@@ -132,18 +132,24 @@ def _upsert(batch: Encoded, collection: Collection, places: Places, gone: Gone, 
     payloads = []
     displaced = [[] if each.sha256 is None else _claims(each.item, places, gone) for each in fresh]
     payloads_before = places.payloads(claim for before in displaced for claim in before if claim.first)
+    # As many digits as eight bits have: a payload is read by people too.
+    lit = [round(float(value), 4) for value in batch.brightness]
     for row, (each, before) in enumerate(zip(fresh, displaced, strict=True)):
         stored = next((payloads_before.get(claim.id) for claim in before if claim.first), None)
-        payload = new_payload(each.item, each.sha256, each.details, stored)
+        details = {**each.details, "border_brightness": lit[row]}
+        payload = new_payload(each.item, each.sha256, details, stored)
         payloads.append(payload if batch.codes is None else {**payload, "code": batch.codes[row]})
     collection.upsert(batch.ids, batch.features, payloads)
     with places.together():
-        for each, before in zip(fresh, displaced, strict=True):
-            if each.sha256 is not None:  # an image of a dataset is nobody's copy
+        for each, before, brightness in zip(fresh, displaced, lit, strict=True):
+            if each.sha256 is None:  # an image of a dataset is nobody's copy
+                content = places.expect(each.id, None)
+            else:
                 content = places.content(each.sha256) or places.expect(each.id, each.sha256)
                 places.recovered(content)
                 places.add(content.number, place_of(each.item), first=True)
                 places.note((claim, State.DISPLACED) for claim in before)
+            places.lit([(content, brightness)])
     warnings = []
     for each in fresh:
         if warning := each.details.get("warning"):

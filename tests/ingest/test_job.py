@@ -91,6 +91,7 @@ def test_payloads_hold_what_other_tools_need(home: Path, pictures: Path, bundle:
         "inode": path.stat().st_ino,
         "changed": path.stat().st_ctime_ns,
         "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "border_brightness": 0.0,
     }
 
 

@@ -9,9 +9,13 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import cbir
+from cbir.collection.embedded.engine import EmbeddedEngine
+from cbir.collection.errors import CollectionError
 from tests.conftest import picture
 from tests.ingest.test_in_step import consistent, stored
 
@@ -82,16 +86,23 @@ def dying(name):
         change(self, ids, *rest)
     setattr(EmbeddedCollection, name, changed)
 
+remember = EmbeddedCollection.remember
+def remembered(self, metadata):
+    if sys.argv[5] == "at the end" and self.count() and metadata.ingested != self.metadata.ingested:
+        os.kill(os.getpid(), signal.SIGKILL)
+    remember(self, metadata)
+EmbeddedCollection.remember = remembered
+
 for name in ("upsert", "replace_payloads", "delete"):
     dying(name)
-cbir.ingest(sys.argv[2], model=sys.argv[3], prune=True, force=True)
+cbir.ingest(sys.argv[2], model=sys.argv[3], collection=sys.argv[4], prune=True, force=True)
 """
 
 
-def dies(root: Path, model: str, change: int) -> bool:
-    """Ingest until a change of the collection; tell whether there were that many."""
+def dies(root: Path, model: str, change: int, collection: str = "pictures", at: str = "") -> bool:
+    """Ingest until a change of the collection, or `at the end`; tell whether it came to that."""
     done = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", SUICIDE, str(change), str(root), model],
+        [sys.executable, "-W", "ignore", "-c", SUICIDE, str(change), str(root), model, collection, at],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         env={**os.environ, "CBIR_PROCESSES": "0"},
@@ -121,6 +132,35 @@ def test_what_is_killed_in_the_middle_of_changes_is_what_an_unbroken_run_makes(h
     assert (again.unchanged, again.gone) == (again.found, 0)
     consistent(cbir.ingest(root, collection="unbroken", model=model))
     assert stored(home, "pictures") == stored(home, "unbroken")
+
+
+def test_how_light_backgrounds_are_covers_all_points_whenever_a_process_was_killed(home: Path, tmp_path: Path):
+    one, other = tmp_path / "one", tmp_path / "other"
+    for number, root in enumerate((one, other)):
+        root.mkdir()
+        for seed in range(40):
+            light = 255 - 2 * seed if number else seed
+            Image.new("L", (28, 28), light).save(root / f"{seed}.png")
+    model = str(cbir.ingest(one, collection="unbroken", encoder="pixels", limit=1).model.path)
+    cbir.ingest(one, collection="unbroken", model=model)
+    cbir.ingest(other, collection="unbroken", model=model)
+    engine = EmbeddedEngine(home / "collections")
+
+    assert dies(one, model, 2, "one")
+    assert engine.metadata("one").sources == ("one",)
+    for _ in range(2):
+        assert dies(one, model, 99, "one", "at the end")
+    cbir.ingest(one, collection="one")  # all unchanged by now
+    assert engine.metadata("one").background == pytest.approx((19.5 / 255, np.arange(40).std() / 255, 40), abs=1e-4)
+    assert dies(other, model, 2, "one")
+    assert engine.metadata("one").sources == ("one", "other")
+    with pytest.raises(CollectionError, match=f"holds {other}, which retraining on {one} would drop"):
+        cbir.ingest(one, collection="one", retrain=True)
+    cbir.ingest(other, collection="one")
+    assert engine.metadata("one").background == pytest.approx(engine.metadata("unbroken").background)
+    next(one.iterdir()).unlink()
+    cbir.ingest(one, collection="one", prune=True)
+    assert (engine.metadata("one").background or (0, 0, 0))[2] == 79
 
 
 @pytest.mark.parametrize("seed", range(3))
