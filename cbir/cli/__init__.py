@@ -15,7 +15,8 @@ import typer
 import typer.core
 import typer.main
 
-from cbir.cli.errors import handle_errors, show_tracebacks
+from cbir.cli.errors import handle_errors, printable_usage, show_tracebacks
+from cbir.cli.output import prepare_streams
 
 #: The order of the help; a command that is not named here comes last.
 _ORDER = (
@@ -45,6 +46,10 @@ class _Commands(typer.core.TyperGroup):
         single = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
         single.command(cmd_name, context_settings=_SETTINGS)(handle_errors(function))
         return typer.main.get_command(single)
+
+    def invoke(self, ctx: Any) -> Any:
+        with printable_usage():
+            return super().invoke(ctx)
 
 
 app = typer.Typer(
@@ -77,6 +82,7 @@ def _options(
 
 def main() -> None:
     """Run the command line; `--debug` may stand anywhere, as people add it after something failed."""
+    prepare_streams()
     arguments = sys.argv[1:]
     if "--debug" in arguments:
         show_tracebacks()

@@ -7,7 +7,7 @@ import typer
 
 import cbir
 from cbir import documents
-from cbir.cli.output import print_json
+from cbir.cli.output import print_json, print_paths
 from cbir.cli.parameters import AsJson, Collection, DataDir, QdrantUrl, Seed, collection_or_default
 
 
@@ -29,4 +29,4 @@ def denoise(
     if json_:
         print_json(documents.denoised(name, path))
     else:
-        typer.echo(path)
+        print_paths([str(path)])

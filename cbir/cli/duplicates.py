@@ -25,7 +25,6 @@ from cbir.cli.parameters import (
 )
 from cbir.cli.terminal import bars, line, size, table
 from cbir.core.options import OptionError
-from cbir.core.uris import shown
 from cbir.core.words import counted
 from cbir.search.duplicates.options import DuplicatesOptions
 
@@ -70,11 +69,11 @@ def duplicates(
             **{each: getattr(options, each) for each in ("max_distance", "nearest", "pictures", "seed")},
         )
     if save is not None and (found.groups or (alike and found.alike)):
-        note(f"picture: {shown(str(save))}")
+        note(f"picture: {save}")
     if found.unreadable:
         uri, reason = found.unreadable[0]
         unreadable = counted(len(found.unreadable), "picture")
-        note(f"left out {unreadable} that cannot be opened (the first: {shown(uri)}: {reason})")
+        note(f"left out {unreadable} that cannot be opened (the first: {uri}: {reason})")
     if json_:
         print_json(documents.duplicates(found))
     elif paths or null:
@@ -103,7 +102,7 @@ def _rows(found: Duplicates) -> Iterator[tuple[object, ...]]:
 
 def _facts(member: Member) -> tuple[str, str, str]:
     pixels = "" if member.size is None else f"{member.size[0]}x{member.size[1]}"
-    return pixels, "" if member.bytes is None else size(member.bytes), shown(member.path or member.uri)
+    return pixels, "" if member.bytes is None else size(member.bytes), member.path or member.uri
 
 
 def _summary(found: Duplicates, *, alike: bool) -> Iterator[str]:

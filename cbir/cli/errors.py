@@ -9,12 +9,13 @@ import os
 import sys
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import typer
 
-from cbir.cli.output import note
+from cbir.cli.output import discard_output, note, printable, writing
 from cbir.core.errors import CbirError, CbirWarning
 
 _DEBUG = "CBIR_DEBUG"
@@ -35,7 +36,9 @@ def handle_errors(command: Callable[..., None]) -> Callable[..., None]:
             warnings.showwarning = _show_warning
             try:
                 command(*args, **kwargs)
-                sys.stdout.flush()
+                if sys.stdout is not None:
+                    with writing():
+                        sys.stdout.flush()
             except typer.Exit:
                 raise
             except CbirError as error:
@@ -44,16 +47,29 @@ def handle_errors(command: Callable[..., None]) -> Callable[..., None]:
                 _exit("stopped. Nothing stored is lost. Run the same command again to continue.", 130)
             except BrokenPipeError:
                 # The reader of our output, such as `head`, has closed it; nothing may be flushed to it at exit.
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                discard_output()
             except Exception as error:  # noqa: BLE001 - a defect of ours: report it in one line
                 _exit(f"unexpected {type(error).__name__}: {error}. Run again with --debug and report it.", 1)
 
     return run
 
 
+@contextmanager
+def printable_usage() -> Iterator[None]:
+    """Make what Typer prints of wrong usage printable: it repeats what was typed, which may be a name of a file."""
+    try:
+        yield
+    except Exception as error:
+        if (told := getattr(error, "format_message", None)) is not None:
+            text = "\n".join(printable(line, sys.stderr) for line in told().split("\n"))
+            error.format_message = lambda: text  # type: ignore[attr-defined]
+        raise
+
+
 def _exit(message: str, code: int) -> None:
     if os.environ.get(_DEBUG):
-        traceback.print_exc()
+        for line in traceback.format_exc().splitlines():
+            typer.echo(printable(line, sys.stderr), err=True)
     note(message)
     raise typer.Exit(code)
 

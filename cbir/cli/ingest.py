@@ -15,7 +15,6 @@ from cbir.cli.output import note, print_json
 from cbir.cli.parameters import AsJson, DataDir, Index, OnDisk, QdrantUrl, Quantization, Replicas, Shards
 from cbir.cli.terminal import bars, line, table
 from cbir.cli.watching import follow
-from cbir.core.uris import shown
 from cbir.core.words import counted
 from cbir.ingest.sources.choice import Choice
 
@@ -143,7 +142,7 @@ def _show(report: Report, sources: Sequence[str], *, pruned: bool, json_: bool) 
     for left in report.left_out:
         note(f"left out: {left}")
     if report.gone:
-        named = shown(", ".join(sources))
+        named = ", ".join(sources)
         gone = counted(report.gone, "stored picture is", "stored pictures are")
         flags = "--prune --force" if pruned else "--prune"
         note(f"{gone} gone from {named}: cbir ingest ... {flags} removes {'it' if report.gone == 1 else 'them'}")

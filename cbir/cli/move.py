@@ -10,7 +10,6 @@ from cbir import documents
 from cbir.cli.output import note, print_json
 from cbir.cli.parameters import AsJson, DryRun, QdrantUrl
 from cbir.cli.terminal import line
-from cbir.core.uris import shown
 from cbir.core.words import counted
 
 
@@ -30,7 +29,7 @@ def move(
         print_json(documents.moved(moved))
     else:
         for root in moved.roots:
-            line(shown(f"{root.collection}: {root.before} is now {root.after}"))
+            line(f"{root.collection}: {root.before} is now {root.after}")
         count = len(moved.roots)
         verb = "changed" if moved.done else "would be changed (--dry-run)"
         line(f"{counted(count, 'folder')} {verb}; no picture was opened")

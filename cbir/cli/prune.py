@@ -12,7 +12,6 @@ from cbir.cli.confirm import confirmed
 from cbir.cli.output import note, print_json
 from cbir.cli.parameters import AsJson, DryRun, Yes
 from cbir.cli.terminal import line, size, table
-from cbir.core.uris import shown
 
 if TYPE_CHECKING:
     from cbir.verbs.prune import Pruned
@@ -35,7 +34,7 @@ def prune(
     def approve(planned: Pruned) -> bool:
         if json_ and not yes:
             for each in planned.unused:
-                note(f"{each.kind} {shown(str(each.path))} ({size(each.bytes)}): {each.reason}")
+                note(f"{each.kind} {each.path} ({size(each.bytes)}): {each.reason}")
         elif not json_:
             _print_unused(planned)
         things = f"{len(planned.unused):,} thing{'s' if len(planned.unused) != 1 else ''}"
@@ -59,6 +58,6 @@ def prune(
 
 def _print_unused(planned: Pruned) -> None:
     """Print a table of what would be removed."""
-    rows = [(shown(str(each.path)), each.kind, size(each.bytes), each.reason) for each in planned.unused]
+    rows = [(each.path, each.kind, size(each.bytes), each.reason) for each in planned.unused]
     headings = [("where", False), ("what", False), ("size", True), ("why", False)]
     table(f"nothing uses these in {planned.home}", headings, rows, listed=True)

@@ -23,7 +23,6 @@ from cbir.cli.parameters import (
 )
 from cbir.cli.terminal import bars, line, size
 from cbir.core.errors import CbirError
-from cbir.core.uris import shown
 from cbir.core.words import counted
 
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ def remove(
 
     def approve(planned: Removal) -> bool:
         for fact in [] if json_ and yes else _facts(planned):
-            note(shown(fact)) if json_ else line(shown(fact))
+            note(fact) if json_ else line(fact)
         return not dry_run and confirmed("Remove them?" if some else "Remove it?", yes=yes)
 
     with bars() as progress:

@@ -30,7 +30,6 @@ from cbir.cli.parameters import (
 from cbir.core.disk import require_folder_of
 from cbir.core.options import OptionError
 from cbir.core.progress import Progress
-from cbir.core.uris import shown
 from cbir.core.words import counted
 from cbir.ingest.sources.catalogue import NAMES
 from cbir.model.errors import ImageError
@@ -171,19 +170,19 @@ def _print_hits(
             (
                 rank,
                 f"{hit.distance:.4f}",
-                "" if hit.label is None else shown(str(hit.label)),
+                "" if hit.label is None else hit.label,
                 _places(hit, searcher.metadata, allowed),
             )
             for rank, hit in enumerate(hits, 1)
         ]
-        table(shown(f"{title(query)} in {searcher.name}"), columns, rows)
+        table(f"{title(query)} in {searcher.name}", columns, rows)
 
 
 def _places(hit: Hit, metadata: Metadata, allowed: Filter | None) -> str:
     """Return where a hit's picture is, and how many copies there are; a place that a filter allows comes first."""
     place, *copies = _located(hit, metadata, allowed)
     gone = " (gone)" if is_missing(place, metadata.roots.values()) else ""
-    return f"{shown(place)}{gone} (+{counted(len(copies), 'copy', 'copies')})" if copies else f"{shown(place)}{gone}"
+    return f"{place}{gone} (+{counted(len(copies), 'copy', 'copies')})" if copies else f"{place}{gone}"
 
 
 def _located(hit: Hit, metadata: Metadata, allowed: Filter | None) -> list[str]:
@@ -199,7 +198,7 @@ def _missing(found: Sequence[Sequence[Hit]], metadata: Metadata, allowed: Filter
 
 def _said_of_missing(places: Sequence[str]) -> str:
     found = counted(len(places), "picture was", "pictures were")
-    first = f"{shown(places[0])}{', ...' if len(places) > 1 else ''}"
+    first = f"{places[0]}{', ...' if len(places) > 1 else ''}"
     return (
         f"{found} found whose files are gone: {first}. Ingest the folder again with --prune to take out what is gone."
     )

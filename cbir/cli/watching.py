@@ -15,7 +15,6 @@ from cbir import documents
 from cbir.cli.output import note, print_json
 from cbir.cli.terminal import bars, line
 from cbir.core.errors import CbirError
-from cbir.core.uris import shown
 from cbir.core.words import counted
 
 if TYPE_CHECKING:
@@ -112,5 +111,5 @@ def _tell(error: Exception, before: str) -> str:
     """Print why an ingest failed, unless it is for the same reason as before; return the reason."""
     reason = str(error) if isinstance(error, CbirError) else f"unexpected {type(error).__name__}: {error}"
     if reason != before:
-        note(shown(f"{reason}. Trying again until it works; Ctrl-C ends it"))
+        note(f"{reason}. Trying again until it works; Ctrl-C ends it")
     return reason
