@@ -12,6 +12,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 from cbir.collection.errors import CollectionError
+from cbir.collection.metadata import Metadata
 from cbir.core.errors import CbirWarning
 from cbir.core.options import flag
 
@@ -107,18 +108,14 @@ def default_collection(engine: Engine) -> str:
     CollectionError
         There is none, or none that can be read.
     """
-    filled: dict[str, tuple[str, str]] = {}
-    failures: list[CollectionError] = []
-    for name in engine.names():
-        try:
-            metadata = engine.metadata(name)
-            filled[name] = (metadata.ingested, metadata.updated)
-        except CollectionError as error:  # a damaged collection must not hide the others
-            failures.append(error)
+    found = engine.all_metadata()
+    # A damaged collection must not hide the others.
+    filled = {name: (m.ingested, m.updated) for name, m in found.items() if isinstance(m, Metadata)}
     if filled:
         return max(filled, key=lambda name: filled[name])
-    if failures:
-        raise failures[0]
+    for failure in found.values():
+        if isinstance(failure, CollectionError):
+            raise failure
     raise CollectionError(f"no collection yet in {engine.location}; make one with: cbir ingest FOLDER")
 
 

@@ -12,6 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
+from cbir.collection.errors import CollectionError
 from cbir.collection.filter import Where
 from cbir.collection.metadata import Metadata
 from cbir.collection.point import Hit, Page, Payload
@@ -161,6 +162,10 @@ class Engine(Protocol):
 
     def names(self) -> list[str]:
         """Return the names of the collections, sorted."""
+        ...
+
+    def all_metadata(self) -> dict[str, Metadata | CollectionError]:
+        """Read the metadata of all collections, cheaper than one by one; an error in place of what cannot be read."""
         ...
 
     def exists(self, name: str) -> bool:

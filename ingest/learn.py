@@ -10,7 +10,7 @@ import hashlib
 import json
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -148,11 +148,7 @@ def _check_plan(name: str, bundle: Bundle, plan: Plan) -> None:
 
 def _in_use(engine: Engine) -> set[str]:
     """Return the names of the models that collections need."""
-    names = set()
-    for name in engine.names():
-        with suppress(CollectionError):
-            names.add(engine.metadata(name).model)
-    return names
+    return {metadata.model for metadata in engine.all_metadata().values() if isinstance(metadata, Metadata)}
 
 
 def images_to_learn(source: Source, limit: int | None, kind: Kind) -> int:

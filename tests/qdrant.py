@@ -130,6 +130,10 @@ class MemoryServer(Server):
     def _offers_grpc(self) -> bool:
         return False
 
+    def telemetry(self) -> dict[str, Any]:
+        """Refuse: qdrant-client has none."""
+        raise RefusedError(Fault("no telemetry", False, 404))
+
     def call(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         """Refuse what does not exist as a server does; one call at a time, as the one in memory knows no threads."""
         try:

@@ -97,9 +97,11 @@ def move(
     failed: dict[str, str] = {}
     known: list[str] = []
     with closing(home.open_engine(settings)) as engine, disk_errors(settings.home):
-        for name in engine.names() if collection is None else [collection]:
+        known_to = engine.all_metadata() if collection is None else {collection: engine.metadata(collection)}
+        for name, metadata in known_to.items():
             try:
-                metadata = engine.metadata(name)
+                if isinstance(metadata, CbirError):
+                    raise metadata
                 known += [f"{path} ('{name}')" for path in metadata.roots.values()]
                 if found := route.applied(name, metadata):
                     moved += found if dry_run else _remember(engine, name, route)

@@ -83,11 +83,10 @@ def overview(*, qdrant_url: str | None = None) -> Overview:
     with closing(
         home.served_engine(settings) if settings.qdrant_url else home.embedded_engine(settings, timeout=0)
     ) as engine:
-        for name in engine.names():
-            metadata = info = None
-            problem = ""
+        for name, found in engine.all_metadata().items():
+            metadata = None if isinstance(found, CollectionError) else found
+            info, problem = None, ""
             try:
-                metadata = engine.metadata(name)
                 with closing(engine.open(name)) as opened:
                     info = opened.info()
             except CollectionBusyError:

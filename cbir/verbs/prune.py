@@ -181,11 +181,9 @@ class _Look:
         uses = _Uses()
         engines: list[Engine] = [self.embedded, *self.served]
         for engine in engines:
-            for name in engine.names():
-                try:
-                    metadata = engine.metadata(name)
-                except CollectionError as error:
-                    uses.unknown.append(f"which model collection '{name}' uses is not known: {error}")
+            for name, metadata in engine.all_metadata().items():
+                if isinstance(metadata, CollectionError):
+                    uses.unknown.append(f"which model collection '{name}' uses is not known: {metadata}")
                     uses.filled[name] = None
                     continue
                 uses.models.add(metadata.model)

@@ -66,6 +66,16 @@ class EmbeddedEngine:
             return []
         return sorted(path.name for path in self.folder.iterdir() if has_metadata(path))
 
+    def all_metadata(self) -> dict[str, Metadata | CollectionError]:
+        """Read the metadata of all collections; an error where they cannot be read."""
+        found: dict[str, Metadata | CollectionError] = {}
+        for name in self.names():
+            try:
+                found[name] = self.metadata(name)
+            except CollectionError as error:
+                found[name] = error
+        return found
+
     def exists(self, name: str) -> bool:
         """Tell whether there is a collection of this name."""
         return is_valid_name(name) and has_metadata(self.folder / name)

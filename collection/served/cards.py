@@ -16,12 +16,16 @@ from cbir.collection.errors import CollectionError
 from cbir.collection.metadata import Metadata
 from cbir.collection.served.server import RefusedError, Server
 from cbir.core.errors import first_line
+from cbir.core.workers import batched
 
 #: The first version that stores metadata with a collection.
 METADATA_SINCE = (1, 16)
 
 RESERVED = "cbir-cards"
 _KEY = "cbir"
+
+#: Points of the reserved collection in one request.
+_MOST_IDS = 1000
 
 
 class MetadataStore:
@@ -49,12 +53,28 @@ class MetadataStore:
         CollectionError
             They are damaged.
         """
-        stored = (described.config.metadata or {}).get(_KEY)
-        if stored is None and self._has_reserved():
+        found = self.of_all({collection: described.config.metadata or {}}).get(collection)
+        if isinstance(found, CollectionError):
+            raise found
+        return found
+
+    def of_all(self, stored: Mapping[str, Mapping[str, Any]]) -> dict[str, Metadata | CollectionError]:
+        """Return the metadata of those collections that cbir filled, or why they cannot be read.
+
+        Parameters
+        ----------
+        stored : Mapping
+            What Qdrant stores with each collection.
+        """
+        ours = {name: metadata[_KEY] for name, metadata in stored.items() if metadata.get(_KEY) is not None}
+        others = [name for name in stored if name not in ours]
+        if others and self._has_reserved():
             # The server is older, or was when the metadata were written.
-            found = self._server.call(self._server.client.retrieve, RESERVED, [_id(collection)], with_payload=True)
-            stored = (found[0].payload or {}).get(_KEY) if found else None
-        return None if stored is None else _metadata(collection, stored)
+            for asked in batched(others, _MOST_IDS):
+                ids = {_id(name): name for name in asked}
+                points = self._server.call(self._server.client.retrieve, RESERVED, list(ids), with_payload=True)
+                ours |= {ids[str(point.id)]: (point.payload or {}).get(_KEY) for point in points}
+        return {name: _read(name, metadata) for name, metadata in ours.items() if metadata is not None}
 
     def write(self, collection: str, metadata: Metadata) -> None:
         """Write or replace the metadata of a collection; all of them or nothing."""
@@ -98,6 +118,13 @@ class MetadataStore:
 
 def _id(collection: str) -> str:
     return str(uuid.uuid5(uuid.NAMESPACE_URL, f"cbir:card:{collection}"))
+
+
+def _read(collection: str, stored: Mapping[str, Any]) -> Metadata | CollectionError:
+    try:
+        return _metadata(collection, stored)
+    except CollectionError as error:
+        return error
 
 
 def _metadata(collection: str, stored: Mapping[str, Any]) -> Metadata:

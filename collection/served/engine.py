@@ -10,7 +10,7 @@ alias names, or that another process may still be filling.
 import contextlib
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from cbir.collection.metadata import Metadata
 from cbir.collection.served.cards import RESERVED, MetadataStore
 from cbir.collection.served.filters import INDEX_TYPES
 from cbir.collection.served.layout import Layout
+from cbir.collection.served.listing import all_metadata
 from cbir.collection.served.points import ServedCollection
 from cbir.collection.served.server import RefusedError, Server, ServerWarning
 from cbir.collection.unpack import read_archive
@@ -82,9 +83,21 @@ class ServedEngine:
 
     def names(self) -> list[str]:
         """Return the names of the collections that cbir filled, sorted."""
-        aliases = self._aliases()
-        direct = {name for name in self._physical() if "@" not in name and name != RESERVED}
-        return sorted(name for name in direct | aliases.keys() if self._ours(name, aliases.get(name, name)))
+        return sorted(self.all_metadata())
+
+    def all_metadata(self) -> dict[str, Metadata | CollectionError]:
+        """Read the metadata of all collections that cbir filled, in a few requests."""
+        stored, aliases = all_metadata(self.server), self._aliases()
+        if not stored.keys() >= set(aliases.values()):
+            stored |= all_metadata(self.server)  # replaced between the two requests
+        read: dict[str, Metadata | CollectionError]
+        read = self._store.of_all({name: found for name, found in stored.items() if isinstance(found, Mapping)})
+        for name, physical in aliases.items():
+            # One that cannot be read now must not hide the others.
+            if isinstance(refused := stored.get(physical), RefusedError) and physical.startswith(f"{name}@"):
+                read[physical] = refused
+        names = {name: name for name in stored if "@" not in name and name != RESERVED} | aliases
+        return {name: read[names[name]] for name in sorted(names) if names[name] in read}
 
     def exists(self, name: str) -> bool:
         """Tell whether there is a collection of this name that cbir filled."""
@@ -222,15 +235,6 @@ class ServedEngine:
             )
         return physical, metadata
 
-    def _ours(self, name: str, physical: str) -> bool:
-        """Tell whether cbir filled a collection."""
-        try:
-            described = self._described(physical, retry=False)
-        except RefusedError:
-            # A collection that cannot be read now must not hide the others.
-            return physical.startswith(f"{name}@")
-        return described is not None and self._has_metadata(physical, described)
-
     def _has_metadata(self, physical: str, described: models.CollectionInfo, *, newer: bool = True) -> bool:
         """Tell whether a collection has metadata of cbir's; unless `newer`, raise NewerFormatError of newer ones."""
         try:
@@ -242,11 +246,10 @@ class ServedEngine:
         except CollectionError:
             return True  # damaged, which is an error when it is opened
 
-    def _described(self, physical: str, *, retry: bool = True) -> models.CollectionInfo | None:
+    def _described(self, physical: str) -> models.CollectionInfo | None:
         """Return what Qdrant knows of a collection; None if there is none."""
-        call = self.server.call if retry else self.server.once
         try:
-            return call(self.server.client.get_collection, physical)
+            return self.server.call(self.server.client.get_collection, physical)
         except RefusedError as error:
             if error.status != _NOT_FOUND:
                 raise

@@ -9,7 +9,7 @@ import threading
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import tenacity
 
@@ -179,6 +179,14 @@ class Server:
 
         headers = {"api-key": self._key} if self._key else {}
         return httpx.Client(base_url=self.location, headers=headers, timeout=self.timeout, mounts=self._mounts())
+
+    def telemetry(self) -> dict[str, Any]:
+        """Return what Qdrant says about itself and all its collections, as JSON; to be called through `once`.
+
+        qdrant-client has types for it, which refuse what other versions of Qdrant say.
+        """
+        ask = self.client.http.client.request
+        return ask(type_=dict[str, Any], method="GET", url="/telemetry", params={"details_level": 2})
 
     def interrupt(self) -> None:
         """End the calls of other threads; from now on, until `close`, calls have a short timeout and no retry.

@@ -1,0 +1,40 @@
+"""What Qdrant stores of all collections at once: a server with a hundred of them is asked once, not a hundred times.
+
+In: a server. Out: for each physical collection, the metadata that Qdrant stores with it, ours among them.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from cbir.collection.served.server import RefusedError, Server
+from cbir.core.workers import ordered_map
+
+#: Requests at once, where each collection has to be asked for.
+_STREAMS = 8
+
+
+def all_metadata(server: Server) -> dict[str, Mapping[str, Any] | RefusedError]:
+    """Return what Qdrant stores with each collection; an error in place of those that cannot be read now.
+
+    Qdrant's account of itself has the settings of all collections, since it stores metadata with them. A server that
+    does not give it, such as one that is behind a gateway, is asked for one collection after the other.
+    """
+    try:
+        return _told(server.once(server.telemetry))
+    except (RefusedError, KeyError, TypeError, AttributeError):
+        names = [c.name for c in server.call(server.client.get_collections).collections]
+
+    def read(name: str) -> Mapping[str, Any] | RefusedError:
+        try:
+            return server.once(server.client.get_collection, name).config.metadata or {}
+        except RefusedError as error:
+            return error
+
+    return dict(zip(names, ordered_map(read, names, threads=_STREAMS), strict=True))
+
+
+def _told(telemetry: Mapping[str, Any]) -> dict[str, Mapping[str, Any] | RefusedError]:
+    told = telemetry["result"]["collections"]
+    # A server without collections leaves the list out.
+    collections = told["collections"] if told["number_of_collections"] else []
+    return {each["id"]: dict(each["config"].get("metadata") or {}) for each in collections}

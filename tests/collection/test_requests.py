@@ -1,0 +1,135 @@
+"""How often a server is asked: not once for each collection that it holds, nor once for each query."""
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from qdrant_client import models
+
+import cbir
+from cbir.collection import home as home_module
+from cbir.collection.errors import CollectionError
+from cbir.collection.metadata import Metadata
+from cbir.collection.served.cards import MetadataStore
+from cbir.collection.served.engine import ServedEngine
+from cbir.collection.served.faults import Fault
+from cbir.collection.served.server import RefusedError, Server
+from cbir.search.query import StoredPoint
+from tests.collection.sample import METADATA
+
+SEARCHES = {"plain": {}, "again": {"expand": 3, "rerank": True}, "elsewhere": {"not_itself": True, "sort": "index"}}
+
+
+@pytest.fixture
+def requests(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The requests sent by this process, from here on."""
+    sent: list[str] = []
+    send = httpx.Client.send
+
+    def counted(client: httpx.Client, request: httpx.Request, **options: Any) -> httpx.Response:
+        sent.append(f"{request.method} {request.url.path}")
+        return send(client, request, **options)
+
+    monkeypatch.setattr(httpx.Client, "send", counted)
+    return sent
+
+
+@contextmanager
+def at_most(most: int, requests: list[str]) -> Iterator[None]:
+    requests.clear()
+    yield
+    assert len(requests) <= most, requests
+
+
+def made(engine: ServedEngine, ours: int, theirs: int) -> list[str]:
+    for number in range(theirs):
+        vectors = models.VectorParams(size=3, distance=models.Distance.COSINE)
+        engine.server.client.create_collection(f"theirs{number}", vectors_config=vectors)
+    for number in range(ours):
+        engine.create(f"ours{number}", METADATA).close()
+    return [f"ours{number}" for number in range(ours)]
+
+
+@pytest.mark.parametrize("reserved", [False, True])
+def test_questions_about_collections_cost_the_same_however_many_there_are(
+    served: ServedEngine, tmp_path: Path, requests: list[str], reserved: bool
+):
+    engine = ServedEngine(served.server, tmp_path, store=MetadataStore(served.server, reserved=reserved))
+    assert (engine.names(), engine.all_metadata()) == ([], {})
+    ours = made(engine, 7, 4)
+    with at_most(4, requests):
+        assert engine.names() == ours
+    with at_most(4, requests):
+        assert engine.all_metadata() == dict.fromkeys(ours, METADATA)
+    with at_most(4, requests):
+        assert home_module.default_collection(engine) in ours
+    for name, there in (("ours3", True), ("theirs1", False), ("nothing", False)):
+        with at_most(4, requests):
+            assert engine.exists(name) == there
+    with at_most(12, requests), pytest.raises(CollectionError, match="nothing"):
+        engine.open("nothing")
+
+
+def test_a_server_that_does_not_describe_itself_is_asked_for_each(
+    served: ServedEngine, monkeypatch: pytest.MonkeyPatch
+):
+    ours = made(served, 3, 2)
+    served.server.client.update_collection("ours1@1", metadata={"cbir": {"format": 99}})
+    known = served.all_metadata()
+    for wrong in (RefusedError(Fault("no", False, 403)), {"result": {}}, {"result": None}, {}):
+
+        def telemetry(_: Server, answer: Any = wrong) -> Any:
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        monkeypatch.setattr(Server, "telemetry", telemetry)
+        found = served.all_metadata()
+        assert list(found) == list(known) == ours
+        assert str(found["ours1"]) == str(known["ours1"])
+        assert "newer cbir (format 99" in str(known["ours1"])
+        assert found["ours0"] == known["ours2"] == METADATA
+
+
+def test_a_collection_that_is_replaced_between_two_requests_is_not_missing(
+    served: ServedEngine, monkeypatch: pytest.MonkeyPatch
+):
+    made(served, 2, 0)
+    aliases = ServedEngine._aliases
+
+    def replaced(engine: ServedEngine) -> dict[str, str]:
+        monkeypatch.setattr(ServedEngine, "_aliases", aliases)
+        with engine.replacement("ours1", METADATA):
+            pass
+        return aliases(engine)
+
+    monkeypatch.setattr(ServedEngine, "_aliases", replaced)
+    assert served.names() == ["ours0", "ours1"]
+
+
+def test_metadata_that_cannot_be_read_hide_nothing(served: ServedEngine):
+    made(served, 3, 0)
+    served.server.client.update_collection("ours1@1", metadata={"cbir": 7})
+    found = served.all_metadata()
+    assert isinstance(found.pop("ours1"), CollectionError)
+    assert all(isinstance(metadata, Metadata) for metadata in found.values())
+    assert home_module.default_collection(served) in found
+
+
+@pytest.mark.parametrize("how", SEARCHES)
+def test_many_queries_are_as_many_requests_as_one(
+    qdrant: str, served: ServedEngine, bundle: Path, home: Path, requests: list[str], how: str
+):
+    cbir.ingest("digits", model=bundle, qdrant_url=qdrant)
+    with cbir.open(qdrant_url=qdrant) as searcher, closing(searcher.collection):
+        ids = [hit.id for hit in searcher.search("digits:queries/0", 32)]
+        queries = [*(f"digits:queries/{number}" for number in range(32)), *map(StoredPoint, ids)]
+        with at_most(8, requests):
+            found = searcher.search_many(queries, 5, **SEARCHES[how])
+        assert len(found) == 64
+        few = len(requests)
+        with at_most(few, requests):
+            assert searcher.search_many(queries[30:34], 5, **SEARCHES[how]) == found[30:34]
