@@ -272,7 +272,8 @@ def dogs_among(names: Sequence[str], features: np.ndarray) -> float:
     """Return the share of dogs among the closest of each dog, itself left out."""
     dog = np.array([is_dog(name) for name in names])
     rows = np.flatnonzero(dog)
-    return float(np.mean([dog[block.order[:, :CLOSEST]].mean() for block in rank(features[rows], features, rows)]))
+    blocks = rank(features[rows], features, list(rows[:, None]))
+    return float(np.mean([dog[block.order[:, :CLOSEST]].mean() for block in blocks]))
 
 
 def is_dog(name: str) -> bool:

@@ -45,7 +45,7 @@ class Evaluation:
 
     def as_json(self) -> dict[str, Any]:
         """Return the scores as JSON values; keys of depths are strings."""
-        table = {k: _string_keys(v) for k, v in asdict(self.scores).items()}
+        table = _string_keys(asdict(self.scores))
         queries = table.pop("queries")
         return {
             "collection": self.run.collection,
@@ -100,4 +100,4 @@ def new_run_folder(runs: Path, name: str) -> Path:
 
 
 def _string_keys(value: Any) -> Any:
-    return {str(k): v for k, v in value.items()} if isinstance(value, dict) else value
+    return {str(k): _string_keys(v) for k, v in value.items()} if isinstance(value, dict) else value

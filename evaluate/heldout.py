@@ -6,12 +6,8 @@ Decoded pixels are compared, so that a copy with another name or in another
 lossless format is found; a copy that was scaled or compressed again is not.
 """
 
-import hashlib
 import warnings
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
-
-from PIL import Image
+from collections.abc import Iterable, Sequence
 
 from cbir.collection.interface import Collection
 from cbir.collection.metadata import Metadata
@@ -20,20 +16,14 @@ from cbir.core.errors import CbirWarning
 from cbir.core.settings import Settings
 from cbir.core.uris import shown
 from cbir.core.words import counted
-from cbir.core.workers import batched, ordered_map
 from cbir.evaluate.run import Run
+from cbir.evaluate.twins import content_digests
 from cbir.ingest.roots import open_known
 from cbir.ingest.sources.catalogue import NAMES, open_source
 from cbir.ingest.sources.choice import Choice
 from cbir.ingest.sources.source import Item, Source, SourceError
-from cbir.model.errors import ImageError
 from cbir.model.registry import encoders
 from cbir.search.searcher import Searcher
-
-#: Items a thread takes at once: a dataset's hash takes less time than handing it over.
-_BATCH = 256
-#: Modes of more than eight bits a value, which RGBA would clip.
-_DEEP = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
 
 
 def held_out_queries(searcher: Searcher, settings: Settings, queries_from: str | None = None) -> list[Item]:
@@ -132,8 +122,8 @@ def disjoint(queries: Sequence[Item], database: Iterable[Item]) -> list[Item]:
     """
     if not queries:
         return []
-    in_queries = list(_digests(queries))
-    in_database = set(_digests(database)) - {None}
+    in_queries = list(content_digests(query.open for query in queries))
+    in_database = set(content_digests(item.open for item in database)) - {None}
     remaining = [query for query, digest in zip(queries, in_queries, strict=True) if digest not in in_database]
     if not remaining:
         raise SourceError(f"all {len(queries):,} queries are in the database too: hold out other pictures")
@@ -152,28 +142,6 @@ def left_behind(collection: Collection, items: Iterable[Item]) -> int:
         for page in pages
         for payload in page.payloads
     )
-
-
-def _digests(items: Iterable[Item]) -> Iterator[bytes | None]:
-    """Hash pictures in threads, in their order."""
-    with closing(ordered_map(lambda batch: [_digest(item) for item in batch], batched(items, _BATCH))) as digests:
-        for batch in digests:
-            yield from batch
-
-
-def _digest(item: Item) -> bytes | None:
-    """Hash an item's picture; None if it cannot be read."""
-    try:
-        return content_digest(item.open())
-    except ImageError:
-        return None
-
-
-def content_digest(picture: Image.Image) -> bytes:
-    """Hash a picture's size and pixels, however they are stored."""
-    if picture.mode not in _DEEP:
-        picture = picture.convert("RGBA")
-    return hashlib.sha256(f"{picture.mode} {picture.size} ".encode() + picture.tobytes()).digest()
 
 
 def _sources(metadata: Metadata, settings: Settings) -> list[Source]:

@@ -18,12 +18,14 @@ from cbir.collection.point import Label, Payload
 from cbir.core.errors import CbirError
 from cbir.core.progress import Progress, silent
 from cbir.evaluate.labels import require_images, require_labels
+from cbir.evaluate.left_out import left_out
 from cbir.evaluate.options import EvaluationOptions
 from cbir.evaluate.ranking import ExactNeighbours, rank, reordered
 from cbir.evaluate.run import Run, RunError, pack
 from cbir.model.distortion import Distortion, workable
 from cbir.model.edited import edited
 from cbir.search import stages
+from cbir.search.neighbours import without
 from cbir.search.searcher import Searcher
 
 #: Closest hits stored by id, and compared with what Qdrant serves.
@@ -71,10 +73,14 @@ class _StoredImage:
 
 @dataclass(frozen=True)
 class _Queries:
-    """The queries; `own_rows` (m,) are theirs in the database, where they are stored images."""
+    """The queries; `own_rows` (m,) are theirs in the database, where they are stored images.
+
+    `left_out` are m arrays of rows then: each query's own, and those of copies of its picture.
+    """
 
     images: list[QueryImage]
-    own_rows: np.ndarray | None
+    own_rows: np.ndarray | None = None
+    left_out: list[np.ndarray] | None = None
 
 
 def evaluate(
@@ -159,7 +165,7 @@ def _prepared(
     labelled: list[QueryImage] = [item for item in held_out if item.label is not None]
     if labelled:
         drawn = generator.permutation(len(labelled))[: options.queries]
-        return database, _Queries([labelled[i] for i in drawn], None)
+        return database, _Queries([labelled[i] for i in drawn])
     if len(database.ids) < 2:
         raise RunError(f"collection '{searcher.name}' holds one image; leaving it out leaves nothing to rank")
     rows = np.array([row for row, label in enumerate(database.labels) if label is not None])
@@ -168,7 +174,7 @@ def _prepared(
         _StoredImage(payload.get("uri", ""), database.labels[row], partial(searcher.open_stored, payload))
         for row, payload in ((row, database.payloads[row]) for row in own_rows)
     ]
-    return database, _Queries(stored, own_rows)
+    return database, _Queries(stored, own_rows, left_out(searcher, database.ids, database.features, own_rows))
 
 
 def _load(searcher: Searcher, progress: Progress) -> _Database:
@@ -211,7 +217,8 @@ def _embed(
             "If the folder has moved, ingest it from its new place."
         )
     own_rows = None if queries.own_rows is None else queries.own_rows[readable]
-    return _Queries([queries.images[n] for n in readable], own_rows), [np.concatenate(stack) for stack in stacks]
+    out = None if queries.left_out is None else [queries.left_out[n] for n in readable]
+    return _Queries([queries.images[n] for n in readable], own_rows, out), [np.concatenate(stack) for stack in stacks]
 
 
 def _variants(
@@ -235,28 +242,28 @@ def _search(
     distortion: Distortion | None = None,
 ) -> Run:
     """Rank the database for each query, exactly and as Qdrant serves it."""
-    own_rows = queries.own_rows
-    neighbours = ExactNeighbours(database.features, own_rows)
+    out = queries.left_out
+    neighbours = ExactNeighbours(database.features, out)
     features = stages.before(neighbours, features, options)
     classes, wanted = _classes(database, queries)
-    ranks = len(database.ids) - (own_rows is not None)
+    ranks = len(database.ids) - (out is not None)
     count = min(_STORED_HITS, ranks)
 
     relevant, tied, exact_ids, exact_distances = [], [], [], []
-    for block in rank(features, database.features, own_rows):
+    for block in rank(features, database.features, out):
         stop = block.start + len(block.order)
         # Qdrant serves rankings without the steps that follow a search: compare it with the same.
-        exact_ids.append(database.ids[block.order[:, :count]])
+        exact_ids.append(np.where(block.counts[:, :count], database.ids[block.order[:, :count]], ""))
         exact_distances.append(block.distances[:, :count])
         final = reordered(block, features, neighbours, options)
-        relevant.append(pack(classes[final.order] == wanted[block.start : stop, None]))
+        relevant.append(pack((classes[final.order] == wanted[block.start : stop, None]) & final.counts))
         same = np.zeros(final.distances.shape, bool)
         same[:, 1:] = final.distances[:, 1:] == final.distances[:, :-1]
-        tied.append(pack(same))
+        tied.append(pack(same & final.counts))
         progress("rank", stop, len(features), "" if distortion is None else str(distortion))
 
-    own_ids = None if own_rows is None else database.ids[own_rows]
-    served_ids, served_distances = _served(searcher, features, count, own_ids)
+    own = None if out is None else [set(database.ids[rows].tolist()) for rows in out]
+    served_ids, served_distances = _served(searcher, features, count, own)
     return Run(
         collection=searcher.name,
         database=len(database.ids),
@@ -268,7 +275,8 @@ def _search(
         served_ids=served_ids,
         served_distances=served_distances,
         query_uris=np.array([query.uri for query in queries.images]),
-        about=_about(searcher, options, leave_one_out=own_rows is not None, distortion=distortion),
+        copies=np.zeros(len(features), int) if out is None else np.array([len(rows) - 1 for rows in out]),
+        about=_about(searcher, options, leave_one_out=out is not None, distortion=distortion),
     )
 
 
@@ -307,15 +315,17 @@ def facts(searcher: Searcher, options: EvaluationOptions) -> dict[str, Any]:
 
 
 def _served(
-    searcher: Searcher, features: np.ndarray, count: int, own_ids: np.ndarray | None
+    searcher: Searcher, features: np.ndarray, count: int, own: Sequence[set[str]] | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return ids and distances as Qdrant serves them, without the query itself."""
+    """Return ids and distances as Qdrant serves them, without the query itself and its copies."""
     ids = np.full((len(features), count), "", dtype="U36")
     distances = np.full((len(features), count), np.inf, np.float32)
     for start in range(0, len(features), _BATCH):
-        found = searcher.collection.search_batch(features[start : start + _BATCH], count + (own_ids is not None))
-        for row, hits in enumerate(found, start):
-            others = [hit for hit in hits if own_ids is None or hit.id != own_ids[row]][:count]
+        block = features[start : start + _BATCH]
+        mine = [set[str]()] * len(block) if own is None else own[start : start + _BATCH]
+        found = searcher.collection.search_batch(block, count + max(map(len, mine)))
+        for row, (hits, out) in enumerate(zip(found, mine, strict=True), start):
+            others = without(out, hits, count)
             ids[row, : len(others)] = [hit.id for hit in others]
             distances[row, : len(others)] = [hit.distance for hit in others]
     return ids, distances

@@ -21,7 +21,7 @@ from cbir.evaluate.heldout import held_out_queries, warn_of_leakage
 from cbir.evaluate.options import EvaluationOptions
 from cbir.evaluate.protocol import evaluate_distorted as search_distorted
 from cbir.evaluate.run import save_run
-from cbir.evaluate.scores import Scores, score
+from cbir.evaluate.scores import Means, Scores, score
 from cbir.model.distortion import Distortion
 from cbir.search.searcher import Searcher
 
@@ -64,9 +64,8 @@ class Robustness:
                     {
                         "distortion": distortion.kind.name,
                         "strength": distortion.strength if distortion.kind.unit else None,
-                        "kept": retained(line, distortion),
-                        "kept_map": retained(line, distortion, average_precision),
-                        **self._point(about, scores, distortion),
+                        **_kept(scores, line.undistorted),
+                        **self._point(about, scores, distortion, line.undistorted.answerable),
                     }
                     for distortion, scores in line.distorted.items()
                 ],
@@ -75,13 +74,27 @@ class Robustness:
         ]
         return {"collections": collections, "figure": str(self.figure)}
 
-    def _point(self, about: dict[str, Any], scores: Scores, distortion: Distortion | None) -> dict[str, Any]:
+    def _point(
+        self, about: dict[str, Any], scores: Scores, distortion: Distortion | None, undistorted: Means | None = None
+    ) -> dict[str, Any]:
+        some = scores.answerable
+        kept = {} if some is None or undistorted is None else _kept(some, undistorted)
         return {
-            "lrap_at_10": lrap(scores),
-            "map_at_10": average_precision(scores),
-            "map": scores.map,
+            **_measures(scores),
+            "answerable": None if some is None else {**kept, **_measures(some)},
             "run": str(_run_file(self.folder, about["collection"], None if distortion is None else str(distortion))),
         }
+
+
+def _measures(scores: Means) -> dict[str, float]:
+    return {"lrap_at_10": lrap(scores), "map_at_10": average_precision(scores), "map": scores.map}
+
+
+def _kept(scores: Means, undistorted: Means) -> dict[str, float]:
+    return {
+        "kept": retained(scores, undistorted),
+        "kept_map": retained(scores, undistorted, average_precision),
+    }
 
 
 def measure_robustness(
@@ -137,6 +150,9 @@ def measure_robustness(
                 "encoder": encoder,
                 "database": run.database,
                 "queries": len(run),
+                "without_relevant": undistorted.without_relevant,
+                "with_copies": undistorted.with_copies,
+                "copies_left_out": undistorted.copies_left_out,
                 **{
                     fact: run.about[fact]
                     for fact in ("leave_one_out", "queries_from", "seed", *options.ranking, "fingerprint")

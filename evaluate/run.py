@@ -34,6 +34,7 @@ class Run:
         Images in the collection.
     ranks : int
         Images ranked for each query: n, one less than `database` when each query is left out of its own ranking.
+        Copies of a query's picture that are left out too stand last, and are neither relevant nor tied.
     relevant : ndarray of uint8, shape (m, ceil(n / 8))
         Packed bits: the image at this rank has the query's label.
     tied : ndarray of uint8, shape (m, ceil(n / 8))
@@ -42,6 +43,8 @@ class Run:
         The closest by exact ranking, and as Qdrant served them.
     exact_distances, served_distances : ndarray of float32, of the same shapes
     query_uris : ndarray of str, shape (m,)
+    copies : ndarray of int64, shape (m,)
+        Stored copies of each query's picture that are left out of its ranking.
     about : dict
         Seed, encoder and model, date, and other facts for people.
     """
@@ -56,6 +59,7 @@ class Run:
     served_ids: np.ndarray
     served_distances: np.ndarray
     query_uris: np.ndarray
+    copies: np.ndarray
     about: dict[str, Any]
 
     def __len__(self) -> int:
@@ -69,6 +73,8 @@ class Run:
 #: Raised when an older cbir would read a new file wrongly.
 _FORMAT = 1
 _ARRAYS = ("relevant", "tied", "exact_ids", "exact_distances", "served_ids", "served_distances", "query_uris")
+#: Arrays that runs of an older cbir do not have.
+_LATER = ("copies",)
 
 
 def save_run(run: Run, path: Path) -> None:
@@ -81,7 +87,7 @@ def save_run(run: Run, path: Path) -> None:
         "about": run.about,
     }
     content = io.BytesIO()
-    np.savez_compressed(content, facts=json.dumps(facts), **{name: getattr(run, name) for name in _ARRAYS})
+    np.savez_compressed(content, facts=json.dumps(facts), **{name: getattr(run, name) for name in (*_ARRAYS, *_LATER)})
     write_atomic(path, content.getbuffer())
 
 
@@ -99,7 +105,10 @@ def load_run(path: Path) -> Run:
             number = facts.get("format", 1)
             if number <= _FORMAT:
                 known = {name: facts[name] for name in ("collection", "database", "ranks", "about")}
-                return Run(**known, **{name: stored[name] for name in _ARRAYS})
+                arrays = {name: stored[name] for name in _ARRAYS}
+                none = np.zeros(len(arrays["relevant"]), int)
+                later = {name: stored.get(name, none) for name in _LATER}
+                return Run(**known, **{**arrays, **later})
     except FileNotFoundError:
         raise RunError(f"no run {path}; make one with: cbir evaluate") from None
     except Exception as error:

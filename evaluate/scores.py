@@ -16,12 +16,13 @@ at depth n (ties share the rank of the last of them, as scikit-learn has it):
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 import numpy as np
 
+from cbir.core.words import counted
 from cbir.evaluate.run import Run, RunError
 
 #: The depths of the article, for a database of 60,000.
@@ -124,7 +125,7 @@ class Score:
     also_at : tuple of int
         Depths of a curve that are always measured.
     summary : str
-        The line that shows it below the table, with a `{}` for the value; empty if it has none.
+        The line that shows it below the tables, with a `{}` for the values; empty if it has none.
     """
 
     heading: str
@@ -135,37 +136,20 @@ class Score:
 
 
 @dataclass(frozen=True)
-class Scores:
-    """Means over the queries, and the table of all scores. A curve is a dict by depth.
-
-    The tables of the command line, the JSON documents and the lines of the
-    figure are made from this table: another score is another attribute here.
-
-    `without_relevant` counts the queries that no stored image is relevant to:
-    LRAP gives them 1, the others 0.
-    """
+class Means:
+    """Means over queries of what their labels say. A curve is a dict by depth."""
 
     queries: int
-    without_relevant: int
     lrap: Annotated[dict[int, float], Score("LRAP", lrap, curve=True)]
     map: Annotated[
-        float, Score("mAP", lambda rankings: rankings.average_precision[:, -1], curve=False, summary="mAP {:.3f}")
+        float, Score("mAP", lambda rankings: rankings.average_precision[:, -1], curve=False, summary="mAP {}")
     ]
     map_at: Annotated[dict[int, float], Score("mAP@n", lambda rankings: rankings.average_precision, curve=True)]
     precision_at: Annotated[
         dict[int, float],
-        Score("precision@n", precision, curve=True, also_at=(1, 10), summary="precision@1 {:.3f}"),
+        Score("precision@n", precision, curve=True, also_at=(1, 10), summary="precision@1 {}"),
     ]
     recall_at: Annotated[dict[int, float], Score("recall@n", recall, curve=True, also_at=(1, 10))]
-    ann_recall_at_10: Annotated[
-        float,
-        Score(
-            "recall@10 of a search",
-            served,
-            curve=False,
-            summary="recall@10 of a search against the exact ranking: {:.3f} (the scores above use the exact ranking)",
-        ),
-    ]
 
     def curves(self) -> dict[str, dict[int, float]]:
         """Return the scores against depth by heading, each at the depths that were chosen."""
@@ -175,12 +159,59 @@ class Scores:
             if score.curve
         }
 
+
+@dataclass(frozen=True)
+class Scores(Means):
+    """Means over all queries, and the table of all scores.
+
+    The tables of the command line, the JSON documents and the lines of the
+    figure are made from this table: another score is another attribute here,
+    or of `Means`, if it follows from the labels.
+
+    Attributes
+    ----------
+    without_relevant : int
+        Queries that cannot be answered, as no stored image is relevant to them: LRAP gives them 1, the other
+        scores 0, whatever the encoder.
+    answerable : Means or None
+        Of the other queries; None if there are none.
+    with_copies, copies_left_out : int
+        Queries whose picture is stored in other copies, and how many of those were left out of the rankings.
+    """
+
+    without_relevant: int
+    answerable: Means | None
+    with_copies: int
+    copies_left_out: int
+    ann_recall_at_10: Annotated[
+        float,
+        Score(
+            "recall@10 of a search",
+            served,
+            curve=False,
+            summary="recall@10 of a search against the exact ranking: {} (the scores above use the exact ranking)",
+        ),
+    ]
+
+    @property
+    def parts(self) -> tuple[Means, ...]:
+        """The scores to read: of all queries and, if only some can be answered, of those."""
+        return (self,) if self.answerable is None or not self.without_relevant else (self, self.answerable)
+
+    def whose(self, part: Means) -> str:
+        """Return which queries one of `parts` is of, in words."""
+        if part is self:
+            return f"all {counted(self.queries, 'query', 'queries')}"
+        return f"the {counted(part.queries, 'query', 'queries')} of {self.queries:,} that can be answered"
+
     def summary(self) -> Iterator[str]:
-        """Yield the lines below the table; a curve is summarised by its value at depth 1."""
+        """Yield the lines below the tables; a curve is summarised by its value at depth 1."""
         for name, score in SCORES.items():
             if score.summary:
-                value = getattr(self, name)
-                yield score.summary.format(value[1] if score.curve else value)
+                values = [getattr(part, name) for part in self.parts if hasattr(part, name)]
+                told, *some = [f"{value[1] if score.curve else value:.3f}" for value in values]
+                more = f" ({some[0]} of those that can be answered)" if some else ""
+                yield score.summary.format(told + more)
 
 
 #: The scores by name, which is an attribute of `Scores` and a key of the JSON documents.
@@ -233,14 +264,28 @@ def score(run: Run, depths: Sequence[int] | None = None) -> Scores:
         rankings = Rankings(*run.bits(start, start + block), measured, shares[start : start + block])
         for name, score in SCORES.items():
             values[name].append(score.measure(rankings))
-    means = {name: np.concatenate(parts).mean(axis=0) for name, parts in values.items()}
-    made: dict[str, Any] = {
-        name: {depth: float(means[name][measured.index(depth)]) for depth in shown[name]}
-        if score.curve
-        else float(means[name])
-        for name, score in SCORES.items()
-    }
-    return Scores(queries=len(run), without_relevant=int((~run.relevant.any(axis=1)).sum()), **made)
+    each = {name: np.concatenate(parts) for name, parts in values.items()}
+    answerable = np.array([ranking.any() for ranking in run.relevant])
+
+    def means(chosen: np.ndarray, names: Iterable[str]) -> dict[str, Any]:
+        measures = {name: each[name][chosen].mean(axis=0) for name in names}
+        return {
+            name: {depth: float(mean[measured.index(depth)]) for depth in shown[name]}
+            if SCORES[name].curve
+            else float(mean)
+            for name, mean in measures.items()
+        }
+
+    judged = [field.name for field in fields(Means) if field.name in SCORES]
+    count = int(answerable.sum())
+    return Scores(
+        queries=len(run),
+        without_relevant=len(run) - count,
+        answerable=Means(queries=count, **means(answerable, judged)) if count else None,
+        with_copies=int((run.copies > 0).sum()),
+        copies_left_out=int(run.copies.sum()),
+        **means(np.ones(len(run), bool), SCORES),
+    )
 
 
 def served_shares(run: Run) -> np.ndarray:
@@ -251,6 +296,7 @@ def served_shares(run: Run) -> np.ndarray:
     for exact, distances, served, served_distances in zip(
         run.exact_ids, run.exact_distances, run.served_ids, run.served_distances, strict=True
     ):
-        as_far = served_distances <= distances[-1] * (1 + 1e-5)
-        shares.append((np.isin(served, exact) | as_far).sum() / len(exact))
+        there = int((exact != "").sum())  # fewer than ten where nothing else is left to rank
+        as_far = served_distances <= distances[there - 1] * (1 + 1e-5)
+        shares.append((np.isin(served, exact[:there]) | as_far).sum() / there if there else 1.0)
     return np.minimum(shares, 1.0)

@@ -9,7 +9,7 @@ import typer
 
 import cbir
 from cbir import documents
-from cbir.cli.evaluate import print_without_relevant
+from cbir.cli.evaluate import print_left_out
 from cbir.cli.output import note, print_json
 from cbir.cli.parameters import AsJson, DataDir, QdrantUrl, Seed
 from cbir.cli.terminal import bars, line, table
@@ -64,8 +64,11 @@ def _print_comparison(done: Comparison) -> None:
     """Print a comparison's table, and where its pictures are."""
     headings, rows = done.cells()
     table(done.title, [(heading, n > 0) for n, heading in enumerate(headings)], rows)
+    if len((scores := done.rows[0].scores).parts) > 1:
+        headings, rows = done.cells(answerable=True)
+        table(scores.whose(scores.parts[1]), [(heading, n > 0) for n, heading in enumerate(headings)], rows)
     for name, reason in done.failed.items():
         line(f"{name} failed: {reason}")
-    print_without_relevant(done.rows[0].scores)
+    print_left_out(scores)
     line(f"curves  {done.curves}")
     line(f"lineup  {done.lineup}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TypedDict, Unpack
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict, Unpack
 
 import typer
 
@@ -163,11 +163,18 @@ def _from_run(path: Path, depth: list[int] | None) -> tuple[Evaluation | None, C
     return None, cbir.evaluate_copies(from_run=path)
 
 
-def print_without_relevant(scores: Scores) -> None:
-    """Print how many queries LRAP gives 1 although nothing could be found, if there are any."""
+def print_left_out(scores: Scores) -> None:
+    """Print how many queries cannot be answered, and how many copies were left out, if there are any."""
     if scores.without_relevant:
-        asked = counted(scores.without_relevant, "query has", "queries have")
-        line(f"{asked} no image of their label in the collection: read mAP, not LRAP")
+        none = counted(scores.without_relevant, "query", "queries")
+        line(
+            f"{none} of {scores.queries:,} cannot be answered, as no other image has the label: "
+            "LRAP gives 1 there, the other scores 0, whatever the encoder"
+        )
+    if scores.copies_left_out:
+        copies = counted(scores.copies_left_out, "stored copy", "stored copies")
+        asked = counted(scores.with_copies, "query", "queries")
+        line(f"left out of the rankings: {copies} of the pictures of {asked}")
 
 
 def _print_scores(evaluation: Evaluation) -> None:
@@ -175,16 +182,17 @@ def _print_scores(evaluation: Evaluation) -> None:
     from cbir.evaluate.run import run_title
 
     run, scores = evaluation.run, evaluation.scores
-    own = bool(run.about.get("leave_one_out"))
-    curves = scores.curves()
-    table(
-        run_title(run.collection, run.database, scores.queries, leave_one_out=own),
-        [("n", True), *((heading, True) for heading in curves)],
-        [(f"{n:,}", *(f"{curve[n]:.3f}" for curve in curves.values())) for n in scores.lrap],
-    )
+    title = run_title(run.collection, run.database, scores.queries, leave_one_out=bool(run.about.get("leave_one_out")))
+    for part in scores.parts:
+        curves = part.curves()
+        table(
+            title if part is scores else scores.whose(part),
+            [("n", True), *((heading, True) for heading in curves)],
+            [(f"{n:,}", *(f"{curve[n]:.3f}" for curve in curves.values())) for n in part.lrap],
+        )
     for summary in scores.summary():
         line(summary)
-    print_without_relevant(scores)
+    print_left_out(scores)
     if evaluation.curve is not None:
         line(f"curve  {evaluation.curve}")
     line(f"run    {evaluation.run_file}")
@@ -211,29 +219,40 @@ def _print_robustness(made: Robustness) -> None:
     """Print a table for each collection, and where the figure and the runs are."""
     from cbir.evaluate.run import run_title
 
-    columns = [("LRAP@10", True), ("kept", True), ("mAP@10", True), ("kept", True), ("mAP", True)]
-    for facts in made.as_json()["collections"]:
+    for facts, compared in zip(made.as_json()["collections"], made.lines, strict=True):
         name = f"{facts['collection']} ({facts['encoder']})"
         points = [("none", facts["undistorted"])]
         points += [(str(distortion), p) for distortion, p in zip(made.distortions, facts["distorted"], strict=True)]
-        table(
-            run_title(name, facts["database"], facts["queries"], leave_one_out=facts["leave_one_out"]),
-            [("distortion", False), *columns],
-            [
-                (
-                    distortion,
-                    f"{point['lrap_at_10']:.3f}",
-                    _percent(point.get("kept")),
-                    f"{point['map_at_10']:.3f}",
-                    _percent(point.get("kept_map")),
-                    f"{point['map']:.3f}",
-                )
-                for distortion, point in points
-            ],
-        )
+        scores = compared.undistorted
+        title = run_title(name, facts["database"], facts["queries"], leave_one_out=facts["leave_one_out"])
+        for part in scores.parts:
+            if part is scores:
+                _print_distorted(title, points)
+            else:
+                _print_distorted(scores.whose(part), [(named, point["answerable"]) for named, point in points])
+        print_left_out(scores)
     line("LRAP gives 1 to a query with no relevant image among the ten, mAP@10 gives 0: where they differ, read mAP@10")
     line(f"figure  {made.figure}")
     line(f"runs    {made.folder}")
+
+
+def _print_distorted(title: str, points: list[tuple[str, dict[str, Any]]]) -> None:
+    """Print a table, a row for each distortion: its name, and its scores by their names in the document."""
+    table(
+        title,
+        [("distortion", False), *((name, True) for name in ("LRAP@10", "kept", "mAP@10", "kept", "mAP"))],
+        [
+            (
+                distortion,
+                f"{point['lrap_at_10']:.3f}",
+                _percent(point.get("kept")),
+                f"{point['map_at_10']:.3f}",
+                _percent(point.get("kept_map")),
+                f"{point['map']:.3f}",
+            )
+            for distortion, point in points
+        ],
+    )
 
 
 def _percent(share: float | None) -> str:

@@ -91,4 +91,6 @@ def evaluate(
             run = search_queries(searcher, held_out, validated_options, progress=progress)
             run.about["queries_from"] = named
             warn_of_leakage(searcher, run)
-    return store_evaluation(run, new_run_folder(settings.runs, run.collection), wanted, path)
+    # A file may come from anywhere: what it calls its collection names no folder.
+    folder = new_run_folder(settings.runs, run.collection if from_run is None else "rescored")
+    return store_evaluation(run, folder, wanted, path)

@@ -78,9 +78,9 @@ class Comparison:
         """The table, Markdown."""
         return self.folder / "table.md"
 
-    def cells(self) -> tuple[list[str], list[list[str]]]:
-        """Return headings and rows of the table."""
-        return cells(self.rows, self.failed)
+    def cells(self, *, answerable: bool = False) -> tuple[list[str], list[list[str]]]:
+        """Return headings and rows of the table, or of that of the queries that can be answered."""
+        return cells(self.rows, self.failed, answerable=answerable)
 
     def markdown(self) -> str:
         """Return the table as Markdown."""

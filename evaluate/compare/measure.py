@@ -4,6 +4,7 @@ In: an encoder and what all encoders of a comparison have in common. Out: its
 row, found or made. A row that is found costs no opening of a picture.
 """
 
+import hashlib
 import json
 import time
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ from cbir.core.settings import Settings
 from cbir.core.words import counted
 from cbir.evaluate.compare.entrants import Entrant
 from cbir.evaluate.compare.pixels import SharedPixels
-from cbir.evaluate.compare.row import Row, digest_of, find_row, store_row
+from cbir.evaluate.compare.row import Digests, Row, digest_of, digest_of_stored, find_row, store_row
 from cbir.evaluate.evaluation import store_evaluation
 from cbir.evaluate.heldout import disjoint, left_behind
 from cbir.evaluate.options import EvaluationOptions
@@ -77,7 +78,7 @@ class Measurer:
         name = entrant.collection(self._source, self._limit)
         exists = self._engine.exists(name)
         if exists:
-            found = find_row(self._folder(name, self._bundle(entrant, name)), self.digest)
+            found = find_row(self._folder(name, self._bundle(entrant, name)), self._digests(name))
             if found is not None:
                 return replace(found, encoder=entrant.label)
         held_out = self._held_out  # before hours of training: it raises if they are of no use
@@ -107,6 +108,7 @@ class Measurer:
         self, entrant: Entrant, name: str, bundle: Bundle, held_out: Sequence[Item], progress: Progress
     ) -> Row:
         folder = self._folder(name, bundle)
+        digests = self._digests(name)  # before it is measured: what is added meanwhile makes another row
         open_picture = picture_opener(self._settings.data, self._settings.cache)
         with Searcher(self._engine, name, bundle, open_picture) as searcher:
             present = known_in(self._engine, name, searcher.metadata, self._source).items()
@@ -128,7 +130,7 @@ class Measurer:
             scores=store_evaluation(evaluated, folder).scores,
             folder=folder,
         )
-        store_row(row, self.digest)
+        store_row(row, digests)
         return row
 
     @cached_property
@@ -140,12 +142,18 @@ class Measurer:
         """Which images there are to store and to ask for, as far as is known without opening one."""
         return digest_of(islice(self._source.items(), self._limit), self._source.queries())
 
-    def _folder(self, name: str, bundle: Bundle) -> Path:
-        """Return where the row is, if the collection has not changed."""
+    def _digests(self, name: str) -> Digests:
+        """Return what a row is measured on."""
         with closing(self._engine.open(name)) as collection:
-            points = collection.count()
+            return {"source": self.digest, "stored": digest_of_stored(collection)}
+
+    def _folder(self, name: str, bundle: Bundle) -> Path:
+        """Return where the row is, if there is one: of this engine's collection, encoder, and options."""
         options = self._options
-        return self._settings.runs / f"{name}-{bundle.fingerprint}-{points}-{options.queries}-{options.seed}"
+        chosen = {**asdict(options), "location": self._settings.qdrant_url and self._engine.location}
+        identity = hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()[:8]
+        words = [name, bundle.fingerprint, options.queries, options.seed, identity]
+        return self._settings.runs / "-".join(map(str, words))
 
     def _speed(self, entrant: Entrant, bundle: Bundle, progress: Progress) -> float:
         """Return the images encoded a second."""

@@ -6,31 +6,49 @@ In: rows, and the encoders that failed. Out: text.
 from collections.abc import Mapping, Sequence
 
 from cbir.evaluate.compare.row import Row
+from cbir.evaluate.scores import Means
 
 #: Depths that the table shows, besides the full ranking.
 _DEPTHS = (10, 100, 1_000, 10_000)
 
 
-def cells(rows: Sequence[Row], failed: Mapping[str, str]) -> tuple[list[str], list[list[str]]]:
-    """Return headings, which may break where they have a newline, and rows; an encoder that failed has empty cells."""
+def cells(
+    rows: Sequence[Row], failed: Mapping[str, str], *, answerable: bool = False
+) -> tuple[list[str], list[list[str]]]:
+    """Return headings, which may break where they have a newline, and rows; an encoder that failed has empty cells.
+
+    Parameters
+    ----------
+    rows : sequence of Row
+    failed : mapping of str to str
+    answerable : bool
+        The scores of the queries that can be answered, without the costs and what failed.
+    """
     depths = [n for n in _DEPTHS if all(n < max(row.scores.lrap) for row in rows)]
     headings = ["encoder", *(f"LRAP\n@{n:,}" for n in depths), "LRAP\n@all", "mAP", "precision\n@1", "precision\n@10"]
+    if answerable:
+        return headings, [[row.encoder, *_measures(row.scores.answerable or row.scores, depths)] for row in rows]
     headings += ["values", "bytes\na point", "train\nseconds", "images/s\nencoded"]
-    filled = [[row.encoder, *_measures(row, depths), *_costs(row)] for row in rows]
+    filled = [[row.encoder, *_measures(row.scores, depths), *_costs(row)] for row in rows]
     return headings, filled + [[name, *[""] * (len(headings) - 1)] for name in failed]
 
 
 def markdown(rows: Sequence[Row], failed: Mapping[str, str]) -> str:
-    """Return a Markdown table, and below it why encoders failed."""
-    headings, filled = cells(rows, failed)
-    unbroken = [heading.replace("\n@", "@").replace("\n", " ") for heading in headings]
-    lines = [unbroken, ["---"] * len(headings), *filled]
-    table = "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    """Return a Markdown table, one of the queries that can be answered if not all can, and why encoders failed."""
+    table = _markdown(*cells(rows, failed))
+    if len((scores := rows[0].scores).parts) > 1:
+        table += f"\nOf {scores.whose(scores.parts[1])}:\n\n" + _markdown(*cells(rows, failed, answerable=True))
     return table + "".join(f"\n`{name}` failed: {reason}\n" for name, reason in failed.items())
 
 
-def _measures(row: Row, depths: Sequence[int]) -> list[str]:
-    scores, precision = row.scores, row.scores.precision_at
+def _markdown(headings: Sequence[str], filled: Sequence[Sequence[str]]) -> str:
+    unbroken = [heading.replace("\n@", "@").replace("\n", " ") for heading in headings]
+    lines = [unbroken, ["---"] * len(headings), *filled]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def _measures(scores: Means, depths: Sequence[int]) -> list[str]:
+    precision = scores.precision_at
     measures = [*(scores.lrap[n] for n in depths), scores.lrap[max(scores.lrap)], scores.map]
     measures += [precision[1], precision[min(10, max(precision))]]
     return [f"{measure:.3f}" for measure in measures]

@@ -18,11 +18,11 @@ from cbir.core.errors import CbirError
 from cbir.core.progress import Progress, silent
 from cbir.core.workers import batched, ordered_map
 from cbir.evaluate.copies.run import DEPTH, CopiesRun, Edit, Miss, Stored
-from cbir.evaluate.copies.twins import Point, Twins
 from cbir.evaluate.labels import require_images
 from cbir.evaluate.options import CopiesOptions
 from cbir.evaluate.protocol import facts
 from cbir.evaluate.run import RunError
+from cbir.evaluate.twins import Point, Twins
 from cbir.model.distortion import Distortion, workable
 from cbir.model.edited import edited
 from cbir.search.neighbours import CollectionNeighbours

@@ -38,6 +38,11 @@ def new_figure(width: float, height: float) -> "Figure":
     return Figure(figsize=(width, height), dpi=120, layout="constrained")
 
 
+def plain(text: str) -> str:
+    """Return a text as matplotlib draws it as it is: a pair of dollar signs would make a formula of it."""
+    return text.replace("$", r"\$")
+
+
 def png(figure: "Figure") -> bytes:
     """Return a figure as the content of a PNG file."""
     content = io.BytesIO()

@@ -1,14 +1,14 @@
 """Score against the number of results assessed, drawn as the article did: log x-axis.
 
-In: scores. Out: a PNG, of one collection's measures or of several encoders' LRAP.
+In: scores. Out: a PNG, of one collection's measures or of several encoders' LRAP. Where some queries cannot be
+answered, there is a panel for all, and one for the others.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from itertools import cycle
 from typing import TYPE_CHECKING
 
-from cbir.core.words import counted
-from cbir.evaluate.draw.canvas import new_figure, png
+from cbir.evaluate.draw.canvas import new_figure, plain, png
 from cbir.evaluate.scores import Scores
 
 if TYPE_CHECKING:
@@ -33,13 +33,14 @@ def curve(scores: Scores, title: str) -> bytes:
     bytes
         A PNG.
     """
-    figure, axes = _axes(8)
-    for (heading, points), style in zip(scores.curves().items(), cycle(_STYLES), strict=False):
-        axes.plot(list(points), list(points.values()), style, label=heading, markersize=4)
-    axes.set_ylim(0, 1.02)
-    axes.set_ylabel(f"mean score of {counted(scores.queries, 'query', 'queries')}")
-    axes.legend()
-    return _png(figure, axes, title)
+    figure, panels = _panels(scores, 8, title)
+    for axes, part in zip(panels, scores.parts, strict=True):
+        for (heading, points), style in zip(part.curves().items(), cycle(_STYLES), strict=False):
+            axes.plot(list(points), list(points.values()), style, label=heading, markersize=4)
+        axes.set_ylim(0, 1.02)
+        axes.set_ylabel(f"mean score of {scores.whose(part)}")
+    panels[-1].legend()
+    return png(figure)
 
 
 def curves(scores: Mapping[str, Scores], title: str) -> bytes:
@@ -56,7 +57,8 @@ def curves(scores: Mapping[str, Scores], title: str) -> bytes:
     bytes
         A PNG; its legend has the order of the lines' right ends.
     """
-    figure, axes = _axes(10)
+    first = next(iter(scores.values()))  # all have the same queries
+    figure, panels = _panels(first, 10, title)
     from matplotlib import colormaps
 
     # Dark before light: neighbours in the legend differ in colour and in marker.
@@ -66,21 +68,23 @@ def curves(scores: Mapping[str, Scores], title: str) -> bytes:
         for name, colour, marker in zip(scores, cycle(colours), cycle(_MARKERS), strict=False)
     }
     for name in sorted(scores, key=lambda name: list(scores[name].lrap.values())[-1], reverse=True):
-        lrap = scores[name].lrap
-        axes.plot(list(lrap), list(lrap.values()), label=name, markersize=5, **styles[name])
-    axes.set_ylabel("LRAP")
-    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
-    return _png(figure, axes, title)
-
-
-def _axes(width: float) -> tuple["Figure", "Axes"]:
-    figure = new_figure(width, 5)
-    return figure, figure.add_subplot()
-
-
-def _png(figure: "Figure", axes: "Axes", title: str) -> bytes:
-    axes.set_xscale("log")
-    axes.set_xlabel("number of results assessed, n")
-    axes.set_title(title)
-    axes.grid(which="both", alpha=0.25)
+        for axes, part in zip(panels, scores[name].parts, strict=True):
+            lrap = part.lrap
+            axes.plot(list(lrap), list(lrap.values()), label=plain(name), markersize=5, **styles[name])
+    for axes, part in zip(panels, first.parts, strict=True):
+        axes.set_ylabel(f"LRAP of {first.whose(part)}")
+    panels[-1].legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
     return png(figure)
+
+
+def _panels(scores: Scores, width: float, title: str) -> tuple["Figure", Sequence["Axes"]]:
+    """Return a figure with a panel for each part of the scores, side by side."""
+    count = len(scores.parts)
+    figure = new_figure(width * (1 + 0.75 * (count - 1)), 5)
+    figure.suptitle(plain(title))
+    panels = figure.subplots(1, count, squeeze=False, sharey=True)[0]
+    for axes in panels:
+        axes.set_xscale("log")
+        axes.set_xlabel("number of results assessed, n")
+        axes.grid(which="both", alpha=0.25)
+    return figure, list(panels)

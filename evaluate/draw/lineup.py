@@ -59,7 +59,7 @@ def _hits(run: Run, query: int) -> list[tuple[str, bool]]:
     """Return the ids of the closest images, each with whether its label is another than the query's."""
     relevant = run.bits(query, query + 1)[0][0]
     ids = run.exact_ids[query, : _ACROSS**2]
-    return [(str(hit), not right) for hit, right in zip(ids, relevant[: len(ids)], strict=True)]
+    return [(str(hit), not right) for hit, right in zip(ids, relevant[: len(ids)], strict=True) if hit]
 
 
 def _small(item: QueryImage | None) -> Image.Image | None:

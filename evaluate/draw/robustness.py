@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cbir.evaluate.draw.canvas import new_figure, png
-from cbir.evaluate.scores import Scores
+from cbir.evaluate.draw.canvas import new_figure, plain, png
+from cbir.evaluate.scores import Means, Scores
 from cbir.model.distortion import Distortion, DistortionKind
 
 if TYPE_CHECKING:
@@ -38,20 +38,23 @@ class Line:
     distorted: Mapping[Distortion, Scores]
 
 
-def lrap(scores: Scores) -> float:
+def lrap(scores: Means) -> float:
     """Return LRAP@10: a query with no relevant image among the ten counts as 1, so it can grow as all is lost."""
     return scores.lrap[max(scores.lrap)]
 
 
-def average_precision(scores: Scores) -> float:
+def average_precision(scores: Means) -> float:
     """Return mAP@10, where such a query counts as 0."""
     return scores.map_at[max(scores.map_at)]
 
 
-def retained(line: Line, distortion: Distortion, measure: Callable[[Scores], float] = lrap) -> float:
+def retained(distorted: Means, undistorted: Means, measure: Callable[[Means], float] = lrap) -> float:
     """Return the score of distorted queries divided by that of the same queries undistorted; 0 if there is none."""
-    undistorted = measure(line.undistorted)
-    return measure(line.distorted[distortion]) / undistorted if undistorted else 0.0
+    whole = measure(undistorted)
+    return measure(distorted) / whole if whole else 0.0
+
+
+_MEASURES: tuple[tuple[str, Callable[[Means], float]], ...] = (("LRAP@10", lrap), ("mAP@10", average_precision))
 
 
 def figure(lines: Sequence[Line], title: str) -> bytes:
@@ -70,29 +73,37 @@ def figure(lines: Sequence[Line], title: str) -> bytes:
     """
     kinds = list(dict.fromkeys(distortion.kind for distortion in lines[0].distorted))
     columns = min(_COLUMNS, len(kinds))
+    parts = max(len(line.undistorted.parts) for line in lines)
+    measures = [(part, name, measure) for part in range(parts) for name, measure in _MEASURES]
     blocks = -(-len(kinds) // columns)
-    drawn = new_figure(1.2 + 3.4 * columns, 1 + 4.6 * blocks)
-    panels = drawn.subplots(2 * blocks, columns, squeeze=False, sharey="row", height_ratios=[3, 2] * blocks)
+    drawn = new_figure(1.2 + 3.4 * columns, 1 + 4.6 * blocks * parts)
+    high = len(measures)
+    panels = drawn.subplots(high * blocks, columns, squeeze=False, sharey="row", height_ratios=[3, 2] * parts * blocks)
     for axes in panels.flat:
         axes.set_visible(False)
     for number, kind in enumerate(kinds):
-        row, column = 2 * (number // columns), number % columns
-        for below, (name, measure) in enumerate((("LRAP@10", lrap), ("mAP@10", average_precision))):
+        row, column = high * (number // columns), number % columns
+        for below, (part, name, measure) in enumerate(measures):
             axes = panels[row + below, column]
             axes.set_visible(True)
             for line, mark in zip(lines, _MARKS * len(lines), strict=False):
-                points = [(d.strength, measure(s)) for d, s in line.distorted.items() if d.kind == kind]
-                points = sorted([(kind.nothing, measure(line.undistorted)), *points])
-                axes.plot(*zip(*points, strict=True), f"{mark}-", label=line.label, markersize=4)
+                points = [(d.strength, measure(_part(s, part))) for d, s in line.distorted.items() if d.kind == kind]
+                points = sorted([(kind.nothing, measure(_part(line.undistorted, part))), *points])
+                axes.plot(*zip(*points, strict=True), f"{mark}-", label=plain(line.label), markersize=4)
             _mark_strengths(axes, kind, [strength for strength, _ in points])
             if column == 0:
-                axes.set_ylabel(name)
+                axes.set_ylabel(f"{name}, answerable" if part else name)
         panels[row, column].set_title(kind.name)
-        panels[row + 1, column].set_xlabel(kind.unit)
+        panels[row + high - 1, column].set_xlabel(kind.unit)
     handles, labels = panels[0, 0].get_legend_handles_labels()
     drawn.legend(handles, labels, loc="outside lower center", ncols=columns)
-    drawn.suptitle(title)
+    drawn.suptitle(plain(title))
     return png(drawn)
+
+
+def _part(scores: Scores, part: int) -> Means:
+    """Return one of the parts of scores; those of which all queries can be answered have no other than the first."""
+    return scores.parts[min(part, len(scores.parts) - 1)]
 
 
 def _mark_strengths(axes: "Axes", kind: DistortionKind, strengths: Sequence[float]) -> None:

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -6,7 +7,9 @@ import pytest
 from sklearn.metrics import label_ranking_average_precision_score
 
 import cbir
+from cbir.evaluate.run import save_run
 from cbir.ingest.sources.digits import digits as load_digits
+from tests.evaluate.test_scores import make_run
 
 
 def test_evaluation_equals_scikit_learn_on_the_same_features(digits: Path):
@@ -53,6 +56,20 @@ def test_a_stored_run_is_scored_again_without_searching(digits: Path, monkeypatc
     assert again.run_file == moved / "run.npz"
     assert again.curve.parent == again.folder != moved
     assert {path.name: path.read_bytes() for path in moved.iterdir()} == before
+
+
+def test_a_run_that_is_scored_again_is_written_among_the_runs_whatever_it_calls_its_collection(
+    home: Path, tmp_path: Path
+):
+    made = make_run(np.array([[True, False, True]]))
+    for number, name in enumerate(("../../outside", str(tmp_path / "outside"), "a/b", ".hidden", "ingest-x")):
+        save_run(replace(made, collection=name), tmp_path / "given" / "run.npz")
+        before = {path for path in tmp_path.rglob("*") if home not in path.parents and path != home}
+        again = cbir.evaluate(from_run=tmp_path / "given")
+        assert {path for path in tmp_path.rglob("*") if home not in path.parents and path != home} == before
+        assert again.folder.parent == home / "runs"
+        assert len(list((home / "runs").iterdir())) == number + 1
+        assert again.folder.name.startswith("rescored-")
 
 
 def test_an_invalid_depth_is_refused_before_searching(digits: Path):

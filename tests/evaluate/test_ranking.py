@@ -4,7 +4,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from cbir.evaluate import ranking
-from cbir.evaluate.ranking import rank
+from cbir.evaluate.ranking import ExactNeighbours, near, rank, reordered
+from cbir.search.options import RankingOptions
 
 # Few different values: many ties.
 VALUES = st.sampled_from([0.0, 0.5, 1.0, 3.0])
@@ -38,11 +39,44 @@ def test_ranking_equals_brute_force_with_ties_in_the_order_of_rows(pair: tuple[n
 def test_a_query_is_left_out_of_its_own_ranking(pair: tuple[np.ndarray, np.ndarray], data: st.DataObject):
     _, database = pair
     own = np.array(data.draw(st.lists(st.integers(0, len(database) - 1), min_size=1, max_size=5)))
-    (block,) = rank(database[own], database, own)
+    (block,) = rank(database[own], database, list(own[:, None]))
     order, _ = brute_force(database[own], database)
     assert [row.tolist() for row in block.order] == [
         [index for index in full if index != row] for full, row in zip(order, own, strict=True)
     ]
+    assert block.counts.all()
+
+
+@given(features(), st.data())
+def test_what_is_left_out_stands_behind_what_counts(pair: tuple[np.ndarray, np.ndarray], data: st.DataObject):
+    queries, database = pair
+    rows = st.sets(st.integers(0, len(database) - 1), min_size=1)
+    out = [np.array(sorted(data.draw(rows))) for _ in queries]
+    (block,) = rank(queries, database, out)
+    order, _ = brute_force(queries, database)
+    kept = [[row for row in full if row not in left] for full, left in zip(order.tolist(), out, strict=True)]
+    assert block.order.shape == (len(queries), len(database) - 1)
+    assert [row[counts].tolist() for row, counts in zip(block.order, block.counts, strict=True)] == kept
+    assert np.isinf(block.distances[~block.counts]).all()
+    neighbours = ExactNeighbours(database, out)
+    assert neighbours.nearest(queries, 3) == [row[:3] for row in kept]
+    options = RankingOptions(rerank=True)
+    again = reordered(block, queries, neighbours, options)
+    assert [sorted(row[counts]) for row, counts in zip(again.order, again.counts, strict=True)] == list(
+        map(sorted, kept)
+    )
+
+
+@given(features(), st.data())
+def test_near_rows_are_those_within_a_share_of_the_length(pair: tuple[np.ndarray, np.ndarray], data: st.DataObject):
+    _, database = pair
+    asked = np.array(data.draw(st.lists(st.integers(0, len(database) - 1), min_size=1, max_size=5)))
+    share = data.draw(st.sampled_from([0.0, 0.01, 0.9]))
+    for row, found in zip(asked, near(database, asked, share), strict=True):
+        far = np.linalg.norm(database[row].astype(float) - database, axis=1)
+        within = far <= share * np.linalg.norm(database[row].astype(float))
+        assert found.tolist() == np.flatnonzero(within).tolist()
+        assert row in found
 
 
 def test_blocks_give_the_same_as_one(monkeypatch):

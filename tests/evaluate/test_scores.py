@@ -1,3 +1,6 @@
+from collections.abc import Sequence
+from dataclasses import fields
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,10 +10,12 @@ from sklearn.metrics import label_ranking_average_precision_score
 
 from cbir.evaluate import scores
 from cbir.evaluate.run import Run, RunError, pack
-from cbir.evaluate.scores import ARTICLE_DEPTHS, SCORES, Rankings, default_depths, lrap, score
+from cbir.evaluate.scores import ARTICLE_DEPTHS, SCORES, Means, Rankings, default_depths, lrap, score
 
 
-def make_run(relevant: np.ndarray, distances: np.ndarray | None = None) -> Run:
+def make_run(
+    relevant: np.ndarray, distances: np.ndarray | None = None, copies: Sequence[int] | None = None, **about: object
+) -> Run:
     m, n = relevant.shape
     tied = np.zeros((m, n), bool)
     if distances is not None:
@@ -18,7 +23,9 @@ def make_run(relevant: np.ndarray, distances: np.ndarray | None = None) -> Run:
     kept = min(10, n)
     ids = np.tile(np.array([f"id{i}" for i in range(kept)]), (m, 1))
     near = np.tile(np.arange(kept, dtype=np.float32), (m, 1))
-    return Run("c", n, n, pack(relevant), pack(tied), ids, near, ids, near, np.array(["q"] * m), {"seed": 0})
+    left_out = np.zeros(m, int) if copies is None else np.array(copies)
+    facts = {"seed": 0, **about}
+    return Run("c", n, n, pack(relevant), pack(tied), ids, near, ids, near, np.array(["q"] * m), left_out, facts)
 
 
 @st.composite
@@ -57,6 +64,42 @@ def test_map_precision_and_recall_equal_their_definitions(ranking: tuple[np.ndar
     assert scores.queries == m
 
 
+@given(rankings())
+def test_what_can_be_answered_is_scored_as_if_nothing_else_had_been_asked(ranking: tuple[np.ndarray, np.ndarray]):
+    relevant, distances = ranking
+    m, n = relevant.shape
+    some = relevant.any(axis=1)
+    scores = score(make_run(relevant, distances), [1, n])
+    assert (scores.queries, scores.without_relevant) == (m, (~some).sum())
+    if not some.any():
+        assert scores.answerable is None
+        assert scores.parts == (scores,)
+        return
+    alone = score(make_run(relevant[some], distances[some]), [1, n])
+    expected = {field.name: getattr(alone, field.name) for field in fields(Means)}
+    assert vars(scores.answerable) == expected
+    assert scores.parts == ((scores,) if some.all() else (scores, scores.answerable))
+
+
+def test_both_numbers_are_told_where_some_queries_cannot_be_answered():
+    """As the issue has it: 12 of 30 are of classes of one picture."""
+    relevant = np.zeros((30, 4), bool)
+    relevant[:18, 1] = True
+    scores = score(make_run(relevant), [4])
+    assert (scores.map, scores.answerable.map) == (pytest.approx(0.3), 0.5)
+    assert (scores.lrap[4], scores.answerable.lrap[4]) == (pytest.approx(0.7), 0.5)
+    assert next(iter(scores.summary())) == "mAP 0.300 (0.500 of those that can be answered)"
+    assert [scores.whose(part) for part in scores.parts] == [
+        "all 30 queries",
+        "the 18 queries of 30 that can be answered",
+    ]
+
+
+def test_copies_that_were_left_out_are_counted():
+    scores = score(make_run(np.ones((3, 4), bool), copies=[2, 0, 1]))
+    assert (scores.with_copies, scores.copies_left_out) == (2, 3)
+
+
 def test_seven_one_seven_scores_five_sixths():
     run = make_run(np.array([[True, False, True]]))
     scores = score(run, [1, 2, 3])
@@ -87,7 +130,8 @@ def test_each_score_is_an_attribute_a_curve_and_a_line():
     assert list(made.curves()) == ["LRAP", "mAP@n", "precision@n", "recall@n"]
     assert made.curves()["precision@n"] == {n: made.precision_at[n] for n in (2, 3)}
     assert list(made.summary())[:2] == ["mAP 0.583", "precision@1 0.500"]
-    assert {*vars(made)} == {*SCORES, "queries", "without_relevant"}
+    counts = {"queries", "without_relevant", "answerable", "with_copies", "copies_left_out"}
+    assert {*vars(made)} == {*SCORES, *counts}
 
 
 def test_default_depths_are_the_articles_up_to_the_database_size():
@@ -116,3 +160,17 @@ def test_served_recall_counts_what_qdrant_missed():
     # Another image at the same distance is as good.
     tie = Run(**{**vars(run), "served_ids": served})
     assert score(tie).ann_recall_at_10 == 1
+
+
+def test_served_recall_counts_only_what_there_is_to_serve():
+    """Of three ranked images two are copies that were left out, and one stays; then none."""
+    run = make_run(np.array([[True, False, False]]))
+    exact, far = np.array([["id0", "", ""]]), np.array([[0.5, np.inf, np.inf]], np.float32)
+    facts = {**vars(run), "exact_ids": exact, "exact_distances": far, "served_distances": far}
+    assert score(Run(**{**facts, "served_ids": exact})).ann_recall_at_10 == 1
+    nothing = np.array([["", "", ""]])
+    beyond = np.full((1, 3), np.inf, np.float32)
+    missed = Run(**{**facts, "served_ids": nothing, "served_distances": beyond})
+    assert score(missed).ann_recall_at_10 == 0
+    none = {"exact_ids": nothing, "exact_distances": beyond, "served_ids": nothing, "served_distances": beyond}
+    assert score(Run(**{**facts, **none})).ann_recall_at_10 == 1

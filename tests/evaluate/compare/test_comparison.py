@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 import cbir
+from cbir.collection.served.engine import ServedEngine
 from cbir.evaluate.compare import measure
 from cbir.ingest.sources.digits import digits as load_digits
 from cbir.model import picture as picture_module
@@ -167,6 +168,58 @@ def test_a_source_with_a_changed_picture_is_measured_again(home: Path, pictures:
     assert after.images_per_second != before.images_per_second  # measured
     with cbir.open(after.collection) as searcher:
         assert searcher.search(changed, 1)[0].distance == pytest.approx(0, abs=1e-4)
+
+
+@pytest.mark.parametrize("how", ["ingested", "upserted", "labelled"])
+def test_a_collection_that_was_changed_is_measured_again_though_source_and_number_are_the_same(
+    home: Path, pictures: Path, how: str
+):
+    (first,) = cbir.compare(pictures, ["pixels"]).rows
+    if how == "ingested":
+        for number in range(3):
+            for label in ("münchen käse", "b"):
+                picture(50 + number).save(pictures / label / f"{number}.png")
+        cbir.ingest(pictures, collection=first.collection)
+    else:
+        with cbir.open(first.collection) as searcher:
+            (page,) = searcher.collection.scroll()
+            if how == "upserted":
+                page.vectors[:] = page.vectors[::-1]
+            else:
+                for payload, label in zip(page.payloads, "aabbab", strict=True):
+                    payload["label"] = label
+            searcher.collection.upsert(page.ids, page.vectors, page.payloads)
+    done = cbir.compare(pictures, ["pixels"])
+    (again,) = done.rows
+    assert again.scores == cbir.evaluate(first.collection).scores
+    assert again.images_per_second != first.images_per_second  # measured
+    assert cbir.compare(pictures, ["pixels"]) == done
+
+
+def test_embedded_and_served_collections_of_one_name_share_no_row(
+    home: Path, pictures: Path, qdrant: str, served: ServedEngine
+):
+    (embedded,) = cbir.compare(pictures, ["pixels"]).rows
+    (on_server,) = cbir.compare(pictures, ["pixels"], qdrant_url=qdrant).rows
+    assert (on_server.collection, on_server.scores) == (embedded.collection, embedded.scores)
+    assert on_server.folder != embedded.folder
+    assert cbir.compare(pictures, ["pixels"]).rows == [embedded]
+    assert cbir.compare(pictures, ["pixels"], qdrant_url=qdrant).rows == [on_server]
+
+
+def test_both_numbers_of_a_class_of_one_picture_are_in_the_table(home: Path, pictures: Path):
+    (pictures / "alone").mkdir()
+    picture(77).save(pictures / "alone" / "0.png")
+    done = cbir.compare(pictures, ["pixels", "color-histogram"])
+    for row in done.rows:
+        assert (row.scores.queries, row.scores.without_relevant, row.scores.answerable.queries) == (7, 1, 6)
+    headings, rows = done.cells(answerable=True)
+    assert [row[headings.index("mAP")] for row in rows] == [f"{row.scores.answerable.map:.3f}" for row in done.rows]
+    assert "\nOf the 6 queries of 7 that can be answered:\n\n| encoder |" in done.table.read_text()
+    printed = run("compare", "--source", pictures, "--encoder", "pixels").stdout
+    assert "the 6 queries of 7 that can be answered" in printed
+    assert "1 query of 7 cannot be answered" in printed
+    assert cbir.compare(pictures, ["pixels", "color-histogram"]) == done  # as it is read back
 
 
 def test_other_queries_limits_and_seeds_are_other_rows(home: Path):

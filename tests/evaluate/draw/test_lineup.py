@@ -16,6 +16,7 @@ def ranking(relevant: list[bool]) -> Run:
     bits = np.array([relevant])
     facts = {"collection": "c", "database": len(relevant), "ranks": len(relevant), "about": {}}
     packed = {"relevant": pack(bits), "tied": pack(np.zeros_like(bits)), "query_uris": np.array(["q"])}
+    packed |= {"copies": np.zeros(1, int)}
     return Run(
         **facts,
         **packed,

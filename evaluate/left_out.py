@@ -1,0 +1,56 @@
+"""What is left out of a query's ranking where stored images are the queries: the image itself, and copies of it.
+
+In: stored features, and which rows ask. Out: the rows that each query leaves out. Any encoder finds a second copy of
+a picture first, under another name or in another lossless format, and that says nothing of the encoder. (The same
+file twice is one point.) What is near a query by its feature is opened, and the decoded pixels decide.
+"""
+
+import warnings
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+
+from cbir.core.errors import CbirWarning
+from cbir.core.words import counted
+from cbir.evaluate.ranking import near
+from cbir.evaluate.twins import CLOSE, content_digests
+from cbir.search.searcher import Searcher
+
+
+def left_out(searcher: Searcher, ids: np.ndarray, features: np.ndarray, own_rows: np.ndarray) -> list[np.ndarray]:
+    """Return, for each stored image that is a query, its own row and those of its copies, ascending.
+
+    Parameters
+    ----------
+    searcher : Searcher
+    ids : ndarray of str, shape (n,)
+        Of all stored points.
+    features : ndarray of float32, shape (n, d)
+    own_rows : ndarray of int, shape (m,)
+        The queries'.
+    """
+    groups = list(near(features, own_rows, CLOSE))
+    doubtful = sorted({int(row) for group in groups if len(group) > 1 for row in group})
+    content = np.arange(len(ids))  # the first row of the same picture, as far as is known
+    content[doubtful] = _same(searcher, ids, doubtful)
+    return [group[content[group] == content[own]] for group, own in zip(groups, own_rows, strict=True)]
+
+
+def _same(searcher: Searcher, ids: np.ndarray, rows: Sequence[int]) -> list[int]:
+    """Return the first of these rows that shows the same picture as each; itself, if it cannot be opened."""
+    payloads = searcher.collection.payloads([str(ids[row]) for row in rows])
+    openers = [partial(searcher.open_stored, payloads.get(str(ids[row]), {})) for row in rows]
+    first: dict[bytes, int] = {}
+    same = []
+    unreadable = 0
+    for row, digest in zip(rows, content_digests(openers), strict=True):
+        unreadable += digest is None
+        same.append(row if digest is None else first.setdefault(digest, row))
+    if unreadable:
+        message = (
+            f"{counted(unreadable, 'stored picture')} cannot be opened, but may be copies of others by their features; "
+            "copies that are found make scores too high. If the folder has moved, ingest it from its new place"
+        )
+        warnings.warn(message, CbirWarning, stacklevel=2)
+    return same
