@@ -9,8 +9,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from cbir.collection.errors import CollectionError
-from cbir.collection.metadata import Metadata, is_valid_name
+from cbir.collection.metadata import Metadata
 from cbir.collection.point import Payload
+from cbir.core.names import is_valid_name, made_name, normalized
+from cbir.core.uris import shown
 
 #: Qdrant counts results in 32 bits.
 _MAX_RESULTS = 2**31 - 1
@@ -47,19 +49,20 @@ def check_smooth(name: str, metadata: Metadata, smooth: int) -> None:
 
 
 def validated_name(name: str) -> str:
-    """Return a name that fits a folder on any system, and a server.
+    """Return the name of a new collection, normalized, which fits a folder on any system, and a server.
 
     Raises
     ------
     CollectionError
-        Empty, too long, or with characters that have a meaning in a path.
+        Empty, too long, with characters that have a meaning in a path, or the name of a device.
     """
     if not is_valid_name(name):
         raise CollectionError(
-            f"'{name}' cannot name a collection: use letters, digits, '-', '_', '.' and spaces, "
-            "beginning with a letter or digit"
+            f"'{shown(name)}' cannot name a collection: use up to 100 letters, digits, '-', '_', '.' and spaces, "
+            "beginning with a letter or digit, and no name that Windows keeps for itself (con, nul, com1, ...); "
+            f"such as '{made_name(name)}'"
         )
-    return name
+    return normalized(name)
 
 
 def validated_vectors(vectors: np.ndarray, dimension: int) -> np.ndarray:

@@ -96,8 +96,8 @@ def other_servers(settings: Settings, known: Sequence[ServedEngine]) -> list[Pat
 
 
 def collection_or_default(engine: Engine, name: str | None) -> str:
-    """Return the name that was given, or else the `default_collection`."""
-    return default_collection(engine) if name is None else name
+    """Return the name that was given, as the collection spells it, or else the `default_collection`."""
+    return default_collection(engine) if name is None else engine.spelled(name)
 
 
 def default_collection(engine: Engine) -> str:

@@ -172,6 +172,10 @@ class Engine(Protocol):
         """Tell whether there is a collection of this name; it may be damaged, or written by a newer cbir."""
         ...
 
+    def spelled(self, name: str) -> str:
+        """Return a name as the collection has it, whose case or Unicode form may be another; else as it is given."""
+        ...
+
     def metadata(self, name: str) -> Metadata:
         """Read a collection's metadata without opening it."""
         ...

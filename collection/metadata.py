@@ -7,7 +7,6 @@ this cbir does not know are kept and written back.
 """
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 from cbir.collection.errors import NewerFormatError
 from cbir.collection.point import Payload
+from cbir.core.names import is_part_of_path
 from cbir.core.stored import a_list, a_number, a_path, a_text, a_whole_number, an_object, required
 from cbir.core.uris import is_absolute, path_of
 
@@ -24,9 +24,6 @@ FORMAT = 3
 
 #: Values in a vector: the most that Qdrant takes.
 MAX_DIMENSION = 65_536
-
-_NAME = re.compile(r"[^\W_][\w.\- ]{0,99}")
-_NAME_BYTES = 200
 
 
 @dataclass(frozen=True)
@@ -96,7 +93,7 @@ class Metadata:
         """
         stored = an_object(stored, "it")
         check_format(stored, owner)
-        if not is_valid_name(required(stored, "model")):
+        if not is_part_of_path(required(stored, "model")):
             raise ValueError("the model's name is not a name")  # it becomes a path
         updated = a_text(required(stored, "updated"), "updated")
         smooth = a_whole_number(stored.get("smooth", 0), "smooth")  # older metadata have none
@@ -190,13 +187,3 @@ def check_format(stored: Mapping[str, Any], owner: str) -> None:
         raise NewerFormatError(
             f"{owner} was written by a newer cbir (format {number}; this one reads up to {FORMAT}): upgrade cbir"
         )
-
-
-def is_valid_name(name: object) -> bool:
-    """Tell whether a name fits a folder on any system, and a server."""
-    return (
-        isinstance(name, str)
-        and _NAME.fullmatch(name) is not None
-        and not name.endswith((" ", "."))
-        and len(name.encode()) <= _NAME_BYTES
-    )

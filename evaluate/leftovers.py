@@ -11,8 +11,9 @@ from pathlib import Path
 
 from cbir.core.disk import size_on_disk
 from cbir.core.leftover import Leftover, abandoned, partials
+from cbir.core.names import folded
 
-#: Collection to the fingerprint of the encoder that filled it; None: not known, it may be any.
+#: Folded name of a collection to the fingerprint of the encoder that filled it; None: not known, it may be any.
 Filled = Mapping[str, frozenset[str] | None]
 
 #: The folder of what an ingest reports, `ingest-NAME`, and its file.
@@ -42,20 +43,26 @@ def _why_unused(folder: Path, filled: Filled) -> str:
     """Return why a run is of no use; empty if it is of use, or not a run."""
     if compared := _COMPARISON.fullmatch(folder.name):
         source = compared[1]
-        return "" if any(name.startswith(f"{source}-") for name in filled) else f"no collection '{source}-...' is left"
+        return (
+            ""
+            if any(name.startswith(f"{folded(source)}-") for name in filled)
+            else f"no collection '{source}-...' is left"
+        )
     if folder.name.startswith(_REPORTED) and (folder / _REPORT).is_file():
         name = folder.name.removeprefix(_REPORTED)
-        return "" if name in filled else f"collection '{name}' is gone"
+        return "" if folded(name) in filled else f"collection '{name}' is gone"
     measured = _measured(folder)
     if measured is None:
         ours = any(next(folder.glob(pattern), None) for pattern in _MADE_BY_RUNS)
         return "incomplete: left by a process that was stopped" if ours and abandoned(folder) else ""
     if not measured:
         return ""
-    gone = sorted(name for name in measured if name not in filled)
+    gone = sorted(name for name in measured if folded(name) not in filled)
     if len(gone) == len(measured):
         return f"collection '{gone[0]}' is gone"
-    changed = [name for name, fingerprint in measured.items() if not _is_filled_by(filled.get(name), fingerprint)]
+    changed = [
+        name for name, fingerprint in measured.items() if not _is_filled_by(filled.get(folded(name)), fingerprint)
+    ]
     if len({*gone, *changed}) == len(measured):
         return f"collection '{next(name for name in changed if name not in gone)}' was filled by another encoder since"
     return ""

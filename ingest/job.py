@@ -13,7 +13,6 @@ from importlib.metadata import version
 from itertools import islice
 from pathlib import Path
 
-from cbir.collection.checks import validated_name
 from cbir.collection.errors import CollectionError
 from cbir.collection.indexing import build_index
 from cbir.collection.interface import Collection, Engine
@@ -116,7 +115,8 @@ def run(
     """
     source = limited(source, limit)
     count = len(source)
-    with engine.writing(validated_name(name)), LogFile(reports) as log:
+    name = engine.spelled(name)
+    with engine.writing(name), LogFile(reports) as log:
         if not count and not engine.exists(name):
             raise SourceError(f"{source} holds no pictures")
         target = find_target(engine, name, source, retrain=retrain, add_source=add_source, smooth=smooth)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from cbir.collection.checks import check_smooth
+from cbir.collection.checks import check_smooth, validated_name
 from cbir.collection.errors import CollectionError, NewerFormatError
 from cbir.collection.interface import Collection, Engine
 from cbir.collection.metadata import Metadata
@@ -58,7 +58,7 @@ def find_target(
         must not be added to, or a folder in or around this one; or it was written by a newer cbir.
     """
     if not engine.exists(name):
-        return Target(name, new_name(source), None, retrain, replaces=False, smooth=smooth or 0)
+        return Target(validated_name(name), new_name(source), None, retrain, replaces=False, smooth=smooth or 0)
     if not retrain:
         existing = engine.metadata(name)
         if smooth is not None:

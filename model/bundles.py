@@ -7,6 +7,7 @@ import itertools
 from collections.abc import Callable
 from pathlib import Path
 
+from cbir.core.names import folded, made_name, same_name
 from cbir.model.bundle import Bundle, copy_bundle, fingerprint_of, read_bundle, write_bundle
 from cbir.model.errors import ModelError
 from cbir.model.method import Learned
@@ -49,7 +50,7 @@ def bundle_of(models: Path, collection: str, model: str, fingerprint: str) -> Bu
     ModelError
         It is not on this machine, or damaged.
     """
-    path = models / model
+    path = bundle_path(models, model)
     if not path.is_dir():
         raise ModelError(
             f"collection '{collection}' was filled by model '{model}' (encoder {fingerprint}), "
@@ -107,7 +108,17 @@ def _adopt_onnx(models: Path, name: str, path: Path, check: Callable[[str], None
     return known or write_bundle(free_path(models, name), learned, preprocessing, described=described)
 
 
+def bundle_path(models: Path, name: str) -> Path:
+    """Return the folder of a model of this name, which may be there in another case or Unicode form."""
+    return models / (same_name(name, _names(models)) or name)
+
+
 def free_path(models: Path, name: str) -> Path:
-    """Return the first of `name`, `name-2`, `name-3`, ... that does not exist."""
+    """Return the first of `name`, `name-2`, `name-3`, ... that is not there, in any case and Unicode form."""
+    name, taken = made_name(name), set(map(folded, _names(models)))
     names = itertools.chain([name], (f"{name}-{n}" for n in itertools.count(2)))
-    return next(models / free for free in names if not (models / free).exists())
+    return next(models / free for free in names if folded(free) not in taken)
+
+
+def _names(models: Path) -> list[str]:
+    return [path.name for path in models.iterdir()] if models.is_dir() else []

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from cbir.core.disk import size_on_disk
 from cbir.core.leftover import Leftover, abandoned, partials
+from cbir.core.names import folded
 from cbir.model.bundle import Bundle
 from cbir.model.bundles import bundles
 
@@ -29,8 +30,9 @@ def leftovers(models: Path, used: Collection[str]) -> Iterator[Leftover]:
     """
     if not models.is_dir():
         return
+    needed = set(map(folded, used))
     for bundle in bundles(models):
-        if bundle.name not in used and not bundle.path.is_symlink():
+        if folded(bundle.name) not in needed and not bundle.path.is_symlink():
             yield Leftover("model", bundle.path, size_on_disk(bundle.path), f"no collection uses it{_cost(bundle)}")
     yield from partials(models)
     for path in sorted(models.iterdir()):
@@ -61,8 +63,9 @@ def put_back(aside: Path) -> None:
 
 def put_back_used(models: Path, used: Collection[str]) -> None:
     """Put back what was set aside, by a process that was killed, and is in use nevertheless."""
+    needed = set(map(folded, used))
     for aside in models.glob(f".*{_ASIDE}"):
-        if _is_aside(aside) and _bundle_of(aside).name in used:
+        if _is_aside(aside) and folded(_bundle_of(aside).name) in needed:
             put_back(aside)
 
 

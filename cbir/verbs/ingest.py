@@ -140,8 +140,8 @@ def ingest(
         may_be_empty=prune,
         progress=progress,
     )
-    name = opened.name if collection is None else collection
     with closing(home.open_engine(settings, layout)) as engine, disk_errors(settings.home):
+        name = engine.spelled(opened.name if collection is None else collection)
         named = encoder or _encoder_of(name, engine, settings.models)
         kind, recipe = parse_encoder(named, options) if named else (None, None)
         plan = Plan(kind, recipe, size, options={identifier(name): value for name, value in (options or {}).items()})

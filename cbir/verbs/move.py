@@ -97,7 +97,9 @@ def move(
     failed: dict[str, str] = {}
     known: list[str] = []
     with closing(home.open_engine(settings)) as engine, disk_errors(settings.home):
-        known_to = engine.all_metadata() if collection is None else {collection: engine.metadata(collection)}
+        known_to = (
+            engine.all_metadata() if collection is None else {engine.spelled(collection): engine.metadata(collection)}
+        )
         for name, metadata in known_to.items():
             try:
                 if isinstance(metadata, CbirError):

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 from cbir.collection import home
 from cbir.core.disk import disk_errors
 from cbir.core.leftover import Leftover
+from cbir.core.names import folded
 from cbir.core.settings import read_settings
 
 if TYPE_CHECKING:
     from cbir.collection.embedded.engine import EmbeddedEngine
     from cbir.collection.interface import Engine
     from cbir.collection.served.engine import ServedEngine
-    from cbir.core.settings import Settings
+from cbir.core.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,10 @@ def prune(*, approve: Callable[[Pruned], bool] | None = None, qdrant_url: str | 
 
 @dataclass
 class _Uses:
-    """What the collections need: names of models, and which encoders filled which; `unknown` says what is not known."""
+    """What the collections need: models, and which encoders filled which, all by folded names.
+
+    `unknown` says what is not known of them.
+    """
 
     models: set[str] = field(default_factory=set)
     filled: dict[str, frozenset[str] | None] = field(default_factory=dict)
@@ -165,7 +169,7 @@ class _Look:
         aside = set_aside(leftover.path)
         try:
             busy, uses = home.being_filled(self.settings), self._uses()
-            if busy or uses.unknown or leftover.path.name in uses.models:
+            if busy or uses.unknown or folded(leftover.path.name) in uses.models:
                 put_back(aside)
                 return "used by now, or by what is being filled"
         except BaseException:
@@ -184,11 +188,11 @@ class _Look:
             for name, metadata in engine.all_metadata().items():
                 if isinstance(metadata, CollectionError):
                     uses.unknown.append(f"which model collection '{name}' uses is not known: {metadata}")
-                    uses.filled[name] = None
+                    uses.filled[folded(name)] = None
                     continue
-                uses.models.add(metadata.model)
-                before = uses.filled.get(name, frozenset())
-                uses.filled[name] = None if before is None else before | {metadata.fingerprint}
+                uses.models.add(folded(metadata.model))
+                before = uses.filled.get(folded(name), frozenset())
+                uses.filled[folded(name)] = None if before is None else before | {metadata.fingerprint}
         for folder in home.other_servers(self.settings, self.served):
             uses.unknown.append(
                 f"collections on the server {folder.name} may use them: name it with --qdrant-url; if it is no longer "

@@ -10,6 +10,7 @@ from pathlib import Path
 from cbir.collection import home
 from cbir.core.disk import disk_errors
 from cbir.core.errors import CbirError
+from cbir.core.names import made_name
 from cbir.core.progress import Progress, silent
 from cbir.core.settings import read_settings
 
@@ -48,7 +49,7 @@ def restore(
 
     settings = read_settings(qdrant_url=qdrant_url)
     file = Path(path).expanduser().absolute()
-    name = file.name.partition(".")[0] if collection is None else collection
+    name = made_name(file.name.partition(".")[0]) if collection is None else collection
     if not file.is_file():
         raise CbirError(f"{file} does not exist")
     with disk_errors(settings.home), closing(home.open_engine(settings)) as engine, engine.writing(name):

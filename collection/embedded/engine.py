@@ -20,8 +20,8 @@ from cbir.collection.embedded.shards import (
     RETRY_SECONDS,
     create_shard,
     locked,
-    remove_unused_shards,
     shard_folders,
+    sweep,
 )
 from cbir.collection.errors import (
     CollectionBusyError,
@@ -31,9 +31,10 @@ from cbir.collection.errors import (
     no_such_collection,
 )
 from cbir.collection.lock import filling
-from cbir.collection.metadata import Metadata, is_valid_name
+from cbir.collection.metadata import Metadata
 from cbir.core.disk import check_room
 from cbir.core.leftover import Leftover
+from cbir.core.names import same_name
 from cbir.core.progress import Progress, silent
 
 #: In a collection's folder: held by whoever fills the collection.
@@ -78,7 +79,11 @@ class EmbeddedEngine:
 
     def exists(self, name: str) -> bool:
         """Tell whether there is a collection of this name."""
-        return is_valid_name(name) and has_metadata(self.folder / name)
+        return same_name(name, self.names()) is not None
+
+    def spelled(self, name: str) -> str:
+        """Return a name as the collection has it; as it is given, if there is none."""
+        return same_name(name, self.names()) or name
 
     def metadata(self, name: str) -> Metadata:
         """Read a collection's metadata without opening it."""
@@ -91,7 +96,7 @@ class EmbeddedEngine:
             folder = self._existing(name)  # each time: it may be removed while this waits
             metadata, shard = read_metadata(folder)
             try:
-                return EmbeddedCollection(name, folder, shard, metadata)
+                return EmbeddedCollection(folder.name, folder, shard, metadata)
             except CollectionBusyError:
                 if time.monotonic() > deadline:
                     raise
@@ -103,22 +108,22 @@ class EmbeddedEngine:
 
     def create(self, name: str, metadata: Metadata) -> EmbeddedCollection:
         """Make an empty collection."""
-        folder = self.folder / validated_name(name)
+        folder = self._place(name)
         if has_metadata(folder):
-            raise already_exists(name)
-        remove_unused_shards(folder)
+            raise already_exists(folder.name)
+        sweep(folder)
         shard = create_shard(folder, metadata.dimension)
         write_metadata(folder, metadata, shard)
-        return EmbeddedCollection(name, folder, shard, metadata)
+        return EmbeddedCollection(folder.name, folder, shard, metadata)
 
     @contextlib.contextmanager
     def replacement(self, name: str, metadata: Metadata) -> Iterator[EmbeddedCollection]:
         """Yield an empty collection that takes the place of `name`, if there is one, when the block succeeds."""
-        folder = self.folder / validated_name(name)
-        if used := _used_shard(folder):
-            remove_unused_shards(folder, used)
+        folder = self._place(name)
+        _used_shard(folder)  # it must not be a newer cbir's
+        sweep(folder)
         shard = create_shard(folder, metadata.dimension)
-        collection = EmbeddedCollection(name, folder, shard, metadata, in_place=False)
+        collection = EmbeddedCollection(folder.name, folder, shard, metadata, in_place=False)
         try:
             try:
                 yield collection
@@ -131,18 +136,21 @@ class EmbeddedEngine:
             with contextlib.suppress(OSError):
                 folder.rmdir()  # nothing else in it: there was none to replace
             raise
-        remove_unused_shards(folder, used=shard)
+        sweep(folder)
 
     @contextlib.contextmanager
     def writing(self, name: str) -> Iterator[None]:
         """Lock `name` for filling; the system releases the lock if the process dies."""
-        folder = self.folder / validated_name(name)
-        with filling(folder / LOCK, name):
+        with self._filling(self._place(name)):
+            yield
+
+    @contextlib.contextmanager
+    def _filling(self, folder: Path) -> Iterator[None]:
+        with filling(folder / LOCK, folder.name):
             try:
                 yield
             finally:
-                if not has_metadata(folder):
-                    _remove_folder(folder)
+                _remove_folder(folder)
 
     def delete(self, name: str) -> None:
         """Remove a collection and all its points; it may be damaged.
@@ -154,7 +162,7 @@ class EmbeddedEngine:
         shards = [shard for shard in shard_folders(folder) if used in (None, shard.name)]
         with contextlib.ExitStack() as stack:
             for shard in shards:
-                stack.enter_context(locked(shard, name, self.timeout))
+                stack.enter_context(locked(shard, folder.name, self.timeout))
             (folder / NAME).unlink()
             for shard in shards:
                 shutil.rmtree(shard, ignore_errors=True)
@@ -171,7 +179,7 @@ class EmbeddedEngine:
     def clear(self, leftover: Leftover) -> None:
         """Remove a leftover; CollectionBusyError if its collection is being filled or it is still in use."""
         folder = leftover.path.parent if leftover.path.parent != self.folder else leftover.path
-        with self.writing(folder.name):
+        with self._filling(folder):
             if has_metadata(folder) and leftover.path != folder:
                 remove_leftover(leftover, read_metadata(folder)[1])
 
@@ -198,9 +206,21 @@ class EmbeddedEngine:
         read_archive(path, self, name, progress, room=lambda size: check_room(self.folder, size + DISK_RESERVE))
 
     def _existing(self, name: str) -> Path:
-        if not self.exists(name):
-            raise no_such_collection(name, self.location, self.names())
-        return self.folder / name
+        names = self.names()
+        found = same_name(name, names)
+        if found is None:
+            raise no_such_collection(name, self.location, names)
+        return self.folder / found
+
+    def _place(self, name: str) -> Path:
+        """Return the folder of a collection, or the one that it will have: its name may be spelled in another way.
+
+        The path is spelled as the file system lists it, so that all of a collection's paths are equal also where the
+        file system takes others for the same.
+        """
+        names = self.names()
+        being_made = [path.name for path in self.folder.iterdir()] if self.folder.is_dir() else []
+        return self.folder / (same_name(name, names) or same_name(name, being_made) or validated_name(name))
 
 
 def _remove_folder(folder: Path) -> None:
@@ -208,7 +228,9 @@ def _remove_folder(folder: Path) -> None:
 
     The lock's file goes last: whoever finds none makes a folder and a lock of their own, which stay.
     """
-    remove_unused_shards(folder)
+    if has_metadata(folder):
+        return
+    sweep(folder)
     for path in (*folder.glob(f".{NAME}.*.partial"), folder / LOCK):
         path.unlink(missing_ok=True)
     with contextlib.suppress(OSError):

@@ -13,7 +13,6 @@ from cbir.collection.embedded.card import has_metadata, read_metadata
 from cbir.collection.embedded.shards import locked, shard_folders
 from cbir.collection.errors import CollectionBusyError, CollectionError
 from cbir.collection.lock import is_held
-from cbir.collection.metadata import is_valid_name
 from cbir.core.disk import size_on_disk
 from cbir.core.leftover import Leftover, partials
 
@@ -31,7 +30,7 @@ def leftovers(collections: Path, lock: str) -> list[Leftover]:
         return []
     found: list[Leftover] = []
     for folder in sorted(collections.iterdir()):
-        if folder.is_dir() and is_valid_name(folder.name) and not is_held(folder / lock):
+        if folder.is_dir() and not folder.name.startswith(".") and not is_held(folder / lock):
             found += _of(folder) if has_metadata(folder) else _incomplete(folder, lock)
     return found
 

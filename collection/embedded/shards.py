@@ -14,7 +14,7 @@ from pathlib import Path
 
 import qdrant_edge as edge
 
-from cbir.collection.embedded.card import how_to_rebuild
+from cbir.collection.embedded.card import has_metadata, how_to_rebuild, read_metadata
 from cbir.collection.errors import CollectionBusyError, CollectionError
 from cbir.core.disk import free_bytes
 from cbir.core.errors import first_line
@@ -166,12 +166,19 @@ def locked(shard: Path, name: str, timeout: float = 0) -> Iterator[None]:
                 held.close()
 
 
-def remove_unused_shards(folder: Path, used: str = "") -> None:
+def sweep(folder: Path) -> None:
     """Remove a collection's shards, but for the one in use: replaced ones, and those that killed processes left.
 
+    Which one is in use, the metadata file says: where it cannot be read, none is removed.
     A shard that somebody still reads stays until the next time. While one is being removed, it is locked:
     whoever comes late finds it in use, reads the metadata file again, and opens the shard that it names by then.
     """
+    used = None
+    if has_metadata(folder):
+        try:
+            used = read_metadata(folder)[1]
+        except CollectionError:
+            return
     for path in shard_folders(folder):
         if path.name != used:
             with contextlib.suppress(CollectionBusyError), locked(path, folder.name):

@@ -35,6 +35,7 @@ from cbir.collection.served.listing import all_metadata
 from cbir.collection.served.points import ServedCollection
 from cbir.collection.served.server import RefusedError, Server, ServerWarning
 from cbir.collection.unpack import read_archive
+from cbir.core.names import folded, is_part_of_path, same_name
 from cbir.core.progress import Progress, silent
 
 _NOT_FOUND, _CONFLICT = 404, 409
@@ -103,23 +104,29 @@ class ServedEngine:
         """Tell whether there is a collection of this name that cbir filled."""
         if not _QDRANT_NAME.fullmatch(name):
             return False
-        physical = self._aliases().get(name)
+        aliases = self._aliases()
+        name = self._spelled(name, aliases)
+        physical = aliases.get(name)
         if physical is None and ("@" in name or name == RESERVED):
             return False
         described = self._described(physical or name)
         return described is not None and self._has_metadata(physical or name, described)
 
+    def spelled(self, name: str) -> str:
+        """Return a name as the collection has it; as it is given, if there is none."""
+        return self._spelled(name, self._aliases())
+
     def metadata(self, name: str) -> Metadata:
         """Read a collection's metadata."""
-        return self._found(name)[1]
+        return self._found(name)[2]
 
     def open(self, name: str) -> ServedCollection:
         """Open the collection that the name stands for now, even if it is replaced later."""
-        return self._opened(name, *self._found(name))
+        return self._opened(*self._found(name))
 
     def create(self, name: str, metadata: Metadata) -> ServedCollection:
         """Make an empty collection."""
-        self._check_free(name)
+        name = self._free(name)
         physical = self._created(name, metadata)
         self._put_in_place(name, physical)
         return self._opened(name, physical, metadata)
@@ -127,11 +134,11 @@ class ServedEngine:
     @contextlib.contextmanager
     def replacement(self, name: str, metadata: Metadata) -> Iterator[ServedCollection]:
         """Yield an empty collection that takes the place of `name`, if there is one, when the block succeeds."""
-        self._check_ours(name)
+        name, _ = self._ours_or_none(name)
         physical = self._created(name, metadata)
         with self._dropped_unless_named(name, physical):
             yield self._opened(name, physical, metadata)
-            self._check_ours(name)  # again: hours may have passed
+            self._ours_or_none(name)  # again: hours may have passed
             before = self._aliases().get(name)
             self._put_in_place(name, physical)
         if before is not None:
@@ -140,12 +147,13 @@ class ServedEngine:
     @contextlib.contextmanager
     def writing(self, name: str) -> Iterator[None]:
         """Lock `name` for filling, among the processes of this machine."""
-        with filling(self.locks / f"{validated_name(name)}.lock", name):
+        safe = name if is_part_of_path(name) else validated_name(name)
+        with filling(self.locks / f"{folded(safe)}.lock", name):
             yield
 
     def delete(self, name: str) -> None:
         """Remove a collection and all its points."""
-        physical, _ = self._found(name)
+        name, physical, _ = self._found(name)
         if physical != name:
             delete = models.DeleteAlias(alias_name=name)
             self._alias(models.DeleteAliasOperation(delete_alias=delete))
@@ -153,7 +161,7 @@ class ServedEngine:
 
     def other_names(self, name: str) -> list[str]:
         """Return the other aliases of a collection's points."""
-        physical, _ = self._found(name)
+        name, physical, _ = self._found(name)
         return sorted(alias for alias, named in self._aliases().items() if named == physical and alias != name)
 
     def unnamed(self) -> list[str]:
@@ -170,7 +178,7 @@ class ServedEngine:
         from cbir.collection.served.snapshots import download
 
         self._check_snapshots()
-        download(self.server, self._found(name)[0], path, progress)
+        download(self.server, self._found(name)[1], path, progress)
 
     def restore(self, path: Path, name: str, progress: Progress = silent) -> None:
         """Make collection `name` from a snapshot of Qdrant's, or from an archive of cbir's."""
@@ -180,7 +188,7 @@ class ServedEngine:
             read_archive(path, self, name, progress)
             return
         self._check_snapshots()
-        self._check_free(name)
+        name = self._free(name)
         physical = self._next(name)
         with self._dropped_unless_named(name, physical):
             upload(self.server, physical, path, progress)
@@ -210,11 +218,13 @@ class ServedEngine:
     def _opened(self, name: str, physical: str, metadata: Metadata) -> ServedCollection:
         return ServedCollection(self.server, self._store, name, physical, metadata, self._thresholds)
 
-    def _found(self, name: str) -> tuple[str, Metadata]:
-        """Return the physical collection behind a name and its metadata, which are checked against each other."""
+    def _found(self, name: str) -> tuple[str, str, Metadata]:
+        """Return a name as the collection has it, what is behind it, and its metadata, checked against that."""
         if not _QDRANT_NAME.fullmatch(name):
             raise no_such_collection(name, self.location, self.names())
-        physical = self._aliases().get(name, name)
+        aliases = self._aliases()
+        name = self._spelled(name, aliases)
+        physical = aliases.get(name, name)
         while (described := self._described(physical)) is None:
             now = self._aliases().get(name, name)
             if now == physical:
@@ -233,7 +243,14 @@ class ServedEngine:
                 f"{metadata.dimension} values by Euclidean distance; another tool has changed it: "
                 f"ingest into another --collection"
             )
-        return physical, metadata
+        return name, physical, metadata
+
+    def _spelled(self, name: str, aliases: Mapping[str, str]) -> str:
+        """Return a name as a collection has it, whose case or Unicode form may be another; else as it is given."""
+        if name in aliases:
+            return name
+        direct = (physical for physical in self._physical() if "@" not in physical and physical != RESERVED)
+        return same_name(name, (*aliases, *direct)) or name
 
     def _has_metadata(self, physical: str, described: models.CollectionInfo, *, newer: bool = True) -> bool:
         """Tell whether a collection has metadata of cbir's; unless `newer`, raise NewerFormatError of newer ones."""
@@ -264,17 +281,24 @@ class ServedEngine:
         found = self.server.call(self.server.client.get_aliases).aliases
         return {alias.alias_name: alias.collection_name for alias in found}
 
-    def _check_free(self, name: str) -> None:
-        if self._check_ours(name):
+    def _free(self, name: str) -> str:
+        """Return the name of a new collection; CollectionError if there is one."""
+        name, exists = self._ours_or_none(name)
+        if exists:
             raise already_exists(name)
+        return name
 
-    def _check_ours(self, name: str) -> bool:
-        """Refuse another tool's collection of this name, or a newer cbir's; tell whether there is one of ours."""
-        physical = self._aliases().get(validated_name(name), name)
-        described = self._described(physical)
-        if described is not None and not self._has_metadata(physical, described, newer=False):
+    def _ours_or_none(self, name: str) -> tuple[str, bool]:
+        """Refuse another tool's collection of this name, or a newer cbir's; return its name, and whether it exists."""
+        aliases = self._aliases()
+        name = self._spelled(name, aliases)
+        physical = aliases.get(name, name)
+        described = self._described(physical) if _QDRANT_NAME.fullmatch(physical) else None
+        if described is None:
+            return validated_name(name), False
+        if not self._has_metadata(physical, described, newer=False):
             raise self._foreign(name, described)
-        return described is not None
+        return name, True
 
     def _foreign(self, name: str, described: models.CollectionInfo) -> CollectionError:
         return CollectionError(
@@ -287,8 +311,8 @@ class ServedEngine:
         named = set(self._aliases().values())
         versions = {0}
         for physical in self._physical():
-            version = physical.removeprefix(f"{name}@")
-            if version == physical or not version.isdecimal():
+            base, _, version = physical.rpartition("@")
+            if folded(base) != folded(name) or not version.isdecimal():  # the server's disk may ignore case
                 continue
             versions.add(int(version))
             if physical not in named:
@@ -304,7 +328,7 @@ class ServedEngine:
         """Make an empty physical collection for `name`, and return what it is called."""
         if self.layout.quantization == "turbo" and self.server.version < _TURBO_SINCE:
             raise CollectionError(f"--quantization turbo needs Qdrant 1.18 or newer at {self.location}")
-        physical = self._next(validated_name(name))
+        physical = self._next(name)
         client, call = self.server.client, self.server.call
         vectors = models.VectorParams(
             size=metadata.dimension, distance=models.Distance.EUCLID, on_disk=self.layout.on_disk or None

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cbir.core.errors import CbirError
+from cbir.core.names import made_name
 from cbir.core.options import spell, spelled
 from cbir.ingest.sources.catalogue import collection_name
 from cbir.ingest.sources.source import Source
@@ -35,7 +36,8 @@ class Entrant:
         """Return the collection's name: SOURCE-ENCODER and all non-defaults, such as `mnist-autoencoder-seed-1`."""
         chosen = {**({} if limit is None else {"limit": limit}), **self.non_defaults}
         words = [f"{spelled(option)}-{value}" for option, value in chosen.items()]
-        return "-".join([collection_name(str(source)), self.kind.name, *words])
+        ending = "-".join(["", self.kind.name, *words])
+        return made_name(collection_name(str(source)), room=len(ending)) + ending
 
     def advice(self, source: Source, limit: int | None) -> str:
         """Say how the collection is rebuilt."""

@@ -75,7 +75,7 @@ class Measurer:
         CbirError
             The encoder cannot be learned, or its collection was filled in another way.
         """
-        name = entrant.collection(self._source, self._limit)
+        name = self._engine.spelled(entrant.collection(self._source, self._limit))
         exists = self._engine.exists(name)
         if exists:
             found = find_row(self._folder(name, self._bundle(entrant, name)), self._digests(name))

@@ -7,7 +7,6 @@ pictures, these are classes. Pictures in a folder `queries` beside a folder
 """
 
 import os
-import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -15,6 +14,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Self
 
+from cbir.core.names import made_name
 from cbir.core.progress import Progress, silent
 from cbir.core.uris import folder_and_name, shown, uri_of
 from cbir.ingest.sources.choice import Choice
@@ -132,7 +132,7 @@ class FolderSource(RootedSource):
 
 def folder_name(path: Path) -> str:
     """Return the name of a folder's source and collection: the folder's, in characters that every system allows."""
-    return re.sub(r"[^\w.\- ]+", "-", path.name).strip("-_. ") or "pictures"
+    return made_name(path.name)
 
 
 @lru_cache(maxsize=64)
