@@ -190,7 +190,7 @@ def test_two_that_make_the_same_collection_do_not_share_it(
 ):
     other = ServedEngine(served.server, tmp_path / "another machine")
     monkeypatch.setattr(other, "_next", lambda name: f"{name}@1")
-    monkeypatch.setattr(other, "_check_free", lambda name: None)
+    monkeypatch.setattr(other, "_free", lambda name: name)
     served.create("c", METADATA).close()
     with pytest.raises(CollectionBusyError, match="another process is making collection 'c'"):
         other.create("c", replace(METADATA, fingerprint="other"))
