@@ -4,10 +4,14 @@ In: a path and its content. Out: the file or folder, renamed into place once it 
 """
 
 import contextlib
+import errno
 import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+
+#: What systems say of a folder that is renamed to a name that is taken.
+_TAKEN = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR)
 
 
 @contextlib.contextmanager
@@ -41,12 +45,25 @@ def write_atomic(path: Path, content: bytes | memoryview) -> None:
 
 @contextlib.contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """Yield a temporary folder that becomes `path` if the block succeeds and is removed if not."""
+    """Yield a temporary folder that becomes `path` if the block succeeds and is removed if not.
+
+    Raises
+    ------
+    FileExistsError
+        Something has that name by now.
+    OSError
+        As the system gives it.
+    """
     folder = _beside(path)
     folder.mkdir()
     try:
         yield folder
-        folder.rename(path)
+        try:
+            folder.rename(path)
+        except OSError as error:
+            if error.errno not in _TAKEN:
+                raise
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise

@@ -29,7 +29,7 @@ from cbir.ingest.sample import Sample, take_sample
 from cbir.ingest.sources.source import Item, Source, SourceError, items_to_take, nothing_to_read
 from cbir.ingest.target import Target
 from cbir.model.bundle import Bundle, fingerprint_of, read_bundle, write_bundle
-from cbir.model.bundles import adopt_bundle, bundles, free_path
+from cbir.model.bundles import adopt_bundle, bundles, installed
 from cbir.model.kind import Kind
 from cbir.model.method import Examples, Learned
 from cbir.model.preprocessing import Preprocessing
@@ -263,16 +263,17 @@ class _Lesson:
     def write(self, learned: Learned, identity: str, images: int, seconds: float) -> Bundle:
         """Write the bundle."""
         self.progress("export", 0, None)
-        bundle = write_bundle(
-            free_path(self.models, self.name),
-            learned,
-            self.preprocessing,
+        write = partial(
+            write_bundle,
+            learned=learned,
+            preprocessing=self.preprocessing,
             described=self.kind.describe(self.recipe),
             trained_on=str(self.source),
             training=identity,
             images=images,
             seconds=seconds,
         )
+        bundle = installed(self.models, self.name, None, write)
         for left_over in self.models.glob(f"{self.checkpoint.stem}*{self.checkpoint.suffix}"):
             left_over.unlink()
         self.progress("export", 1, 1)

@@ -5,6 +5,7 @@ In: the folder, and names or fingerprints. Out: bundles, and paths for new ones.
 
 import itertools
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from cbir.core.names import folded, made_name, same_name
@@ -82,7 +83,7 @@ def adopt_bundle(models: Path, name: str, path: Path, check: Callable[[str], Non
         bundle = read_bundle(path)
         check(bundle.fingerprint)
         bundle.encoder(threads=1)  # refuse a damaged graph before it is copied
-        return find_bundle(models, bundle.fingerprint) or copy_bundle(bundle, free_path(models, name))
+        return installed(models, name, bundle.fingerprint, partial(copy_bundle, bundle))
     if path.suffix.lower() == ".onnx":
         return _adopt_onnx(models, name, path, check)
     if path.suffix not in _KERAS_SUFFIXES:
@@ -93,8 +94,8 @@ def adopt_bundle(models: Path, name: str, path: Path, check: Callable[[str], Non
     preprocessing = export.preprocessing_of(model)
     fingerprint = export.fingerprint_of(export.encoder_of(model), preprocessing)
     check(fingerprint)
-    known = find_bundle(models, fingerprint)
-    return known or write_bundle(free_path(models, name), Learned(network=model), preprocessing)
+    write = partial(write_bundle, learned=Learned(network=model), preprocessing=preprocessing)
+    return installed(models, name, fingerprint, write)
 
 
 def _adopt_onnx(models: Path, name: str, path: Path, check: Callable[[str], None]) -> Bundle:
@@ -104,8 +105,32 @@ def _adopt_onnx(models: Path, name: str, path: Path, check: Callable[[str], None
     described = onnx_file.KIND.describe(onnx_file.recipe_of(learned, preprocessing))
     fingerprint = fingerprint_of(learned, preprocessing, described)
     check(fingerprint)
-    known = find_bundle(models, fingerprint)
-    return known or write_bundle(free_path(models, name), learned, preprocessing, described=described)
+    write = partial(write_bundle, learned=learned, preprocessing=preprocessing, described=described)
+    return installed(models, name, fingerprint, write)
+
+
+def installed(models: Path, name: str, fingerprint: str | None, write: Callable[[Path], Bundle]) -> Bundle:
+    """Return the bundle of that fingerprint, or write it; other processes may be about to do the same.
+
+    Parameters
+    ----------
+    models : Path
+    name : str
+        The new bundle's, if it is free.
+    fingerprint : str or None
+        None: it is written in any case.
+    write : callable
+        Writes the bundle to a path; FileExistsError if that is taken by then.
+    """
+    while True:
+        path = free_path(models, name)  # first: what is put there from now on is found, or is in the way
+        if fingerprint is not None and (known := find_bundle(models, fingerprint)):
+            return known
+        try:
+            return write(path)
+        except FileExistsError:
+            if not path.exists():
+                raise
 
 
 def bundle_path(models: Path, name: str) -> Path:

@@ -62,3 +62,19 @@ def test_a_folder_appears_complete_or_not_at_all(tmp_path: Path):
         (folder / "file").touch()
         assert not place.exists()
     assert [path.name for path in place.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("kind", ["folder", "file"])
+def test_a_folder_does_not_replace_what_has_its_name_by_now(tmp_path: Path, kind: str):
+    place = tmp_path / "one"
+
+    def make() -> None:
+        with atomic_folder(place):
+            if kind == "file":
+                place.touch()
+            else:
+                (place / "in it").mkdir(parents=True)
+
+    with pytest.raises(FileExistsError, match="one"):
+        make()
+    assert list(tmp_path.iterdir()) == [place]

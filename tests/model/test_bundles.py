@@ -1,10 +1,12 @@
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from cbir.model.bundle import read_bundle
-from cbir.model.bundles import adopt_bundle, bundle_of, bundles, find_bundle, free_path
+from cbir.model import bundles as module
+from cbir.model.bundle import Bundle, copy_bundle, read_bundle
+from cbir.model.bundles import adopt_bundle, bundle_of, bundles, find_bundle, free_path, installed
 from cbir.model.errors import ModelError
 
 
@@ -55,6 +57,34 @@ def test_a_bundle_from_elsewhere_is_copied_once_and_only_if_it_is_wanted(bundle:
     assert first.path == second.path == models / "mine"
     with pytest.raises(ModelError, match="is not a model"):
         adopt_bundle(models, "mine", bundle / "model.json", asked.append)
+
+
+def test_two_that_install_one_model_at_once_share_it(bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The other is faster: it comes between the look for a free name and the copy that takes it."""
+    models = tmp_path / "models"
+    look = module.find_bundle
+
+    def and_then_the_other_is_faster(*arguments: Any) -> Bundle | None:
+        found = look(*arguments)
+        if found is None:
+            shutil.copytree(bundle, models / "mine")
+        return found
+
+    monkeypatch.setattr(module, "find_bundle", and_then_the_other_is_faster)
+    assert adopt_bundle(models, "mine", bundle, lambda _: None).path == models / "mine"
+    assert [path.name for path in models.iterdir()] == ["mine"]
+
+
+def test_two_that_learn_at_once_have_a_model_each(bundle: Path, tmp_path: Path):
+    models = tmp_path / "models"
+
+    def write(path: Path) -> Bundle:
+        if path.name == "mine":  # the other is faster
+            shutil.copytree(bundle, path)
+        return copy_bundle(read_bundle(bundle), path)
+
+    assert installed(models, "mine", None, write).name == "mine-2"
+    assert sorted(path.name for path in models.iterdir()) == ["mine", "mine-2"]
 
 
 def test_a_name_that_is_taken_gets_a_number(tmp_path: Path):
