@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from cbir.collection.filter import AllOf, Among, Exists, Filter, conditions_of
+from cbir.collection.unmatched import unmatched
 from cbir.core.uris import shown
 from cbir.search.options import SearchOptions
 from cbir.search.query import Query
@@ -43,16 +44,14 @@ def _why_none_pass(searcher: Searcher, wanted: Filter, options: SearchOptions) -
     absent = [field for field in sorted(wanted.fields) if not collection.count(where=Exists(field))]
     if absent:
         yield f"no image in '{name}' has the field {' or '.join(map(shown, absent))}"
-    elif options.where is None:
-        labels = " or ".join(dict.fromkeys(map(str, options.labels or ())))
-        yield f"no image in '{name}' has the label {shown(labels)}"
-        return
-    else:
+    parts = wanted.filters if isinstance(wanted, AllOf) else ()
+    hints = list(unmatched(wanted, collection))
+    if not absent and (parts or not hints):
         yield f"no image in '{name}' passes the filter"
-        parts = wanted.filters if isinstance(wanted, AllOf) else ()
-        counts = [collection.count(where=part) for part in parts]
-        if len(parts) > 1 and all(counts):
-            yield "each condition alone is true of " + ", ".join(f"{count:,}" for count in counts) + " images"
+    yield from hints
+    counts = [collection.count(where=part) for part in parts]
+    if len(parts) > 1 and all(counts):
+        yield "each condition alone is true of " + ", ".join(f"{count:,}" for count in counts) + " images"
     allowed = [each.values for each in conditions_of(wanted) if isinstance(each, Among)]
-    if any(len([value for value in values if isinstance(value, str)]) > 1 for values in allowed):
+    if options.where and any(len([value for value in values if isinstance(value, str)]) > 1 for values in allowed):
         yield "a comma separates values: a text with a comma is put in double quotes, as in 'label=\"tench, fish\"'"

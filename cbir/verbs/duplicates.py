@@ -78,6 +78,7 @@ def duplicates(
     from cbir.collection.filter import both
     from cbir.collection.filter_text import parse_within
     from cbir.collection.stored_fields import read_where
+    from cbir.collection.unmatched import warn_of_unmatched
     from cbir.search.duplicates.contact import contact_sheets
     from cbir.search.duplicates.find import find_duplicates
     from cbir.search.duplicates.options import DuplicatesOptions
@@ -88,6 +89,8 @@ def duplicates(
         near = None if within is None else parse_within(within)
         chosen = both(read_where(where, searcher.collection), near)
         found = find_duplicates(searcher, validated, where=chosen, progress=progress)
+        if not found.points and chosen is not None:
+            warn_of_unmatched(chosen, searcher.collection)
         if sheet is not None:
             first = Path(sheet)
             pages = contact_sheets(

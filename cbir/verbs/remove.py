@@ -104,6 +104,7 @@ def remove(
         `approve`, or the filter cannot be read or is empty.
     """
     from cbir.collection.errors import CollectionError
+    from cbir.collection.unmatched import warn_of_unmatched
 
     settings = read_settings(qdrant_url=qdrant_url)
     some = None if where is None else _Some(where)
@@ -114,6 +115,8 @@ def remove(
         planned = _plan(engine, name, some, settings)  # a lock is held: before a person is asked for nothing
         # Nobody is kept from the collection while the person thinks.
         if planned.points == 0 and some is not None:
+            with closing(engine.open(name)) as opened:
+                warn_of_unmatched(some.of(opened), opened)
             return planned
         if approve is not None and not approve(planned):
             return planned

@@ -60,7 +60,7 @@ def test_search_document_for_several_images(digits: Path):
     assert [query["image"] for query in document["queries"]] == images
     hits = document["queries"][0]["hits"]
     assert [hit["distance"] for hit in hits] == sorted(hit["distance"] for hit in hits)
-    assert hits[0].keys() == {"id", "distance", "label", "uri", "path", "copies", "payload"}
+    assert hits[0].keys() == {"id", "distance", "label", "uri", "path", "copies", "gone", "payload"}
     assert hits[0]["path"] is None
     assert isinstance(hits[0]["label"], int)
 
@@ -104,7 +104,7 @@ def test_labels_with_unicode_and_spaces(home: Path, pictures: Path, bundle: Path
     assert {hit["label"] for hit in document["queries"][0]["hits"]} == {"münchen käse"}
     nothing = run("search", image, "--label", "none such", "--json")
     assert json.loads(nothing.stdout)["queries"][0]["hits"] == []
-    assert "no image in 'pictures' has the label none such" in nothing.stderr
+    assert "no image has label=none such; stored are: b, münchen käse" in nothing.stderr
 
 
 def test_number_labels_filter_numbers(digits: Path):
@@ -402,11 +402,16 @@ def test_conditions_paths_and_why_nothing_was_found(home: Path, pictures: Path, 
         (["--within", "48.85,2.35,10km"], "no image in 'pictures' has the field gps"),
         (["--where", "label=tench, fish"], "put in double quotes"),
         (["--where", "uri=b/**", "--where", "uri=b"], "no image in 'pictures' passes the filter"),
+        (["--where", "folder=b/**", "--where", "format=png"], "no image has format=png; stored are: PNG"),
         (["--max-distance", "0", "--not-itself"], "is within 0; the nearest one is at a distance of"),
     ):
         nothing = run("search", image, *options, "--json")
         assert json.loads(nothing.stdout)["queries"][0]["hits"] == []
         assert reason in nothing.stderr
+    for command in ("remove", "duplicates"):
+        assert (
+            "no image has format=png; stored are: PNG" in run(command, "-c", "pictures", "--where", "format=png").stderr
+        )
     assert "did you mean 'label'" in failure("search", image, "--where", "lable=a")
     assert "as in 48.85,2.35,10km" in failure("search", image, "--within", "Paris")
     assert "give either --json, or --paths" in failure("search", image, "--json", "--paths")
