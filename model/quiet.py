@@ -10,37 +10,18 @@ import os
 import re
 import tempfile
 import threading
-import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from functools import cache
 
-_LOCK, _PRINTING = threading.Lock(), threading.Lock()
-_inside = 0
-#: Of the form that `warnings.filters` holds.
-_FILTER = ("ignore", None, Warning, re.compile(r"PIL\.|pillow_heif|rawpy"), 0)
+from cbir.core.muted import muted
+
+_PRINTING = threading.Lock()
 
 
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Ignore what the libraries that decode pictures warn of.
-
-    The filters of warnings belong to the whole process: `warnings.catch_warnings` in two threads would leave a
-    change behind. So one filter is put in by the first thread, and taken out by the last.
-    """
-    global _inside
-    with _LOCK:
-        _inside += 1
-        if _FILTER not in warnings.filters:
-            warnings.filters.insert(0, _FILTER)  # type: ignore[attr-defined]
-    try:
-        yield
-    finally:
-        with _LOCK:
-            _inside -= 1
-            if not _inside:
-                with suppress(ValueError):  # somebody else has put all filters back
-                    warnings.filters.remove(_FILTER)  # type: ignore[attr-defined]
+def quiet() -> AbstractContextManager[None]:
+    """Ignore what the libraries that decode pictures warn of, in this thread."""
+    return muted(module=r"PIL\.|pillow_heif|rawpy")
 
 
 @cache

@@ -17,6 +17,7 @@ from cbir.collection.errors import CollectionError
 from cbir.collection.served.address import Address
 from cbir.collection.served.faults import Fault, fault
 from cbir.core.errors import CbirWarning, first_line
+from cbir.core.muted import muted
 
 if TYPE_CHECKING:
     import httpx
@@ -213,9 +214,8 @@ class Server:
         from qdrant_client import QdrantClient
 
         timeout = _TIMEOUT_AFTER_CTRL_C if self._stopping.is_set() else self.timeout
-        with warnings.catch_warnings():
-            # Ours, above, leaves out servers on this machine.
-            warnings.filterwarnings("ignore", message="Api key is used with an insecure connection")
+        # Ours, above, leaves out servers on this machine.
+        with muted(message="Api key is used with an insecure connection"):
             return QdrantClient(
                 url=self.location,
                 grpc_port=self.address.grpc_port,

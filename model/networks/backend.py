@@ -9,12 +9,11 @@ import functools
 import importlib
 import logging
 import os
-import sys
 import types
-from collections.abc import Iterator
 
 from cbir.core.errors import CbirError
 from cbir.core.workers import usable_cores
+from cbir.model.quiet import without_lines
 
 
 @functools.cache
@@ -29,7 +28,8 @@ def keras() -> types.ModuleType:
     # Before the first import: afterwards TensorFlow has already logged.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
-        with _muted_stderr():
+        # TensorFlow's C++ logs to standard error before it reads its settings.
+        with without_lines(b""):
             module = importlib.import_module("keras")
             if module.backend.backend() == "tensorflow":
                 logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it warns of several networks in one process
@@ -53,17 +53,3 @@ def _one_thread_an_operation() -> None:
     with contextlib.suppress(RuntimeError):
         tf.config.threading.set_intra_op_parallelism_threads(1)
         tf.config.threading.set_inter_op_parallelism_threads(usable_cores())
-
-
-@contextlib.contextmanager
-def _muted_stderr() -> Iterator[None]:
-    """Send the process's standard error nowhere: TensorFlow's C++ logs there before it reads its settings."""
-    sys.stderr.flush()
-    saved = os.dup(2)
-    try:
-        with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - a device, not a path of ours
-            os.dup2(nowhere.fileno(), 2)
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)

@@ -5,16 +5,14 @@ float32 to (n, d) float32 features, and the fingerprint of weights and
 preprocessing. Also reads the `.keras` and `.h5` files people already have.
 """
 
-import contextlib
 import hashlib
-import io
 import json
 import logging
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cbir.core.errors import first_line
+from cbir.core.muted import muted
 from cbir.model.errors import ModelError
 from cbir.model.networks.backend import keras
 from cbir.model.networks.structure import structure
@@ -92,7 +90,6 @@ def fingerprint_of(encoder: "Model", preprocessing: Preprocessing) -> str:
 def write_onnx(encoder: "Model", path: Path) -> None:
     """Export the encoder for onnxruntime; the exporters' log messages are muted."""
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
+    with muted():
         encoder(keras().ops.zeros((1, *encoder.input_shape[1:])))  # export wants a model called once
         encoder.export(path, format="onnx", verbose=False)

@@ -3,7 +3,6 @@
 In: a path. Out: a kind of encoder, with the recipe that says which network it is. What one learns is the network.
 """
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from cbir.core.errors import CbirWarning
+from cbir.core.muted import muted
 from cbir.core.progress import Progress, silent
 from cbir.model.errors import ModelError
 from cbir.model.kind import Kind
@@ -42,8 +42,7 @@ class _File:
         progress: Progress = silent,  # noqa: ARG002
     ) -> Learned:
         """Read the file again, so that not all networks of a comparison are in memory at once."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", CbirWarning)  # it was said when the file was named
+        with muted(category=CbirWarning):  # it was said when the file was named
             learned, prepared = onnx_file.onnx_encoder(self._path)
         if onnx_file.recipe_of(learned, prepared) != recipe:
             raise ModelError(f"{self._path} was changed meanwhile")
