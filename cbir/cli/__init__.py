@@ -6,7 +6,9 @@ command's file is imported when the command is run, or all of them for
 standard output; progress and messages go to standard error.
 """
 
+import difflib
 import importlib
+import os
 import pkgutil
 import sys
 from typing import Annotated, Any
@@ -38,6 +40,16 @@ class _Commands(typer.core.TyperGroup):
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
         return sorted(_commands(), key=lambda name: (_ORDER.index(name) if name in _ORDER else len(_ORDER), name))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        known, (typed, *_) = self.list_commands(ctx), args
+        if typed not in known and not typed.startswith("-"):
+            meant = difflib.get_close_matches(typed.lower(), known)
+            if os.path.exists(typed):  # noqa: PTH110 - never raises
+                meant += [f"{command} {typed}" for command in known[:2]]
+            if meant:
+                ctx.fail(f"No such command '{typed}'. Did you mean {' or '.join(f'cbir {each}' for each in meant)}?")
+        return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         if cmd_name not in self.list_commands(ctx):

@@ -14,7 +14,7 @@ from cbir.core.progress import Progress, silent
 from cbir.core.uris import shown
 from cbir.ingest.sources.addresses import is_address
 from cbir.ingest.sources.archive import ArchiveSource
-from cbir.ingest.sources.catalogue import NAMES, open_dataset, open_source
+from cbir.ingest.sources.catalogue import NAMES, open_dataset, open_source, warn_of_namesake
 from cbir.ingest.sources.choice import Choice
 from cbir.ingest.sources.entries import (
     ARCHIVE_SUFFIXES,
@@ -95,6 +95,7 @@ def open_sources(
     for kind, text in named:
         real = os.path.realpath(text)
         if kind == "dataset":
+            warn_of_namesake(text, folders)
             parts[text] = open_dataset(text, folders, cache, progress=progress)
         elif kind == "folder":
             if real in whole and real not in parts:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from cbir.core.errors import warn_caller
 from cbir.core.progress import Progress, silent
 from cbir.ingest.sources.arrays import ArraySource
 from cbir.ingest.sources.choice import Choice
@@ -56,6 +57,7 @@ def open_source(
         A pattern of the choice that is none.
     """
     if name in NAMES:
+        warn_of_namesake(name, folders)
         return open_dataset(name, folders, cache, progress=progress)
     if not os.path.isdir(os.path.expanduser(name)):  # noqa: PTH111, PTH112 - these never raise
         if os.path.isfile(os.path.expanduser(name)):  # noqa: PTH111, PTH113
@@ -80,6 +82,23 @@ def open_dataset(
     from cbir.ingest.sources.digits import digits
 
     return digits() if name == "digits" else mnist(name, folders, cache, progress=progress)
+
+
+def warn_of_namesake(name: str, folders: Sequence[Path] = ()) -> None:
+    """Say that a dataset is taken where there is a folder or a file of its name, which may be meant.
+
+    Parameters
+    ----------
+    name : str
+        One of `NAMES`, as it was typed.
+    folders : sequence of Path
+        Where downloaded datasets may lie: a folder of that name in one of them is the dataset itself.
+    """
+    here = Path(name)
+    if not here.exists() or {here.resolve(), here.resolve().parent} & {folder.resolve() for folder in folders}:
+        return
+    what = "folder" if here.is_dir() else "file"
+    warn_caller(f"{name} is the dataset that cbir knows by that name, not the {what} here; for that, write ./{name}")
 
 
 def collection_name(source: str) -> str:

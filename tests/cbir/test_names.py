@@ -70,3 +70,21 @@ def test_help_lists_the_commands_in_the_order_of_use():
     places = [printed.index(f" {name} ") for name in names]
     assert places == sorted(places)
     assert all(group.get_command(typer.Context(group), name).help for name in names)
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("ingst", "cbir ingest"), ("Search", "cbir search"), ("evalute", "cbir evaluate"), ("xyz", None), ("", None)],
+)
+def test_a_slip_in_a_command_is_told(typed: str, meant: str | None):
+    said = " ".join(run(typed, "photos", code=2).stderr.replace("│", "").split())
+    assert f"No such command '{typed}'." in said
+    assert ("Did you mean" in said) == (meant is not None)
+    assert meant is None or f"Did you mean {meant}?" in said
+
+
+def test_a_folder_in_the_place_of_a_command_is_told_what_to_do_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    Path("holidays").mkdir()
+    said = " ".join(run("holidays", code=2).stderr.replace("│", "").split())
+    assert "Did you mean cbir ingest holidays or cbir search holidays?" in said

@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cbir.ingest.sources.catalogue import collection_name, open_source
+from cbir.core.errors import CbirWarning
+from cbir.ingest.sources.arguments import open_sources
+from cbir.ingest.sources.catalogue import collection_name, open_source, warn_of_namesake
 from cbir.ingest.sources.choice import Choice
 from cbir.ingest.sources.folder import FolderSource
 from cbir.ingest.sources.source import STAMP, LeftOut, SourceError, limited
@@ -216,3 +218,28 @@ def test_an_unknown_source_is_refused_naming_those_there_are():
 )
 def test_collections_are_named_after_their_source(source: str, name: str):
     assert collection_name(source) == name
+
+
+def test_a_dataset_beside_a_folder_of_its_name_says_which_is_taken(
+    pictures: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(pictures, "digits")
+    for opened in (open_source, lambda name: open_sources([name])):
+        with pytest.warns(CbirWarning, match="digits is the dataset .* not the folder here; for that, write ./digits"):
+            assert len(opened("digits")) == 1500
+        assert len(opened("./digits")) == len(opened(str(tmp_path / "digits"))) == 6
+    shutil.rmtree("digits")
+    assert len(open_source("digits")) == 1500
+    Path("digits").touch()
+    with pytest.warns(CbirWarning, match="not the file here"):
+        open_source("digits")
+
+
+def test_the_folder_of_a_downloaded_dataset_is_the_dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    Path("mnist").mkdir()
+    warn_of_namesake("mnist", [Path()])
+    warn_of_namesake("mnist", [Path("mnist")])
+    with pytest.warns(CbirWarning, match="for that, write ./mnist"):
+        warn_of_namesake("mnist", [tmp_path / "elsewhere"])
