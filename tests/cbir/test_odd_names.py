@@ -1,10 +1,14 @@
-"""Names that are not UTF-8 in documents: JSON spells them, and no command fails because of them."""
+"""Odd names: of files, not UTF-8, which JSON spells; of collections, in any script, in any case, for any command."""
 
 import json
 import os
+import unicodedata
 from pathlib import Path
 
-from tests.commands import run
+import pytest
+
+import cbir
+from tests.commands import failure, run
 from tests.conftest import picture
 
 
@@ -21,3 +25,36 @@ def test_documents_with_names_that_are_no_text(home: Path, tmp_path: Path):
     assert query["hits"][0]["path"] in {str(copy), str(folder / "0\udce9.png")}
     assert json.loads(run("duplicates", "--json").stdout)["spare"]["files"] == 1
     assert json.loads(run("embed", copy).stdout)["image"] == str(copy)
+
+
+@pytest.mark.parametrize("name", ["हिन्दी", "ภาพถ่าย", "தமிழ்", "cafe\u0301"])
+def test_a_folder_in_any_script_keeps_its_name_from_ingest_to_restore(
+    home: Path, pictures: Path, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+):
+    kept = unicodedata.normalize("NFC", name)
+    folder = pictures.rename(tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    report = json.loads(run("ingest", folder, "--encoder", "pixels", "--json").stdout)
+    assert report["collection"] == kept
+    assert [path.name for path in (home / "collections").iterdir()] == [kept]
+    run("snapshot", name)
+    run("remove", kept, "--yes")
+    run("restore", f"{kept}.cbir.zip")
+    assert json.loads(run("info", "--json").stdout)["collections"][0]["name"] == kept
+    assert not cbir.prune().unused
+
+
+def test_a_collection_named_in_another_case_is_the_same_to_every_command(home: Path, pictures: Path):
+    run("ingest", pictures, "-c", "Holidays", "--encoder", "pixels")
+    again = json.loads(run("ingest", pictures, "-c", "HOLIDAYS", "--json").stdout)
+    assert (again["collection"], again["unchanged"], again["ingested"]) == ("Holidays", 6, 0)
+    found = run("search", pictures / "b" / "0.png", "-c", "holidays", "-k", "1", "--json")
+    assert json.loads(found.stdout)["queries"][0]["hits"][0]["distance"] < 1e-3
+    run("evaluate", "-c", "hOLIDAYS", "--queries", "3")
+    assert not cbir.prune().unused  # its run, its report and its model are used
+    assert {path.name.split("-2")[0] for path in (home / "runs").iterdir()} == {"Holidays"}
+    run("ingest", pictures, "-c", "holidays", "--retrain", "--encoder", "hog")
+    assert [path.name for path in (home / "collections").iterdir()] == ["Holidays"]
+    assert "cannot name a collection" in failure("ingest", pictures, "-c", "nul")
+    run("remove", "-c", "holidays", "--yes")
+    assert not cbir.overview().collections
