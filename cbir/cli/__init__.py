@@ -19,6 +19,7 @@ import typer.main
 
 from cbir.cli.errors import handle_errors, printable_usage, show_tracebacks
 from cbir.cli.output import prepare_streams
+from cbir.cli.stopping import stop_in_order
 
 #: The order of the help; a command that is not named here comes last.
 _ORDER = (
@@ -26,7 +27,7 @@ _ORDER = (
     *("push", "pull", "snapshot", "restore", "move", "remove", "prune"),
 )
 #: Files of this folder that are not commands.
-_SHARED = {"confirm", "errors", "options", "output", "parameters", "terminal", "watching"}
+_SHARED = {"confirm", "errors", "options", "output", "parameters", "stopping", "terminal", "watching"}
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
 
 
@@ -95,6 +96,7 @@ def _options(
 def main() -> None:
     """Run the command line; `--debug` may stand anywhere, as people add it after something failed."""
     prepare_streams()
+    stop_in_order()
     arguments = sys.argv[1:]
     if "--debug" in arguments:
         show_tracebacks()

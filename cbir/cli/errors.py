@@ -1,11 +1,12 @@
 """The one place where errors and warnings become messages.
 
 In: whatever a command raises. Out: one line on standard error and an exit
-code: 1 for an error, 130 after Ctrl-C (2, for wrong usage, is Typer's).
+code: 1 for an error, 130 after Ctrl-C, 143 after SIGTERM (2, for wrong usage, is Typer's).
 """
 
 import functools
 import os
+import signal
 import sys
 import traceback
 import warnings
@@ -16,6 +17,7 @@ from typing import Any
 import typer
 
 from cbir.cli.output import discard_output, note, printable, writing
+from cbir.cli.stopping import CODES, Terminated
 from cbir.core.errors import CbirError, CbirWarning
 
 _DEBUG = "CBIR_DEBUG"
@@ -43,8 +45,9 @@ def handle_errors(command: Callable[..., None]) -> Callable[..., None]:
                 raise
             except CbirError as error:
                 _exit(str(error), 1)
-            except KeyboardInterrupt:
-                _exit("stopped. Nothing stored is lost. Run the same command again to continue.", 130)
+            except KeyboardInterrupt as stop:
+                code = CODES[signal.SIGTERM if isinstance(stop, Terminated) else signal.SIGINT]
+                _exit("stopped. Nothing stored is lost. Run the same command again to continue.", code)
             except BrokenPipeError:
                 # The reader of our output, such as `head`, has closed it; nothing may be flushed to it at exit.
                 discard_output()
