@@ -17,6 +17,7 @@ from zipfile import ZIP_DEFLATED, ZipFile
 import numpy as np
 
 from cbir.collection.interface import Collection
+from cbir.collection.verify import sound_pages
 from cbir.core.progress import Progress, silent
 
 METADATA, PAGES, ATTACHED = "collection.json", "pages", "attached"
@@ -46,7 +47,7 @@ def write_archive(collection: Collection, path: Path, progress: Progress = silen
     total = collection.count()
     done = 0
     with _opened(path, "w") as archive:
-        for number, page in enumerate(collection.scroll(page=page_of(collection.metadata.dimension))):
+        for number, page in enumerate(sound_pages(collection, page_of(collection.metadata.dimension))):
             vectors = io.BytesIO()
             np.save(vectors, page.vectors, allow_pickle=False)
             _write(archive, f"{PAGES}/{number:06}.npy", vectors.getvalue())

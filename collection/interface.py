@@ -12,6 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
+from cbir.collection.damage import Damage
 from cbir.collection.errors import CollectionError
 from cbir.collection.filter import Where
 from cbir.collection.metadata import Metadata
@@ -52,6 +53,31 @@ class Collection(Protocol):
     @property
     def metadata(self) -> Metadata:
         """What the collection remembers about how it was filled."""
+        ...
+
+    @property
+    def closed_with(self) -> int | None:
+        """The number of points when the collection was last closed after a change.
+
+        None if that is not known, if it was changed since, or if it is on a server, where others write too.
+        """
+        ...
+
+    @property
+    def signed(self) -> bool:
+        """Whether every point has a checksum, if none is damaged: only this cbir has written to the collection."""
+        ...
+
+    @property
+    def damage(self) -> Damage | None:
+        """What a check has found since the collection was opened; None if there was none."""
+        ...
+
+    def verify(self, progress: Progress = silent) -> Damage:
+        """Compare all points with their checksums, and make anew what can be made of them; stage `check`.
+
+        An embedded collection remembers that it is damaged, until a check finds that it is not.
+        """
         ...
 
     def remember(self, metadata: Metadata) -> None:

@@ -5,6 +5,7 @@ replaces its point, whatever the file is called. An image of a dataset has no fi
 """
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,8 +13,11 @@ import numpy as np
 
 from cbir.core.uris import is_absolute
 
-#: Fields of a point, by name; `cbir.collection.fields` lists those that cbir writes.
+#: Fields of a point, by name; `cbir.collection.fields` lists those that people may use.
 Payload = dict[str, Any]
+
+#: A field more, which no other tool needs: the point's checksum, see `cbir.collection.checksum`.
+CHECKSUM = "_checksum"
 
 #: What an image shows: a class number, or the name of a class.
 Label = int | str
@@ -45,17 +49,37 @@ class Hit:
     @classmethod
     def of(cls, point: Any) -> "Hit":
         """Make a hit of what either of Qdrant's clients calls a scored point."""
-        payload = point.payload or {}
+        payload = unsigned(point.payload)
         return cls(str(point.id), float(point.score), payload.get("label"), payload.get("uri", ""), payload)
 
 
 @dataclass(frozen=True)
 class Page:
-    """Some points of a scroll: `ids` n strings, `vectors` (n, d) float32, `payloads` n dicts."""
+    """Some points of a scroll: `ids` n strings, `vectors` (n, d) float32, `payloads` n dicts.
+
+    With vectors, each point has its checksum in `checksums`: None if there is none (`cbir.collection.damage` compares).
+    """
 
     ids: list[str]
     vectors: np.ndarray
     payloads: list[Payload] = field(repr=False)
+    checksums: list[str | None] = field(default_factory=list, repr=False)
+
+    @classmethod
+    def of(cls, records: Sequence[Any], vectors: np.ndarray) -> "Page":
+        """Make a page of what either of Qdrant's clients calls records, and of their vectors."""
+        payloads = [record.payload or {} for record in records]
+        checksums = [payload.get(CHECKSUM) for payload in payloads]
+        return cls([str(record.id) for record in records], vectors, [unsigned(each) for each in payloads], checksums)
+
+    def only(self, rows: Sequence[int]) -> "Page":
+        """Return some of the points."""
+        return Page(
+            [self.ids[row] for row in rows],
+            self.vectors[list(rows)],
+            [self.payloads[row] for row in rows],
+            [self.checksums[row] for row in rows],
+        )
 
 
 def content_id(sha256: str) -> str:
@@ -99,6 +123,13 @@ def point_id(source: str, uri: str) -> str:
     """
     own = uri.startswith(f"{source}:") or is_absolute(uri)
     return str(uuid.uuid5(uuid.NAMESPACE_URL, uri if own else f"{source}:{uri}"))
+
+
+def unsigned(payload: Payload | None) -> Payload:
+    """Return a stored payload as it is handed out: without the checksum."""
+    if payload is None or CHECKSUM not in payload:
+        return payload or {}
+    return {name: value for name, value in payload.items() if name != CHECKSUM}
 
 
 def same_payload(stored: Payload | None, wanted: Payload) -> bool:

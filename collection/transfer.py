@@ -16,6 +16,7 @@ from cbir.collection.errors import CollectionError
 from cbir.collection.interface import Collection, Engine
 from cbir.collection.metadata import Metadata
 from cbir.collection.point import same_payload
+from cbir.collection.verify import sound_pages
 from cbir.core.progress import Progress, silent
 
 #: Vectors compared value by value afterwards.
@@ -84,7 +85,7 @@ def transfer(source: Engine, target: Engine, name: str, progress: Progress = sil
         total, copied, done = sent.count(), 0, 0
         sample: list[str] = []
         generator = np.random.default_rng(0)
-        for page in sent.scroll(page=_PAGE):
+        for page in sound_pages(sent, _PAGE):
             stored = received.payloads(page.ids)
             rows = [row for row, i in enumerate(page.ids) if not same_payload(stored.get(i), page.payloads[row])]
             if rows:

@@ -24,6 +24,7 @@ _STAGES = {
     "train": "training",
     "adapt": "adapting to the pictures",
     "export": "exporting the encoder",
+    "check": "checking points",
     "compare": "comparing with what is stored",
     "encode": "encoding and storing",
     "smooth": "averaging with neighbours",

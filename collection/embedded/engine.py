@@ -23,6 +23,7 @@ from cbir.collection.embedded.shards import (
     shard_folders,
     sweep,
 )
+from cbir.collection.embedded.unclean import check_after_unclean_end
 from cbir.collection.errors import (
     CollectionBusyError,
     CollectionError,
@@ -96,7 +97,7 @@ class EmbeddedEngine:
             folder = self._existing(name)  # each time: it may be removed while this waits
             metadata, shard = read_metadata(folder)
             try:
-                return EmbeddedCollection(folder.name, folder, shard, metadata)
+                collection = EmbeddedCollection(folder.name, folder, shard, metadata)
             except CollectionBusyError:
                 if time.monotonic() > deadline:
                     raise
@@ -105,6 +106,10 @@ class EmbeddedEngine:
                 # Replaced after its metadata were read, and the shard that they named removed?
                 if read_metadata(folder)[1] == shard:
                     raise
+            else:
+                if not collection.clean:
+                    check_after_unclean_end(collection)
+                return collection
 
     def create(self, name: str, metadata: Metadata) -> EmbeddedCollection:
         """Make an empty collection."""
@@ -112,7 +117,7 @@ class EmbeddedEngine:
         if has_metadata(folder):
             raise already_exists(folder.name)
         sweep(folder)
-        shard = create_shard(folder, metadata.dimension)
+        shard = create_shard(folder, metadata)
         write_metadata(folder, metadata, shard)
         return EmbeddedCollection(folder.name, folder, shard, metadata)
 
@@ -122,7 +127,7 @@ class EmbeddedEngine:
         folder = self._place(name)
         _used_shard(folder)  # it must not be a newer cbir's
         sweep(folder)
-        shard = create_shard(folder, metadata.dimension)
+        shard = create_shard(folder, metadata)
         collection = EmbeddedCollection(folder.name, folder, shard, metadata, in_place=False)
         try:
             try:

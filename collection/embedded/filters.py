@@ -37,8 +37,11 @@ def edge_filter(condition: Filter, shard: edge.EdgeShard) -> edge.Filter:
     return edge.Filter(must=[translated(condition, _Edge(shard))])
 
 
-def index_filtered(condition: Filter, shard: edge.EdgeShard) -> None:
-    """Index the fields of a filter that have no index yet, if the shard is large enough for that to pay."""
+def index_filtered(condition: Filter, shard: edge.EdgeShard, change: Callable[[], None]) -> None:
+    """Index the fields of a filter that have no index yet, if the shard is large enough for that to pay.
+
+    `change` is called before the first change.
+    """
     state = shard.info()
     if state.points_count < INDEXED_ABOVE:
         return
@@ -49,8 +52,20 @@ def index_filtered(condition: Filter, shard: edge.EdgeShard) -> None:
             continue
         kind = _index_type(each)
         if kind is not None:
+            change()
             shard.update(edge.UpdateOperation.create_field_index(key, INDEX_TYPES[kind]))
             state = shard.info()
+
+
+def renew_indexes(shard: edge.EdgeShard, change: Callable[[], None]) -> None:
+    """Make all payload indexes anew from the points, whose checksums do not tell whether an index is damaged.
+
+    `change` is called before the first change.
+    """
+    for key, index in shard.info().payload_schema.items():
+        change()
+        shard.update(edge.UpdateOperation.delete_field_index(key))
+        shard.update(edge.UpdateOperation.create_field_index(key, index.data_type))
 
 
 def _index_type(condition: Condition) -> FieldType | None:

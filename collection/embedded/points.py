@@ -18,16 +18,19 @@ from cbir.collection.checks import (
     validated_points,
     validated_vectors,
 )
+from cbir.collection.checksum import resigned, signed
+from cbir.collection.damage import Damage
 from cbir.collection.embedded.card import read_metadata, write_metadata
-from cbir.collection.embedded.filters import INDEX_TYPES, edge_filter, index_filtered
+from cbir.collection.embedded.filters import INDEX_TYPES, edge_filter, index_filtered, renew_indexes
 from cbir.collection.embedded.shards import check_free_space, edge_errors, open_shards
 from cbir.collection.errors import CollectionError
 from cbir.collection.fields import indexes_needed
 from cbir.collection.filter import Where, filter_of
 from cbir.collection.interface import Info
 from cbir.collection.metadata import Metadata
-from cbir.collection.point import Hit, Page, Payload
+from cbir.collection.point import CHECKSUM, Hit, Page, Payload, unsigned
 from cbir.collection.translation import key_of
+from cbir.collection.verify import find_damage
 from cbir.core.disk import size_on_disk
 from cbir.core.progress import Progress, silent
 
@@ -58,8 +61,21 @@ class EmbeddedCollection:
         self._shard_name = shard
         self._metadata = metadata
         self._in_place = in_place
-        self._shard = open_shards.acquire(folder / shard, name)
+        self._opened = open_shards.acquire(folder / shard, name)
+        self._shard = self._opened.shard
         self._open = True
+        #: What a check has found, if there was one since it was opened.
+        self.damage: Damage | None = None
+        if in_place:
+            self._read_again()
+
+    def _read_again(self) -> None:
+        """Read the metadata once more, now that nobody else can change them: they may be older than the points."""
+        with contextlib.suppress(CollectionError):
+            metadata, shard = read_metadata(self._folder)
+            if shard == self._shard_name:
+                self._metadata = metadata
+                self._opened.trust(metadata.updated)
 
     @property
     def metadata(self) -> Metadata:
@@ -70,6 +86,7 @@ class EmbeddedCollection:
         """Replace the metadata, all or nothing; encoder, dimension and keys of newer versions stay."""
         if self._in_place:
             updated = metadata.updating(read_metadata(self._folder)[0])
+            self._change()
             write_metadata(self._folder, updated, self._shard_name)
         else:
             updated = metadata.updating(self._metadata)
@@ -79,7 +96,9 @@ class EmbeddedCollection:
         """Insert or replace points; durable (in Qdrant's write-ahead log) when it returns."""
         vectors = validated_points(ids, vectors, payloads, self.metadata.dimension)
         check_free_space(self._folder, vectors.nbytes)
-        points = [edge.Point(id=i, vector=v, payload=p) for i, v, p in zip(ids, vectors, payloads, strict=True)]
+        self._change()
+        kept = signed(ids, vectors, payloads)
+        points = [edge.Point(id=i, vector=v, payload=p) for i, v, p in zip(ids, vectors, kept, strict=True)]
         with edge_errors(self.name):
             self._shard.update(edge.UpdateOperation.upsert_points(points))
             self._index_fields(payloads)
@@ -88,14 +107,21 @@ class EmbeddedCollection:
         """Replace the payloads of stored points, whose vectors stay; unknown ids are ignored."""
         check_payloads(ids, payloads)
         check_free_space(self._folder, 0)
+        self._change()
         with edge_errors(self.name):
-            records = self._shard.retrieve(list(ids), with_payload=False, with_vector=False)
-            stored = {str(record.id) for record in records}  # of an unknown id, Edge makes an error
+            records = self._shard.retrieve(list(ids), with_payload=[CHECKSUM], with_vector=False)
+            stored = {str(record.id): record.payload for record in records}  # of an unknown id, Edge makes an error
             for identity, payload in zip(ids, payloads, strict=True):
                 if identity in stored:
+                    kept = resigned(identity, payload, stored[identity])
                     # One by one: 32 us each, half of what vectors read and upserted again take.
-                    self._shard.update(edge.UpdateOperation.overwrite_payload([identity], payload))
+                    self._shard.update(edge.UpdateOperation.overwrite_payload([identity], kept))
             self._index_fields(payloads)
+
+    def _change(self) -> None:
+        """Note, before the first change, that the shard is being changed."""
+        with edge_errors(self.name):
+            self._opened.change()
 
     def _index_fields(self, payloads: Sequence[Payload]) -> None:
         """Index the fields that searches filter by, once a point has them."""
@@ -108,7 +134,7 @@ class EmbeddedCollection:
         """Return the payloads of those of `ids` that are stored."""
         with edge_errors(self.name):
             records = self._shard.retrieve(list(ids), with_payload=True, with_vector=False)
-        return {str(record.id): record.payload or {} for record in records}
+        return {str(record.id): unsigned(record.payload) for record in records}
 
     def vectors(self, ids: Sequence[str]) -> dict[str, np.ndarray]:
         """Return the vectors, (d,) float32, of those of `ids` that are stored."""
@@ -151,7 +177,7 @@ class EmbeddedCollection:
             return None
         with contextlib.suppress(CollectionError), edge_errors(self.name):  # on a full disk, it is found more slowly
             check_free_space(self._folder, 0)
-            index_filtered(condition, self._shard)
+            index_filtered(condition, self._shard, self._opened.change)
         with edge_errors(self.name):
             return edge_filter(condition, self._shard)
 
@@ -169,7 +195,8 @@ class EmbeddedCollection:
     ) -> Iterator[Page]:
         """Yield all points, or those that pass a filter, in the order of their ids."""
         offset: Any = None
-        payload = True if fields is None else [key_of(field) for field in fields] or False
+        keys = None if fields is None else [*(key_of(field) for field in fields), *([CHECKSUM] if vectors else [])]
+        payload = True if keys is None else keys or False
         width = self.metadata.dimension if vectors else 0
         allowed = self._filter(where)
         while True:
@@ -183,7 +210,7 @@ class EmbeddedCollection:
                 if vectors:
                     for row, record in zip(rows, records, strict=True):
                         row[:] = record.vector  # type: ignore[assignment]  # the unnamed vector is a plain list
-                yield Page([str(r.id) for r in records], rows, [r.payload or {} for r in records])
+                yield Page.of(records, rows)
             if offset is None:
                 return
 
@@ -195,6 +222,7 @@ class EmbeddedCollection:
 
     def delete(self, ids: Sequence[str]) -> None:
         """Remove points; unknown ids are ignored."""
+        self._change()
         with edge_errors(self.name):
             self._shard.update(edge.UpdateOperation.delete_points(list(ids)))
 
@@ -210,6 +238,7 @@ class EmbeddedCollection:
 
     def build_index(self, *, small: bool = False, progress: Progress = silent) -> None:  # noqa: ARG002 - Edge has neither
         """Build the HNSW index; blocks for seconds to minutes and lets other threads run."""
+        self._change()
         with edge_errors(self.name):
             self._shard.optimize()
 
@@ -220,8 +249,34 @@ class EmbeddedCollection:
         size = size_on_disk(self._folder / self._shard_name)
         return Info(shard.points_count, shard.indexed_vectors_count, size, str(self._folder))
 
+    @property
+    def closed_with(self) -> int | None:
+        """The number of points when it was last closed after a change; None if not known, or changed since."""
+        state = self._opened.state
+        return state.points if state.clean and state.updated and not self._opened.changed else None
+
+    @property
+    def signed(self) -> bool:
+        """Whether every point has a checksum, if none is damaged: no older cbir and no other program has stored any."""
+        return self._opened.state.signed
+
+    @property
+    def clean(self) -> bool:
+        """Whether the last one who changed it has closed it, or a check has been made since it was opened."""
+        return self._opened.state.clean or self._opened.changed or self._opened.damaged
+
+    def verify(self, progress: Progress = silent) -> Damage:
+        """Check all points, and make the payload indexes anew; stage `check`."""
+        self.damage = find_damage(self, progress)
+        with edge_errors(self.name):
+            self._opened.checked(sound=self.damage.none)
+        with contextlib.suppress(CollectionError), edge_errors(self.name):
+            check_free_space(self._folder, 0)
+            renew_indexes(self._shard, self._opened.change)
+        return self.damage
+
     def close(self) -> None:
         """Write everything to disk and release the shard; closing twice is not an error."""
         if self._open:
             self._open = False
-            open_shards.release(self._folder / self._shard_name, self.name)
+            open_shards.release(self._folder / self._shard_name, self.name, self._metadata.updated)

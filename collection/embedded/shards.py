@@ -10,12 +10,15 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import qdrant_edge as edge
 
 from cbir.collection.embedded.card import has_metadata, how_to_rebuild, read_metadata
+from cbir.collection.embedded.state import State, read_state, write_state
 from cbir.collection.errors import CollectionBusyError, CollectionError
+from cbir.collection.metadata import Metadata
 from cbir.core.disk import free_bytes
 from cbir.core.errors import first_line
 
@@ -61,7 +64,7 @@ def edge_errors(name: str, hint: str = "") -> Iterator[None]:
         raise CollectionError(f"collection '{name}': {first_line(error)}{hint}") from error
 
 
-def create_shard(folder: Path, dimension: int) -> str:
+def create_shard(folder: Path, metadata: Metadata) -> str:
     """Make an empty shard in a collection's folder, which is made if need be.
 
     Returns
@@ -78,15 +81,65 @@ def create_shard(folder: Path, dimension: int) -> str:
     check_free_space(folder, 0)
     shard = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=folder))
     try:
-        vectors = edge.EdgeVectorParams(size=dimension, distance=edge.Distance.Euclid)
+        vectors = edge.EdgeVectorParams(size=metadata.dimension, distance=edge.Distance.Euclid)
         # Edge builds an HNSW index only when told to; then it must not find the collection too small.
         config = edge.EdgeConfig(vectors=vectors, optimizers=edge.EdgeOptimizersConfig(indexing_threshold=1))
         with edge_errors(folder.name):
             edge.EdgeShard.create(str(shard), config).close()
+        write_state(shard, State(signed=True, updated=metadata.updated))
     except BaseException:
         shutil.rmtree(shard, ignore_errors=True)
         raise
     return shard.name
+
+
+@dataclass
+class OpenShard:
+    """A shard that this process has open.
+
+    Attributes
+    ----------
+    folder : Path
+    shard : EdgeShard
+    state : State
+        As it was before it was opened; nothing is certain of an older cbir's.
+    users : int
+    changed : bool
+        The file of its state says that it is being changed.
+    damaged : bool
+        A check has found damage.
+    """
+
+    folder: Path
+    shard: edge.EdgeShard
+    state: State
+    users: int = 0
+    changed: bool = False
+    damaged: bool = False
+
+    def trust(self, updated: str) -> None:
+        """Take the state for unknown if an older cbir has written to the shard since: the metadata's time tells."""
+        if self.state.clean and not self.changed and self.state.updated != updated:
+            self.state = State()
+
+    def change(self) -> None:
+        """Note, before the first change, that it is being changed."""
+        if not self.changed:
+            write_state(self.folder, replace(self.state, clean=False))
+            self.changed = True
+
+    def checked(self, *, sound: bool) -> None:
+        """Note what a check of all points has found."""
+        self.damaged = not sound
+        if sound != self.state.clean:
+            self.change()  # if it is sound, it is clean once it is closed
+
+    def close(self, updated: str) -> None:
+        """Write everything to disk, and then that it is all there."""
+        points = self.shard.count(edge.CountRequest(exact=True)) if self.changed else 0
+        self.shard.close()
+        if self.changed and not self.damaged:
+            write_state(self.folder, replace(self.state, clean=True, points=points, updated=updated))
 
 
 class OpenShards:
@@ -94,33 +147,33 @@ class OpenShards:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._open: dict[Path, tuple[edge.EdgeShard, int]] = {}
+        self._open: dict[Path, OpenShard] = {}
 
-    def acquire(self, folder: Path, name: str) -> edge.EdgeShard:
+    def acquire(self, folder: Path, name: str) -> OpenShard:
         """Return the shard in a folder; each call needs one of `release`."""
         with self._lock:
-            if folder in self._open:
-                shard, users = self._open[folder]
-            else:
+            if folder not in self._open:
                 with edge_errors(name, f"; if this happens again, {how_to_rebuild(name)}"):
-                    shard, users = edge.EdgeShard.load(str(folder)), 0
-            self._open[folder] = (shard, users + 1)
-            return shard
+                    shard = edge.EdgeShard.load(str(folder))
+                self._open[folder] = OpenShard(folder, shard, read_state(folder) or State())
+            opened = self._open[folder]
+            opened.users += 1
+            return opened
 
-    def release(self, folder: Path, name: str) -> None:
-        """Close the shard if nobody else in this process uses it."""
+    def release(self, folder: Path, name: str, updated: str) -> None:
+        """Close the shard if nobody else in this process uses it; `updated` is that of its metadata."""
         with self._lock:
-            shard, users = self._open.pop(folder)
-            if users > 1:
-                self._open[folder] = (shard, users - 1)
-                return
-            with edge_errors(name):
-                shard.close()
+            opened = self._open[folder]
+            opened.users -= 1
+            if not opened.users:
+                del self._open[folder]
+                with edge_errors(name):
+                    opened.close(updated)
 
     def users(self, folder: Path) -> int:
         """Return how many users of this process the shard in a folder has."""
         with self._lock:
-            return self._open[folder][1] if folder in self._open else 0
+            return self._open[folder].users if folder in self._open else 0
 
 
 open_shards = OpenShards()

@@ -19,17 +19,20 @@ from cbir.collection.checks import (
     validated_points,
     validated_vectors,
 )
+from cbir.collection.checksum import resigned, signed
+from cbir.collection.damage import Damage
 from cbir.collection.errors import CollectionError
 from cbir.collection.fields import indexes_needed
 from cbir.collection.filter import Where
 from cbir.collection.interface import Info
 from cbir.collection.metadata import Metadata
-from cbir.collection.point import Hit, Page, Payload
+from cbir.collection.point import CHECKSUM, Hit, Page, Payload, unsigned
 from cbir.collection.served.cards import MetadataStore
 from cbir.collection.served.filters import INDEX_TYPES, served_filter
 from cbir.collection.served.server import RefusedError, Server
 from cbir.collection.served.streams import overwrite_payloads, upsert
 from cbir.collection.translation import key_of
+from cbir.collection.verify import find_damage
 from cbir.core.progress import Progress, silent
 
 P = ParamSpec("P")
@@ -78,12 +81,33 @@ class ServedCollection:
         self._metadata = metadata
         self._pause_indexing = False
         self._closed = False
+        self._damage: Damage | None = None
         self._indexed_fields: set[str] = set()
 
     @property
     def metadata(self) -> Metadata:
         """What the collection remembers about how it was filled."""
         return self._metadata
+
+    @property
+    def closed_with(self) -> int | None:
+        """Return None: nobody closes it, and others write to it too."""
+        return None
+
+    @property
+    def signed(self) -> bool:
+        """Return False: other programs may have stored points."""
+        return False
+
+    @property
+    def damage(self) -> Damage | None:
+        """What a check has found since the collection was opened; None if there was none."""
+        return self._damage
+
+    def verify(self, progress: Progress = silent) -> Damage:
+        """Compare all points with their checksums; stage `check`."""
+        self._damage = find_damage(self, progress)
+        return self._damage
 
     def remember(self, metadata: Metadata) -> None:
         """Replace the metadata, all or nothing; encoder, dimension and keys of newer versions stay."""
@@ -103,15 +127,16 @@ class ServedCollection:
             self._pause_indexing = False
         self._index_fields(payloads)
         with self._missing_errors():
-            upsert(self._server, self._physical, ids, vectors, payloads, sharded=self._sharded)
+            upsert(self._server, self._physical, ids, vectors, signed(ids, vectors, payloads), sharded=self._sharded)
 
     def replace_payloads(self, ids: Sequence[str], payloads: Sequence[Payload]) -> None:
         """Replace the payloads of stored points, whose vectors stay; unknown ids are ignored."""
         check_payloads(ids, payloads)
         self._index_fields(payloads)
-        records = self._call(self._server.client.retrieve, self._physical, list(ids), with_payload=False)
-        stored = {str(record.id) for record in records}  # for an unknown id, Qdrant may refuse the whole batch
-        pairs = [(i, payload) for i, payload in zip(ids, payloads, strict=True) if i in stored]
+        records = self._call(self._server.client.retrieve, self._physical, list(ids), with_payload=[CHECKSUM])
+        # For an unknown id, Qdrant may refuse the whole batch.
+        stored = {str(record.id): record.payload for record in records}
+        pairs = [(i, resigned(i, payload, stored[i])) for i, payload in zip(ids, payloads, strict=True) if i in stored]
         with self._missing_errors():
             overwrite_payloads(self._server, self._physical, pairs, sharded=self._sharded)
 
@@ -132,7 +157,7 @@ class ServedCollection:
     def payloads(self, ids: Sequence[str]) -> dict[str, Payload]:
         """Return the payloads of those of `ids` that are stored."""
         found = self._call(self._server.client.retrieve, self._physical, list(ids), with_payload=True)
-        return {str(record.id): record.payload or {} for record in found}
+        return {str(record.id): unsigned(record.payload) for record in found}
 
     def vectors(self, ids: Sequence[str]) -> dict[str, np.ndarray]:
         """Return the vectors, (d,) float32, of those of `ids` that are stored."""
@@ -178,7 +203,8 @@ class ServedCollection:
     ) -> Iterator[Page]:
         """Yield all points, or those that pass a filter, in the order of their ids."""
         offset: Any = None
-        payload = True if fields is None else [key_of(field) for field in fields] or False
+        keys = None if fields is None else [*(key_of(field) for field in fields), *([CHECKSUM] if vectors else [])]
+        payload = True if keys is None else keys or False
         allowed = self._filter(where)
         width = self.metadata.dimension if vectors else 0
         while True:
@@ -193,9 +219,7 @@ class ServedCollection:
             )
             if records:
                 rows = np.array([r.vector for r in records] if vectors else np.empty((len(records), 0)), np.float32)
-                yield Page(
-                    [str(r.id) for r in records], rows.reshape(len(records), width), [r.payload or {} for r in records]
-                )
+                yield Page.of(records, rows.reshape(len(records), width))
             if offset is None:
                 return
 

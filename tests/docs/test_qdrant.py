@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from cbir.collection.fields import FIELDS
+from cbir.collection.point import CHECKSUM
 from tests.qdrant import QdrantProcess, needs_binary
 
 KEY = "a-key-of-the-tests"
@@ -90,7 +91,7 @@ def test_the_schema_is_the_one_described(place: Path):
         "width": "integer",
         "height": "integer",
     }
-    assert set(json.loads(output(place, "id() {"))) <= {field.name for field in FIELDS}
+    assert set(json.loads(output(place, "id() {"))) <= {CHECKSUM, *(field.name for field in FIELDS)}
     described = PAGE[PAGE.index("The metadata's") : PAGE.index("## A vector")]
     assert set(stored) == set(re.findall(r"`(\w+)`", described)) - {"CBIR_HOME"}
     assert json.loads(output(place, "cbir embed")) == {
