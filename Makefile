@@ -10,7 +10,7 @@ WORKERS := $(if $(QDRANT_URL),,-n auto --dist loadfile)
 
 export CBIR_DATA
 
-.PHONY: help demo test lint fuzz bench figures clean
+.PHONY: help demo test lint fuzz torture bench figures clean
 
 help: ## Show this list
 	@awk -F ': .*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ lint: $(READY) ## Lint, format and type checks
 
 fuzz: $(READY) ## Damage picture files at random for four minutes; SECONDS=600 for ten
 	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
+
+torture: $(READY) ## Kill commands, and a server, at random moments for four minutes; SECONDS=600 for ten
+	@$(BIN)/python -m tests.torture --seconds $(SECONDS)
 
 bench: $(READY) ## Measure, side by side (MNIST and photographs through CBIR_DATA; PyTorch if installed)
 	@$(BIN)/python -m benchmarks
