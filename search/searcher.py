@@ -53,7 +53,7 @@ from cbir.search.words import refusal
 
 
 class Searcher:
-    """Searches one collection. Threads may share it.
+    """Searches one collection. Threads may share it; none waits for another but to open the collection or a model.
 
     Parameters
     ----------
@@ -102,12 +102,17 @@ class Searcher:
         #: Held to open and to close, not to search; `close` waits on it until no search is running.
         self._changes = threading.Condition(threading.RLock())
         self._searches = 0
+        self._closed = False
+        #: Held to load what encodes, which may take seconds, and so is no business of those who search.
+        self._loading, self._loading_words = threading.Lock(), threading.Lock()
         check_encoder(name, self.metadata, bundle.fingerprint, bundle.path)
 
     @property
     def collection(self) -> Collection:
         """The collection, opened when first needed; CollectionBusyError if another process keeps it."""
         with self._changes:
+            if self._closed:
+                raise CollectionError(f"this searcher of collection '{self.name}' is closed; make another: cbir.open()")
             if self._collection is None:
                 opened = self._engine.open(self.name)
                 try:
@@ -123,7 +128,7 @@ class Searcher:
     @property
     def encoder(self) -> Encoder:
         """The encoder, loaded when first needed, on one thread: queries come one at a time."""
-        with self._changes:
+        with self._loading:
             if self._encoder is None:
                 self._encoder = self.bundle.encoder(threads=1)
             return self._encoder
@@ -131,7 +136,7 @@ class Searcher:
     @property
     def text_encoder(self) -> TextEncoder:
         """What encodes words, made when first needed; QueryError if the collection's encoder has no text tower."""
-        with self._changes:
+        with self._loading_words:
             if self._text_encoder is None:
                 self._text_encoder = self.bundle.text_encoder(self._progress)
             if self._text_encoder is None:
@@ -362,14 +367,24 @@ class Searcher:
                 self._searches -= 1
                 self._changes.notify_all()
 
-    def close(self) -> None:
-        """Close the collection once the running searches are done; searching again opens it again."""
+    def release(self) -> None:
+        """Let others have the collection, once the running searches are done; the next search opens it again."""
         with self._changes:
             self._changes.wait_for(lambda: not self._searches)
-            if self._collection is not None:
-                self._collection.close()
-                self._collection = None
-            self._engine.close()
+            self._let_go()
+
+    def close(self) -> None:
+        """Close the collection once the running searches are done; from now on, a search is an error."""
+        with self._changes:
+            self._closed = True
+            self._changes.wait_for(lambda: not self._searches)
+            self._let_go()
+
+    def _let_go(self) -> None:
+        if self._collection is not None:
+            self._collection.close()
+            self._collection = None
+        self._engine.close()
 
     def __enter__(self) -> Self:
         return self

@@ -10,9 +10,11 @@ from PIL import Image, ImageOps
 
 import cbir
 from cbir.collection.embedded.engine import EmbeddedEngine
+from cbir.collection.embedded.shards import open_shards
 from cbir.collection.point import Hit
 from cbir.ingest.sources.digits import digits as load_digits
 from cbir.search.query import StoredPoint
+from cbir.search.searcher import Searcher
 from tests.conftest import picture
 
 
@@ -91,7 +93,8 @@ def test_threads_share_a_searcher_that_opens_once(digits: Path, monkeypatch: pyt
         assert found == [[[h.id for h in searcher.search(q, 5, rerank=r)] for r in (False, True)] for q in queries]
 
 
-def test_closing_waits_for_the_searches_in_work(digits: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("for_good", [True, False])
+def test_closing_waits_for_the_searches_in_work(digits: Path, monkeypatch: pytest.MonkeyPatch, for_good: bool):
     entered, released = threading.Event(), threading.Event()
     with cbir.open("digits") as searcher, ThreadPoolExecutor(2) as pool:
         collection = searcher.collection
@@ -105,13 +108,83 @@ def test_closing_waits_for_the_searches_in_work(digits: Path, monkeypatch: pytes
         monkeypatch.setattr(collection, "search_batch", waiting)
         search = pool.submit(searcher.search, "digits:queries/1", 5)
         assert entered.wait(10)
-        closing = pool.submit(searcher.close)
+        closing = pool.submit(searcher.close if for_good else searcher.release)
         with pytest.raises(TimeoutError):
             closing.result(timeout=0.2)
         released.set()
         assert len(search.result()) == 5
         closing.result(timeout=10)
-        assert searcher.collection is not collection  # closed, and opened again
+        if for_good:
+            with pytest.raises(cbir.CbirError, match=r"'digits' is closed; make another: cbir\.open\(\)"):
+                searcher.search("digits:queries/1", 5)
+        else:
+            assert searcher.collection is not collection  # closed, and opened again
+
+
+def test_threads_that_search_and_one_that_closes_leave_nothing_open(digits: Path):
+    shard = next((digits / "collections" / "digits").glob("shard-*"))
+    for _ in range(3):
+        searcher = cbir.open("digits")
+        started = threading.Barrier(9)
+
+        def ask(number: int, searcher: Searcher = searcher, started: threading.Barrier = started) -> str:
+            started.wait()
+            for _ in range(1000):
+                try:
+                    searcher.search(f"digits:queries/{number}", 3)
+                except cbir.CbirError as error:
+                    return str(error)
+            return "never closed"
+
+        with ThreadPoolExecutor(8) as pool:
+            asked = [pool.submit(ask, number) for number in range(8)]
+            started.wait()
+            searcher.search("digits:queries/1", 3)
+            searcher.close()
+            searcher.close()
+            assert open_shards.users(shard) == 0
+        assert {ended.result() for ended in asked} == {
+            "this searcher of collection 'digits' is closed; make another: cbir.open()"
+        }
+        assert open_shards.users(shard) == 0
+
+
+def test_threads_that_let_the_collection_go_find_the_same_as_one(digits: Path):
+    shard = next((digits / "collections" / "digits").glob("shard-*"))
+    with cbir.open("digits") as searcher, ThreadPoolExecutor(8) as pool:
+        expected = searcher.search("digits:queries/1", 3)
+
+        def ask(number: int) -> list[Hit]:
+            hits = searcher.search("digits:queries/1", 3)
+            if number % 4 == 0:
+                searcher.release()
+            return hits
+
+        assert all(hits == expected for hits in pool.map(ask, range(64)))
+    assert open_shards.users(shard) == 0
+
+
+def test_who_only_encodes_does_not_wait_for_who_opens(digits: Path, monkeypatch: pytest.MonkeyPatch):
+    opening, released = threading.Event(), threading.Event()
+    open_collection = EmbeddedEngine.open
+
+    def slowly(*args: Any) -> Any:
+        opening.set()
+        released.wait(30)
+        return open_collection(*args)
+
+    monkeypatch.setattr(EmbeddedEngine, "open", slowly)
+    with cbir.open("digits") as searcher, ThreadPoolExecutor(1) as pool:
+        try:
+            search = pool.submit(searcher.search, "digits:queries/1", 3)
+            assert opening.wait(30)
+            assert not search.done()
+            other = ThreadPoolExecutor(1).submit(searcher.embed, "digits:queries/2")
+            assert other.result(timeout=30).shape == (128,)
+            assert not search.done()
+        finally:
+            released.set()
+        assert len(search.result()) == 3
 
 
 def test_values_that_are_no_query_are_refused(digits: Path, five: Path):
@@ -208,7 +281,7 @@ def test_a_searcher_that_opens_its_collection_again_knows_where_a_folder_moved(h
     cbir.ingest(folder, encoder="pixels")
     with cbir.open() as searcher:
         searcher.search(folder / "a.png")
-        searcher.close()
+        searcher.release()
         folder.rename(moved)
         with pytest.warns(cbir.CbirWarning, match="has the same pictures and takes its place"):
             cbir.ingest(moved)
