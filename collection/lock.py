@@ -1,10 +1,17 @@
-"""A lock on filling a collection: one process of this machine at a time, and whether one holds it."""
+"""Among processes of this machine: a lock on filling a collection, whether one holds it, and waiting for one."""
 
 import contextlib
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from cbir.collection.errors import CollectionBusyError
+from cbir.core.errors import CbirWarning, warn_caller
+
+#: Seconds between two tries to get what another process has.
+_RETRY_SECONDS = 0.02
+#: Seconds after which whoever waits is told what for.
+_SAY_AFTER = 1.0
 
 
 @contextlib.contextmanager
@@ -47,4 +54,33 @@ def is_held(lock: Path) -> bool:
         with filelock.FileLock(lock, blocking=False):
             return False
     except filelock.Timeout:
+        return True
+
+
+class Patience:
+    """Waits between tries to get what another process has, and after a second says so.
+
+    Parameters
+    ----------
+    seconds : float
+        To wait at the most, from now on.
+    waiting_for : callable
+        Returns what is waited for, such as "another process that uses collection 'c'".
+    """
+
+    def __init__(self, seconds: float, waiting_for: Callable[[], str]) -> None:
+        self._seconds = seconds
+        self._waiting_for = waiting_for
+        self._start = time.monotonic()
+        self._said = False
+
+    def wait(self) -> bool:
+        """Wait a moment before the next try; return False at once if the time is over."""
+        passed = time.monotonic() - self._start
+        if passed > self._seconds:
+            return False
+        if passed >= _SAY_AFTER and not self._said:
+            self._said = True
+            warn_caller(f"waiting for {self._waiting_for()}, up to {self._seconds:.0f} s", CbirWarning)
+        time.sleep(_RETRY_SECONDS)
         return True

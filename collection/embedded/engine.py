@@ -7,7 +7,6 @@ names the one in use.
 
 import contextlib
 import shutil
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,11 +16,12 @@ from cbir.collection.embedded.leftovers import leftovers, remove_leftover
 from cbir.collection.embedded.points import EmbeddedCollection
 from cbir.collection.embedded.shards import (
     DISK_RESERVE,
-    RETRY_SECONDS,
+    LOCK,
     create_shard,
     locked,
     shard_folders,
     sweep,
+    who_uses,
 )
 from cbir.collection.embedded.unclean import check_after_unclean_end
 from cbir.collection.errors import (
@@ -31,15 +31,12 @@ from cbir.collection.errors import (
     already_exists,
     no_such_collection,
 )
-from cbir.collection.lock import filling
+from cbir.collection.lock import Patience, filling
 from cbir.collection.metadata import Metadata
 from cbir.core.disk import check_room
 from cbir.core.leftover import Leftover
 from cbir.core.names import same_name
 from cbir.core.progress import Progress, silent
-
-#: In a collection's folder: held by whoever fills the collection.
-LOCK = ".writing"
 
 
 class EmbeddedEngine:
@@ -56,6 +53,7 @@ class EmbeddedEngine:
     def __init__(self, folder: Path, *, timeout: float = 10.0) -> None:
         self.folder = folder
         self.timeout = timeout
+        self._filled: set[Path] = set()
 
     @property
     def location(self) -> str:
@@ -92,16 +90,16 @@ class EmbeddedEngine:
 
     def open(self, name: str) -> EmbeddedCollection:
         """Open a collection, waiting for another process to close it."""
-        deadline = time.monotonic() + self.timeout
+        folder = self._existing(name)
+        patience = Patience(self.timeout, lambda: who_uses(folder, filled_here=folder in self._filled))
         while True:
             folder = self._existing(name)  # each time: it may be removed while this waits
             metadata, shard = read_metadata(folder)
             try:
                 collection = EmbeddedCollection(folder.name, folder, shard, metadata)
             except CollectionBusyError:
-                if time.monotonic() > deadline:
+                if not patience.wait():
                     raise
-                time.sleep(RETRY_SECONDS)
             except CollectionError:
                 # Replaced after its metadata were read, and the shard that they named removed?
                 if read_metadata(folder)[1] == shard:
@@ -152,9 +150,11 @@ class EmbeddedEngine:
     @contextlib.contextmanager
     def _filling(self, folder: Path) -> Iterator[None]:
         with filling(folder / LOCK, folder.name):
+            self._filled.add(folder)
             try:
                 yield
             finally:
+                self._filled.discard(folder)
                 _remove_folder(folder)
 
     def delete(self, name: str) -> None:

@@ -8,7 +8,6 @@ import contextlib
 import shutil
 import tempfile
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ import qdrant_edge as edge
 from cbir.collection.embedded.card import has_metadata, how_to_rebuild, read_metadata
 from cbir.collection.embedded.state import State, read_state, write_state
 from cbir.collection.errors import CollectionBusyError, CollectionError
+from cbir.collection.lock import Patience, is_held
 from cbir.collection.metadata import Metadata
 from cbir.core.disk import free_bytes
 from cbir.core.errors import first_line
@@ -26,8 +26,8 @@ from cbir.core.errors import first_line
 #: grow, the system kills the process (SIGBUS) instead of giving an error.
 DISK_RESERVE = 100_000_000
 
-#: Seconds between two tries to open a shard that is in use.
-RETRY_SECONDS = 0.02
+#: In a collection's folder: held by whoever fills the collection.
+LOCK = ".writing"
 
 _PREFIX = "shard-"
 
@@ -179,6 +179,12 @@ class OpenShards:
 open_shards = OpenShards()
 
 
+def who_uses(folder: Path, *, filled_here: bool = False) -> str:
+    """Return in words who keeps the collection in a folder, unless this process is the one that fills it."""
+    does = "writes to" if is_held(folder / LOCK) and not filled_here else "uses"
+    return f"another process that {does} collection '{folder.name}'"
+
+
 @contextlib.contextmanager
 def locked(shard: Path, name: str, timeout: float = 0) -> Iterator[None]:
     """Hold Edge's lock on a shard of collection `name` that is to be removed, so that nobody opens it meanwhile.
@@ -200,15 +206,14 @@ def locked(shard: Path, name: str, timeout: float = 0) -> Iterator[None]:
     if open_shards.users(shard):
         raise CollectionBusyError(f"collection '{name}' is open in this process; close it first")
     held = None
-    deadline = time.monotonic() + timeout
+    patience = Patience(timeout, lambda: who_uses(shard.parent))
     while held is None:
         try:
             with edge_errors(name):
                 held = edge.EdgeShard.load(str(shard))
         except CollectionBusyError:
-            if time.monotonic() > deadline:
+            if not patience.wait():
                 raise
-            time.sleep(RETRY_SECONDS)
         except CollectionError:
             break
     try:
