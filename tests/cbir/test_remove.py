@@ -17,6 +17,7 @@ from qdrant_client import models
 
 import cbir
 from cbir.collection.embedded import engine as embedded_engine
+from cbir.collection.embedded.card import has_metadata
 from cbir.collection.embedded.engine import EmbeddedEngine
 from cbir.collection.errors import CollectionBusyError, CollectionError
 from cbir.collection.interface import Engine
@@ -192,7 +193,10 @@ def test_killed_in_the_middle_it_is_gone_and_the_rest_is_pruned(
 
     with monkeypatch.context() as patch:
         patch.setattr(embedded_engine.shutil, "rmtree", killed)
-        patch.setattr(embedded_engine, "_remove_folder", killed)
+        swept = embedded_engine._remove_folder
+        patch.setattr(
+            embedded_engine, "_remove_folder", lambda folder: swept(folder) if has_metadata(folder) else killed()
+        )
         with pytest.raises(KilledError):
             cbir.remove("a")
     assert engine.names() == ["b"]
