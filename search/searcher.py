@@ -5,8 +5,7 @@ first. This is what `cbir.open` returns.
 """
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
 from types import TracebackType
 from typing import Self, Unpack
@@ -47,6 +46,7 @@ from cbir.search.query import (
     validated_feature,
     validated_queries,
 )
+from cbir.search.shared import SharedCollection
 from cbir.search.terms import parse
 from cbir.search.unlike import warn_of_unlike
 from cbir.search.words import refusal
@@ -95,14 +95,10 @@ class Searcher:
         self.metadata = engine.metadata(name)
         self.open_picture = open_picture
         self._engine = engine
-        self._collection: Collection | None = None
+        self._shared = SharedCollection(name, self._opened, engine.close)
         self._encoder: Encoder | None = None
         self._text_encoder: TextEncoder | None = None
         self._progress = progress
-        #: Held to open and to close, not to search; `close` waits on it until no search is running.
-        self._changes = threading.Condition(threading.RLock())
-        self._searches = 0
-        self._closed = False
         #: Held to load what encodes, which may take seconds, and so is no business of those who search.
         self._loading, self._loading_words = threading.Lock(), threading.Lock()
         check_encoder(name, self.metadata, bundle.fingerprint, bundle.path)
@@ -110,20 +106,18 @@ class Searcher:
     @property
     def collection(self) -> Collection:
         """The collection, opened when first needed; CollectionBusyError if another process keeps it."""
-        with self._changes:
-            if self._closed:
-                raise CollectionError(f"this searcher of collection '{self.name}' is closed; make another: cbir.open()")
-            if self._collection is None:
-                opened = self._engine.open(self.name)
-                try:
-                    check_encoder(self.name, opened.metadata, self.bundle.fingerprint, self.bundle.path)
-                except CollectionError:
-                    opened.close()  # retrained since this searcher was made
-                    raise
-                # Another process may have ingested since this searcher was made, or closed.
-                self.metadata = opened.metadata
-                self._collection = opened
-            return self._collection
+        return self._shared.collection
+
+    def _opened(self) -> Collection:
+        opened = self._engine.open(self.name)
+        try:
+            check_encoder(self.name, opened.metadata, self.bundle.fingerprint, self.bundle.path)
+        except CollectionError:
+            opened.close()  # retrained since this searcher was made
+            raise
+        # Another process may have ingested since this searcher was made, or closed.
+        self.metadata = opened.metadata
+        return opened
 
     @property
     def encoder(self) -> Encoder:
@@ -231,7 +225,7 @@ class Searcher:
         singles = [term.query for together in terms for term in together]
         # Before the collection is opened: an embedded one is held by one process at a time, and this may take a while.
         encoded = self._encoded(singles, invert=options.invert)
-        with self._open() as collection:
+        with self._shared.used() as collection:
             self._put_stored(collection, singles, encoded)
             features = combined(terms, encoded)
             where = options.filters(collection)
@@ -351,40 +345,16 @@ class Searcher:
 
     def info(self) -> Info:
         """Return the collection's size and place."""
-        with self._open() as collection:
+        with self._shared.used() as collection:
             return collection.info()
-
-    @contextmanager
-    def _open(self) -> Iterator[Collection]:
-        """Yield the collection, which stays open until the block ends."""
-        with self._changes:
-            collection = self.collection
-            self._searches += 1
-        try:
-            yield collection
-        finally:
-            with self._changes:
-                self._searches -= 1
-                self._changes.notify_all()
 
     def release(self) -> None:
         """Let others have the collection, once the running searches are done; the next search opens it again."""
-        with self._changes:
-            self._changes.wait_for(lambda: not self._searches)
-            self._let_go()
+        self._shared.release()
 
     def close(self) -> None:
         """Close the collection once the running searches are done; from now on, a search is an error."""
-        with self._changes:
-            self._closed = True
-            self._changes.wait_for(lambda: not self._searches)
-            self._let_go()
-
-    def _let_go(self) -> None:
-        if self._collection is not None:
-            self._collection.close()
-            self._collection = None
-        self._engine.close()
+        self._shared.release(for_good=True)
 
     def __enter__(self) -> Self:
         return self
