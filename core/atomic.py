@@ -10,6 +10,9 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from cbir.core.leftover import partials, remove
+from cbir.core.partial import held, partial_of
+
 #: What systems say of a folder that is renamed to a name that is taken.
 _TAKEN = (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR)
 
@@ -19,7 +22,8 @@ def atomic_file(path: Path) -> Iterator[Path]:
     """Yield the path of a temporary file, which replaces `path` if the block succeeds and is removed if not.
 
     The temporary file has a name of its own, so that two processes may write the same file at once:
-    the last one to finish wins. Of a symbolic link, the file that it points to is replaced.
+    the last one to finish wins. Of a symbolic link, the file that it points to is replaced. What a killed process
+    left of the same file is removed.
 
     Raises
     ------
@@ -28,11 +32,13 @@ def atomic_file(path: Path) -> Iterator[Path]:
     """
     path = Path(os.path.realpath(path)) if path.is_symlink() else path
     partial = _beside(path)
+    partial.touch(exist_ok=False)
     try:
-        yield partial
-        with partial.open("rb+") as file:
-            os.fsync(file.fileno())
-        partial.replace(path)
+        with held(partial):
+            yield partial
+            _to_disk(partial)
+            partial.replace(path)
+        _to_disk(path.parent)
     finally:
         partial.unlink(missing_ok=True)
 
@@ -54,22 +60,58 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     OSError
         As the system gives it.
     """
-    folder = _beside(path)
-    folder.mkdir()
-    try:
+    with scratch_folder(path) as folder:
         yield folder
+        for each in (*folder.rglob("*"), folder):
+            _to_disk(each)
         try:
             folder.rename(path)
         except OSError as error:
             if error.errno not in _TAKEN:
                 raise
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
-    except BaseException:
+        _to_disk(path.parent)
+
+
+@contextlib.contextmanager
+def scratch_folder(path: Path) -> Iterator[Path]:
+    """Yield a temporary, hidden folder beside `path`, on the same disk, which is removed at the end if it is there.
+
+    What killed processes left of it is removed too.
+    """
+    folder = _beside(path)
+    folder.mkdir()
+    try:
+        with held(folder):
+            yield folder
+    finally:
         shutil.rmtree(folder, ignore_errors=True)
-        raise
 
 
 def _beside(path: Path) -> Path:
-    """Return an unused, hidden name in the folder of `path`, which is made if need be."""
+    """Return an unused, hidden name in the folder of `path`, which is made if need be, and swept."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    return path.with_name(f".{path.name[:100]}.{os.getpid()}-{os.urandom(4).hex()}.partial")
+    with contextlib.suppress(OSError):
+        for left in partials(path.parent, path):
+            remove(left.path)
+    return partial_of(path)
+
+
+def _to_disk(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on disk; Windows syncs no folder, and only what may be written.
+
+    Raises
+    ------
+    OSError
+        A file could not be written out: the disk is full, or fails.
+    """
+    if path.is_dir():
+        with contextlib.suppress(OSError):  # not every file system syncs folders
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        return
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())

@@ -4,22 +4,14 @@ Each room finds its own (`leftovers` in `collection/embedded/`, `model/` and `ev
 what they have in common.
 """
 
-import contextlib
-import re
 import shutil
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from cbir.core.disk import size_on_disk
-
-#: Seconds without a write after which whatever wrote a file is taken to have been stopped for good.
-ABANDONED_AFTER = 24 * 3600
-
-#: A file or folder that was being written: `core/atomic.py` names it.
-_PARTIAL = re.compile(r"\..+\.\d+-[0-9a-f]{8}\.partial")
+from cbir.core.partial import is_left, is_partial
 
 
 @dataclass(frozen=True)
@@ -44,17 +36,12 @@ class Leftover:
     reason: str
 
 
-def abandoned(path: Path) -> bool:
-    """Tell whether a file, or all in a folder, was written to last more than `ABANDONED_AFTER` ago."""
-    return time.time() - _last_written(path) > ABANDONED_AFTER
-
-
-def partials(folder: Path) -> Iterator[Leftover]:
-    """Yield what was left half written in a folder, and that nobody writes any more."""
+def partials(folder: Path, of: Path | None = None) -> Iterator[Leftover]:
+    """Yield what was left half written in a folder, and that nobody writes any more; only `of` that path, if given."""
     if not folder.is_dir():
         return
     for path in sorted(folder.iterdir()):
-        if _PARTIAL.fullmatch(path.name) and abandoned(path):
+        if is_partial(path, of) and is_left(path):
             yield Leftover("partial", path, size_on_disk(path), "half written, by a process that was stopped")
 
 
@@ -64,11 +51,3 @@ def remove(path: Path) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
-
-
-def _last_written(path: Path) -> float:
-    latest = 0.0
-    for each in (path, *path.rglob("*")):
-        with contextlib.suppress(OSError):
-            latest = max(latest, each.lstat().st_mtime)
-    return latest

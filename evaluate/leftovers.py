@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from cbir.core.disk import size_on_disk
-from cbir.core.leftover import Leftover, abandoned, partials
+from cbir.core.leftover import Leftover, partials
 from cbir.core.names import folded
+from cbir.core.partial import abandoned
 
 #: Folded name of a collection to the fingerprint of the encoder that filled it; None: not known, it may be any.
 Filled = Mapping[str, frozenset[str] | None]
@@ -37,6 +38,9 @@ def leftovers(runs: Path, filled: Filled) -> Iterator[Leftover]:
         ours = folder.is_dir() and not folder.is_symlink() and not folder.name.startswith(".")
         if ours and (reason := _why_unused(folder, filled)):
             yield Leftover("run", folder, size_on_disk(folder), reason)
+        elif ours:
+            for within in (folder, *sorted(folder.glob("*/"))):
+                yield from partials(within)
 
 
 def _why_unused(folder: Path, filled: Filled) -> str:

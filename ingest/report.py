@@ -6,11 +6,12 @@ the number of files that are skipped.
 """
 
 import json
-import os
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, Self, TextIO
 
+from cbir.core.atomic import atomic_file
 from cbir.ingest.sources.source import LeftOut
 from cbir.model.bundle import Bundle
 
@@ -129,7 +130,7 @@ class LogFile:
     def __init__(self, folder: Path | None) -> None:
         self.path: Path | None = None
         self._file = None if folder is None else folder / FILE
-        self._partial: Path | None = None
+        self._writing = ExitStack()
         self._lines: TextIO | None = None
 
     def __call__(self, what: str, **fields: Any) -> None:
@@ -137,24 +138,18 @@ class LogFile:
         if self._file is None:
             return
         if self._lines is None:
-            self._file.parent.mkdir(parents=True, exist_ok=True)
-            self._partial = self._file.with_name(f".{FILE}.{os.getpid()}-{os.urandom(4).hex()}.partial")
+            partial = self._writing.enter_context(atomic_file(self._file))
             # Half characters, as names that are not UTF-8 have them, as JSON spells them.
-            self._lines = self._partial.open("w", encoding="utf-8", errors="backslashreplace")
+            lines = partial.open("w", encoding="utf-8", errors="backslashreplace")
+            self._lines = self._writing.enter_context(lines)
         self._lines.write(json.dumps({"what": what, **fields}, ensure_ascii=False) + "\n")
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._file is None:
-            return
-        if self._lines is None or self._partial is None:
-            self._file.unlink(missing_ok=True)
-            return
-        try:
-            self._lines.close()
-            self._partial.replace(self._file)
+        self._writing.close()
+        if self._lines is not None:
             self.path = self._file
-        finally:
-            self._partial.unlink(missing_ok=True)
+        elif self._file is not None:
+            self._file.unlink(missing_ok=True)

@@ -9,13 +9,13 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from cbir.core.disk import size_on_disk
-from cbir.core.leftover import Leftover, abandoned, partials
+from cbir.core.leftover import Leftover, partials
 from cbir.core.names import folded
+from cbir.core.partial import abandoned
 from cbir.model.bundle import Bundle
 from cbir.model.bundles import bundles
 
 _CHECKPOINT = re.compile(r"\.(.+)\.training.*\.npz")
-_RESTORED = re.compile(r"\.restore.+")
 _ASIDE = ".unused"
 
 
@@ -39,7 +39,7 @@ def leftovers(models: Path, used: Collection[str]) -> Iterator[Leftover]:
         if (checkpoint := _CHECKPOINT.fullmatch(path.name)) and abandoned(path):
             reason = f"a training of '{checkpoint[1]}' that was stopped more than a day ago"
             yield Leftover("checkpoint", path, size_on_disk(path), reason)
-        elif (_RESTORED.fullmatch(path.name) and abandoned(path)) or _is_aside(path):
+        elif _is_aside(path):
             yield Leftover("partial", path, size_on_disk(path), "left by a process that was stopped")
 
 

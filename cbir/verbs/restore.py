@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 from cbir.collection import home
+from cbir.core.atomic import scratch_folder
 from cbir.core.disk import disk_errors
 from cbir.core.errors import CbirError
 from cbir.core.names import made_name
@@ -70,13 +70,12 @@ def _restore_model(archive: Path, models: Path) -> str | None:
     from cbir.model.bundles import adopt_bundle
 
     metadata = archive_metadata(archive)
-    models.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=models, prefix=".restore") as folder:
-        if not extract_attached(archive, Path(folder)):
+    with scratch_folder(models / "restored") as folder:
+        if not extract_attached(archive, folder):
             return None
         return adopt_bundle(
             models,
             metadata.model,
-            Path(folder),
+            folder,
             lambda fingerprint: check_encoder(archive.name, metadata, fingerprint, "the model in it"),
         ).name

@@ -16,7 +16,7 @@ import qdrant_edge as edge
 import cbir
 from cbir.collection.embedded.engine import EmbeddedEngine
 from cbir.collection.served.engine import ServedEngine
-from cbir.core.leftover import ABANDONED_AFTER
+from cbir.core.partial import ABANDONED_AFTER
 from cbir.evaluate.evaluation import new_run_folder
 from cbir.model.leftovers import set_aside
 from cbir.verbs.prune import Pruned
@@ -199,15 +199,14 @@ def test_what_an_ingest_reported_goes_with_its_collection(filled: Path):
 def test_what_stopped_processes_left_goes_once_it_is_old(home: Path, engine: EmbeddedEngine):
     engine.create("c", METADATA).close()
     half = [
-        home / "models" / ".m.123-0123abcd.partial",
-        home / "models" / ".restore1a2b",
-        home / "runs" / ".r.png.123-0123abcd.partial",
+        home / "models" / f".m.{os.getpid()}-0123abcd.partial",
+        home / "runs" / f".r.png.{os.getpid()}-0123abcd.partial",
         new_run_folder(home / "runs", "c"),
     ]
     for folder in half:
         folder.mkdir(parents=True)
         (folder / "run.npz").touch()
-    half.append(home / "collections" / "c" / ".collection.json.123-0123abcd.partial")
+    half.append(home / "collections" / "c" / f".collection.json.{os.getpid()}-0123abcd.partial")
     checkpoints = [home / "models" / ".mnist.training.npz", home / "models" / ".mnist.training-2.npz"]
     for file in (half[-1], *checkpoints):
         file.write_bytes(b"x" * 10_000)
@@ -221,6 +220,23 @@ def test_what_stopped_processes_left_goes_once_it_is_old(home: Path, engine: Emb
     assert not any(path.exists() for path in (*half, *checkpoints))
     assert not done.kept
     assert engine.names() == ["c"]
+
+
+def test_what_a_killed_process_was_writing_goes_at_once(filled: Path):
+    gone = 2**22 + 1  # no process of Linux's
+    (run,) = (filled / "runs").glob("kept-*")
+    left = [
+        filled / "models" / f".kept-2.{gone}-0123abcd.partial",
+        filled / "models" / f".restored.{gone}-0123abcd.partial",
+        filled / "collections" / "kept" / f".collection.json.{gone}-0123abcd.partial",
+        filled / "runs" / f".r.png.{gone}-0123abcd.partial",
+        run / f".scores.json.{gone}-0123abcd.partial",
+    ]
+    for path in left:
+        path.touch()
+    assert {each.path for each in cbir.prune().removed} >= set(left)
+    assert not any(path.exists() for path in left)
+    assert (run / "scores.json").is_file()
 
 
 def test_shards_of_no_collection_go_and_those_in_use_stay(engine: EmbeddedEngine):
