@@ -1,12 +1,12 @@
 """Contact sheets: pictures side by side with a caption under each.
 
-In: rows of pictures and captions. Out: one Pillow image. Search strips, the
-denoising figure and the line-up of encoders are sheets.
+In: rows of pictures and captions. Out: one Pillow image. Search strips, sheets of
+duplicates and the line-up of encoders are sheets.
 """
 
 import io
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from cbir.core.atomic import write_atomic
 from cbir.core.disk import disk_errors
 from cbir.core.errors import CbirError, first_line
 from cbir.model.modes import eight_bit
-from cbir.search.lettering import font, shortened
+from cbir.search.lettering import shortened, shortened_name, warn_of_missing, width, write
 
 CELL = 120
 #: Pixels of a picture's shorter side that suffice for a cell.
@@ -30,12 +30,30 @@ _FRAME, _WRONG = "#2f6fde", "#e02020"
 
 @dataclass(frozen=True)
 class Cell:
-    """One picture (None if it cannot be shown) with up to two caption lines; `marked` frames it."""
+    """One picture with up to three caption lines.
+
+    Attributes
+    ----------
+    picture : PIL.Image.Image or None
+        None if it cannot be shown.
+    title, note : str
+        Cut at the end if they are wider than the cell.
+    name : str
+        Of a file: cut in the middle.
+    marked : bool
+        Whether it is framed.
+    """
 
     picture: Image.Image | None
     title: str = ""
     note: str = ""
+    name: str = ""
     marked: bool = False
+
+    @property
+    def captions(self) -> tuple[str, ...]:
+        """The lines under the picture."""
+        return tuple(text for text in (self.title, self.name, self.note) if text)
 
 
 @dataclass(frozen=True)
@@ -46,12 +64,13 @@ class Heading:
     note: str = ""
 
 
-def sheet(rows: Sequence[Sequence[Cell]], headings: Sequence[Heading] = (), side: int = CELL) -> Image.Image:
+def sheet(rows: Sequence[Sequence[Cell | None]], headings: Sequence[Heading] = (), side: int = CELL) -> Image.Image:
     """Draw rows of cells.
 
     Parameters
     ----------
-    rows : sequence of sequences of Cell
+    rows : sequence of sequences of Cell or None
+        None leaves a place free.
     headings : sequence of Heading
         One for each row, or none.
     side : int
@@ -62,19 +81,22 @@ def sheet(rows: Sequence[Sequence[Cell]], headings: Sequence[Heading] = (), side
     PIL.Image.Image
         RGB.
     """
+    told = [text for heading in headings for text in (heading.title, heading.note)]
+    warn_of_missing([*told, *(text for row in rows for cell in row if cell is not None for text in cell.captions)])
     heights = [_height(row, side) for row in rows]
     columns = max(len(row) for row in rows)
-    margin = _widest(text for heading in headings for text in (heading.title, heading.note))
+    margin = math.ceil(max(map(width, told), default=0))
     left = _GAP + (margin + _GAP if headings else 0)
     canvas = Image.new("RGB", (left + columns * (side + _GAP), _GAP + sum(heights)), PAPER)
     draw = ImageDraw.Draw(canvas)
     for y, row in enumerate(rows):
         top = _GAP + sum(heights[:y])
         if headings:
-            draw.text((_GAP, top + side / 2), headings[y].title, INK, font(), anchor="ls")
-            draw.text((_GAP, top + side / 2 + _LINE), headings[y].note, FAINT, font(), anchor="ls")
+            write(draw, (_GAP, top + side / 2), headings[y].title, INK, anchor="ls")
+            write(draw, (_GAP, top + side / 2 + _LINE), headings[y].note, FAINT, anchor="ls")
         for x, cell in enumerate(row):
-            _draw(canvas, draw, cell, left + x * (side + _GAP), top, side)
+            if cell is not None:
+                _draw(canvas, draw, cell, left + x * (side + _GAP), top, side)
     return canvas
 
 
@@ -107,15 +129,15 @@ def tiles(pictures: Sequence[tuple[Image.Image | None, bool]], across: int) -> I
     return canvas
 
 
-def _height(row: Sequence[Cell], side: int) -> int:
-    lines = max((bool(cell.title) + bool(cell.note) for cell in row), default=0)
+def _height(row: Sequence[Cell | None], side: int) -> int:
+    lines = max((len(cell.captions) for cell in row if cell is not None), default=0)
     return side + (lines * _LINE + 4 if lines else 0) + _GAP
 
 
 def _draw(canvas: Image.Image, draw: ImageDraw.ImageDraw, cell: Cell, left: int, top: int, side: int) -> None:
     if cell.picture is None:
         draw.rectangle((left, top, left + side - 1, top + side - 1), outline=FAINT)
-        draw.text((left + side / 2, top + side / 2), "not found", FAINT, font(), anchor="mm")
+        write(draw, (left + side / 2, top + side / 2), "not found", FAINT, anchor="mm")
     else:
         picture = fitted(cell.picture, side)
         canvas.paste(picture, (left + (side - picture.width) // 2, top + (side - picture.height) // 2))
@@ -123,9 +145,13 @@ def _draw(canvas: Image.Image, draw: ImageDraw.ImageDraw, cell: Cell, left: int,
         box = (left - _EDGE, top - _EDGE, left + side + _EDGE - 1, top + side + _EDGE - 1)
         draw.rectangle(box, outline=_FRAME, width=_EDGE)
     y = top + side + 4
-    for text, colour in ((cell.title, INK), (cell.note, FAINT)):
+    for text, cut, colour in (
+        (cell.title, shortened, INK),
+        (cell.name, shortened_name, FAINT),
+        (cell.note, shortened, FAINT),
+    ):
         if text:
-            draw.text((left + side / 2, y), shortened(text, side), colour, font(), anchor="ma")
+            write(draw, (left + side / 2, y), cut(text, side), colour, anchor="ma")
             y += _LINE
 
 
@@ -136,10 +162,6 @@ def fitted(picture: Image.Image, side: int = CELL) -> Image.Image:
     resample = Image.Resampling.NEAREST if scale >= 2 else Image.Resampling.LANCZOS
     size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
     return eight_bit(picture).convert("RGB").resize(size, resample)
-
-
-def _widest(texts: Iterable[str]) -> int:
-    return math.ceil(max((font().getlength(text) for text in texts), default=0))
 
 
 def save_picture(picture: Image.Image, path: str | Path) -> Path:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from cbir.search.lettering import font, wrapped
+from cbir.search.lettering import warn_of_missing, width, wrapped, write
 from cbir.search.piped import Piped, open_query
 from cbir.search.query import Combination, Query, Single, Term, Words, is_picture, named, terms_of
 from cbir.search.sheet import CELL, FAINT, INK, PAPER, fitted
@@ -62,17 +62,18 @@ def _text(query: Single) -> str:
     return query.text if isinstance(query, Words) else named(query)
 
 
-def _words(text: str, width: int, height: int, sizes: Sequence[int] = _SIZES) -> Image.Image:
+def _words(text: str, room: int, height: int, sizes: Sequence[int] = _SIZES) -> Image.Image:
     """Draw words in the largest size in which they fit; what does not fit is cut."""
+    warn_of_missing([text])
     for size in sizes:
         line = math.ceil(1.3 * size)
-        lines, fits = wrapped(text, width, max(1, height // line), size)
+        lines, fits = wrapped(text, room, max(1, height // line), size)
         if fits:
             break
-    wide = math.ceil(max(font(size).getlength(each) for each in lines))
+    wide = math.ceil(max(width(each, size) for each in lines))
     canvas = Image.new("RGB", (max(1, wide), line * len(lines)), PAPER)
     for row, each in enumerate(lines):
-        ImageDraw.Draw(canvas).text((wide / 2, (row + 0.5) * line), each, INK, font(size), anchor="mm")
+        write(ImageDraw.Draw(canvas), (wide / 2, (row + 0.5) * line), each, INK, size, anchor="mm")
     return canvas
 
 
@@ -80,7 +81,7 @@ def _column(terms: Sequence[Term], open_picture: Callable[[str], Image.Image]) -
     """Draw terms below each other, each after its sign."""
     rows = terms if len(terms) <= _MOST else terms[: _MOST - 1]
     signs = [_sign(term, first=not row) for row, term in enumerate(rows)]
-    left = _EDGE + math.ceil(max(font(_SIGN).getlength(sign) for sign in signs)) + 4
+    left = _EDGE + math.ceil(max(width(sign, _SIGN) for sign in signs)) + 4
     heights = _heights([is_picture(term.query) for term in rows], CELL - (0 if rows is terms else _ROW))
     canvas = Image.new("RGB", (CELL, CELL), PAPER)
     draw = ImageDraw.Draw(canvas)
@@ -91,11 +92,11 @@ def _column(terms: Sequence[Term], open_picture: Callable[[str], Image.Image]) -
             if is_picture(term.query)
             else _words(_text(term.query), CELL - left - _EDGE, height, _SIZES[-2:])
         )
-        draw.text((_EDGE, top + height / 2), sign, INK, font(_SIGN), anchor="lm")
+        write(draw, (_EDGE, top + height / 2), sign, INK, _SIGN, anchor="lm")
         canvas.paste(drawn, (left, top + (height - drawn.height) // 2))
         top += height
     if rows is not terms:
-        draw.text((left, top + _ROW / 2), f"and {len(terms) - len(rows)} more", FAINT, font(_SIZES[-1]), anchor="lm")
+        write(draw, (left, top + _ROW / 2), f"and {len(terms) - len(rows)} more", FAINT, _SIZES[-1], anchor="lm")
     return canvas
 
 

@@ -12,7 +12,6 @@ from cbir.core.errors import CbirError
 from cbir.evaluate.copies.run import CopiesRun, Miss, Stored
 from cbir.model.distortion import Distortion, workable
 from cbir.model.edited import edited
-from cbir.search.lettering import shortened_name
 from cbir.search.searcher import Searcher
 from cbir.search.sheet import Cell, Heading, sheet
 
@@ -73,8 +72,8 @@ def misses_picture(
         rows.append(
             [
                 Cell(copy, "searched for this copy", marked=True),
-                Cell(shown, f"its original: {ordinal(place)}", shortened_name(original.uri, _SIDE)),
-                Cell(_opened(searcher, miss.found), "came first instead", shortened_name(miss.found.uri, _SIDE)),
+                Cell(shown, f"its original: {ordinal(place)}", name=original.uri),
+                Cell(_opened(searcher, miss.found), "came first instead", name=miss.found.uri),
             ]
         )
         missed = int((run.places[:, miss.edit] != 0).sum())

@@ -9,10 +9,8 @@ from PIL import Image
 
 from cbir.core.errors import CbirError
 from cbir.core.progress import Progress, silent
-from cbir.core.uris import shown
 from cbir.model.distortion import workable
 from cbir.search.duplicates.result import Duplicates, Member
-from cbir.search.lettering import shortened_name
 from cbir.search.sheet import Cell, Heading, sheet
 
 _SIDE = 180
@@ -79,5 +77,4 @@ def _cell(member: Member, title: str, open_picture: Callable[[Member], Image.Ima
     except CbirError:
         picture = None
     size = f"{member.size[0]} x {member.size[1]}" if member.size else ""
-    name = shortened_name(shown(member.uri), _SIDE)
-    return Cell(picture, title if not size or not marked else f"{title}, {size}", name, marked=marked)
+    return Cell(picture, title if not size or not marked else f"{title}, {size}", name=member.uri, marked=marked)

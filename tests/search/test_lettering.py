@@ -2,7 +2,8 @@
 
 import pytest
 
-from cbir.search.lettering import font, shortened_name
+from cbir.search import lettering
+from cbir.search.lettering import shortened_name
 
 NAME = "IMG_20230401_123456 at the lake 0007.jpg"
 
@@ -19,7 +20,7 @@ def test_folders_are_left_out_before_letters_of_the_name():
 @pytest.mark.parametrize("width", [60, 180])
 def test_what_is_still_too_wide_keeps_both_ends(path: str, width: int):
     short = shortened_name(path, width)
-    assert 0.8 * width < font().getlength(short) <= width or not path.rpartition("/")[2]
+    assert 0.8 * width < lettering.width(short) <= width or not path.rpartition("/")[2]
     head, _, tail = short.partition("…")
     name = path.rpartition("/")[2]
     assert name.startswith(head)
