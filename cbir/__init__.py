@@ -34,6 +34,8 @@ if TYPE_CHECKING:  # for type checkers and editors; when the program runs, `__ge
     from cbir.search.query import Words as Words
     from cbir.search.searcher import Searcher as Searcher
     from cbir.search.unlike import QueryWarning as QueryWarning
+    from cbir.verbs.check import Checked as Checked
+    from cbir.verbs.check import check as check
     from cbir.verbs.compare import compare as compare
     from cbir.verbs.denoise import denoise as denoise
     from cbir.verbs.duplicates import duplicates as duplicates
@@ -59,6 +61,7 @@ if TYPE_CHECKING:  # for type checkers and editors; when the program runs, `__ge
 
 #: The types of what the verbs return and raise, and the modules that define them.
 _TYPES = {
+    "Checked": "cbir.verbs.check",
     "CbirError": "cbir.core.errors",
     "CbirWarning": "cbir.core.errors",
     "Combination": "cbir.search.query",

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from cbir.search.duplicates.result import Duplicates
     from cbir.search.query import Query
     from cbir.search.searcher import Searcher
+    from cbir.verbs.check import Checked
     from cbir.verbs.move import Moved
     from cbir.verbs.overview import Overview
     from cbir.verbs.prune import Pruned
@@ -260,4 +261,20 @@ def overview(found: Overview) -> dict[str, Any]:
             for c in found.collections
         ],
         "models": [{"name": b.name, "path": str(b.path), **b.metadata} for b in found.models],
+    }
+
+
+def checked(found: Checked) -> dict[str, Any]:
+    """Return what a check of a collection has found as JSON values; numbers are null if points cannot be read."""
+    damage = found.damage
+    return {
+        "collection": found.collection,
+        "location": found.location,
+        "sound": found.sound,
+        "problem": found.problem or None,
+        "points": damage.points if damage else None,
+        "lost": damage.lost if damage else None,
+        "changed_by_others": damage.changed if damage else None,
+        "without_checksum": damage.unsigned if damage else None,
+        "damaged": [asdict(point) for point in found.points],
     }

@@ -65,6 +65,12 @@ def new_payload(
     return with_places(fields, [place_of(item)])
 
 
+def other_places(item: Item, before: Mapping[str, Any] | None) -> list[Place]:
+    """Return the places of a stored content but for an item's own; none if there is no payload of it."""
+    own = place_of(item).key
+    return [place for place in places_of(before or {}) if place.key != own] if before else []
+
+
 def _kept_label(item: Item, before: Mapping[str, Any] | None) -> Payload:
     """Return the label of what was at an item's place, if the item's source does not know it."""
     kept = not item.described and before is not None and "label" in before

@@ -42,7 +42,7 @@ class Care:
     force : bool
         Also if so much is gone that a disk may not be mounted.
     checksum : bool
-        Read every file, also one whose size, times and inode are as stored.
+        Read every file, also one whose size, times and inode are as stored, and check every stored point.
     """
 
     prune: bool = False
@@ -200,7 +200,8 @@ class _Sync:
         collection.pause_indexing()
         before = self._before
         clock = time.perf_counter()
-        with Places.of(collection, self._progress) as places:
+        damage = collection.verify(self._progress) if self._care.checksum else collection.damage
+        with Places.of(collection, self._progress, damage) as places:
             # Before anything is stored: a process that is killed must not leave points of an unknown source, nor points
             # of this format where an older cbir would look for its own.
             background = self._background(places)

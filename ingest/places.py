@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from typing import Any, Self
 
+from cbir.collection.damage import Damage
 from cbir.collection.interface import Collection
 from cbir.collection.place import COPIES, PLACE, Place, places_of
 from cbir.collection.point import Payload
@@ -77,6 +78,9 @@ class Places:
         self._depth = 0
         self._unlit = 0
         self._collection: Collection | None = None
+        #: Ids of points that are to be encoded and stored again, and of those whose fields are damaged as well.
+        self.damaged: frozenset[str] = frozenset()
+        self.illegible: frozenset[str] = frozenset()
         with _table_errors():
             self._table = sqlite3.connect("", isolation_level=None, check_same_thread=False)
             for setting in ("journal_mode=OFF", "synchronous=OFF", f"cache_size=-{_CACHE}", "locking_mode=EXCLUSIVE"):
@@ -84,8 +88,8 @@ class Places:
             self._table.executescript(_SCHEMA)
 
     @classmethod
-    def of(cls, collection: Collection, progress: Progress = silent) -> Self:
-        """Return the table of a collection's points; stage `compare`.
+    def of(cls, collection: Collection, progress: Progress = silent, damage: Damage | None = None) -> Self:
+        """Return the table of a collection's points, without the damaged ones; stage `compare`.
 
         Raises
         ------
@@ -94,11 +98,15 @@ class Places:
         """
         places = cls()
         places._collection = collection
+        if damage is not None:
+            places.damaged, places.illegible = damage.damaged, frozenset(damage.fields)
         try:
             total, number = collection.count(), 0
             for page in prefetched(collection.scroll(vectors=False, fields=_NEEDED)):
                 contents, rows = [], []
                 for identity, payload in zip(page.ids, page.payloads, strict=True):
+                    if identity in places.damaged:
+                        continue
                     number += 1
                     label, sha256, detailed = payload.get("label"), payload.get("sha256"), "format" in payload
                     label = label if isinstance(label, (int, str)) else None
@@ -185,6 +193,11 @@ class Places:
         """Return the payloads of the points of claims, by their ids."""
         ids = [claim.id for claim in claims]
         return self._collection.payloads(ids) if ids and self._collection is not None else {}
+
+    def replaced(self, ids: Iterable[str]) -> dict[str, Payload]:
+        """Return the payloads of damaged points among those that are stored again, as far as they are right."""
+        wanted = [identity for identity in ids if identity in self.damaged and identity not in self.illegible]
+        return self._collection.payloads(wanted) if wanted and self._collection is not None else {}
 
     def content(self, sha256: str, place: tuple[str, str] | None = None) -> Content | None:
         """Return the content of this hash: of several, which an old cbir stored, the one that claims a place."""
@@ -302,11 +315,18 @@ class Places:
         self._do("UPDATE contents SET sha256 = ? WHERE number = ?", [(sha256, content)])
 
     def add(
-        self, content: int, place: Place, *, first: bool, copy: bool = False, described: Mapping[str, Any] | None = None
+        self,
+        content: int,
+        place: Place,
+        *,
+        first: bool,
+        copy: bool = False,
+        described: Mapping[str, Any] | None = None,
+        state: State = State.SURE,
     ) -> None:
         """Note a place that a content has from now on."""
         text = None if described is None else json.dumps(described)
-        self._do(_INSERT, [_row(content, place, first=first, state=State.SURE, added=copy, described=text)])
+        self._do(_INSERT, [_row(content, place, first=first, state=state, added=copy, described=text)])
 
     def remove(self, claims: Iterable[Claim]) -> None:
         """Note places that their contents no longer have."""

@@ -18,7 +18,7 @@ from cbir.collection.place import Place, places_of, with_places
 from cbir.collection.point import Payload
 from cbir.core.uris import shown
 from cbir.ingest.claim import Claim, Content, State
-from cbir.ingest.described import described, fields_of, new_payload, place_of
+from cbir.ingest.described import described, fields_of, new_payload, other_places, place_of
 from cbir.ingest.encode import Encoded
 from cbir.ingest.gone import Gone
 from cbir.ingest.places import Places
@@ -132,12 +132,15 @@ def _upsert(batch: Encoded, collection: Collection, places: Places, gone: Gone, 
     payloads = []
     displaced = [[] if each.sha256 is None else _claims(each.item, places, gone) for each in fresh]
     payloads_before = places.payloads(claim for before in displaced for claim in before if claim.first)
+    replaced = places.replaced(batch.ids)
     # As many digits as eight bits have: a payload is read by people too.
     lit = [round(float(value), 4) for value in batch.brightness]
     for row, (each, before) in enumerate(zip(fresh, displaced, strict=True)):
-        stored = next((payloads_before.get(claim.id) for claim in before if claim.first), None)
+        stored = next((payloads_before.get(claim.id) for claim in before if claim.first), replaced.get(each.id))
         details = {**each.details, "border_brightness": lit[row]}
         payload = new_payload(each.item, each.sha256, details, stored)
+        if others := other_places(each.item, replaced.get(each.id)):
+            payload = with_places(payload, [place_of(each.item), *others])
         payloads.append(payload if batch.codes is None else {**payload, "code": batch.codes[row]})
     collection.upsert(batch.ids, batch.features, payloads)
     with places.together():
@@ -148,6 +151,8 @@ def _upsert(batch: Encoded, collection: Collection, places: Places, gone: Gone, 
                 content = places.content(each.sha256) or places.expect(each.id, each.sha256)
                 places.recovered(content)
                 places.add(content.number, place_of(each.item), first=True)
+                for place in other_places(each.item, replaced.get(each.id)):
+                    places.add(content.number, place, first=False, state=State.UNSEEN)
                 places.note((claim, State.DISPLACED) for claim in before)
             places.lit([(content, brightness)])
     warnings = []

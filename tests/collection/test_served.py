@@ -12,6 +12,7 @@ from qdrant_client import QdrantClient, models
 
 from cbir.collection.errors import CollectionBusyError, CollectionError, NewerFormatError
 from cbir.collection.metadata import Metadata
+from cbir.collection.point import unsigned
 from cbir.collection.served.cards import RESERVED, MetadataStore
 from cbir.collection.served.engine import ServedEngine
 from cbir.collection.served.layout import Layout
@@ -46,7 +47,7 @@ def test_another_tool_finds_it_under_its_name(served: ServedEngine, client: Qdra
         "source": models.PayloadSchemaType.KEYWORD,
     }
     found = client.query_points("c", query=[3.0, 4.0, 0.0, 0.0], limit=1, with_payload=True).points
-    assert (found[0].score, found[0].payload) == (0, {"uri": "u1", "label": 8})
+    assert (found[0].score, unsigned(found[0].payload)) == (0, {"uri": "u1", "label": 8})
 
 
 def test_other_tools_collections_are_neither_listed_nor_touched(served: ServedEngine, client: QdrantClient):
