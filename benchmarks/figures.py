@@ -113,7 +113,7 @@ def seeds() -> None:
     write("seeds", ["encoder, three seeds", *headings], lines)
 
 
-def measures(row: Row) -> list[float]:
+def measures(row: Row[Scores]) -> list[float]:
     scores = row.scores
     return [*(scores.lrap[depth] for depth in DEPTHS), scores.map_at[5_000], scores.precision_at[1]]
 

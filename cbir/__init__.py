@@ -21,6 +21,8 @@ if TYPE_CHECKING:  # for type checkers and editors; when the program runs, `__ge
     from cbir.core.errors import CbirError as CbirError
     from cbir.core.errors import CbirWarning as CbirWarning
     from cbir.evaluate.compare.comparison import Comparison as Comparison
+    from cbir.evaluate.compare.copies_comparison import CopiesComparison as CopiesComparison
+    from cbir.evaluate.compare.entrants import UnlabelledError as UnlabelledError
     from cbir.evaluate.copies.result import Copies as Copies
     from cbir.evaluate.evaluation import Evaluation as Evaluation
     from cbir.evaluate.labels import NoLabelsError as NoLabelsError
@@ -37,6 +39,7 @@ if TYPE_CHECKING:  # for type checkers and editors; when the program runs, `__ge
     from cbir.verbs.check import Checked as Checked
     from cbir.verbs.check import check as check
     from cbir.verbs.compare import compare as compare
+    from cbir.verbs.compare_copies import compare_copies as compare_copies
     from cbir.verbs.denoise import denoise as denoise
     from cbir.verbs.duplicates import duplicates as duplicates
     from cbir.verbs.evaluate import evaluate as evaluate
@@ -67,6 +70,7 @@ _TYPES = {
     "Combination": "cbir.search.query",
     "Comparison": "cbir.evaluate.compare.comparison",
     "Copies": "cbir.evaluate.copies.result",
+    "CopiesComparison": "cbir.evaluate.compare.copies_comparison",
     "Duplicates": "cbir.search.duplicates.result",
     "Evaluation": "cbir.evaluate.evaluation",
     "Hit": "cbir.collection.point",
@@ -84,6 +88,7 @@ _TYPES = {
     "Snapshot": "cbir.verbs.snapshot",
     "StoredPoint": "cbir.search.query",
     "Transferred": "cbir.collection.transfer",
+    "UnlabelledError": "cbir.evaluate.compare.entrants",
     "Words": "cbir.search.query",
 }
 #: The verbs: each is the function of a file in `verbs/`, and has its name.

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from cbir.collection.point import Hit
     from cbir.collection.transfer import Transferred
     from cbir.evaluate.compare.comparison import Comparison
+    from cbir.evaluate.compare.copies_comparison import CopiesComparison
     from cbir.evaluate.copies.result import Copies
     from cbir.evaluate.evaluation import Evaluation
     from cbir.evaluate.robustness import Robustness
@@ -154,17 +155,9 @@ def denoised(collection: str, picture: Path) -> dict[str, Any]:
     return {"collection": collection, "picture": str(picture)}
 
 
-def comparison(done: Comparison) -> dict[str, Any]:
-    """Return a comparison as JSON values; keys of depths are strings."""
-    return {
-        "source": done.source,
-        "leave_one_out": done.leave_one_out,
-        "rows": [{**asdict(row), "bytes_a_point": row.bytes_a_point, "folder": str(row.folder)} for row in done.rows],
-        "failed": done.failed,
-        "table": str(done.table),
-        "curves": str(done.curves),
-        "lineup": str(done.lineup),
-    }
+def comparison(done: Comparison | CopiesComparison) -> dict[str, Any]:
+    """Return a comparison, by labels or by edited copies, as JSON values; keys of depths are strings."""
+    return done.as_json()
 
 
 def transfer(done: Transferred) -> dict[str, Any]:

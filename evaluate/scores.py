@@ -15,7 +15,7 @@ at depth n (ties share the rank of the last of them, as scikit-learn has it):
 - ann_recall@10: how many of the 10 closest by exact ranking Qdrant served.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Annotated, Any, get_args, get_origin, get_type_hints
@@ -220,6 +220,26 @@ SCORES: dict[str, Score] = {
     for name, hint in get_type_hints(Scores, include_extras=True).items()
     if get_origin(hint) is Annotated
 }
+
+
+def read_scores(stored: Mapping[str, Any]) -> Scores:
+    """Return scores that were stored as JSON values, whose keys are texts where depths are numbers.
+
+    Raises
+    ------
+    KeyError, TypeError, ValueError, AttributeError
+        They are not scores.
+    """
+
+    def by_depth(values: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            name: {int(n): x for n, x in value.items()} if name in SCORES and SCORES[name].curve else value
+            for name, value in values.items()
+        }
+
+    scores = by_depth(stored)
+    answerable = scores.pop("answerable")
+    return Scores(**scores, answerable=None if answerable is None else Means(**by_depth(answerable)))
 
 
 def default_depths(ranks: int) -> list[int]:

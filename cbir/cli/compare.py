@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypedDict
 
 import typer
 
@@ -16,11 +16,12 @@ from cbir.cli.terminal import bars, line, table
 
 if TYPE_CHECKING:
     from cbir.evaluate.compare.comparison import Comparison
+    from cbir.evaluate.compare.copies_comparison import CopiesComparison
 
 
 def compare(
     source: Annotated[
-        str, typer.Option(help="digits, mnist, fashion-mnist, or a folder of pictures with labels.")
+        str, typer.Option(help="digits, mnist, fashion-mnist, or a folder of pictures, best with labels.")
     ] = "digits",
     encoder: Annotated[
         list[str] | None,
@@ -29,7 +30,12 @@ def compare(
             help="Encoder, such as pca:values=32, or net.onnx; repeatable; default: all that fit. See: cbir encoders.",
         ),
     ] = None,
-    queries: Annotated[int, typer.Option(min=1, help="Search at most N queries, the same for all encoders.")] = 1000,
+    queries: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="At most N queries, the same for all encoders; default: 1000, and 200 pictures to edit."
+        ),
+    ] = None,
     seed: Seed = 0,
     training_seed: Annotated[int | None, typer.Option(min=0, help="Seed of the encoders that have one.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Ingest at most N images.")] = None,
@@ -38,26 +44,56 @@ def compare(
     data_dir: DataDir = None,
     json_: AsJson = False,
 ) -> None:
-    """Compare encoders: train and evaluate those that are new, print one table, draw two pictures."""
+    """Compare encoders: train and evaluate those that are new, print one table, draw pictures.
+
+    By labels where there are any; else by searching for edited copies of the pictures.
+    """
+    given: _Given = {
+        "seed": seed,
+        "training_seed": training_seed,
+        "limit": limit,
+        "save": save,
+        "qdrant_url": qdrant_url,
+        "data_dir": data_dir,
+    }
+    asked: _Queries = {} if queries is None else {"queries": queries}
+    done: Comparison | CopiesComparison
     with bars() as progress:
-        done = cbir.compare(
-            source,
-            encoder or (),
-            queries=queries,
-            seed=seed,
-            training_seed=training_seed,
-            limit=limit,
-            save=save,
-            qdrant_url=qdrant_url,
-            data_dir=data_dir,
-            progress=progress,
-        )
+        try:
+            done = cbir.compare(source, encoder or (), **asked, **given, progress=progress)
+        except cbir.UnlabelledError:
+            done = cbir.compare_copies(source, encoder or (), **asked, **given, progress=progress)
     if json_:
         print_json(documents.comparison(done))
-    else:
+    elif isinstance(done, cbir.Comparison):
         _print_comparison(done)
+    else:
+        _print_copies_comparison(done)
     if save is not None:
         note(f"copied to {save}")
+
+
+class _Queries(TypedDict, total=False):
+    queries: int
+
+
+class _Given(TypedDict):
+    seed: int
+    training_seed: int | None
+    limit: int | None
+    save: Path | None
+    qdrant_url: str | None
+    data_dir: Path | None
+
+
+def _print_copies_comparison(done: CopiesComparison) -> None:
+    """Print a comparison's table, and where its picture is."""
+    headings, rows = done.cells()
+    table(done.title, [(heading, n > 0) for n, heading in enumerate(headings)], rows)
+    for name, reason in done.failed.items():
+        line(f"{name} failed: {reason}")
+    line(f"figure  {done.figure}")
+    line("no labels, so no LRAP and no mAP: for those, put the pictures into one folder per class")
 
 
 def _print_comparison(done: Comparison) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from cbir.collection import home
 from cbir.core.disk import disk_errors, require_folder_of
@@ -14,6 +14,11 @@ from cbir.core.settings import read_settings
 
 if TYPE_CHECKING:
     from cbir.evaluate.compare.comparison import Comparison
+    from cbir.evaluate.compare.saved import Written
+    from cbir.evaluate.options import EvaluationOptions
+
+#: A kind of comparison.
+C = TypeVar("C", bound="Written")
 
 
 def compare(
@@ -65,11 +70,43 @@ def compare(
 
     Raises
     ------
+    UnlabelledError
+        The source has no labels; `cbir.compare_copies` needs none.
     CbirError
-        No such source or encoder, no labels, or not one encoder gave a row.
+        No such source or encoder, or not one encoder gave a row.
     """
-    from cbir.evaluate.compare.comparison import compare_encoders, copy_comparison
+    from cbir.evaluate.compare.comparison import compare_encoders
     from cbir.evaluate.options import EvaluationOptions
+
+    return compared(
+        compare_encoders,
+        EvaluationOptions(queries=queries, seed=seed),
+        source,
+        encoders,
+        {**(options or {}), "seed": training_seed},
+        limit=limit,
+        save=save,
+        qdrant_url=qdrant_url,
+        data_dir=data_dir,
+        progress=progress,
+    )
+
+
+def compared(
+    way: Callable[..., C],
+    evaluation: EvaluationOptions,
+    source: str | Path,
+    encoders: Sequence[str],
+    options: Mapping[str, Any],
+    *,
+    limit: int | None,
+    save: str | Path | None,
+    qdrant_url: str | None,
+    data_dir: str | Path | None,
+    progress: Progress,
+) -> C:
+    """Compare encoders in a way such as `cbir.evaluate.compare.comparison.compare_encoders`."""
+    from cbir.evaluate.compare.saved import copy_comparison
     from cbir.ingest.sources.catalogue import open_source
     from cbir.ingest.sources.source import limited
 
@@ -78,16 +115,7 @@ def compare(
     settings = read_settings(data_dir, qdrant_url)
     opened = limited(open_source(str(source), settings.data, settings.cache, progress=progress), limit)
     with closing(home.open_engine(settings)) as engine, disk_errors(settings.home):
-        comparison = compare_encoders(
-            opened,
-            encoders,
-            {**(options or {}), "seed": training_seed},
-            engine,
-            settings,
-            EvaluationOptions(queries=queries, seed=seed),
-            limit=limit,
-            progress=progress,
-        )
+        comparison = way(opened, encoders, options, engine, settings, evaluation, limit=limit, progress=progress)
     if save is not None:
         copy_comparison(comparison, Path(save).expanduser().absolute())
     return comparison

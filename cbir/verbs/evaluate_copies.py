@@ -64,6 +64,7 @@ def evaluate_copies(
     """
     from cbir.evaluate.copies.measure import measure_copies
     from cbir.evaluate.copies.result import read_copies, store_copies
+    from cbir.evaluate.evaluation import new_run_folder
     from cbir.evaluate.options import CopiesOptions, require_no_options
     from cbir.model.distortion import COPIES, distortions
 
@@ -76,7 +77,7 @@ def evaluate_copies(
     settings = read_settings(data_dir, qdrant_url)
     with open(collection, qdrant_url=qdrant_url, data_dir=data_dir) as searcher:
         run = measure_copies(searcher, edits, validated_options, progress=progress)
-        made = store_copies(run, edits, searcher, settings.runs)
+        made = store_copies(run, edits, searcher, new_run_folder(settings.runs, f"{run.collection}-copies"))
     if run.unreadable:
         left_out = f"{len(run.unreadable):,} of {len(run.unreadable) + len(run):,} pictures"
         message = f"{left_out} can no longer be opened and were left out (the first: {run.unreadable[0][1]})"

@@ -3,9 +3,6 @@
 In: a source and encoders. Out: a `Comparison`, written to disk.
 """
 
-import hashlib
-import json
-import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -15,10 +12,9 @@ from typing import Any
 
 from cbir.collection.interface import Engine
 from cbir.core.atomic import write_atomic
-from cbir.core.disk import disk_errors
-from cbir.core.errors import CbirError
-from cbir.core.progress import Progress, labelled, silent
+from cbir.core.progress import Progress, silent
 from cbir.core.settings import Settings
+from cbir.evaluate.compare.by_labels import ByLabels
 from cbir.evaluate.compare.entrants import entrants
 from cbir.evaluate.compare.measure import Measurer
 from cbir.evaluate.compare.row import Row
@@ -28,8 +24,8 @@ from cbir.evaluate.draw.curve import curves
 from cbir.evaluate.draw.lineup import drawn, lineup
 from cbir.evaluate.options import EvaluationOptions
 from cbir.evaluate.run import load_run, run_title
+from cbir.evaluate.scores import Scores
 from cbir.ingest.moved import known_in
-from cbir.ingest.sources.catalogue import collection_name
 from cbir.ingest.sources.source import Item, Source
 from cbir.search.sheet import save_picture
 
@@ -52,7 +48,7 @@ class Comparison:
     """
 
     source: str
-    rows: list[Row]
+    rows: list[Row[Scores]]
     failed: dict[str, str]
     folder: Path
     leave_one_out: bool
@@ -78,6 +74,11 @@ class Comparison:
         """The table, Markdown."""
         return self.folder / "table.md"
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Table and pictures."""
+        return self.table, self.curves, self.lineup
+
     def cells(self, *, answerable: bool = False) -> tuple[list[str], list[list[str]]]:
         """Return headings and rows of the table, or of that of the queries that can be answered."""
         return cells(self.rows, self.failed, answerable=answerable)
@@ -85,6 +86,18 @@ class Comparison:
     def markdown(self) -> str:
         """Return the table as Markdown."""
         return markdown(self.rows, self.failed)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the comparison as JSON values; keys of depths are strings."""
+        return {
+            "source": self.source,
+            "leave_one_out": self.leave_one_out,
+            "rows": [row.as_json() for row in self.rows],
+            "failed": self.failed,
+            "table": str(self.table),
+            "curves": str(self.curves),
+            "lineup": str(self.lineup),
+        }
 
 
 def compare_encoders(
@@ -121,42 +134,23 @@ def compare_encoders(
     Raises
     ------
     CbirError
-        No such encoder, no labels, or none of the encoders gave a row.
+        No such encoder, or none of the encoders gave a row.
+    UnlabelledError
+        The source has no labels.
     """
     require_drawing()
-    rows: list[Row] = []
-    failed: dict[str, str] = {}
-    measurer = Measurer(settings, engine, source, evaluation, limit)
-    for entrant in entrants(source, encoders, options):
-        try:
-            rows.append(measurer.row(entrant, labelled(progress, entrant.label)))
-        except CbirError as error:
-            failed[entrant.label] = str(error)
-    if not rows:
-        reasons = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
-        raise CbirError(f"none of the encoders could be compared: {reasons}")
-    return _drawn(settings, engine, source, measurer.digest, rows, failed)
-
-
-def copy_comparison(comparison: Comparison, folder: Path) -> None:
-    """Copy table and pictures to a folder; CbirError if it is a file."""
-    if folder.exists() and not folder.is_dir():
-        raise CbirError(f"{folder} is a file; name a folder to copy table and pictures to")
-    with disk_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        for path in (comparison.table, comparison.curves, comparison.lineup):
-            shutil.copyfile(path, folder / path.name)
-
-
-def _drawn(
-    settings: Settings, engine: Engine, source: Source, digest: str, rows: list[Row], failed: dict[str, str]
-) -> Comparison:
-    """Write the table, and those pictures of these rows that do not exist yet."""
-    name = collection_name(str(source))
-    facts = [digest, *([row.encoder, row.folder.name, row.points, row.scores.queries] for row in rows)]
-    identity = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
+    found = entrants(source, encoders, options)
+    measurer = Measurer(settings, engine, source, ByLabels(source, evaluation, limit), limit)
+    rows, failed = measurer.rows(found, progress)
     held_out = any(query.label is not None for query in source.queries())
-    comparison = Comparison(str(source), rows, failed, settings.runs / f"compare-{name}-{identity}", not held_out)
+    comparison = Comparison(str(source), rows, failed, measurer.folder(rows), not held_out)
+    _draw(comparison, engine, source)
+    return comparison
+
+
+def _draw(comparison: Comparison, engine: Engine, source: Source) -> None:
+    """Write the table, and those pictures of these rows that do not exist yet."""
+    rows = comparison.rows
     if not comparison.curves.exists():
         write_atomic(comparison.curves, curves({row.encoder: row.scores for row in rows}, comparison.title))
     if not comparison.lineup.exists():
@@ -166,7 +160,6 @@ def _drawn(
             shown |= _shown(engine, row.collection, source, *drawn(runs[row.encoder], runs[rows[0].encoder]))
         save_picture(lineup(runs, shown), comparison.lineup)
     write_atomic(comparison.table, comparison.markdown().encode())
-    return comparison
 
 
 def _shown(engine: Engine, name: str, source: Source, uris: set[str], points: set[str]) -> dict[str, Item]:

@@ -49,7 +49,13 @@ class Entrant:
         return f"rebuild it: {shlex.join([*words, *limited, '--smooth', '0', '--retrain'])}"
 
 
-def entrants(source: Source, texts: Sequence[str], options: Mapping[str, Any]) -> list[Entrant]:
+class UnlabelledError(CbirError):
+    """A source without labels, whose encoders are to be compared by them."""
+
+
+def entrants(
+    source: Source, texts: Sequence[str], options: Mapping[str, Any], *, by_labels: bool = True
+) -> list[Entrant]:
     """Return encoders with their recipes.
 
     Parameters
@@ -59,17 +65,24 @@ def entrants(source: Source, texts: Sequence[str], options: Mapping[str, Any]) -
         Encoders in text form, or ONNX files; if empty, all that the source allows and that need no download.
     options : Mapping
         For all encoders that have them; those that are None do not count.
+    by_labels : bool
+        What they are compared by.
 
     Raises
     ------
     CbirError
-        The source has no labels, or an option that none of the encoders has.
+        An option that none of the encoders has.
+    UnlabelledError
+        The source has no labels, and they are to be compared by those.
     ModelError, OptionError
         No such encoder, or an option that it does not have.
     """
     labels = {item.label for item in source.items()}
-    if labels == {None}:
-        raise CbirError(f"{source} has no labels to compare encoders by; put the pictures into one folder per class")
+    if by_labels and labels == {None}:
+        raise UnlabelledError(
+            f"{source} has no labels to compare encoders by; put the pictures into one folder per class. "
+            "Edited copies of the pictures need no labels: cbir.compare_copies"
+        )
     if not texts:
         learnable = None not in labels and bool(source.queries())
         usable = [kind for kind in encoders() if kind.self_contained]

@@ -13,25 +13,22 @@ from dataclasses import asdict, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
+from typing import Generic
 
 from cbir.collection.interface import Engine
 from cbir.collection.metadata import Metadata
 from cbir.core.errors import CbirError
-from cbir.core.progress import Progress
+from cbir.core.progress import Progress, labelled
 from cbir.core.settings import Settings
-from cbir.core.words import counted
 from cbir.evaluate.compare.entrants import Entrant
+from cbir.evaluate.compare.judge import Judge, S
 from cbir.evaluate.compare.pixels import SharedPixels
 from cbir.evaluate.compare.row import Digests, Row, digest_of, digest_of_stored, find_row, store_row
-from cbir.evaluate.evaluation import store_evaluation
-from cbir.evaluate.heldout import disjoint, left_behind
-from cbir.evaluate.options import EvaluationOptions
-from cbir.evaluate.protocol import evaluate
 from cbir.ingest.job import run
 from cbir.ingest.learn import Plan, images_to_learn
 from cbir.ingest.moved import known_in
-from cbir.ingest.sources.catalogue import picture_opener
-from cbir.ingest.sources.source import Item, Source
+from cbir.ingest.sources.catalogue import collection_name, picture_opener
+from cbir.ingest.sources.source import Source
 from cbir.model.bundle import Bundle
 from cbir.model.bundles import bundle_of
 from cbir.model.preprocessing import Preprocessing
@@ -44,7 +41,7 @@ _TIMED = 1_000
 MIN_TRAINED_SHARE = 0.9
 
 
-class Measurer:
+class Measurer(Generic[S]):
     """Makes the rows of one comparison.
 
     Parameters
@@ -52,22 +49,46 @@ class Measurer:
     settings : Settings
     engine : Engine
     source : Source
-    options : EvaluationOptions
+    judge : Judge
     limit : int, optional
         The most images to store.
     """
 
-    def __init__(
-        self, settings: Settings, engine: Engine, source: Source, options: EvaluationOptions, limit: int | None
-    ) -> None:
+    def __init__(self, settings: Settings, engine: Engine, source: Source, judge: Judge[S], limit: int | None) -> None:
         self._settings = settings
         self._engine = engine
         self._source = source
-        self._options = options
+        self._judge = judge
         self._limit = limit
         self._pixels = SharedPixels(source, limit)
 
-    def row(self, entrant: Entrant, progress: Progress) -> Row:
+    def rows(self, entrants: Sequence[Entrant], progress: Progress) -> tuple[list[Row[S]], dict[str, str]]:
+        """Return the rows of all encoders, and why some gave none.
+
+        Raises
+        ------
+        CbirError
+            None of them gave one.
+        """
+        rows: list[Row[S]] = []
+        failed: dict[str, str] = {}
+        for entrant in entrants:
+            try:
+                rows.append(self.row(entrant, labelled(progress, entrant.label)))
+            except CbirError as error:
+                failed[entrant.label] = str(error)
+        if not rows:
+            reasons = "; ".join(f"{name}: {reason}" for name, reason in failed.items())
+            raise CbirError(f"none of the encoders could be compared: {reasons}")
+        return rows, failed
+
+    def folder(self, rows: Sequence[Row[S]]) -> Path:
+        """Return where a comparison of these rows is, and of no others."""
+        facts = [self.digest, *([row.encoder, row.folder.name, row.stored_as()] for row in rows)]
+        identity = hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:12]
+        return self._settings.runs / f"compare-{collection_name(str(self._source))}-{identity}"
+
+    def row(self, entrant: Entrant, progress: Progress) -> Row[S]:
         """Return an encoder's row.
 
         Raises
@@ -75,18 +96,14 @@ class Measurer:
         CbirError
             The encoder cannot be learned, or its collection was filled in another way.
         """
-        name = self._engine.spelled(entrant.collection(self._source, self._limit))
+        name = entrant.collection(self._source, self._limit)
         exists = self._engine.exists(name)
         if exists:
-            found = find_row(self._folder(name, self._bundle(entrant, name)), self._digests(name))
+            folder = self._folder(name, self._bundle(entrant, name))
+            found = find_row(folder, self._digests(name), self._judge.read)
             if found is not None:
                 return replace(found, encoder=entrant.label)
-        held_out = self._held_out  # before hours of training: it raises if they are of no use
-        if entrant.kind.learns_from == "labels" and not held_out:
-            raise CbirError(
-                "it is trained with labels, and would be tested on its own training pictures; put some pictures of "
-                f"{self._source} into a folder 'queries', and the others into 'database'"
-            )
+        self._judge.prepare(entrant)
         sample = self._pixels.sample(entrant.kind, learning=not exists, progress=progress)
         if exists:
             self._bundle(entrant, name, sample.preprocessing)
@@ -102,40 +119,30 @@ class Measurer:
             asked=False,
             progress=progress,
         )
-        return self._measured(entrant, name, self._bundle(entrant, name, sample.preprocessing), held_out, progress)
+        return self._measured(entrant, name, self._bundle(entrant, name, sample.preprocessing), progress)
 
-    def _measured(
-        self, entrant: Entrant, name: str, bundle: Bundle, held_out: Sequence[Item], progress: Progress
-    ) -> Row:
+    def _measured(self, entrant: Entrant, name: str, bundle: Bundle, progress: Progress) -> Row[S]:
         folder = self._folder(name, bundle)
         digests = self._digests(name)  # before it is measured: what is added meanwhile makes another row
         open_picture = picture_opener(self._settings.data, self._settings.cache)
         with Searcher(self._engine, name, bundle, open_picture) as searcher:
             present = known_in(self._engine, name, searcher.metadata, self._source).items()
-            if held_out and (gone := left_behind(searcher.collection, present)):
-                raise CbirError(
-                    f"collection '{name}' holds {counted(gone, 'picture')} that {self._source} no longer has, which "
-                    f"may be among the queries; {entrant.advice(self._source, self._limit)}"
-                )
-            evaluated = evaluate(searcher, held_out, self._options, progress=progress)
+            points = searcher.collection.count()
+            scores = self._judge.measured(searcher, entrant, present, folder, progress)
         row = Row(
             encoder=entrant.label,
             collection=name,
             fingerprint=bundle.fingerprint,
             recipe=bundle.metadata["recipe"],
-            points=evaluated.database,
+            points=points,
             values=bundle.dimension,
             train_seconds=bundle.metadata.get("seconds"),
             images_per_second=self._speed(entrant, bundle, progress),
-            scores=store_evaluation(evaluated, folder).scores,
+            scores=scores,
             folder=folder,
         )
         store_row(row, digests)
         return row
-
-    @cached_property
-    def _held_out(self) -> list[Item]:
-        return disjoint(self._source.queries(), islice(self._source.items(), self._limit))
 
     @cached_property
     def digest(self) -> str:
@@ -149,10 +156,10 @@ class Measurer:
 
     def _folder(self, name: str, bundle: Bundle) -> Path:
         """Return where the row is, if there is one: of this engine's collection, encoder, and options."""
-        options = self._options
-        chosen = {**asdict(options), "location": self._settings.qdrant_url and self._engine.location}
+        facts = self._judge.facts
+        chosen = {**facts, "location": self._settings.qdrant_url and self._engine.location}
         identity = hashlib.sha256(json.dumps(chosen, sort_keys=True).encode()).hexdigest()[:8]
-        words = [name, bundle.fingerprint, options.queries, options.seed, identity]
+        words = [name, bundle.fingerprint, facts["queries"], facts["seed"], identity]
         return self._settings.runs / "-".join(map(str, words))
 
     def _speed(self, entrant: Entrant, bundle: Bundle, progress: Progress) -> float:

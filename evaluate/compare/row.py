@@ -7,14 +7,14 @@ without opening a picture, and all that is stored.
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic
 
 from cbir.collection.interface import Collection
 from cbir.core.atomic import write_atomic
-from cbir.evaluate.scores import SCORES, Means, Scores
+from cbir.evaluate.compare.judge import S
 from cbir.ingest.sources.source import STAMP, Item
 
 _ROW = "row.json"
@@ -27,7 +27,7 @@ Digests = Mapping[str, str]
 
 
 @dataclass(frozen=True)
-class Row:
+class Row(Generic[S]):
     """The measurements of one encoder.
 
     Attributes
@@ -45,9 +45,9 @@ class Row:
         None for a model whose metadata do not say.
     images_per_second : float
         Encoded, pixels at hand, on every core.
-    scores : Scores
+    scores : Scores, or Shares where there are no labels
     folder : Path
-        Run, scores and curve as `evaluate` stores them.
+        Run, scores and pictures as `evaluate` or `evaluate_copies` stores them.
     """
 
     encoder: str
@@ -58,8 +58,16 @@ class Row:
     values: int
     train_seconds: float | None
     images_per_second: float
-    scores: Scores
+    scores: S
     folder: Path
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the row as JSON values."""
+        return {**asdict(self), "bytes_a_point": self.bytes_a_point, "folder": str(self.folder)}
+
+    def stored_as(self) -> str:
+        """Return the hash of the file that it is stored in."""
+        return hashlib.sha256((self.folder / _ROW).read_bytes()).hexdigest()
 
     @property
     def bytes_a_point(self) -> int:
@@ -88,30 +96,20 @@ def digest_of_stored(collection: Collection) -> str:
     return digest.hexdigest()[:32]
 
 
-def store_row(row: Row, digests: Digests) -> None:
+def store_row(row: Row[Any], digests: Digests) -> None:
     """Write a row, last of all: where there is a row, the rest of its folder is complete."""
     document = {"format": _FORMAT, **asdict(row), "digests": digests}
     del document["folder"]
     write_atomic(row.folder / _ROW, (json.dumps(document, indent=2) + "\n").encode())
 
 
-def find_row(folder: Path, digests: Digests) -> Row | None:
-    """Read a row; None if there is none, or it is of other digests."""
+def find_row(folder: Path, digests: Digests, read: Callable[[Mapping[str, Any]], S]) -> Row[S] | None:
+    """Read a row, its scores by `read`; None if there is none, or it is of other digests."""
     try:
         stored = json.loads((folder / _ROW).read_text(encoding="utf-8"))
         if stored.pop("format") != _FORMAT or stored.pop("digests") != digests:
             return None
-        scores = _by_depth(stored.pop("scores"))
-        answerable = scores.pop("answerable")
-        some = None if answerable is None else Means(**_by_depth(answerable))
-        return Row(**stored, scores=Scores(**scores, answerable=some), folder=folder)
+        scores = read(stored.pop("scores"))
+        return Row(**stored, scores=scores, folder=folder)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-
-
-def _by_depth(scores: Mapping[str, Any]) -> dict[str, Any]:
-    """Return scores as they were before they were JSON, whose keys are texts; depths are numbers."""
-    return {
-        name: {int(n): x for n, x in value.items()} if name in SCORES and SCORES[name].curve else value
-        for name, value in scores.items()
-    }

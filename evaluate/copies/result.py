@@ -13,7 +13,6 @@ from cbir.core.atomic import write_atomic
 from cbir.core.disk import disk_errors
 from cbir.evaluate.copies.run import DEPTH, CopiesRun, Row, load_copies, save_copies
 from cbir.evaluate.draw.misses import misses_picture, worst
-from cbir.evaluate.evaluation import new_run_folder
 from cbir.model.distortion import Distortion
 from cbir.search.options import RankingOptions
 from cbir.search.searcher import Searcher
@@ -78,7 +77,7 @@ class Copies:
         }
 
 
-def store_copies(run: CopiesRun, edits: Sequence[tuple[str, Distortion]], searcher: Searcher, runs: Path) -> Copies:
+def store_copies(run: CopiesRun, edits: Sequence[tuple[str, Distortion]], searcher: Searcher, folder: Path) -> Copies:
     """Write a run, its table and the picture of its worst misses.
 
     Parameters
@@ -88,10 +87,9 @@ def store_copies(run: CopiesRun, edits: Sequence[tuple[str, Distortion]], search
         As it was measured with.
     searcher : Searcher
         Of the run's collection.
-    runs : Path
-        A folder for it is made in this one.
+    folder : Path
+        Made if it is not there.
     """
-    folder = new_run_folder(runs, f"{run.collection}-copies")
     with disk_errors(folder):
         made = Copies(run, folder / "copies.npz", folder / "misses.png" if run.misses else None)
         save_copies(run, made.run_file)
