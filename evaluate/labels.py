@@ -3,8 +3,9 @@
 In: a searcher. Out: yes or no, or an error that says what can be measured without labels.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+from cbir.collection.point import Label
 from cbir.evaluate.run import RunError
 from cbir.search.searcher import Searcher
 
@@ -23,8 +24,8 @@ class NoLabelsError(RunError):
         first = self.collections[0]
         named = f"collection '{first}' has" if len(self.collections) == 1 else f"collections {self._listed} have"
         super().__init__(
-            f"{named} no labels to evaluate with; put the pictures into one folder per class and ingest that folder. "
-            f"Edited copies of the pictures need no labels: cbir evaluate --collection {first} "
+            f"{named} no labels that tell pictures apart; put the pictures into one folder per class and ingest that "
+            f"folder. Edited copies of the pictures need no labels: cbir evaluate --collection {first} "
             f"(in Python: cbir.evaluate_copies({first!r}))"
         )
 
@@ -34,9 +35,24 @@ class NoLabelsError(RunError):
 
 
 def has_labels(searcher: Searcher) -> bool:
-    """Tell whether any stored image has a label; reads payloads until one has."""
+    """Tell whether labels tell any two stored images apart; reads payloads until they do.
+
+    Where all have the same label, as in a single folder of pictures, every hit would be right.
+    """
     pages = searcher.collection.scroll(vectors=False, fields=("label",))
-    return any(payload.get("label") is not None for page in pages for payload in page.payloads)
+    return tell_apart(payload.get("label") for page in pages for payload in page.payloads)
+
+
+def tell_apart(labels: Iterable[Label | None]) -> bool:
+    """Tell whether there are two among labels that are not the same, or of which one is missing; looks no further.
+
+    A single label does: there is nothing to be told from.
+    """
+    texts = (None if label is None else str(label) for label in labels)
+    first, second = next(texts, None), next(texts, ...)
+    if second is ...:
+        return first is not None
+    return first != second or any(text != first for text in texts)
 
 
 def require_labels(searcher: Searcher) -> None:
@@ -45,7 +61,7 @@ def require_labels(searcher: Searcher) -> None:
     Raises
     ------
     NoLabelsError
-        Not one stored image has a label.
+        Not one stored image has a label, or all have the same.
     RunError
         Nothing is stored.
     """

@@ -12,6 +12,7 @@ from typing import Any
 from cbir.core.errors import CbirError
 from cbir.core.names import made_name
 from cbir.core.options import spell, spelled
+from cbir.evaluate.labels import tell_apart
 from cbir.ingest.sources.catalogue import collection_name
 from cbir.ingest.sources.source import Source
 from cbir.model.kind import Kind
@@ -50,7 +51,7 @@ class Entrant:
 
 
 class UnlabelledError(CbirError):
-    """A source without labels, whose encoders are to be compared by them."""
+    """A source without labels, or with the same for all, whose encoders are to be compared by them."""
 
 
 def entrants(
@@ -77,13 +78,13 @@ def entrants(
     ModelError, OptionError
         No such encoder, or an option that it does not have.
     """
-    labels = {item.label for item in source.items()}
-    if by_labels and labels == {None}:
+    if by_labels and not tell_apart(item.label for item in source.items()):
         raise UnlabelledError(
-            f"{source} has no labels to compare encoders by; put the pictures into one folder per class. "
+            f"{source} has no labels that tell pictures apart; put the pictures into one folder per class. "
             "Edited copies of the pictures need no labels: cbir.compare_copies"
         )
     if not texts:
+        labels = {item.label for item in source.items()}
         learnable = None not in labels and bool(source.queries())
         usable = [kind for kind in encoders() if kind.self_contained]
         texts = [kind.name for kind in usable if kind.learns_from != "labels" or learnable]

@@ -218,7 +218,7 @@ def test_evaluate_distorted_queries_of_several_collections(home: Path):
     assert [c["collection"] for c in document["collections"]] == ["a", "b"]
     first = document["collections"][0]
     assert first["distorted"][0].keys() == {
-        *("distortion", "strength", "kept", "kept_map", "lrap_at_10", "map_at_10", "map", "run"),
+        *("distortion", "strength", "kept", "kept_map", "lrap_at_10", "map_at_10", "map", "answerable", "run"),
     }
     assert [(p["distortion"], p["strength"]) for p in first["distorted"][:2]] == [("rotate", 0), ("rotate", 90)]
     assert Path(first["distorted"][1]["run"]).parent.parent == Path(document["figure"]).parent

@@ -120,6 +120,22 @@ def test_a_collection_without_labels_is_refused_with_advice(home: Path, pictures
             refused("b")
 
 
+@pytest.mark.parametrize("labels", [["a", "a", "a"], [7, "7", 7]])
+def test_one_label_for_all_is_none(home: Path, pictures: Path, labels: list[str | int]):
+    """A zip of photographs unpacks into a single folder, whose name says nothing about them: every hit is right."""
+    cbir.ingest(pictures / "b", encoder="pixels")
+    with cbir.open("b") as searcher:
+        (page,) = searcher.collection.scroll()
+        for payload, label in zip(page.payloads, labels, strict=True):
+            payload["label"] = label
+        searcher.collection.replace_payloads(page.ids, page.payloads)
+    with pytest.raises(cbir.NoLabelsError, match="no labels that tell pictures apart"):
+        cbir.evaluate("b")
+    with cbir.open("b") as searcher:  # one of them without
+        searcher.collection.replace_payloads(page.ids[:1], [{**page.payloads[0], "label": None}])
+    assert cbir.evaluate("b").scores.queries == 2
+
+
 def test_one_image_cannot_be_evaluated(home: Path, pictures: Path, bundle: Path):
     cbir.ingest(pictures, model=bundle, limit=1)
     with pytest.raises(cbir.CbirError, match="one image"):
