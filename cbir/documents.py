@@ -53,7 +53,9 @@ def ingest(report: Report) -> dict[str, Any]:
         "warned": report.warned,
         "warnings": [{"uri": uri, "reason": reason} for uri, reason in report.warnings],
         "left_out": [asdict(left) for left in report.left_out],
+        "choices": {path: dict(chosen) for path, chosen in report.choices.items()},
         "gone": report.gone,
+        "unchosen": report.unchosen,
         "pruned": report.pruned,
         "file": None if report.file is None else str(report.file),
         "model": {

@@ -56,6 +56,9 @@ class Metadata:
     roots : Mapping
         Name of each source that is a folder or an archive, to its absolute path; of files that were listed one by one,
         to the root of the file system.
+    choices : Mapping
+        Name of a root to what was chosen of it, where that is not the usual: the options of
+        `cbir.ingest.sources.choice.Choice`, as JSON values.
     extra : Mapping
         Keys that a newer cbir wrote, with their values.
     """
@@ -72,6 +75,7 @@ class Metadata:
     smooth: int = 0
     ingested: str = ""
     roots: Mapping[str, str] = field(default_factory=dict)
+    choices: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
@@ -112,13 +116,17 @@ class Metadata:
             roots={
                 source: a_path(path, "a root") for source, path in an_object(stored.get("roots", {}), "roots").items()
             },
+            choices={
+                source: an_object(chosen, "a choice")
+                for source, chosen in an_object(stored.get("choices", {}), "choices").items()
+            },
             extra={name: value for name, value in stored.items() if name not in (*_KEYS, "format")},
         )
 
     def to_json(self) -> dict[str, Any]:
         """Return JSON values, with the format number, and with the keys of newer versions."""
         known = {name: getattr(self, name) for name in _KEYS}
-        return {**self.extra, "format": FORMAT, **known, "roots": dict(self.roots)}
+        return {**self.extra, "format": FORMAT, **known, "roots": dict(self.roots), "choices": dict(self.choices)}
 
     def updating(self, stored: "Metadata") -> "Metadata":
         """Return these metadata as they may replace stored ones: encoder, dimension and newer versions' keys stay."""

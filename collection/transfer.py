@@ -157,6 +157,7 @@ def _merged(received: Metadata, sent: Metadata) -> Metadata:
         received,
         sources=tuple(dict.fromkeys((*received.sources, *sent.sources))),
         roots={**received.roots, **sent.roots},
+        choices={**received.choices, **sent.choices},
         extra={**received.extra, **sent.extra},
         background=received.background or sent.background,
         updated=max(received.updated, sent.updated),

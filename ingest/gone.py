@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from cbir.collection.metadata import Metadata
 from cbir.collection.place import Place
 from cbir.core.uris import is_absolute, path_of, uri_of
+from cbir.ingest.sources.choice import Choice, Sieve
 from cbir.ingest.sources.member_pictures import archive_above
 from cbir.ingest.sources.source import Item, Source
 from cbir.model.formats import suffix_of, unreadable_suffixes
@@ -39,6 +40,7 @@ class Gone:
         self._roots: dict[str, bool] = {}
         self._top = next((name for name, path in metadata.roots.items() if path == os.path.dirname(path)), None)  # noqa: PTH120
         self._unreadable = unreadable_suffixes()
+        self._sieves = {name: Sieve(Choice.of(chosen)) for name, chosen in source.choices.items() if chosen}
         self.names: Sequence[str] = source.names
         self.complete = complete and source.complete
 
@@ -69,6 +71,14 @@ class Gone:
         except OSError:
             return False
         return False
+
+    def is_left_out(self, source: str, uri: str) -> bool:
+        """Tell whether a place that was not listed has its file all the same: this run leaves it out."""
+        path = self._metadata.locate({"source": source, "uri": uri})
+        if os.path.lexists(path):
+            return True
+        sieve = self._sieves.get(source)
+        return sieve is not None and archive_above(path) is not None and sieve.leaves_out(os.fsencode(path_of(uri)))
 
     def _is_there(self, root: str) -> bool:
         """Tell whether a folder has anything in it: where a disk is mounted, there may be an empty one without it."""

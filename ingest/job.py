@@ -144,7 +144,9 @@ def run(
         copies=stored.copies,
         skipped=stored.skipped + sync.problems,
         left_out=list(target.source.left_out),
+        choices={target.source.roots.get(name, name): chosen for name, chosen in target.source.choices.items()},
         gone=sync.settled.gone,
+        unchosen=sync.settled.unchosen,
         pruned=sync.settled.pruned,
         warned=stored.warned,
         warnings=list(stored.warnings),
@@ -217,7 +219,7 @@ class _Sync:
                 raise
             known = _finished(collection.metadata, self._background(places), self._asked)
         if self.stored.items == self.stored.skipped and not self.settled.pruned:  # nothing could be read
-            known = replace(known, sources=before.sources, roots=before.roots)
+            known = replace(known, sources=before.sources, roots=before.roots, choices=before.choices)
         collection.remember(known)
 
     def _background(self, places: Places) -> Statistics | None:
@@ -279,6 +281,7 @@ def _with_source(metadata: Metadata, source: Source, bundle: Bundle) -> Metadata
         model=bundle.name,
         sources=tuple(dict.fromkeys((*metadata.sources, *source.names))),
         roots={**metadata.roots, **source.roots},
+        choices={name: chosen for name, chosen in {**metadata.choices, **source.choices}.items() if chosen},
     )
 
 

@@ -6,6 +6,7 @@ the number of files that are skipped.
 """
 
 import json
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,8 +47,13 @@ class Report:
         Images that cannot be read, and folders that cannot be listed.
     left_out : list of LeftOut
         What the source does not take, and why.
+    choices : Mapping
+        Path of each folder and archive to the options that were chosen for it, now or at an earlier ingest: those of
+        `cbir.ingest.sources.choice.Choice`, where they differ from the usual.
     gone : int
         Stored places without a file, that are still stored.
+    unchosen : int
+        Stored places whose file is there, and left out now; they are still stored.
     pruned : int
         Those that were removed.
     warned : int
@@ -55,8 +61,8 @@ class Report:
     unreadable, warnings : list of (uri, reason)
         The first of what was skipped, and of what was read with a warning; the file has all.
     file : Path or None
-        A line for each image that was skipped, read with a warning, moved, a copy, gone or pruned; None if there is
-        none.
+        A line for each image that was skipped, read with a warning, moved, a copy, gone, unchosen or pruned; None if
+        there is none.
     model : Bundle
     trained : bool
         By this run.
@@ -76,7 +82,9 @@ class Report:
     copies: int
     skipped: int
     left_out: list[LeftOut]
+    choices: Mapping[str, Mapping[str, Any]]
     gone: int
+    unchosen: int
     pruned: int
     warned: int
     unreadable: list[tuple[str, str]]
@@ -103,7 +111,7 @@ class Log(Protocol):
     """Told of single pictures."""
 
     def __call__(self, what: str, **fields: Any) -> None:
-        """Note that something was `skipped`, read with a `warning`, `moved`, a `copy`, `gone`, `pruned`, `left out`."""
+        """Note what something was: `skipped`, `warning`, `moved`, `copy`, `gone`, `unchosen`, `pruned`, `left out`."""
         ...
 
 

@@ -8,15 +8,19 @@ absolute path, and continue to do so.
 
 import itertools
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from cbir.collection.errors import CollectionError
 from cbir.collection.metadata import Metadata
+from cbir.core.options import OptionError
 from cbir.core.uris import is_absolute
 from cbir.ingest.sources.archive import ArchiveSource
 from cbir.ingest.sources.catalogue import NAMES, open_dataset, open_source
+from cbir.ingest.sources.choice import Choice
 from cbir.ingest.sources.folder import FolderSource
 from cbir.ingest.sources.listed import ADDRESSES, FILES, ListedSource
 from cbir.ingest.sources.several import SeveralSources
@@ -162,15 +166,35 @@ def open_known(name: str, metadata: Metadata, folders: Sequence[Path] = (), cach
     ------
     SourceError
         It is gone, empty or damaged.
+    CollectionError
+        What was chosen of it before is no choice.
     """
     if name in metadata.roots:
         path = Path(metadata.roots[name])
         if path.parent == path:
             raise SourceError("pictures that were listed one by one are in no folder that could be opened")
-        source = open_source(str(path))
+        source = open_source(str(path), choice=remembered(metadata, name))
         return source.renamed({source.name: name})
     if name in NAMES:
         return open_dataset(name, folders, cache)
     if not is_absolute(name):
         raise SourceError(f"{name} are in no folder that could be opened")
-    return FolderSource(Path(name)).with_absolute_uris()
+    return FolderSource(Path(name), remembered(metadata, name)).with_absolute_uris()
+
+
+def remembered(metadata: Metadata, root: str, described: Mapping[str, Any] | None = None) -> Choice:
+    """Return what a collection remembers to be chosen of a root, or what is described.
+
+    Raises
+    ------
+    CollectionError
+        It is no choice: another tool has changed it.
+    """
+    try:
+        return Choice.of(metadata.choices.get(root, {}) if described is None else described)
+    except OptionError as error:
+        place = metadata.place(root)
+        raise CollectionError(
+            f"what was chosen of {place} at an earlier ingest cannot be used: {error}; "
+            "give the options anew: cbir ingest ... --forget-options"
+        ) from None

@@ -38,12 +38,15 @@ class Settled:
         Items that first looked like copies: the content's other place turned out to show another content.
     gone : int
         Stored places without a file, that were left alone.
+    unchosen : int
+        Stored places whose file is left out now, that were left alone.
     pruned : int
         Those that were taken off their points.
     """
 
     moved: int = 0
     gone: int = 0
+    unchosen: int = 0
     pruned: int = 0
 
 
@@ -79,17 +82,22 @@ def prune(
         missing = sum(1 for _ in _missing(places, gone, name))
         if not missing:
             continue
+        unchosen = sum(gone.is_left_out(name, uri) for _, uri in _missing(places, gone, name))
         root = source.roots.get(name)
-        reason = _suspicious(root, missing, places.stored_places(name), source.count(name))
+        reason = _suspicious(root, missing - unchosen, unchosen, places.stored_places(name), source.count(name))
         pruned = wanted and (force or not reason)
         if wanted and not pruned:
             warn_caller(f"nothing of {root or name} was pruned: {reason}. If that is right, add --force")
         for batch in batched(_missing(places, gone, name), 1000):
             for _, uri in batch:
-                log("pruned" if pruned else "gone", source=name, uri=uri)
+                kept = "unchosen" if unchosen and gone.is_left_out(name, uri) else "gone"
+                log("pruned" if pruned else kept, source=name, uri=uri)
             if pruned:
                 places.drop(number for number, _ in batch)
-        done = replace(done, **({"pruned": done.pruned + missing} if pruned else {"gone": done.gone + missing}))
+        if pruned:
+            done = replace(done, pruned=done.pruned + missing)
+        else:
+            done = replace(done, gone=done.gone + missing - unchosen, unchosen=done.unchosen + unchosen)
     _take_off(collection, places, State.DROPPED)
     return done
 
@@ -98,14 +106,16 @@ def _missing(places: Places, gone: Gone, name: str) -> Iterator[tuple[int, str]]
     return ((number, uri) for number, uri in places.unseen(name) if not gone.is_unclear(name, uri))
 
 
-def _suspicious(root: str | None, missing: int, stored: int, listed: int) -> str:
-    """Return why so much may be missing only because a disk is not there; empty if it does not look so."""
+def _suspicious(root: str | None, gone: int, unchosen: int, stored: int, listed: int) -> str:
+    """Return why so much may be missing by mistake, or because a disk is not there; empty if it does not look so."""
     if root is not None and not os.path.exists(root):  # noqa: PTH110 - never raises
         return f"{root} does not exist"
-    if not listed:
+    if not listed and not unchosen:
         return "it holds no pictures at all"
-    if missing > _FEW and 2 * missing >= stored:
-        return f"{missing:,} of {stored:,} stored pictures are gone, so that a disk may not be mounted"
+    if gone > _FEW and 2 * gone >= stored:
+        return f"{gone:,} of {stored:,} stored pictures are gone, so that a disk may not be mounted"
+    if not listed or (unchosen > _FEW and 2 * (gone + unchosen) >= stored):
+        return f"{unchosen:,} of {stored:,} stored pictures are there, and left out now"
     return ""
 
 

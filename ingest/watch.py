@@ -60,13 +60,13 @@ class Changes:
     ignored : sequence of Path
         Folders in which changes are none, such as the one that an ingest itself writes to.
     hidden : bool
-        Changes of hidden files count.
+        Changes of hidden files count; may be set later.
     """
 
     def __init__(self, roots: Sequence[Path], ignored: Sequence[Path] = (), *, hidden: bool = False) -> None:
         self._roots = list(roots)
         self._ignored = [path.resolve() for path in ignored]
-        self._hidden = hidden
+        self.hidden = hidden
         self._changed, self._ready, self._stop = threading.Event(), threading.Event(), threading.Event()
         self._problem = ""
         self._watching = False
@@ -181,7 +181,7 @@ class Changes:
             if path.is_relative_to(root):
                 parts = path.relative_to(root).parts
                 odd = any(part.startswith(".") for part in parts)
-                if self._hidden or not odd or path.name == IGNORE_FILE:
+                if self.hidden or not odd or path.name == IGNORE_FILE:
                     return True
         return False
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,13 +11,13 @@ import typer
 
 import cbir
 from cbir import documents
-from cbir.cli.options import options_from
+from cbir.cli.options import options_from, typed
 from cbir.cli.output import note, print_json
 from cbir.cli.parameters import AsJson, DataDir, Index, OnDisk, QdrantUrl, Quantization, Replicas, Shards
 from cbir.cli.terminal import bars, line, table
 from cbir.cli.watching import follow
 from cbir.core.words import counted
-from cbir.ingest.sources.choice import Choice
+from cbir.ingest.sources.choice import Choice, as_typed
 
 if TYPE_CHECKING:
     from cbir.ingest.report import Report
@@ -27,6 +28,7 @@ _NAMED = 10
 
 @options_from(Choice)
 def ingest(
+    context: typer.Context,
     sources: Annotated[
         list[str] | None,
         typer.Argument(
@@ -81,6 +83,14 @@ def ingest(
     allow_private: Annotated[
         bool, typer.Option("--allow-private", help="Fetch addresses from private networks too.")
     ] = False,
+    forget_options: Annotated[
+        bool,
+        typer.Option(
+            "--forget-options",
+            help="Forget the --exclude, --include, --hidden, --follow and --labels that a folder was ingested with "
+            "before; default: those that are not given are as before.",
+        ),
+    ] = False,
     watch: Annotated[
         bool,
         typer.Option("--watch", help="Stay, and follow what changes in the folder; implies --prune. Ctrl-C ends it."),
@@ -97,8 +107,10 @@ def ingest(
 ) -> None:
     """Train or load an encoder, encode every image, store the features in Qdrant."""
     named = sources or ["digits"]
+    chosen = typed(context, vars(options))
     given: dict[str, Any] = {
-        **vars(options),
+        **{name: value for name, value in vars(options).items() if name in chosen},
+        "forget_options": forget_options,
         "null": null,
         "allow_private": allow_private,
         "collection": collection,
@@ -119,18 +131,34 @@ def ingest(
         "data_dir": data_dir,
     }
     if watch:
-        skipped = follow(named, given, lambda report: _show(report, named, pruned=True, json_=False), json_=json_)
+        show = partial(_show, sources=named, given=chosen, pruned=True, json_=False)
+        skipped = follow(named, given, show, json_=json_)
     else:
         with bars() as progress:
             report = cbir.ingest(named, **given, prune=prune, progress=progress)
-        _show(report, named, pruned=prune, json_=json_)
+        _show(report, named, chosen, pruned=prune, json_=json_)
         skipped = bool(report.skipped)
     if strict and skipped:
         raise typer.Exit(1)
 
 
-def _show(report: Report, sources: Sequence[str], *, pruned: bool, json_: bool) -> None:
-    """Print what an ingest did; `pruned` says that it was to remove what is gone."""
+def _show(report: Report, sources: Sequence[str], given: Collection[str], *, pruned: bool, json_: bool) -> None:
+    """Print what an ingest did.
+
+    Parameters
+    ----------
+    report : Report
+    sources : sequence of str
+        As they were typed.
+    given : collection of str
+        Options of `Choice` that were typed.
+    pruned : bool
+        It was to remove what is gone.
+    json_ : bool
+    """
+    for path, chosen in report.choices.items():
+        if before := {name: value for name, value in chosen.items() if name not in given}:
+            note(f"as before, {as_typed(before)} counts for {path}: --forget-options takes all anew")
     for _, reason in report.unreadable[:_NAMED]:
         note(f"skipped: {reason}")
     if report.skipped > _NAMED:
@@ -146,6 +174,11 @@ def _show(report: Report, sources: Sequence[str], *, pruned: bool, json_: bool) 
         gone = counted(report.gone, "stored picture is", "stored pictures are")
         flags = "--prune --force" if pruned else "--prune"
         note(f"{gone} gone from {named}: cbir ingest ... {flags} removes {'it' if report.gone == 1 else 'them'}")
+    if report.unchosen:
+        unchosen = counted(report.unchosen, "stored picture is", "stored pictures are")
+        flags = "--prune --force" if pruned else "--prune"
+        them = "it" if report.unchosen == 1 else "them"
+        note(f"{unchosen} left out now, and still stored: cbir ingest ... {flags} removes {them}")
     if learned := _outgrown(report):
         note(
             f"the encoder learned from {counted(learned, 'picture')}, and there are {report.points:,} now: "
@@ -178,6 +211,7 @@ def _print_counts(report: Report) -> None:
         "skipped": report.skipped,
         "left out": report.left_out_count,
         "gone": report.gone,
+        "unchosen": report.unchosen,
         "pruned": report.pruned,
     }
     always = ("found", "ingested", "unchanged", "skipped")

@@ -6,7 +6,7 @@ command with a flag for each; it receives an instance of the dataclass.
 
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any, Literal
 
 import typer
@@ -48,6 +48,12 @@ def options_from(declared: type) -> Callable[[Callable[..., None]], Callable[...
         return run
 
     return decorate
+
+
+def typed(context: typer.Context, names: Iterable[str]) -> set[str]:
+    """Return those of a command's parameters that were typed, and not left at their defaults."""
+    sources = {name: context.get_parameter_source(name) for name in names}
+    return {name for name, source in sources.items() if source is not None and not source.name.startswith("DEFAULT")}
 
 
 def _parameter(option: Option) -> inspect.Parameter:

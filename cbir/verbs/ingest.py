@@ -39,6 +39,7 @@ def ingest(
     checksum: bool = False,
     null: bool = False,
     allow_private: bool = False,
+    forget_options: bool = False,
     qdrant_url: str | None = None,
     quantization: str | None = None,
     on_disk: bool = False,
@@ -89,6 +90,9 @@ def ingest(
         The entries of lists end with NUL instead of a line break, as `find -print0` writes them.
     allow_private : bool
         Fetch addresses from private networks too, such as this machine's own.
+    forget_options : bool
+        Take folders and archives as if they were new; by default, the options of `choice` that are not given are those
+        of the last ingest of the same folder into the same collection.
     qdrant_url : str, optional
         Fill a collection on this Qdrant server; by default `QDRANT_URL`, else the collection is embedded.
         The server's key is read from `QDRANT_API_KEY`.
@@ -115,10 +119,11 @@ def ingest(
         What went wrong and what to do about it, in one or two sentences.
     """
     from cbir.collection.served.layout import Layout
+    from cbir.ingest.chosen import Chosen
     from cbir.ingest.job import Care, run
     from cbir.ingest.learn import Plan
     from cbir.ingest.sources.arguments import open_sources
-    from cbir.ingest.sources.choice import Choice
+    from cbir.ingest.sources.catalogue import collection_name
     from cbir.model.registry import parse_encoder
 
     if smooth is not None and smooth < 0:
@@ -129,19 +134,23 @@ def ingest(
         raise CbirError("--model uses a model and --retrain trains one: give only one of them")
     settings = read_settings(data_dir, qdrant_url)
     layout = Layout(quantization, on_disk, shards, replicas)
-    chosen = Choice(**choice)
-    opened = open_sources(
-        [str(source)] if isinstance(source, (str, Path)) else [str(each) for each in source],
-        settings.data,
-        settings.cache,
-        choice=chosen,
-        null_separated=null,
-        allow_private=allow_private,
-        may_be_empty=prune,
-        progress=progress,
-    )
+    named_sources = [str(source)] if isinstance(source, (str, Path)) else [str(each) for each in source]
     with closing(home.open_engine(settings, layout)) as engine, disk_errors(settings.home):
-        name = engine.spelled(opened.name if collection is None else collection)
+        chosen = Chosen(engine, choice, forget=forget_options)
+        guessed = collection_name(named_sources[0]) if collection is None and named_sources else collection or ""
+        with chosen.telling():
+            opened = open_sources(
+                named_sources,
+                settings.data,
+                settings.cache,
+                choice=chosen.by_path(guessed),
+                null_separated=null,
+                allow_private=allow_private,
+                may_be_empty=prune,
+                progress=progress,
+            )
+            name = engine.spelled(opened.name if collection is None else collection)
+            opened = chosen.corrected(opened, name)
         named = encoder or _encoder_of(name, engine, settings.models)
         kind, recipe = parse_encoder(named, options) if named else (None, None)
         plan = Plan(kind, recipe, size, options={identifier(name): value for name, value in (options or {}).items()})

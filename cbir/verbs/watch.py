@@ -56,7 +56,9 @@ def watch(
     sources = [source] if isinstance(source, str | Path) else list(source)
     hidden = bool(options.get("hidden") or options.get("include"))
     with Changes(watchable(sources), [read_settings().home], hidden=hidden) as changes:
-        done: Report | Exception = ingest(source, **{**options, "prune": True})
+        first = ingest(source, **{**options, "prune": True})
+        changes.hidden |= any(chosen.keys() & {"hidden", "include"} for chosen in first.choices.values())
+        done: Report | Exception = first
         later = {**options, "prune": True, "retrain": False, "model": None, "force": False}
         failures = 0
         while True:

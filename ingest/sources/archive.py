@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from PIL import Image
 
@@ -72,7 +72,8 @@ class ArchiveSource(RootedSource):
     ) -> None:
         choice = choice or Choice()
         root = root.expanduser().resolve()
-        super().__init__(root, root_name(root), Listing(*_COLUMNS))
+        super().__init__(root, root_name(root), Listing(*_COLUMNS), choice)
+        self._opened_by = tuple(shards), complete, progress
         self._complete = complete
         self._paths = [path.expanduser().resolve() for path in shards] or [self.root]
         self._sharded = bool(shards)
@@ -89,6 +90,11 @@ class ArchiveSource(RootedSource):
         self._part("none" if self._sharded and choice.labels == "auto" else choice.labels)
         if not len(self._files):
             raise SourceError(f"{shown(str(self.root))} holds no pictures{self._why_none()}")
+
+    def chosen(self, choice: Choice) -> Self:
+        """Return the same archive, listed again by another choice."""
+        shards, complete, progress = self._opened_by
+        return type(self)(self.root, shards, choice, complete=complete, progress=progress)
 
     def _item(self, file: Listed, labelling: Labelling) -> Item:
         number, size, modified, place, problem, own = file.extra

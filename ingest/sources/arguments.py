@@ -6,7 +6,7 @@ addresses, and `-` for a list on standard input. Out: the source they all make.
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -44,7 +44,7 @@ def open_sources(
     folders: Sequence[Path] = (),
     cache: Path = Path(),
     *,
-    choice: Choice | None = None,
+    choice: Choice | Callable[[Path], Choice] | None = None,
     null_separated: bool = False,
     allow_private: bool = False,
     may_be_empty: bool = False,
@@ -60,7 +60,7 @@ def open_sources(
         `photos/**/*.jpg`; http(s) addresses; `-` for a list on standard input.
     folders, cache
         Where datasets are, as for `catalogue.open_source`.
-    choice : Choice, optional
+    choice : Choice, or callable that returns one for the path of a folder or an archive, optional
         Which files are taken, and their labels; it does not apply to what is listed one by one.
     null_separated : bool
         Whether NUL ends the entries of lists.
@@ -83,7 +83,7 @@ def open_sources(
     SourceError
         Nothing of one of these names, no picture in it, or it is damaged.
     """
-    choice = choice or Choice()
+    chosen = choice if callable(choice) else lambda _: choice or Choice()
     if not arguments:
         raise SourceError(f"nothing to ingest: name a folder, an archive, a list, or a dataset ({', '.join(NAMES)})")
     named = list(dict.fromkeys(each for argument in arguments for each in _named(argument)))
@@ -99,11 +99,11 @@ def open_sources(
             parts[text] = open_dataset(text, folders, cache, progress=progress)
         elif kind == "folder":
             if real in whole and real not in parts:
-                parts[real] = open_source(real, choice=choice, may_be_empty=may_be_empty, progress=progress)
+                parts[real] = open_source(real, choice=chosen(Path(real)), may_be_empty=may_be_empty, progress=progress)
         elif kind == "archive":
             root, shards = archives[real]
             if str(root) not in parts:
-                parts[str(root)] = ArchiveSource(root, shards, choice, complete=not shards, progress=progress)
+                parts[str(root)] = ArchiveSource(root, shards, chosen(root), complete=not shards, progress=progress)
         elif "" not in parts:
             listed = _entries(entries_, null_separated, stdin)
             parts[""] = ListedSource(listed, _list_name(entries_), allow_private=allow_private, within=whole)

@@ -7,19 +7,23 @@ programs keep for themselves; `include` limits what is left.
 
 import os
 import re
+import shlex
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, TypedDict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypedDict
 
-from cbir.core.options import OptionError, check_options, option
+from cbir.core.options import OptionError, check_options, flag, option, options_of
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
 
 #: A file of gitignore's form, in any folder.
 IGNORE_FILE = ".cbirignore"
+#: What `labels` may be instead of a file.
+MODES = ("auto", "folder", "none")
 
 #: Folders that programs, file servers and the trash keep for themselves; hidden ones need not be named.
 _OF_PROGRAMS = (
@@ -56,6 +60,33 @@ class Choice:
 
     def __post_init__(self) -> None:
         check_options(self)
+
+    @classmethod
+    def of(cls, described: Mapping[str, Any]) -> "Choice":
+        """Return what was `described`; what a newer cbir wrote besides does not count.
+
+        Raises
+        ------
+        OptionError
+            A value that is none.
+        """
+        return cls(**{name: value for name, value in described.items() if name in options_of(cls)})
+
+    def described(self) -> dict[str, Any]:
+        """Return what differs from the usual choice, as JSON values, to be remembered."""
+        known = {name: getattr(self, name) for name, option in options_of(Choice).items()}
+        known["labels"] = self.labels if self.labels in MODES else str(Path(self.labels).expanduser().absolute())
+        values = {name: list(value) if isinstance(value, tuple) else value for name, value in known.items()}
+        return {name: value for name, value in values.items() if value not in (False, [], "auto")}
+
+
+def as_typed(described: Mapping[str, Any]) -> str:
+    """Return what was `Choice.described` as it is typed: `--exclude drafts/ --hidden`."""
+    words = []
+    for name, value in described.items():
+        values = value if isinstance(value, list) else [value]
+        words += [flag(name) if each is True else f"{flag(name)} {shlex.quote(str(each))}" for each in values]
+    return " ".join(words)
 
 
 class ChoiceKeywords(TypedDict, total=False):
@@ -123,6 +154,11 @@ class Sieve:
         if self._include is not None and not folder and not self._include.match_file(text):
             return "matched by no --include", "", ""
         return None
+
+    def leaves_out(self, path: bytes) -> bool:
+        """Tell whether a file, or a folder that it is in, is not taken, whatever ignore files say."""
+        ends = (at for at, character in enumerate(path) if character == ord("/"))
+        return any(self.reason(path[:end], folder=True) for end in ends) or self.reason(path, folder=False) is not None
 
     def _reason_of_name(self, name: bytes) -> tuple[str, str, str] | None:
         if name.startswith(_BESIDE):

@@ -55,9 +55,10 @@ class FolderSource(RootedSource):
             root = path.expanduser().resolve()
         except (OSError, RuntimeError) as error:  # links in a circle, no home folder
             raise SourceError(f"{shown(str(path))} cannot be read: {error}") from None
-        super().__init__(root, folder_name(root), Listing())
+        super().__init__(root, folder_name(root), Listing(), choice)
         self._prefix = f"{str(root).rstrip(os.sep)}{os.sep}"
         self._absolute_uris = False
+        self._listed_by = may_be_empty, progress
         try:
             self._unlisted = walk(str(self.root), choice, self._listing, progress=progress)
         except OSError as error:
@@ -77,6 +78,11 @@ class FolderSource(RootedSource):
     def roots(self) -> Mapping[str, str]:
         """The folder, absolute; none if the uris are absolute themselves."""
         return {} if self._absolute_uris else super().roots
+
+    def chosen(self, choice: Choice) -> Self:
+        """Return the same folder, listed again by another choice."""
+        may_be_empty, progress = self._listed_by
+        return type(self)(self.root, choice, may_be_empty=may_be_empty, progress=progress)
 
     def with_absolute_uris(self) -> Self:
         """Return the same source as collections of format 1 hold it: its name is its path, its uris are paths."""

@@ -20,13 +20,12 @@ from cbir.collection.fields import FIELDS
 from cbir.collection.point import Label
 from cbir.core.errors import CbirWarning, first_line
 from cbir.core.uris import folder_and_name, path_of, shown, uri_of
+from cbir.ingest.sources.choice import MODES
 from cbir.ingest.sources.listing import Files, Listed, Listing
 from cbir.ingest.sources.source import SourceError
 
 #: What a table may call the column of the pictures; `file_name` stands in the metadata of Hugging Face's data sets.
 URI_COLUMNS = ("uri", "file_name", "filename", "path", "file")
-#: What `--labels` may be instead of a file.
-MODES = ("auto", "folder", "none")
 
 #: Fields of the payload that a table cannot set.
 _OWN = frozenset(field.name for field in FIELDS) - {"label"}

@@ -9,9 +9,10 @@ import os
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from cbir.core.uris import uri_of
+from cbir.ingest.sources.choice import Choice
 from cbir.ingest.sources.labels import Labelling
 from cbir.ingest.sources.listing import Files, Listed, Listing
 from cbir.ingest.sources.source import Item, LeftOut, Source
@@ -31,10 +32,13 @@ class RootedSource(Source):
         The root's.
     listing : Listing
         To be filled by the subclass, which then sets what follows.
+    choice : Choice
 
     Attributes
     ----------
     root : Path
+    choice : Choice
+        What is taken, and what it is labelled with.
     """
 
     _files: Files
@@ -42,8 +46,9 @@ class RootedSource(Source):
     _held_back: tuple[Files, Labelling] | None
     _unlisted: Sequence[str]
 
-    def __init__(self, root: Path, name: str, listing: Listing) -> None:
+    def __init__(self, root: Path, name: str, listing: Listing, choice: Choice) -> None:
         self.root = root
+        self.choice = choice
         self._name = name
         self._listing = listing
         self._complete = True
@@ -61,6 +66,15 @@ class RootedSource(Source):
     def roots(self) -> Mapping[str, str]:
         """The root."""
         return {self._name: str(self.root)}
+
+    @property
+    def choices(self) -> Mapping[str, Mapping[str, Any]]:
+        """The choice."""
+        return {self._name: self.choice.described()}
+
+    @abstractmethod
+    def chosen(self, choice: Choice) -> Self:
+        """Return the same root, listed again by another choice."""
 
     @property
     def complete(self) -> bool:

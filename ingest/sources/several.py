@@ -7,7 +7,7 @@ of its own, so that it is known again whatever it is named together with.
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Sized
 from itertools import chain, count
-from typing import Self
+from typing import Any, Self
 
 from cbir.ingest.sources.source import EXAMPLES, Item, LeftOut, Source
 
@@ -44,6 +44,11 @@ class SeveralSources(Source):
     def roots(self) -> Mapping[str, str]:
         """Those of all."""
         return {name: path for part in self.parts for name, path in part.roots.items()}
+
+    @property
+    def choices(self) -> Mapping[str, Mapping[str, Any]]:
+        """Those of all."""
+        return {name: choice for part in self.parts for name, choice in part.choices.items()}
 
     @property
     def names(self) -> Sequence[str]:

@@ -132,6 +132,11 @@ class Source(Protocol):
         return {}
 
     @property
+    def choices(self) -> Mapping[str, Mapping[str, Any]]:
+        """What was chosen of each root that was listed, as `Choice.described` has it; empty for a dataset."""
+        return {}
+
+    @property
     def names(self) -> Sequence[str]:
         """Every source name that its items have, those without a root included."""
         return list(self.roots) or [self.name]
@@ -217,6 +222,11 @@ class FirstItems(Source):
     def roots(self) -> Mapping[str, str]:
         """The source's."""
         return self._source.roots
+
+    @property
+    def choices(self) -> Mapping[str, Mapping[str, Any]]:
+        """The source's."""
+        return self._source.choices
 
     @property
     def names(self) -> Sequence[str]:

@@ -31,7 +31,7 @@ def test_flags_and_keywords_choose_the_same(home: Path, pictures: Path):
     assert (left["reason"], left["count"], set(left["examples"])) == ("matched by --exclude", 2, {"c/", "b/1.png"})
     again = cbir.ingest(pictures, exclude=["c", "b/1.png"], hidden=True, labels="folder")
     assert (again.unchanged, again.found) == (6, 8)
-    assert cbir.ingest(pictures, include=["c"]).ingested == 1
+    assert cbir.ingest(pictures, forget_options=True, include=["c"]).ingested == 1
 
 
 def test_a_wrong_option_is_refused_by_name(home: Path, pictures: Path):
