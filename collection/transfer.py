@@ -82,7 +82,7 @@ def transfer(source: Engine, target: Engine, name: str, progress: Progress = sil
         # First of all, so that a process that is killed does not leave points of a source that nobody knows.
         received.remember(_merged(received.metadata, sent.metadata))
         received.pause_indexing()
-        total, copied, done = sent.count(), 0, 0
+        total, before, copied, new, done = sent.count(), received.count(), 0, 0, 0
         sample: list[str] = []
         generator = np.random.default_rng(0)
         for page in sound_pages(sent, _PAGE):
@@ -92,18 +92,21 @@ def transfer(source: Engine, target: Engine, name: str, progress: Progress = sil
                 ids, payloads = [page.ids[row] for row in rows], [page.payloads[row] for row in rows]
                 received.upsert(ids, page.vectors[rows], payloads)
             copied += len(rows)
+            new += sum(i not in stored for i in page.ids)
             done += len(page.ids)
             share = max(1, round(_SAMPLE * len(page.ids) / max(total, 1)))
             sample += list(generator.choice(page.ids, min(share, len(page.ids)), replace=False))
             progress("copy", done, total)
-        more = received.count() - done
-        if more < 0:
+        there = received.count()
+        # Not only as many as were sent: the target may have others too.
+        lost = before + new - there
+        if lost > 0:
             raise CollectionError(
-                f"collection '{name}' has {-more} points fewer in {target.location} than in {source.location}; "
+                f"{lost} points of '{name}' did not arrive in {target.location}; "
                 "run the same command again to copy them"
             )
         _compare(sent, received, sample, name, target.location)
-    return Transferred(name, source.location, target.location, done, copied, done - copied, more, len(sample))
+    return Transferred(name, source.location, target.location, done, copied, done - copied, there - done, len(sample))
 
 
 def _open_target(target: Engine, name: str, metadata: Metadata) -> Collection:

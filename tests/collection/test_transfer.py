@@ -74,6 +74,48 @@ def test_a_stopped_transfer_continues(here: EmbeddedEngine, there: ServedEngine,
     assert transfer(here, there, "c").copied == 0
 
 
+def test_points_that_do_not_arrive_are_missed_and_copied_by_the_next(
+    here: EmbeddedEngine, there: ServedEngine, monkeypatch: pytest.MonkeyPatch
+):
+    stored = ServedCollection.upsert
+
+    def lossy(self: ServedCollection, points: Sequence[str], vectors: np.ndarray, payloads: Sequence[Payload]) -> None:
+        stored(self, points[:-1], vectors[:-1], payloads[:-1])
+
+    with monkeypatch.context() as patch:
+        patch.setattr(ServedCollection, "upsert", lossy)
+        with pytest.raises(CollectionError, match=r"3 points of 'c' did not arrive in .* run the same command again"):
+            transfer(here, there, "c")
+    assert transfer(here, there, "c").copied == 3
+
+
+def test_a_point_that_does_not_arrive_is_missed_also_where_there_are_others(
+    here: EmbeddedEngine, there: ServedEngine, monkeypatch: pytest.MonkeyPatch
+):
+    few = ids(8)
+    for engine, points in ((here, few[:5]), (there, few[5:])):
+        with closing(engine.create("d", METADATA)) as collection:
+            collection.upsert(points, np.ones((len(points), 4), np.float32), [{"uri": i} for i in points])
+    monkeypatch.setattr(ServedCollection, "upsert", lambda *_: None)
+    with pytest.raises(CollectionError, match=r"5 points of 'd' did not arrive in "):
+        transfer(here, there, "d")
+
+
+def test_how_light_backgrounds_are_is_what_the_target_knows_or_else_the_source(
+    here: EmbeddedEngine, there: ServedEngine
+):
+    known, other = (0.25, 0.5, POINTS), (0.75, 0.125, 9)
+    with closing(here.open("c")) as collection:
+        collection.remember(replace(METADATA, background=known, updated="2026-02-01"))
+    transfer(here, there, "c")
+    assert there.metadata("c").background == known
+    with closing(there.open("c")) as collection:
+        collection.remember(replace(METADATA, background=other, updated="2026-03-01"))
+    transfer(here, there, "c")
+    assert there.metadata("c").background == other
+    assert there.metadata("c").updated == "2026-03-01"
+
+
 def test_points_that_only_the_target_has_stay_and_are_counted(here: EmbeddedEngine, there: ServedEngine):
     with closing(there.create("c", replace(METADATA, sources=("t",)))) as collection:
         collection.upsert([ids(POINTS + 1)[-1]], np.ones((1, 4), np.float32), [{"uri": "other"}])

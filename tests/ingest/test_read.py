@@ -2,6 +2,9 @@
 
 import io
 from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,6 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from cbir.ingest import read as reading
+from cbir.ingest.decode import CHUNK
 from cbir.ingest.places import Places
 from cbir.ingest.read import BATCH, Batch, read, read_pixels
 from cbir.ingest.sources.source import Item
@@ -93,6 +98,44 @@ def test_batches_are_bounded_and_taken_as_they_are_needed(status: Status, most: 
         assert len(next(batches)) <= most
         assert taken <= most + 5 * BATCH
         batches.close()
+
+
+def test_few_items_are_taken_ahead_of_the_batch_that_is_in_use(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(reading, "_HASHED_AHEAD", 2)
+    monkeypatch.setattr(reading, "portions_ahead", lambda threads, _: 3)
+    taken = 0
+
+    def endless() -> Iterator[tuple[Item, Status]]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield item(taken), Status.READ
+
+    with Places() as places, closing(read(endless(), INPUT, places)) as batches:
+        used = 0
+        for _ in range(3):
+            used += len(next(batches))
+            assert used < taken <= used + (2 + 3) * CHUNK
+
+
+def test_few_bytes_of_files_are_taken_ahead(monkeypatch: pytest.MonkeyPatch):
+    """Some are hashed and some decoded, each kind of at most so many bytes."""
+    monkeypatch.setattr(reading, "held_bytes", lambda _: 10 * 1000)
+    monkeypatch.setattr(reading, "CHUNK_BYTES", 1000)
+    monkeypatch.setattr(reading, "_HASHED_AHEAD", 100)
+    monkeypatch.setattr(reading, "portions_ahead", lambda threads, _: 100)
+    png, taken = file(0, 0).content(), 0
+
+    def endless() -> Iterator[tuple[Item, Status]]:
+        nonlocal taken
+        while True:
+            taken += 1
+            content = (png + taken.to_bytes(4)).ljust(1000)
+            yield replace(file(taken, 0), content=partial(bytes, content), payload={"bytes": 1000}), Status.READ
+
+    with Places() as places, closing(read(endless(), INPUT, places)) as batches:
+        used = len(next(batches))
+        assert used < taken <= used + 20 + 2
 
 
 def test_reading_reports_each_batch_and_the_end():

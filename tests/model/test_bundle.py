@@ -5,11 +5,14 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import onnx
 import pytest
+from onnx import numpy_helper
 from PIL import Image
 
 from cbir.model.bundle import copy_bundle, read_bundle, write_bundle
 from cbir.model.errors import ModelError
+from cbir.model.graph import graph
 from cbir.model.method import Learned
 from cbir.model.networks.autoencoder import INPUT, article_autoencoder
 from cbir.model.networks.export import encoder_of, fingerprint_of, load_keras, preprocessing_of
@@ -83,6 +86,19 @@ def test_a_bundle_is_complete_or_absent(tmp_path: Path, monkeypatch: pytest.Monk
     with pytest.raises(KeyboardInterrupt):
         write_bundle(tmp_path / "models" / "m", Learned(network=article_autoencoder(0)), INPUT)
     assert list((tmp_path / "models").iterdir()) == []
+
+
+def test_a_graph_that_runs_but_is_not_the_one_that_was_written_is_refused(bundle: Path, tmp_path: Path):
+    file = shutil.copytree(bundle, tmp_path / "copy") / "encoder.onnx"
+    network = onnx.load(file)
+    weights = next(each for each in network.graph.initializer if each.data_type == onnx.TensorProto.FLOAT)
+    weights.CopyFrom(numpy_helper.from_array(2 * numpy_helper.to_array(weights), weights.name))
+    file.write_bytes(network.SerializeToString())
+    assert graph(file, threads=1), "nothing but the checksum tells"
+    copy = read_bundle(tmp_path / "copy")
+    with pytest.raises(ModelError, match=r"encoder\.onnx is missing or was changed"):
+        copy.encoder()
+    assert not copy.loads()
 
 
 @pytest.mark.parametrize("damage", ["graph changed", "graph missing", "no object", "key missing", "no model.json"])

@@ -172,7 +172,7 @@ def kill(ground: Ground, make: Callable[[Ground], Work], took: dict[str, float],
         moment = ground.chance.uniform(0, 1.1 * took.get(name, 1.0))
         end = ended(start(arguments, ground.environment()), moment, how)
         end.assert_understood()
-        assert end.code in (0, 1, 130, -how), f"{how.name} makes it return {end.code}: {end.said}"
+        assert end.code in (0, 1, 128 + how, -how), f"{how.name} makes it return {end.code}: {end.said}"
         outcomes.append("completed" if end.code == 0 else f"{how.name} after {end.seconds:.2f} s")
         if before:
             ground.assert_nothing_lost(before, engine, NAME)
