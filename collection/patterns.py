@@ -98,8 +98,8 @@ def beginning(pattern: str) -> str:
     return "".join(text)
 
 
-#: One character of a set: after `[` or `[!`, a `]` that comes first is one of it.
-_SET = re.compile(r"\[([!^]?)(\]?[^\]]*)\]", re.DOTALL)
+#: One character of a set: after `[` or `[!`, a `]` that comes first is one of it: `[]` alone is text.
+_SET = re.compile(r"\[([!^]?+)(\]?+[^\]]*)\]", re.DOTALL)
 
 
 def _set(negated: str, characters: str, *, path: bool) -> str:

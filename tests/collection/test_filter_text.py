@@ -71,14 +71,18 @@ DAY = 86_400_000_000_000
         ("label=7", Among("label", (7, "7"))),
         ("label=7,cat", Among("label", (7, "7", "cat"))),
         ('label="7"', Among("label", ("7",))),
+        (r"name=a\[?.jpg", Like("name", r"a\[?.jpg")),
+        (r"name=a\[.jpg", Among("name", ("a[.jpg",))),
         ("label=99999999999999999999", Among("label", ("99999999999999999999",))),
         ("label=cat*", Like("label", "cat*")),
         ("label>=5", Between("label", least=5)),
         ("width>4000", Between("width", above=4000)),
         ("width=28", Among("width", (28,))),
+        ("width=9223372036854775807", Among("width", (2**63 - 1,))),
         ("height<1e3", Between("height", below=1000.0)),
         ("bytes>10MB", Between("bytes", above=10_000_000)),
         ("bytes<=1.5 GiB", Between("bytes", most=1_610_612_736)),
+        ("bytes>1.0005kB", Between("bytes", above=1000.5)),
         ("bytes>=500k", Between("bytes", least=500_000)),
         ("bytes<10", Between("bytes", below=10)),
         ("taken_at=2024", Between("taken_at", least="2024-01-01T00:00:00Z", below="2025-01-01T00:00:00Z")),
@@ -90,6 +94,14 @@ DAY = 86_400_000_000_000
         ("taken_at<=2024-06-01T12:30", Between("taken_at", below="2024-06-01T12:31:00Z")),
         ("taken_at<=2024-06-01 12", Between("taken_at", below="2024-06-01T13:00:00Z")),
         ("taken_at>=2024-06-01T12:30:15.5+02:00", Between("taken_at", least="2024-06-01T10:30:15.500000Z")),
+        ("taken_at>=2024-06-01T12:30+05:30", Between("taken_at", least="2024-06-01T07:00:00Z")),
+        ("taken_at>=2024-06-01T12:30-11:45", Between("taken_at", least="2024-06-02T00:15:00Z")),
+        ("taken_at>=2024-06-01T12:30+12:59", Between("taken_at", least="2024-05-31T23:31:00Z")),
+        (
+            "taken_at=2024-06-01T12:30:15.25Z",
+            Between("taken_at", least="2024-06-01T12:30:15.250000Z", below="2024-06-01T12:30:15.260000Z"),
+        ),
+        ("taken_at<=2024-06-01T12:30:15Z", Between("taken_at", below="2024-06-01T12:30:16Z")),
         ("taken_at>=9999", Between("taken_at", least="9999-01-01T00:00:00Z")),
         ("modified=2024-06-01", Between("modified", least=JUNE, below=JUNE + DAY)),
         ("modified>=2024-06-01T00:00+02:00", Between("modified", least=JUNE)),
@@ -118,6 +130,8 @@ def test_what_is_typed_means(berlin: None, text: str, meant: Filter):
         ("taken_at=>2024", "=> in 'taken_at=>2024' is written >="),
         ("width=wide", "'width=wide': width is a number, not 'wide'"),
         ("width=3.5", "width is a whole number, not '3.5'"),
+        ("width=9223372036854775808", "width is a whole number, not '9223372036854775808'"),
+        ("taken_at=2024-06-01T12:00+02:60", "there is no such time as '2024-06-01T12:00+02:60'"),
         ("width>3,4", "only = and != take several values"),
         ("width>3*", "only = and != take patterns"),
         ("camera>x", "camera is not more or less than anything; use = or !="),
@@ -158,6 +172,14 @@ COLUMNS = {
     "seen": Field("seen", ("keyword", "datetime"), ""),
     "a=b": Field("a=b", ("keyword", "integer", "float"), ""),
 }
+
+
+@pytest.mark.parametrize(("truth", "texts"), [(True, ("true", "Yes", "1")), (False, ("FALSE", "no", "0"))])
+def test_truth_is_said_in_several_words(truth: bool, texts: tuple[str, ...]):
+    for text in texts:
+        assert parse_where([f"good={text}"], COLUMNS) == Among("good", (truth,))
+
+
 TEXTS = st.one_of(
     st.text(max_size=12),
     st.builds(
@@ -225,6 +247,32 @@ def test_json_is_as_described():
             {"not": {"any": [{"field": "folder", "like": "a/**"}, {"field": "gps", "exists": True}]}},
         ]
     }
+    assert from_json(to_json(asked)) == asked
+    near = {"field": "gps", "within": {"lat": 48.85, "lon": 2.35, "meters": 500}}
+    assert to_json(Within("gps", 48.85, 2.35, 500)) == near
+    assert from_json(near) == Within("gps", 48.85, 2.35, 500)
+    assert from_json({"field": "gps", "exists": False}) == Not(Exists("gps"))
+    assert from_json({"field": "label", "in": [7, "cat"]}) == Among("label", (7, "cat"))
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ({"field": "gps", "exists": 1}, '"exists" is true or false, not 1'),
+        ({"field": "gps", "within": [48.85, 2.35, 500]}, '"within" has the keys "lat", "lon" and "meters", not '),
+        ({"field": "gps", "within": {"lat": 48.85, "lon": 2.35}}, '"within" has the keys "lat", "lon" and "meters"'),
+        ({"field": "gps", "within": {"lat": 1, "lon": 2, "meters": 3}, "like": "a"}, "a filter is "),
+        ({"all": {"field": "gps", "exists": True}}, '"all" is a list of filters, not '),
+        ({"field": "gps"}, "a filter is "),
+    ],
+)
+def test_json_of_another_shape_is_said_in_one_line(value: Any, message: str):
+    with pytest.raises(FilterError) as raised:
+        from_json(value)
+    assert message in str(raised.value)
+
+
+def test_json_is_not_read_deeper_than_a_stack_allows():
     deep: Any = {"field": "a", "exists": True}
     for _ in range(40):
         deep = {"not": deep}

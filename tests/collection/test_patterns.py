@@ -1,12 +1,13 @@
 """Patterns match what they should, whatever stands in them, and take no longer for odd names."""
 
+from fnmatch import fnmatchcase
 from functools import cache
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from cbir.collection.patterns import compiled
+from cbir.collection.patterns import beginning, compiled
 
 
 def matches(pattern: str, text: str, *, path: bool) -> bool:
@@ -40,6 +41,37 @@ def matches(pattern: str, text: str, *, path: bool) -> bool:
 @given(st.text("ab/*?", max_size=9), st.text("ab/", max_size=9), st.booleans())
 def test_a_pattern_matches_in_any_way_that_it_can(pattern: str, text: str, path: bool):
     assert bool(compiled(pattern, path=path).fullmatch(text)) == matches(pattern, text, path=path)
+
+
+@given(
+    st.lists(st.sampled_from(["[", "]", "!", "-", "b", "[a-b", "[!b-c", "c-a", "a-cb]"]), max_size=6).map("".join),
+    st.text("abc-]![", max_size=4),
+)
+@example("[a-bc]", "c")
+@example("[a-c]", "b")
+def test_sets_of_characters_are_those_of_a_shell(pattern: str, text: str):
+    assert bool(compiled(pattern, path=False).fullmatch(text)) == fnmatchcase(text, pattern)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "begins"),
+    [
+        ("abc", "abc"),
+        ("a?c", "a"),
+        ("a[b]c", "a"),
+        (r"a\*\\b*", "a*\\b"),
+        ("Holidays/**", "Holidays"),
+        ("a/b/**/c", "a/b"),
+        ("*.jpg", ""),
+    ],
+)
+def test_what_a_pattern_begins_with(pattern: str, begins: str):
+    assert beginning(pattern) == begins
+
+
+@given(st.text("ab/*?[]\\", max_size=9), st.text("ab/*[\\", max_size=9), st.booleans())
+def test_whatever_matches_begins_so(pattern: str, text: str, path: bool):
+    assert not compiled(pattern, path=path).fullmatch(text) or text.startswith(beginning(pattern))
 
 
 @pytest.mark.parametrize("path", [False, True])
