@@ -13,6 +13,10 @@ class CollectionBusyError(CollectionError):
     """Another process uses the collection."""
 
 
+class UnreadableError(CollectionError):
+    """A collection that the system does not let us read now: it is not damaged, and nothing of it may be replaced."""
+
+
 class NewerFormatError(CollectionError):
     """A collection that a newer cbir wrote: it is not damaged, and nothing of it may be replaced or removed."""
 
@@ -26,3 +30,11 @@ def no_such_collection(name: str, location: str, names: Sequence[str]) -> Collec
 def already_exists(name: str) -> CollectionError:
     """Return the error for a new collection whose name is taken."""
     return CollectionError(f"collection '{name}' already exists; name another with --collection")
+
+
+def in_use(name: str) -> CollectionBusyError:
+    """Return the error for a collection that another process has open."""
+    return CollectionBusyError(
+        f"collection '{name}' is in use by another process; wait until that ends, "
+        "or keep the collection on a Qdrant server, which many processes can use at once"
+    )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from cbir.collection.errors import CollectionError
 from cbir.collection.metadata import Metadata
+from cbir.core.disk import entries
 from cbir.core.errors import CbirWarning
 from cbir.core.options import flag
 
@@ -91,8 +92,7 @@ def being_filled(settings: Settings) -> list[str]:
 def other_servers(settings: Settings, known: Sequence[ServedEngine]) -> list[Path]:
     """Return the lock folders of servers on which collections were filled from here, but for the known servers."""
     looked_at = {engine.locks for engine in known}
-    folders = sorted(settings.locks.iterdir()) if settings.locks.is_dir() else []
-    return [folder for folder in folders if folder not in looked_at and any(folder.glob("*.lock"))]
+    return [folder for folder in entries(settings.locks) if folder not in looked_at and any(folder.glob("*.lock"))]
 
 
 def collection_or_default(engine: Engine, name: str | None) -> str:

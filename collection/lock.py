@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from cbir.collection.errors import CollectionBusyError
+from cbir.core.disk import REFUSED
 from cbir.core.errors import CbirWarning, warn_caller
 
 #: Seconds between two tries to get what another process has.
@@ -44,17 +45,22 @@ def filling(lock: Path, name: str) -> Iterator[None]:
 def is_held(lock: Path) -> bool:
     """Tell whether a process is filling the collection of a lock file: any process, also this one.
 
-    A file that is there is locked for a moment to find out; none is made.
+    A file that is there is locked for a moment to find out; none is made. Where that is not permitted, the answer is
+    no: whoever may not lock the file may not change anything beside it either.
     """
     import filelock
 
-    if not lock.is_file():
-        return False
     try:
+        if not lock.is_file():
+            return False
         with filelock.FileLock(lock, blocking=False):
             return False
     except filelock.Timeout:
         return True
+    except OSError as error:
+        if error.errno not in REFUSED:
+            raise
+        return False
 
 
 class Patience:

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from cbir.core.errors import CbirError
 
-#: What the system's errors mean, and what to do about it.
+#: Errors of the system: the disk is full; this user may not do that, or the disk is read-only.
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-_REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
+REFUSED = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 
 @contextmanager
@@ -30,7 +30,30 @@ def remedy(error: OSError) -> str:
     """Return what to do about an error of the system, before a comma and `or`; empty where that is not known."""
     if error.errno in _FULL:
         return "free some space, or "
-    return "check the permissions, or " if error.errno in _REFUSED else ""
+    return "check the permissions, or " if error.errno in REFUSED else ""
+
+
+def expanded(path: str | Path) -> Path:
+    """Return a path with `~` as the folder of the user; `~nobody` stays as it is, as in a shell."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - `Path.expanduser` raises
+
+
+def entries(folder: Path) -> list[Path]:
+    """Return what is in a folder, sorted; nothing if there is none.
+
+    Raises
+    ------
+    CbirError
+        It is no folder, or may not be read: that is not the same as empty.
+    """
+    try:
+        return sorted(folder.iterdir())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise CbirError(
+            f"cannot read {folder}: {error.strerror or error}; {remedy(error)}name another place with CBIR_HOME"
+        ) from error
 
 
 def require_folder_of(path: Path) -> None:
@@ -40,7 +63,7 @@ def require_folder_of(path: Path) -> None:
     ------
     CbirError
     """
-    folder = path.expanduser().absolute().parent
+    folder = expanded(path).absolute().parent
     if not folder.is_dir():
         what = "is not a folder" if folder.exists() else "does not exist"
         raise CbirError(f"cannot write {path.name}: {folder} {what}; make it first, or name another place")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from cbir.core.disk import size_on_disk
+from cbir.core.disk import entries, size_on_disk
 from cbir.core.partial import is_left, is_partial
 
 
@@ -38,9 +38,7 @@ class Leftover:
 
 def partials(folder: Path, of: Path | None = None) -> Iterator[Leftover]:
     """Yield what was left half written in a folder, and that nobody writes any more; only `of` that path, if given."""
-    if not folder.is_dir():
-        return
-    for path in sorted(folder.iterdir()):
+    for path in entries(folder):
         if is_partial(path, of) and is_left(path):
             yield Leftover("partial", path, size_on_disk(path), "half written, by a process that was stopped")
 

@@ -1,8 +1,12 @@
 """Where things are kept and looked for: `CBIR_HOME`, `CBIR_DATA`, `QDRANT_URL`, and the platform's own folders."""
 
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
+
+from cbir.core.disk import expanded, remedy
+from cbir.core.errors import CbirError
 
 
 @dataclass(frozen=True)
@@ -56,11 +60,34 @@ def read_settings(data_dir: str | Path | None = None, qdrant_url: str | None = N
         Looked through before `CBIR_DATA`.
     qdrant_url : str, optional
         Instead of `QDRANT_URL`.
+
+    Raises
+    ------
+    CbirError
+        The home cannot be one, whatever is done there.
     """
     import platformdirs
 
-    data = tuple(Path(place).expanduser() for place in (data_dir, os.environ.get("CBIR_DATA")) if place)
+    data = tuple(expanded(place) for place in (data_dir, os.environ.get("CBIR_DATA")) if place)
     given = os.environ.get("CBIR_HOME")
-    home = Path(given).expanduser().absolute() if given else platformdirs.user_data_path("cbir", appauthor=False)
+    home = _checked(given, platformdirs.user_data_path("cbir", appauthor=False))
     cache = platformdirs.user_cache_path("cbir", appauthor=False)
     return Settings(home, cache, data, qdrant_url or os.environ.get("QDRANT_URL") or None)
+
+
+def _checked(given: str | None, usual: Path) -> Path:
+    """Return the home; refuse what names no folder, and what cannot name one."""
+    home = expanded(given).absolute() if given else usual
+    if given and given.startswith("~") and not os.path.isabs(os.path.expanduser(given)):  # noqa: PTH111, PTH117
+        raise CbirError(f"CBIR_HOME is {given}, and there is no user {given[1:].partition(os.sep)[0]}; name a folder")
+    try:
+        is_folder = stat.S_ISDIR(home.stat().st_mode)
+    except FileNotFoundError:
+        return home  # made when something is to be kept there
+    except OSError as error:
+        raise CbirError(
+            f"cannot use {home}: {error.strerror or error}; {remedy(error)}name another place with CBIR_HOME"
+        ) from error
+    if not is_folder:
+        raise CbirError(f"cannot use {home}: it is not a folder; name another place with CBIR_HOME")
+    return home

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from cbir.core.disk import size_on_disk
+from cbir.core.disk import entries, size_on_disk
 from cbir.core.leftover import Leftover, partials
 from cbir.core.names import folded
 from cbir.core.partial import abandoned
@@ -31,10 +31,8 @@ def leftovers(runs: Path, filled: Filled) -> Iterator[Leftover]:
     runs : Path
     filled : Mapping
     """
-    if not runs.is_dir():
-        return
     yield from partials(runs)
-    for folder in sorted(runs.iterdir()):
+    for folder in entries(runs):
         ours = folder.is_dir() and not folder.is_symlink() and not folder.name.startswith(".")
         if ours and (reason := _why_unused(folder, filled)):
             yield Leftover("run", folder, size_on_disk(folder), reason)

@@ -11,7 +11,7 @@ from contextlib import closing, suppress
 from functools import partial
 from itertools import islice
 
-from cbir.collection.errors import CollectionBusyError, CollectionError
+from cbir.collection.errors import CollectionBusyError, CollectionError, UnreadableError
 from cbir.collection.interface import Collection, Engine
 from cbir.collection.metadata import Metadata
 from cbir.collection.place import COPIES, places_of
@@ -54,7 +54,7 @@ def _holds_pictures_of(engine: Engine, name: str, source: Source) -> bool:
         with closing(engine.open(name)) as collection:
             points = collection.count(where={"source": [root]})
             stored = dict(islice(_hashes(collection, root), _SAMPLED))
-    except CollectionBusyError:
+    except (CollectionBusyError, UnreadableError):
         raise  # it may be free a moment later, and a guess would then decide over its points
     except CollectionError:
         return True  # damaged: the error comes when it is opened to be filled, unless it is to be replaced

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from cbir.collection.checks import check_smooth, validated_name
-from cbir.collection.errors import CollectionError, NewerFormatError
+from cbir.collection.errors import CollectionError, NewerFormatError, UnreadableError
 from cbir.collection.interface import Collection, Engine
 from cbir.collection.metadata import Metadata
 from cbir.core.errors import CbirWarning
@@ -72,7 +72,7 @@ def find_target(
     others: list[str] = []
     try:
         replaced = engine.metadata(name)
-    except NewerFormatError:
+    except (NewerFormatError, UnreadableError):
         raise
     except CollectionError:
         pass  # damaged: rebuilding repairs that

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from cbir.core.disk import expanded
 from cbir.core.errors import CbirWarning
 from cbir.ingest.sources.choice import IGNORE_FILE
 from cbir.ingest.sources.source import SourceError
@@ -41,7 +42,7 @@ def watchable(arguments: Sequence[str | Path]) -> list[Path]:
     SourceError
         Something else is among it, or nothing at all.
     """
-    paths = [Path(argument).expanduser() for argument in arguments]
+    paths = [expanded(argument) for argument in arguments]
     for path in paths:
         if not (path.is_dir() or path.is_file()):
             raise SourceError(f"--watch follows folders and archives, and {path} is neither")

@@ -9,17 +9,23 @@ is written to a temporary folder beside its place, which is then renamed.
 import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+import zlib
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from zipfile import BadZipFile
 
 import numpy as np
 
 from cbir.core.atomic import atomic_folder
 from cbir.core.digest import sha256_of
+from cbir.core.disk import remedy
+from cbir.core.errors import first_line
 from cbir.core.progress import Progress, silent
+from cbir.core.stored import a_list, a_number, a_text, a_whole_number, an_object, read_object, required
 from cbir.model.encoder import Encoder
 from cbir.model.errors import ModelError
 from cbir.model.graph import graph
@@ -138,9 +144,12 @@ class Bundle:
                 f"{self.path} is revision {revision} of encoder '{self.kind}'; this cbir computes "
                 f"revision {method.REVISION}: fill the collection anew with --retrain"
             )
-        with file.open("rb") as content, np.load(content, allow_pickle=False) as stored:
-            arrays = dict(stored)
-        return method.run(arrays)
+        try:
+            with file.open("rb") as content, np.load(content, allow_pickle=False) as stored:
+                arrays = dict(stored)
+            return method.run(arrays)
+        except (OSError, ValueError, KeyError, TypeError, IndexError, EOFError, BadZipFile, zlib.error) as error:
+            raise ModelError(f"{file} holds no encoder '{self.kind}' ({first_line(error)})") from None
 
 
 def read_bundle(path: Path) -> Bundle:
@@ -152,27 +161,75 @@ def read_bundle(path: Path) -> Bundle:
         Not a bundle, or a damaged one.
     """
     try:
-        metadata = json.loads((path / _METADATA).read_text(encoding="utf-8"))
-        if int(metadata.get("format", 1)) > _FORMAT:
-            raise ModelError(
-                f"{path} was written by a newer cbir (format {metadata['format']}; this one reads up to {_FORMAT}): "
-                "upgrade cbir"
-            )
-        return Bundle(
-            path=path,
-            kind=str(metadata.get("encoder", _ADOPTED)),
-            fingerprint=str(metadata["fingerprint"]),
-            dimension=int(metadata["dimension"]),
-            preprocessing=_preprocessing(path, metadata.get("preprocessing", {"shape": metadata["input_shape"]})),
-            metadata=metadata,
-        )
+        return _bundle(path, read_object(path / _METADATA))
     except FileNotFoundError:
         raise ModelError(
             f"{path} is not a model bundle (it has no {_METADATA}); "
             "name another, or train again: cbir ingest SOURCE --retrain"
         ) from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except OSError as error:
+        raise ModelError(
+            f"cannot read {path / _METADATA}: {error.strerror or error}; {remedy(error)}name another model with --model"
+        ) from error
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
         raise ModelError(f"{path / _METADATA} is damaged ({error}); train again with --retrain") from None
+
+
+def _bundle(path: Path, metadata: dict[str, Any]) -> Bundle:
+    """Make a bundle of what model.json holds; ValueError of a value that no version wrote."""
+    number = a_whole_number(metadata.get("format", 1), "format", 1)
+    if number > _FORMAT:
+        raise ModelError(
+            f"{path} was written by a newer cbir (format {number}; this one reads up to {_FORMAT}): upgrade cbir"
+        )
+    for name, check in _OPTIONAL.items():
+        if metadata.get(name) is not None:
+            check(metadata[name], name)
+    if metadata.get("runs", _ONNX) not in (_ONNX, _ARRAYS):
+        raise ValueError("runs is not the name of an encoder's file")
+    described = metadata.get("preprocessing")
+    if described is None:
+        described = {"shape": required(metadata, "input_shape")}
+    return Bundle(
+        path=path,
+        kind=a_text(metadata.get("encoder", _ADOPTED), "encoder"),
+        fingerprint=a_text(required(metadata, "fingerprint"), "fingerprint"),
+        dimension=a_whole_number(required(metadata, "dimension"), "dimension", 1),
+        preprocessing=_preprocessing(path, an_object(described, "preprocessing")),
+        metadata=metadata,
+    )
+
+
+def _history(value: object, name: str) -> None:
+    a_list(an_object(value, name).get("loss", []), f"the loss of {name}")
+
+
+def _notes(value: object, name: str) -> None:
+    for note in a_list(value, name):
+        a_text(note, name)
+
+
+def _truth(value: object, name: str) -> None:
+    if not isinstance(value, bool):
+        raise ValueError(f"{name} is not true or false")
+
+
+#: What else model.json may hold and is read, with the check of its type; all of it may be missing, or null.
+_OPTIONAL: Mapping[str, Callable[[object, str], object]] = {
+    "runs": a_text,
+    "encoder_sha256": a_text,
+    "code_bits": partial(a_whole_number, least=1, most=64),
+    "revision": a_whole_number,
+    "recipe": an_object,
+    "words": an_object,
+    "denoises": _truth,
+    "trained_on": a_text,
+    "training": a_text,
+    "images": a_whole_number,
+    "seconds": a_number,
+    "history": _history,
+    "notes": _notes,
+}
 
 
 def _preprocessing(path: Path, described: Mapping[str, Any]) -> Preprocessing:

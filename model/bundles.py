@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from cbir.core.disk import entries
 from cbir.core.names import folded, made_name, same_name
 from cbir.model.bundle import Bundle, copy_bundle, fingerprint_of, read_bundle, write_bundle
 from cbir.model.errors import ModelError
@@ -18,10 +19,8 @@ _KERAS_SUFFIXES = (".keras", ".h5", ".hdf5")
 
 def bundles(models: Path) -> list[Bundle]:
     """List the bundles of a folder by name; what is incomplete or damaged is left out."""
-    if not models.is_dir():
-        return []
     found = []
-    for path in sorted(models.iterdir()):
+    for path in entries(models):
         if not path.name.startswith(".") and path.is_dir():
             try:
                 found.append(read_bundle(path))
@@ -146,4 +145,4 @@ def free_path(models: Path, name: str) -> Path:
 
 
 def _names(models: Path) -> list[str]:
-    return [path.name for path in models.iterdir()] if models.is_dir() else []
+    return [path.name for path in entries(models)]

@@ -13,6 +13,7 @@ from typing import Any, Self
 import numpy as np
 from PIL import Image
 
+from cbir.core.stored import a_list, a_number, a_whole_number
 from cbir.model.border import ground
 from cbir.model.errors import ModelError
 from cbir.model.margins import trimmed
@@ -157,7 +158,7 @@ class Preprocessing:
             Not what any version wrote.
         """
         fields = dict(described)
-        height, width, channels = (int(size) for size in fields.pop("shape"))
+        height, width, channels = (a_whole_number(size, "shape", 1) for size in a_list(fields.pop("shape"), "shape", 3))
         unknown = fields.keys() - {
             "fit",
             "resample",
@@ -173,7 +174,9 @@ class Preprocessing:
             raise ModelError(f"this cbir does not know {', '.join(sorted(unknown))}: upgrade cbir")
         for name in ("mean", "deviation"):
             if fields.get(name) is not None:
-                fields[name] = tuple(float(value) for value in fields[name])
+                fields[name] = tuple(float(a_number(value, name)) for value in a_list(fields[name], name))
+        if fields.get("shortest") is not None:
+            a_whole_number(fields["shortest"], "shortest", 1)
         return cls(height, width, channels, **fields)
 
     def pixels(self, image: Image.Image) -> np.ndarray:

@@ -13,7 +13,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 from cbir.core.atomic import write_atomic
-from cbir.core.disk import disk_errors
+from cbir.core.disk import disk_errors, expanded
 from cbir.core.errors import CbirError, first_line
 from cbir.model.modes import eight_bit
 from cbir.search.lettering import shortened, shortened_name, warn_of_missing, width, write
@@ -166,7 +166,7 @@ def fitted(picture: Image.Image, side: int = CELL) -> Image.Image:
 
 def save_picture(picture: Image.Image, path: str | Path) -> Path:
     """Write a picture in the format of the path's suffix, completely or not at all."""
-    path = Path(path).expanduser().absolute()
+    path = expanded(path).absolute()
     kind = Image.registered_extensions().get(path.suffix.lower())
     if kind not in Image.SAVE:
         raise CbirError(f"{path} has an unknown picture format; try {path.stem}.png")

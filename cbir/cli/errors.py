@@ -18,6 +18,7 @@ import typer
 
 from cbir.cli.output import discard_output, note, printable, writing
 from cbir.cli.stopping import CODES, Terminated
+from cbir.core.disk import remedy
 from cbir.core.errors import CbirError, CbirWarning
 
 _DEBUG = "CBIR_DEBUG"
@@ -51,8 +52,13 @@ def handle_errors(command: Callable[..., None]) -> Callable[..., None]:
             except BrokenPipeError:
                 # The reader of our output, such as `head`, has closed it; nothing may be flushed to it at exit.
                 discard_output()
+            except OSError as error:
+                # The system's, not ours, where it names a file: no permission, too long a name, a broken disk.
+                if error.filename is None:
+                    _exit(_unexpected(error), 1)
+                _exit(f"cannot use {error.filename}: {error.strerror or error}; {remedy(error)}name another place", 1)
             except Exception as error:  # noqa: BLE001 - a defect of ours: report it in one line
-                _exit(f"unexpected {type(error).__name__}: {error}. Run again with --debug and report it.", 1)
+                _exit(_unexpected(error), 1)
 
     return run
 
@@ -67,6 +73,10 @@ def printable_usage() -> Iterator[None]:
             text = "\n".join(printable(line, sys.stderr) for line in told().split("\n"))
             error.format_message = lambda: text  # type: ignore[attr-defined]
         raise
+
+
+def _unexpected(error: Exception) -> str:
+    return f"unexpected {type(error).__name__}: {error}. Run again with --debug and report it."
 
 
 def _exit(message: str, code: int) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from cbir.collection import home
-from cbir.core.disk import disk_errors, require_folder_of
+from cbir.core.disk import disk_errors, expanded, require_folder_of
 from cbir.core.progress import Progress, silent
 from cbir.core.settings import read_settings
 
@@ -117,5 +117,5 @@ def compared(
     with closing(home.open_engine(settings)) as engine, disk_errors(settings.home):
         comparison = way(opened, encoders, options, engine, settings, evaluation, limit=limit, progress=progress)
     if save is not None:
-        copy_comparison(comparison, Path(save).expanduser().absolute())
+        copy_comparison(comparison, expanded(save).absolute())
     return comparison

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
+from cbir.core.disk import expanded
 from cbir.core.progress import Progress, silent
 from cbir.core.settings import read_settings
 from cbir.verbs.open import open  # noqa: A004
@@ -80,7 +81,7 @@ def evaluate(
     path = None
     if from_run is not None:
         require_no_options(from_run, {"collection": collection, "queries_from": queries_from, **options})
-        path = Path(from_run).expanduser().absolute()
+        path = expanded(from_run).absolute()
         path = path / "run.npz" if path.is_dir() else path
         run = load_run(path)
     else:

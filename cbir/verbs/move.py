@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cbir.collection import home
-from cbir.core.disk import disk_errors
+from cbir.core.disk import disk_errors, expanded
 from cbir.core.errors import CbirError, CbirWarning
 from cbir.core.settings import read_settings
 from cbir.core.uris import is_absolute
@@ -92,7 +92,7 @@ def move(
         There is nothing in `old` that a collection knows, or none of the collections could be changed.
     """
     settings = read_settings(qdrant_url=qdrant_url)
-    route = _Route(_places(Path(old)), Path(new).expanduser().resolve())
+    route = _Route(_places(Path(old)), expanded(new).resolve())
     moved: list[MovedRoot] = []
     failed: dict[str, str] = {}
     known: list[str] = []
@@ -175,7 +175,7 @@ def _remember(engine: Engine, name: str, route: _Route) -> tuple[MovedRoot, ...]
 
 def _places(old: Path) -> tuple[Path, ...]:
     """Return the absolute paths that an old place may be known by: an ingest stores what links point to."""
-    absolute = Path(os.path.abspath(old.expanduser()))  # noqa: PTH100 - only the text counts: it may be gone
+    absolute = Path(os.path.abspath(expanded(old)))  # noqa: PTH100 - only the text counts: it may be gone
     return tuple(dict.fromkeys((absolute, absolute.resolve())))
 
 

@@ -168,13 +168,13 @@ def _plan(engine: Engine, name: str, some: _Some | None, settings: Settings) -> 
 
 def _seen(engine: Engine, name: str, some: _Some | None, settings: Settings) -> Removal:
     """Return what would be removed."""
-    from cbir.collection.errors import CollectionBusyError, CollectionError, NewerFormatError
+    from cbir.collection.errors import CollectionBusyError, CollectionError, NewerFormatError, UnreadableError
 
     size = None if settings.qdrant_url else size_on_disk(settings.collections / name)
     try:
         with closing(engine.open(name)) as opened:
             return _some_of(engine, opened, some) if some else _all_of(engine, opened, size)
-    except (CollectionBusyError, NewerFormatError):
+    except (CollectionBusyError, NewerFormatError, UnreadableError):
         raise
     except CollectionError as error:
         if some or settings.qdrant_url:

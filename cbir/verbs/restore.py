@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cbir.collection import home
 from cbir.core.atomic import scratch_folder
-from cbir.core.disk import disk_errors
+from cbir.core.disk import disk_errors, expanded
 from cbir.core.errors import CbirError
 from cbir.core.names import made_name
 from cbir.core.progress import Progress, silent
@@ -48,7 +48,7 @@ def restore(
     from cbir.collection.indexing import build_index
 
     settings = read_settings(qdrant_url=qdrant_url)
-    file = Path(path).expanduser().absolute()
+    file = expanded(path).absolute()
     name = made_name(file.name.partition(".")[0]) if collection is None else collection
     if not file.is_file():
         raise CbirError(f"{file} does not exist")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cbir.collection import home
 from cbir.core.atomic import atomic_file
-from cbir.core.disk import disk_errors, require_folder_of
+from cbir.core.disk import disk_errors, expanded, require_folder_of
 from cbir.core.errors import CbirError
 from cbir.core.progress import Progress, silent
 from cbir.core.settings import read_settings
@@ -67,7 +67,7 @@ def snapshot(
     with closing(home.open_engine(settings)) as engine:
         name = home.collection_or_default(engine, collection)
         suffix = ".snapshot" if settings.qdrant_url else ".cbir.zip"
-        place = Path(f"{name}{suffix}" if path is None else path).expanduser().absolute()
+        place = expanded(f"{name}{suffix}" if path is None else path).absolute()
         if place.is_dir():
             raise CbirError(f"{place} is a folder; name a file")
         require_folder_of(place)

@@ -9,9 +9,10 @@ moment the file names another shard.
 import json
 from pathlib import Path, PurePath
 
-from cbir.collection.errors import CollectionError
+from cbir.collection.errors import CollectionError, UnreadableError
 from cbir.collection.metadata import Metadata, check_format
 from cbir.core.atomic import write_atomic
+from cbir.core.disk import remedy
 from cbir.core.errors import first_line
 from cbir.core.stored import a_path, read_object, required
 
@@ -26,6 +27,8 @@ def read_metadata(folder: Path) -> tuple[Metadata, str]:
     ------
     NewerFormatError
         A newer cbir wrote the file.
+    UnreadableError
+        The system does not let us read it.
     CollectionError
         There is no such file, or it is damaged.
     """
@@ -39,8 +42,12 @@ def read_metadata(folder: Path) -> tuple[Metadata, str]:
             raise ValueError(f"{_SHARD} is not the name of a folder in it")
         del stored[_SHARD]
         return Metadata.from_json(stored, owner), shard
-    except (OSError, ValueError) as error:
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError, ValueError) as error:
         raise CollectionError(f"{file} is damaged ({first_line(error)}); {how_to_rebuild(folder.name)}") from None
+    except OSError as error:
+        raise UnreadableError(
+            f"cannot read {file}: {error.strerror or error}; {remedy(error)}name another --collection"
+        ) from error
 
 
 def write_metadata(folder: Path, metadata: Metadata, shard: str) -> None:
@@ -50,8 +57,11 @@ def write_metadata(folder: Path, metadata: Metadata, shard: str) -> None:
 
 
 def has_metadata(folder: Path) -> bool:
-    """Tell whether a folder holds a collection, damaged or not."""
-    return (folder / NAME).is_file()
+    """Tell whether a folder holds a collection, damaged or not; so may one that cannot be looked into."""
+    try:
+        return (folder / NAME).is_file()
+    except PermissionError:
+        return True
 
 
 def how_to_rebuild(name: str) -> str:

@@ -28,12 +28,13 @@ from cbir.collection.errors import (
     CollectionBusyError,
     CollectionError,
     NewerFormatError,
+    UnreadableError,
     already_exists,
     no_such_collection,
 )
 from cbir.collection.lock import Patience, filling
 from cbir.collection.metadata import Metadata
-from cbir.core.disk import check_room
+from cbir.core.disk import check_room, entries
 from cbir.core.leftover import Leftover
 from cbir.core.names import same_name
 from cbir.core.progress import Progress, silent
@@ -62,9 +63,7 @@ class EmbeddedEngine:
 
     def names(self) -> list[str]:
         """Return the names of the collections, sorted."""
-        if not self.folder.is_dir():
-            return []
-        return sorted(path.name for path in self.folder.iterdir() if has_metadata(path))
+        return [path.name for path in entries(self.folder) if has_metadata(path)]
 
     def all_metadata(self) -> dict[str, Metadata | CollectionError]:
         """Read the metadata of all collections; an error where they cannot be read."""
@@ -224,7 +223,7 @@ class EmbeddedEngine:
         file system takes others for the same.
         """
         names = self.names()
-        being_made = [path.name for path in self.folder.iterdir()] if self.folder.is_dir() else []
+        being_made = [path.name for path in entries(self.folder)]
         return self.folder / (same_name(name, names) or same_name(name, being_made) or validated_name(name))
 
 
@@ -249,10 +248,12 @@ def _used_shard(folder: Path) -> str | None:
     ------
     NewerFormatError
         A newer cbir wrote the collection.
+    UnreadableError
+        The system does not let us read it.
     """
     try:
         return read_metadata(folder)[1]
-    except NewerFormatError:
+    except (NewerFormatError, UnreadableError):
         raise
     except CollectionError:
         return None

@@ -13,7 +13,7 @@ from cbir.collection.embedded.card import has_metadata, read_metadata
 from cbir.collection.embedded.shards import locked, shard_folders
 from cbir.collection.errors import CollectionBusyError, CollectionError
 from cbir.collection.lock import is_held
-from cbir.core.disk import size_on_disk
+from cbir.core.disk import entries, size_on_disk
 from cbir.core.leftover import Leftover, partials
 
 
@@ -26,10 +26,8 @@ def leftovers(collections: Path, lock: str) -> list[Leftover]:
     lock : str
         Name of the file, in a collection's folder, that whoever fills the collection holds.
     """
-    if not collections.is_dir():
-        return []
     found: list[Leftover] = []
-    for folder in sorted(collections.iterdir()):
+    for folder in entries(collections):
         if folder.is_dir() and not folder.name.startswith(".") and not is_held(folder / lock):
             found += _of(folder) if has_metadata(folder) else _incomplete(folder, lock)
     return found

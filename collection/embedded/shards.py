@@ -5,6 +5,7 @@ collection. Edge locks it against every other opening, by this process too.
 """
 
 import contextlib
+import os
 import shutil
 import tempfile
 import threading
@@ -16,7 +17,8 @@ import qdrant_edge as edge
 
 from cbir.collection.embedded.card import has_metadata, how_to_rebuild, read_metadata
 from cbir.collection.embedded.state import State, read_state, write_state
-from cbir.collection.errors import CollectionBusyError, CollectionError
+from cbir.collection.embedded.unwritable import copied, may_be_written
+from cbir.collection.errors import CollectionBusyError, CollectionError, in_use
 from cbir.collection.lock import Patience, is_held
 from cbir.collection.metadata import Metadata
 from cbir.core.disk import free_bytes
@@ -31,8 +33,13 @@ LOCK = ".writing"
 
 _PREFIX = "shard-"
 
-#: What Edge's messages say when the system did not let it write.
-_WRITE_REFUSED = ("No space", "Permission denied", "Read-only", "File too large")
+#: What Edge's messages say when the system did not let it write, and what to do then.
+_REMEDIES = {
+    "No space": "; free some space",
+    "File too large": "; free some space",
+    "Permission denied": "; check the permissions",
+    "Read-only": "; check the permissions",
+}
 
 
 @contextlib.contextmanager
@@ -55,12 +62,8 @@ def edge_errors(name: str, hint: str = "") -> Iterator[None]:
             raise
         text = str(error)
         if "WouldBlock" in text:
-            raise CollectionBusyError(
-                f"collection '{name}' is in use by another process; wait until that ends, "
-                "or keep the collection on a Qdrant server, which many processes can use at once"
-            ) from None
-        if any(refusal in text for refusal in _WRITE_REFUSED):
-            hint = "; free some space, or check the permissions"
+            raise in_use(name) from None
+        hint = next((remedy for refusal, remedy in _REMEDIES.items() if refusal in text), hint)
         raise CollectionError(f"collection '{name}': {first_line(error)}{hint}") from error
 
 
@@ -79,7 +82,8 @@ def create_shard(folder: Path, metadata: Metadata) -> str:
     """
     folder.mkdir(parents=True, exist_ok=True)
     check_free_space(folder, 0)
-    shard = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=folder))
+    shard = folder / f"{_PREFIX}{os.urandom(4).hex()}"
+    shard.mkdir()  # with the permissions that the collection's other files have
     try:
         vectors = edge.EdgeVectorParams(size=metadata.dimension, distance=edge.Distance.Euclid)
         # Edge builds an HNSW index only when told to; then it must not find the collection too small.
@@ -108,6 +112,8 @@ class OpenShard:
         The file of its state says that it is being changed.
     damaged : bool
         A check has found damage.
+    copy : TemporaryDirectory or None
+        The folder may not be written: this one is open in its place.
     """
 
     folder: Path
@@ -116,6 +122,7 @@ class OpenShard:
     users: int = 0
     changed: bool = False
     damaged: bool = False
+    copy: "tempfile.TemporaryDirectory[str] | None" = None
 
     def trust(self, updated: str) -> None:
         """Take the state for unknown if an older cbir has written to the shard since: the metadata's time tells."""
@@ -123,7 +130,15 @@ class OpenShard:
             self.state = State()
 
     def change(self) -> None:
-        """Note, before the first change, that it is being changed."""
+        """Note, before the first change, that it is being changed.
+
+        Raises
+        ------
+        CollectionError
+            It may not be.
+        """
+        if self.copy is not None:
+            raise CollectionError(f"nothing may be written to {self.folder}; check the permissions")
         if not self.changed:
             write_state(self.folder, replace(self.state, clean=False))
             self.changed = True
@@ -131,13 +146,17 @@ class OpenShard:
     def checked(self, *, sound: bool) -> None:
         """Note what a check of all points has found."""
         self.damaged = not sound
-        if sound != self.state.clean:
+        if self.copy is None and sound != self.state.clean:
             self.change()  # if it is sound, it is clean once it is closed
 
     def close(self, updated: str) -> None:
         """Write everything to disk, and then that it is all there."""
         points = self.shard.count(edge.CountRequest(exact=True)) if self.changed else 0
-        self.shard.close()
+        try:
+            self.shard.close()
+        finally:
+            if self.copy is not None:
+                self.copy.cleanup()
         if self.changed and not self.damaged:
             write_state(self.folder, replace(self.state, clean=True, points=points, updated=updated))
 
@@ -153,9 +172,8 @@ class OpenShards:
         """Return the shard in a folder; each call needs one of `release`."""
         with self._lock:
             if folder not in self._open:
-                with edge_errors(name, f"; if this happens again, {how_to_rebuild(name)}"):
-                    shard = edge.EdgeShard.load(str(folder))
-                self._open[folder] = OpenShard(folder, shard, read_state(folder) or State())
+                shard, copy = _loaded(folder, name)
+                self._open[folder] = OpenShard(folder, shard, read_state(folder) or State(), copy=copy)
             opened = self._open[folder]
             opened.users += 1
             return opened
@@ -177,6 +195,26 @@ class OpenShards:
 
 
 open_shards = OpenShards()
+
+
+def _loaded(folder: Path, name: str) -> "tuple[edge.EdgeShard, tempfile.TemporaryDirectory[str] | None]":
+    """Load a shard, or a copy of one that may not be written; return the copy as well."""
+    hint = f"; if this happens again, {how_to_rebuild(name)}"
+    try:
+        with edge_errors(name, hint):
+            return edge.EdgeShard.load(str(folder)), None
+    except CollectionBusyError:
+        raise
+    except CollectionError:
+        if not folder.is_dir() or may_be_written(folder):
+            raise
+    copy = copied(folder, name)
+    try:
+        with edge_errors(name, hint):
+            return edge.EdgeShard.load(copy.name), copy
+    except BaseException:
+        copy.cleanup()
+        raise
 
 
 def who_uses(folder: Path, *, filled_here: bool = False) -> str:

@@ -6,9 +6,9 @@ In: encoders in text form, such as `pca:values=32` or `net.onnx`. Out: an `Entra
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
+from cbir.core.disk import expanded
 from cbir.core.errors import CbirError
 from cbir.core.names import made_name
 from cbir.core.options import spell, spelled
@@ -93,7 +93,7 @@ def entrants(
     used = {"seed"}
     for text in dict.fromkeys(texts):
         if _is_file(text):
-            found.append(Entrant(text, *kind_of_file(Path(text).expanduser())))
+            found.append(Entrant(text, *kind_of_file(expanded(text))))
             continue
         kind, _ = parse_encoder(text)
         shared = {option: value for option, value in given.items() if option in kind.options}

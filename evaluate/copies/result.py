@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from cbir.core.atomic import write_atomic
-from cbir.core.disk import disk_errors
+from cbir.core.disk import disk_errors, expanded
 from cbir.evaluate.copies.run import DEPTH, CopiesRun, Row, load_copies, save_copies
 from cbir.evaluate.draw.misses import misses_picture, worst
 from cbir.model.distortion import Distortion
@@ -110,5 +110,5 @@ def read_copies(path: Path) -> Copies:
 
 def copies_file(path: Path) -> Path:
     """Return the file of a run that is named by its folder or itself."""
-    path = path.expanduser().absolute()
+    path = expanded(path).absolute()
     return path / "copies.npz" if path.is_dir() else path

@@ -17,6 +17,7 @@ from typing import Any, Self
 from PIL import Image
 
 from cbir.collection.point import Label
+from cbir.core.disk import expanded
 from cbir.core.progress import Progress, silent
 from cbir.core.uris import folder_and_name, shown, uri_of
 from cbir.ingest.sources.beside import beside_of, grouped, is_beside, kept_columns
@@ -71,11 +72,11 @@ class ArchiveSource(RootedSource):
         progress: Progress = silent,
     ) -> None:
         choice = choice or Choice()
-        root = root.expanduser().resolve()
+        root = expanded(root).resolve()
         super().__init__(root, root_name(root), Listing(*_COLUMNS), choice)
         self._opened_by = tuple(shards), complete, progress
         self._complete = complete
-        self._paths = [path.expanduser().resolve() for path in shards] or [self.root]
+        self._paths = [expanded(path).resolve() for path in shards] or [self.root]
         self._sharded = bool(shards)
         self._readers = Readers(self._paths)
         self._stamps: list[tuple[int, int, int, int]] = []

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from cbir.core.disk import expanded
 from cbir.core.errors import warn_caller
 from cbir.core.progress import Progress, silent
 from cbir.ingest.sources.arrays import ArraySource
@@ -68,7 +69,7 @@ def open_source(
     from cbir.ingest.sources.archive import ArchiveSource, shards_in
     from cbir.ingest.sources.folder import FolderSource
 
-    path = Path(name).expanduser()
+    path = expanded(name)
     if shards := shards_in(path):
         opened = FolderSource(path, choice, may_be_empty=True, progress=progress)
         return opened if len(opened) else ArchiveSource(path, shards, choice, progress=progress)
@@ -108,7 +109,7 @@ def collection_name(source: str) -> str:
 
     if source in NAMES:
         return source
-    path = Path(source).expanduser().resolve()
+    path = expanded(source).resolve()
     return root_name(path) if path.is_file() else folder_name(path)
 
 

@@ -14,6 +14,7 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Self
 
+from cbir.core.disk import expanded
 from cbir.core.names import made_name
 from cbir.core.progress import Progress, silent
 from cbir.core.uris import folder_and_name, shown, uri_of
@@ -52,7 +53,7 @@ class FolderSource(RootedSource):
     ) -> None:
         choice = choice or Choice()
         try:
-            root = path.expanduser().resolve()
+            root = expanded(path).resolve()
         except (OSError, RuntimeError) as error:  # links in a circle, no home folder
             raise SourceError(f"{shown(str(path))} cannot be read: {error}") from None
         super().__init__(root, folder_name(root), Listing(), choice)

@@ -18,6 +18,7 @@ from typing import Any
 
 from cbir.collection.fields import FIELDS
 from cbir.collection.point import Label
+from cbir.core.disk import expanded
 from cbir.core.errors import CbirWarning, first_line
 from cbir.core.uris import folder_and_name, path_of, shown, uri_of
 from cbir.ingest.sources.choice import MODES
@@ -57,7 +58,7 @@ class Labels:
         self._by_folder = choice == "folder"
         self._auto = choice == "auto"
         if choice not in MODES:
-            self._table = _read_table(Path(choice).expanduser(), listing, root)
+            self._table = _read_table(expanded(choice), listing, root)
 
     def of(self, files: Files, part: bytes = b"") -> "Labelling":
         """Return the labelling of some files.

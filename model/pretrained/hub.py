@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from cbir.core.digest import has_sha256
+from cbir.core.disk import expanded
 from cbir.core.download import ChecksumError, DownloadError, download
 from cbir.core.progress import Progress, silent
 from cbir.core.settings import read_settings
@@ -130,7 +131,7 @@ def _of_hugging_face(file: HubFile) -> Iterator[Path]:
     """Yield where Hugging Face's own library may have put a file: at this revision, or the same file at another."""
     cache = os.environ.get("HF_HUB_CACHE") or os.environ.get("HUGGINGFACE_HUB_CACHE")
     home = os.environ.get("HF_HOME") or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "huggingface"
-    hub = Path(cache or Path(home) / "hub").expanduser()
+    hub = expanded(cache or Path(home) / "hub")
     snapshots = hub / f"models--{file.repository.replace('/', '--')}" / "snapshots"
     yield snapshots / file.revision / file.path
     if snapshots.is_dir():

@@ -1,0 +1,101 @@
+"""A shard where nothing may be written, in somebody else's home or on a read-only disk: a copy of it is used.
+
+Qdrant Edge opens a shard's files for writing, also to search them. In: the shard's folder. Out: a folder that is
+removed when it is no longer used.
+"""
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from cbir.collection.errors import UnreadableError, in_use
+from cbir.core.disk import check_room, remedy, size_on_disk
+from cbir.core.errors import warn_caller
+
+_BLOCK = 1 << 20
+
+
+def may_be_written(shard: Path) -> bool:
+    """Tell whether a shard and all in it may be written; not where its disk is read-only."""
+    paths = (Path(folder, name) for folder, _, names in os.walk(shard) for name in (".", *names))
+    return all(os.access(path, os.W_OK) for path in paths)
+
+
+def copied(shard: Path, name: str) -> tempfile.TemporaryDirectory[str]:
+    """Copy a shard of collection `name` to a temporary folder, and say so.
+
+    Raises
+    ------
+    CollectionBusyError
+        Another process has it open: it may be writing there.
+    UnreadableError
+        It may not even be read.
+    CbirError
+        There is no room for it.
+    """
+    size = size_on_disk(shard)
+    place = tempfile.TemporaryDirectory(prefix="cbir-", ignore_cleanup_errors=True)
+    try:
+        check_room(Path(place.name), size)
+        with _held(shard, name):
+            _copy_folder(shard, Path(place.name))
+    except OSError as error:
+        place.cleanup()
+        raise UnreadableError(
+            f"cannot read collection '{name}' ({error.filename or shard}): {error.strerror or error}; "
+            f"{remedy(error)}name another --collection"
+        ) from error
+    except BaseException:
+        place.cleanup()
+        raise
+    warn_caller(
+        f"collection '{name}' cannot be written where it is ({shard.parent}): "
+        f"a copy of it is used ({size / 1e6:,.0f} MB in {place.name})"
+    )
+    return place
+
+
+@contextlib.contextmanager
+def _held(shard: Path, name: str) -> Iterator[None]:
+    """Keep other processes from opening a shard, as Edge does: by a lock on the folder of its log."""
+    try:
+        import fcntl
+    except ImportError:  # on Windows
+        yield
+        return
+    log = os.open(shard / "wal", os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(log, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise in_use(name) from None
+        except OSError:
+            pass  # a file system that has no locks
+        yield
+    finally:
+        os.close(log)
+
+
+def _copy_folder(source: Path, target: Path) -> None:
+    def fail(error: OSError) -> None:
+        raise error
+
+    for folder, folders, files in os.walk(source, onerror=fail):
+        place = target / os.path.relpath(folder, source)
+        for each in folders:
+            (place / each).mkdir()
+        for each in files:
+            _copy_file(Path(folder, each), place / each)
+
+
+def _copy_file(source: Path, target: Path) -> None:
+    """Copy a file, but for its holes: Edge's are mostly empty."""
+    with source.open("rb") as read, target.open("wb") as written:
+        while block := read.read(_BLOCK):
+            if block.count(0) == len(block):
+                written.seek(len(block), os.SEEK_CUR)
+            else:
+                written.write(block)
+        written.truncate()
