@@ -168,7 +168,7 @@ def print_left_out(scores: Scores) -> None:
     if scores.without_relevant:
         none = counted(scores.without_relevant, "query", "queries")
         line(
-            f"{none} of {scores.queries:,} cannot be answered, as no other image has the label: "
+            f"{none} of {scores.queries:,} cannot be answered, as no other stored image has their label: "
             "LRAP gives 1 there, the other scores 0, whatever the encoder"
         )
     if scores.copies_left_out:

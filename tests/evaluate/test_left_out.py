@@ -92,7 +92,7 @@ def test_a_query_whose_only_relatives_are_its_copies_cannot_be_answered(home: Pa
     printed = run("evaluate", "--no-copies").stdout
     assert "the 8 queries of 11 that can be answered" in printed
     assert f"mAP {scores.map:.3f} ({scores.answerable.map:.3f} of those that can be answered)" in printed
-    assert "3 queries of 11 cannot be answered, as no other image has the label: LRAP gives 1 there" in printed
+    assert "3 queries of 11 cannot be answered, as no other stored image has their label: LRAP gives 1 there" in printed
 
 
 def test_what_an_encoder_cannot_tell_apart_is_no_copy(home: Path, tmp_path: Path):

@@ -7,6 +7,8 @@ import pytest
 from PIL import Image
 
 import cbir
+from tests.commands import run
+from tests.conftest import picture
 
 
 @pytest.fixture(scope="module")
@@ -63,3 +65,29 @@ def test_stored_pictures_are_opened_to_be_distorted_and_left_out_of_their_own_ra
     assert unchanged == line.undistorted
     assert unchanged.queries == 5  # of six stored ones
     assert unchanged.recall_at[5] == 1  # of five others
+
+
+def test_both_numbers_are_stored_and_printed_where_some_queries_cannot_be_answered(home: Path, pictures: Path):
+    (pictures / "alone").mkdir()
+    picture(77).save(pictures / "alone" / "0.png")
+    cbir.ingest(pictures, encoder="pixels")
+    made = cbir.evaluate_distorted("pictures", ["mirror", "blur"])
+    (facts,) = made.as_json()["collections"]
+    assert (facts["queries"], facts["without_relevant"], facts["copies_left_out"]) == (7, 1, 0)
+    (line,) = made.lines
+    plain, (mirrored, *_) = line.undistorted, line.distorted.values()
+    assert facts["undistorted"]["answerable"] == {
+        "lrap_at_10": plain.answerable.lrap[6],
+        "map_at_10": plain.answerable.map_at[6],
+        "map": plain.answerable.map,
+    }
+    some = facts["distorted"][0]["answerable"]
+    assert some["map"] == mirrored.answerable.map == pytest.approx(facts["distorted"][0]["map"] * 7 / 6)
+    assert some["kept"] == pytest.approx(mirrored.answerable.lrap[6] / plain.answerable.lrap[6])
+    assert some["kept_map"] == pytest.approx(facts["distorted"][0]["kept_map"])
+    printed = run("evaluate", "--distort", "mirror").stdout
+    first, second = printed.split("the 6 queries of 7 that can be answered")
+    assert f"{mirrored.map:.3f}" in first
+    assert f"{mirrored.answerable.map:.3f}" in second
+    with Image.open(made.figure) as figure:
+        assert figure.height > figure.width  # twice as many panels
