@@ -8,6 +8,7 @@ file carries the number of its format; files before the first number have none.
 
 import io
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ import numpy as np
 
 from cbir.core.atomic import write_atomic
 from cbir.core.errors import CbirError
+from cbir.core.stored import a_text, a_whole_number, an_object, parse_object, required
 from cbir.core.words import counted
 
 
@@ -72,9 +74,8 @@ class Run:
 
 #: Raised when an older cbir would read a new file wrongly.
 _FORMAT = 1
+#: What every run has; those of an older cbir have no `copies`.
 _ARRAYS = ("relevant", "tied", "exact_ids", "exact_distances", "served_ids", "served_distances", "query_uris")
-#: Arrays that runs of an older cbir do not have.
-_LATER = ("copies",)
 
 
 def save_run(run: Run, path: Path) -> None:
@@ -87,7 +88,7 @@ def save_run(run: Run, path: Path) -> None:
         "about": run.about,
     }
     content = io.BytesIO()
-    np.savez_compressed(content, facts=json.dumps(facts), **{name: getattr(run, name) for name in (*_ARRAYS, *_LATER)})
+    np.savez_compressed(content, facts=json.dumps(facts), **{name: getattr(run, name) for name in (*_ARRAYS, "copies")})
     write_atomic(path, content.getbuffer())
 
 
@@ -101,14 +102,10 @@ def load_run(path: Path) -> Run:
     """
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            facts = json.loads(str(stored["facts"]))
-            number = facts.get("format", 1)
+            facts = parse_object(str(stored["facts"]))
+            number = a_whole_number(facts.get("format", 1), "format", least=1)
             if number <= _FORMAT:
-                known = {name: facts[name] for name in ("collection", "database", "ranks", "about")}
-                arrays = {name: stored[name] for name in _ARRAYS}
-                none = np.zeros(len(arrays["relevant"]), int)
-                later = {name: stored.get(name, none) for name in _LATER}
-                return Run(**known, **{**arrays, **later})
+                return _read(facts, stored)
     except FileNotFoundError:
         raise RunError(f"no run {path}; make one with: cbir evaluate") from None
     except Exception as error:
@@ -116,6 +113,38 @@ def load_run(path: Path) -> Run:
     raise RunError(
         f"{path} was written by a newer cbir (format {number}; this one reads up to {_FORMAT}): upgrade cbir"
     )
+
+
+def _read(facts: dict[str, Any], stored: Mapping[str, np.ndarray]) -> Run:
+    """Return what a file of this format holds; ValueError or KeyError if that is no run."""
+    arrays = {name: stored[name] for name in _ARRAYS}
+    count = len(arrays["relevant"])
+    run = Run(
+        collection=a_text(required(facts, "collection"), "collection"),
+        database=a_whole_number(required(facts, "database"), "database", least=1),
+        ranks=a_whole_number(required(facts, "ranks"), "ranks", least=1),
+        about=an_object(required(facts, "about"), "about"),
+        **arrays,
+        copies=stored["copies"] if "copies" in stored else np.zeros(count, int),
+    )
+    kept = run.exact_ids.shape[1:]
+    expected = {
+        "relevant": ("u", (count, -(-run.ranks // 8))),
+        "tied": ("u", (count, -(-run.ranks // 8))),
+        "exact_ids": ("U", (count, *kept)),
+        "served_ids": ("U", (count, *kept)),
+        "exact_distances": ("f", (count, *kept)),
+        "served_distances": ("f", (count, *kept)),
+        "query_uris": ("U", (count,)),
+        "copies": ("iu", (count,)),
+    }
+    for name, (kinds, shape) in expected.items():
+        values: np.ndarray = getattr(run, name)
+        if values.dtype.kind not in kinds or values.shape != shape or len(kept) != 1:
+            raise ValueError(f"{name} is {values.dtype} of shape {values.shape}")
+    if run.relevant.dtype != np.uint8 or run.tied.dtype != np.uint8 or (run.copies < 0).any():
+        raise ValueError("not bits, or not counts")
+    return run
 
 
 def run_title(name: str, database: int, queries: int, *, leave_one_out: bool = False) -> str:

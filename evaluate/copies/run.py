@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from cbir.core.atomic import write_atomic
+from cbir.core.stored import a_text, a_whole_number, an_object, parse_object
 from cbir.evaluate.run import RunError
 
 #: Hits looked at: the original is first, among these, or not found.
@@ -146,8 +147,8 @@ def load_copies(path: Path) -> CopiesRun:
     """
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as stored:
-            facts = json.loads(str(stored["facts"]))
-            number = facts.get("format", 1)
+            facts = parse_object(str(stored["facts"]))
+            number = a_whole_number(facts.get("format", 1), "format", least=1)
             if number <= _FORMAT:
                 return _read(facts, stored["places"])
     except FileNotFoundError:
@@ -169,7 +170,9 @@ def holds_copies(path: Path) -> bool:
 
 
 def _read(facts: dict[str, Any], places: np.ndarray) -> CopiesRun:
-    edits = tuple(Edit(edit["name"], edit["distortion"]) for edit in facts["edits"])
+    edits = tuple(
+        Edit(a_text(edit["name"], "name"), a_text(edit["distortion"], "distortion")) for edit in facts["edits"]
+    )
     pictures = tuple(_stored(picture) for picture in facts["pictures"])
     misses = tuple(
         Miss(int(miss["picture"]), int(miss["edit"]), _stored(miss["found"]), float(miss["closeness"]))
@@ -180,14 +183,16 @@ def _read(facts: dict[str, Any], places: np.ndarray) -> CopiesRun:
     if sorted((miss.picture, miss.edit) for miss in misses) != [tuple(miss) for miss in np.argwhere(places).tolist()]:
         raise ValueError("not what came first for each miss")
     return CopiesRun(
-        **{name: facts[name] for name in _FACTS},
+        collection=a_text(facts["collection"], "collection"),
+        database=a_whole_number(facts["database"], "database", least=1),
+        about=an_object(facts["about"], "about"),
         edits=edits,
         pictures=pictures,
         places=places,
         misses=misses,
-        unreadable=tuple((uri, reason) for uri, reason in facts["unreadable"]),
+        unreadable=tuple((a_text(uri, "uri"), a_text(reason, "reason")) for uri, reason in facts["unreadable"]),
     )
 
 
 def _stored(picture: dict[str, Any]) -> Stored:
-    return Stored(picture["id"], picture["source"], picture["uri"])
+    return Stored(*(a_text(picture[name], name) for name in ("id", "source", "uri")))

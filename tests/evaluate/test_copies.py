@@ -215,6 +215,14 @@ def test_a_damaged_run_and_one_of_a_newer_cbir_are_refused(home: Path, folder: P
     refused("or is damaged", places=np.zeros_like(places))
     refused("or is damaged", misses=facts["misses"][:-1])
     refused("or is damaged", edits=[])
+    for wrong in (None, 7, [], {}, "x"):
+        for name in ("collection", "database", "about", "edits", "pictures", "misses", "unreadable"):
+            if type(wrong) is not type(facts[name]):
+                refused("or is damaged", **{name: wrong})
+        for name in ("pictures", "edits"):
+            one = {**facts[name][0], next(iter(facts[name][0])): 7}
+            refused("or is damaged", **{name: [one, *facts[name][1:]]})
+    refused("or is damaged", format="2")
     refused(r"written by a newer cbir \(format 2; this one reads up to 1\): upgrade cbir", format=2)
     np.savez(damaged, facts=json.dumps({**facts, "more": 1}), places=places)
     assert load_copies(damaged).rows == load_copies(stored).rows
