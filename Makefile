@@ -25,6 +25,7 @@ lint: $(READY) ## Lint, format and type checks
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/mypy --platform win32 --no-warn-unreachable --cache-dir .mypy_cache/win32 -p cbir
 
 fuzz: $(READY) ## Damage picture files at random for four minutes; SECONDS=600 for ten
 	@$(BIN)/python -m tests.fuzz --seconds $(SECONDS)

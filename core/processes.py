@@ -289,7 +289,7 @@ def _answer(request: tuple[bytearray, list[bytearray]], incoming: IO[bytes], out
 
 def _end_after(seconds: float) -> None:
     """End this process after some seconds, whatever it is doing: no exception would reach a library's loop."""
-    if hasattr(signal, "setitimer"):
+    if sys.platform != "win32":
         signal.setitimer(signal.ITIMER_REAL, seconds)
     else:
         import faulthandler
