@@ -1,4 +1,4 @@
-"""JSON objects on disk: read in bounds, and their values as the types that they must have.
+"""JSON: written so that any name can be in it, and read in bounds, its values as the types that they must have.
 
 In: a file's text, or a value of such an object and its name there. Out: the object, or the value. Whatever JSON a file
 holds, there is no other error than ValueError, which says what is wrong: whoever reads the file names it, and says
@@ -7,6 +7,7 @@ what to do about it.
 
 import json
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,44 @@ MOST_BYTES = 64_000_000
 
 #: The most that fits the 64 bits of everything that such a number is handed to.
 _LARGEST = 2**63 - 1
+
+
+#: What JSON may hold as it is, and a terminal must not see; half characters, which no encoding has.
+_RAW = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+def json_text(document: Any, indent: int | None = None, *, ascii_only: bool = False) -> str:
+    r"""Return JSON values as text that UTF-8 can encode and a terminal may see.
+
+    Parameters
+    ----------
+    document : object
+    indent : int, optional
+        By default all is in one line.
+    ascii_only : bool
+        Escape all letters that are not ASCII.
+
+    Returns
+    -------
+    str
+        Control characters, and marks that turn the writing round, are escaped. So are the bytes of a name that is not
+        UTF-8, each as half a character (`\udce9`): `os.fsencode` of what Python reads is that name. Numbers that JSON
+        does not have, such as infinity, are null.
+    """
+    try:
+        text = json.dumps(document, indent=indent, ensure_ascii=ascii_only, allow_nan=False)
+    except ValueError:
+        text = json.dumps(_finite(document), indent=indent, ensure_ascii=ascii_only)
+    return _RAW.sub(lambda odd: f"\\u{ord(odd[0]):04x}", text)
+
+
+def _finite(value: Any) -> Any:
+    """Return JSON values with null for numbers that are none."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    return [_finite(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def read_object(path: Path) -> dict[str, Any]:

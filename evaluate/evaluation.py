@@ -3,7 +3,6 @@
 In: a run. Out: an `Evaluation`, written to disk.
 """
 
-import json
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -14,6 +13,7 @@ from typing import Any
 from cbir.core.atomic import write_atomic
 from cbir.core.disk import disk_errors
 from cbir.core.errors import CbirWarning
+from cbir.core.stored import json_text
 from cbir.evaluate.draw.canvas import INSTALL, can_draw
 from cbir.evaluate.draw.curve import curve
 from cbir.evaluate.run import Run, run_title, save_run
@@ -85,7 +85,7 @@ def store_evaluation(
             save_run(run, path)
         scores = score(run, depths)
         evaluation = Evaluation(run, scores, path, folder, folder / "curve.png" if can_draw() else None)
-        document = json.dumps(evaluation.as_json(), indent=2, ensure_ascii=False) + "\n"
+        document = json_text(evaluation.as_json(), indent=2) + "\n"
         write_atomic(folder / "scores.json", document.encode())
         if evaluation.curve is None:
             warnings.warn(f"no curve was drawn: drawing needs matplotlib; {INSTALL}", CbirWarning, stacklevel=2)

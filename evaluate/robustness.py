@@ -4,7 +4,6 @@ In: collections' names and distortions. Out: scores, stored runs, and a figure
 with a line for each collection.
 """
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from cbir.core.atomic import write_atomic
 from cbir.core.disk import disk_errors
 from cbir.core.progress import Progress, silent
 from cbir.core.settings import Settings
+from cbir.core.stored import json_text
 from cbir.evaluate.draw.canvas import require_drawing
 from cbir.evaluate.draw.robustness import DEPTH, Line, average_precision, figure, lrap, retained
 from cbir.evaluate.evaluation import new_run_folder
@@ -161,7 +161,7 @@ def measure_robustness(
         )
     made = Robustness(tuple(lines), tuple(about), folder)
     with disk_errors(folder):
-        document = json.dumps(made.as_json(), indent=2, ensure_ascii=False) + "\n"
+        document = json_text(made.as_json(), indent=2) + "\n"
         write_atomic(folder / "scores.json", document.encode())
         counts = " or ".join(f"{count:,}" for count in dict.fromkeys(facts["queries"] for facts in about))
         write_atomic(made.figure, figure(lines, f"{counts} queries, distorted"))

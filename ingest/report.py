@@ -5,7 +5,6 @@ lines, which is written as the work goes on, so that memory does not grow with
 the number of files that are skipped.
 """
 
-import json
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol, Self, TextIO
 
 from cbir.core.atomic import atomic_file
+from cbir.core.stored import json_text
 from cbir.ingest.sources.source import LeftOut
 from cbir.model.bundle import Bundle
 
@@ -147,10 +147,8 @@ class LogFile:
             return
         if self._lines is None:
             partial = self._writing.enter_context(atomic_file(self._file))
-            # Half characters, as names that are not UTF-8 have them, as JSON spells them.
-            lines = partial.open("w", encoding="utf-8", errors="backslashreplace")
-            self._lines = self._writing.enter_context(lines)
-        self._lines.write(json.dumps({"what": what, **fields}, ensure_ascii=False) + "\n")
+            self._lines = self._writing.enter_context(partial.open("w", encoding="utf-8"))
+        self._lines.write(json_text({"what": what, **fields}) + "\n")
 
     def __enter__(self) -> Self:
         return self

@@ -15,6 +15,7 @@ import cbir
 from cbir.collection.served.address import address
 from cbir.collection.served.engine import ServedEngine
 from cbir.collection.served.server import Server
+from tests.fonts import forget
 from tests.qdrant import BINARY, GIVEN_KEY, GIVEN_URL, NO_BINARY, NO_SERVER, QdrantProcess
 
 #: Enough to search with; the article's 20 are for benchmarks.
@@ -137,6 +138,19 @@ def own_qdrant(tmp_path: Path) -> Iterator[QdrantProcess]:
     process = QdrantProcess(tmp_path / "qdrant").start()
     yield process
     process.kill()
+
+
+@pytest.fixture
+def fonts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """The only folder of fonts that the system has; empty."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "nothing"))
+    monkeypatch.setenv("XDG_DATA_DIRS", str(tmp_path))
+    monkeypatch.setenv("HOME", str(tmp_path / "nobody"))
+    folder = tmp_path / "fonts"
+    folder.mkdir()
+    forget()
+    yield folder
+    forget()
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -6,8 +6,6 @@ draws tables and bars and takes longer to import.
 """
 
 import codecs
-import json
-import math
 import os
 import re
 import sys
@@ -18,13 +16,12 @@ from typing import Any, TextIO
 import typer
 
 from cbir.core.errors import CbirError
+from cbir.core.stored import json_text
 from cbir.core.uris import shown
 
 _STANDARD = (0, 1, 2)
 #: Where a message has a new line. Other white space may be part of a name.
 _LINES = re.compile(r"[ \t]*\n\s*")
-#: What JSON may hold as it is, and a terminal must not see; half characters, which no encoding has.
-_RAW = re.compile("[\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def prepare_streams() -> None:
@@ -77,19 +74,12 @@ def discard_output() -> None:
 
 
 def print_json(document: Any, indent: int | None = 2) -> None:
-    r"""Print a JSON document on standard output; without an indent in one line.
+    """Print a JSON document on standard output; without an indent in one line.
 
-    It is UTF-8, and ASCII where the output has another encoding: letters are escaped there as JSON has it. So are,
-    everywhere, control characters, marks that turn the writing round, and the bytes of a name that is not UTF-8, each
-    as half a character (`\udce9`): `os.fsencode` of what Python reads is that name. Numbers that JSON does not have,
-    such as infinity, are null.
+    It is UTF-8, and ASCII where the output has another encoding; see `cbir.core.stored.json_text`.
     """
-    try:
-        text = json.dumps(document, indent=indent, ensure_ascii=not _is_utf_8(sys.stdout), allow_nan=False)
-    except ValueError:
-        text = json.dumps(_finite(document), indent=indent, ensure_ascii=not _is_utf_8(sys.stdout))
     with writing():
-        typer.echo(_RAW.sub(lambda odd: f"\\u{ord(odd[0]):04x}", text))
+        typer.echo(json_text(document, indent, ascii_only=not _is_utf_8(sys.stdout)))
 
 
 def print_paths(paths: Iterable[str], *, null: bool = False) -> None:
@@ -126,15 +116,6 @@ def note(message: str) -> None:
 def _is_utf_8(stream: TextIO | None) -> bool:
     encoding = getattr(stream, "encoding", None)
     return encoding is None or codecs.lookup(encoding).name == "utf-8"
-
-
-def _finite(value: Any) -> Any:
-    """Return JSON values with null for numbers that are none."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, dict):
-        return {key: _finite(each) for key, each in value.items()}
-    return [_finite(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def _bytes_of(path: str) -> bytes:

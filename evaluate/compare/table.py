@@ -6,6 +6,7 @@ In: rows, and the encoders that failed. Out: text.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from cbir.core.uris import shown
 from cbir.evaluate.compare.row import Row
 from cbir.evaluate.scores import Means, Scores
 
@@ -53,7 +54,12 @@ def in_markdown(headings: Sequence[str], filled: Sequence[Sequence[str]]) -> str
     """Return headings and rows as a Markdown table."""
     unbroken = [heading.replace("\n@", "@").replace("\n", " ") for heading in headings]
     lines = [unbroken, ["---"] * len(headings), *filled]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return "".join(f"| {' | '.join(map(_cell, line))} |\n" for line in lines)
+
+
+def _cell(text: str) -> str:
+    """Return a text as a cell of Markdown, such as the name of a file that is an encoder."""
+    return shown(text).replace("|", r"\|")
 
 
 def _measures(scores: Means, depths: Sequence[int]) -> list[str]:

@@ -3,7 +3,6 @@
 In: a run. Out: a `Copies`, written to disk or read from there.
 """
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from cbir.core.atomic import write_atomic
 from cbir.core.disk import disk_errors, expanded
+from cbir.core.stored import json_text
 from cbir.evaluate.copies.run import DEPTH, CopiesRun, Row, load_copies, save_copies
 from cbir.evaluate.draw.misses import misses_picture, worst
 from cbir.model.distortion import Distortion
@@ -95,7 +95,7 @@ def store_copies(run: CopiesRun, edits: Sequence[tuple[str, Distortion]], search
         save_copies(run, made.run_file)
         if made.misses is not None:
             save_picture(misses_picture(run, worst(run), dict(edits), searcher), made.misses)
-        document = json.dumps(made.as_json(), indent=2, ensure_ascii=False) + "\n"
+        document = json_text(made.as_json(), indent=2) + "\n"
         write_atomic(folder / "scores.json", document.encode())
     return made
 

@@ -58,3 +58,25 @@ def test_a_collection_named_in_another_case_is_the_same_to_every_command(home: P
     assert "cannot name a collection" in failure("ingest", pictures, "-c", "nul")
     run("remove", "-c", "holidays", "--yes")
     assert not cbir.overview().collections
+
+
+def test_a_home_and_a_folder_whose_names_are_no_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    home, folder = tmp_path / "home\udce9", tmp_path / "odd\udce9|"
+    monkeypatch.setenv("CBIR_HOME", str(home))
+    for number in range(6):
+        (folder / str(number % 2)).mkdir(parents=True, exist_ok=True)
+        picture(number).save(folder / str(number % 2) / f"{number}.png")
+    run("ingest", folder, "-c", "odd", "--encoder", "pixels")
+    document = json.loads(run("evaluate", "--copies", "--json").stdout)
+    scores = Path(document["run"]).with_name("scores.json")
+    assert home in scores.parents
+    assert json.loads(scores.read_bytes())["run"] == document["run"]
+    run("evaluate", "--distort", "mirror")
+    done = json.loads(run("compare", "--source", folder, "--encoder", "pixels", "--json").stdout)
+    assert done["source"] == str(folder)
+    assert Path(done["table"]).read_text().startswith("| encoder |")
+    assert str(home) == json.loads(run("info", "--json").stdout)["home"]
+    saved = tmp_path / "saved\udce9.zip"
+    assert json.loads(run("snapshot", "odd", "--save", saved, "--json").stdout)["path"] == str(saved)
+    run("restore", saved, "-c", "again")
+    assert json.loads(run("remove", "again", "--yes", "--json").stdout)["removed"]

@@ -1,69 +1,19 @@
 """Which font has which letters: fonts made here, of boxes whose height tells one letter from another."""
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from PIL import features
 
 from cbir.core.errors import CbirWarning
-from cbir.search import typefaces
 from cbir.search.lettering import shortened, warn_of_missing, width, wrapped
 from cbir.search.sheet import Cell, sheet
-from cbir.search.typefaces import OWN, Face, clusters, pieces, unshown
+from cbir.search.typefaces import OWN, clusters, pieces, unshown
 from tests.conftest import picture
-
-builder = pytest.importorskip("fontTools.fontBuilder")
-pens = pytest.importorskip("fontTools.pens.ttGlyphPen")
+from tests.fonts import font, forget
 
 pytestmark = pytest.mark.skipif(sys.platform in ("win32", "darwin"), reason="fonts are elsewhere there")
-
-
-@pytest.fixture
-def fonts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The only folder of fonts that the system has; empty."""
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "nothing"))
-    monkeypatch.setenv("XDG_DATA_DIRS", str(tmp_path))
-    monkeypatch.setenv("HOME", str(tmp_path / "nobody"))
-    folder = tmp_path / "fonts"
-    folder.mkdir()
-    forget()
-    yield folder
-    forget()
-
-
-def forget() -> None:
-    typefaces._KNOWN.clear()
-    typefaces._faces.cache_clear()
-
-
-def font(path: Path, letters: str, family: str = "Test Sans", style: str = "Regular") -> Face:
-    """Write a font of some letters."""
-    names = {letter: f"uni{ord(letter):06X}" for letter in letters}
-    made = builder.FontBuilder(1000, isTTF=True)
-    made.setupGlyphOrder([".notdef", *names.values()])
-    made.setupCharacterMap({ord(letter): name for letter, name in names.items()})
-    made.setupGlyf(
-        {".notdef": box(400, 400), **{name: box(900, 200 + 120 * n) for n, name in enumerate(names.values())}}
-    )
-    made.setupHorizontalMetrics(dict.fromkeys((".notdef", *names.values()), (1000, 0)))
-    made.setupHorizontalHeader(ascent=900, descent=-200)
-    made.setupNameTable({"familyName": family, "styleName": style})
-    made.setupOS2()
-    made.setupPost()
-    path.parent.mkdir(exist_ok=True)
-    made.save(path)
-    return Face(str(path))
-
-
-def box(wide: int, high: int) -> object:
-    pen = pens.TTGlyphPen(None)
-    pen.moveTo((50, 0))
-    for corner in ((50, high), (wide, high), (wide, 0)):
-        pen.lineTo(corner)
-    pen.closePath()
-    return pen.glyph()
 
 
 def test_what_dejavu_has_needs_no_other_font(fonts: Path):
