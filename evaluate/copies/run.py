@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from cbir.core.atomic import write_atomic
-from cbir.core.stored import a_text, a_whole_number, an_object, parse_object
+from cbir.core.stored import a_list, a_text, a_whole_number, an_object, parse_object
 from cbir.evaluate.run import RunError
 
 #: Hits looked at: the original is first, among these, or not found.
@@ -171,12 +171,13 @@ def holds_copies(path: Path) -> bool:
 
 def _read(facts: dict[str, Any], places: np.ndarray) -> CopiesRun:
     edits = tuple(
-        Edit(a_text(edit["name"], "name"), a_text(edit["distortion"], "distortion")) for edit in facts["edits"]
+        Edit(a_text(edit["name"], "name"), a_text(edit["distortion"], "distortion"))
+        for edit in a_list(facts["edits"], "edits")
     )
-    pictures = tuple(_stored(picture) for picture in facts["pictures"])
+    pictures = tuple(_stored(picture) for picture in a_list(facts["pictures"], "pictures"))
     misses = tuple(
         Miss(int(miss["picture"]), int(miss["edit"]), _stored(miss["found"]), float(miss["closeness"]))
-        for miss in facts["misses"]
+        for miss in a_list(facts["misses"], "misses")
     )
     if places.dtype.kind != "i" or places.shape != (len(pictures), len(edits)) or not places.size:
         raise ValueError("not a place for each picture and edit")
@@ -190,7 +191,9 @@ def _read(facts: dict[str, Any], places: np.ndarray) -> CopiesRun:
         pictures=pictures,
         places=places,
         misses=misses,
-        unreadable=tuple((a_text(uri, "uri"), a_text(reason, "reason")) for uri, reason in facts["unreadable"]),
+        unreadable=tuple(
+            (a_text(uri, "uri"), a_text(reason, "reason")) for uri, reason in a_list(facts["unreadable"], "unreadable")
+        ),
     )
 
 
