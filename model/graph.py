@@ -4,7 +4,7 @@ In: the file. Out: a function from an encoder's inputs to features. `CBIR_PROVID
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,9 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from cbir.core.errors import first_line
+from cbir.core.interruptible import interruptible
 from cbir.core.workers import usable_cores
 from cbir.model.errors import ModelError
 from cbir.model.method import Inference
+from cbir.model.one_file import check_one_file
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -28,6 +30,8 @@ _SUFFIX = "ExecutionProvider"
 #: Tried by themselves, in this order. Builds of onnxruntime have other providers that are no faster, compute by other
 #: rules, or elsewhere: CoreML, OpenVINO, Azure.
 _GPUS = ("CUDAExecutionProvider", "ROCMExecutionProvider", "MIGraphXExecutionProvider", "DmlExecutionProvider")
+#: What onnxruntime calls an error it prints as well as raises.
+_FATAL = 4
 #: A graph that returns its input: loading it shows which providers work.
 _IDENTITY = (
     b'\x08\x07:7\n\x10\n\x01x\x12\x01y"\x08Identity\x12\x01gZ\x0f\n\x01x\x12\n\n\x08\x08\x01\x12\x04\n\x02\x08\x01'
@@ -110,6 +114,19 @@ def session_of(source: Path | bytes, called: str, threads: int) -> "InferenceSes
         return _loaded(source, called, threads, [_CPU])
 
 
+def run_session(session: "InferenceSession", output: str, inputs: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Return one output of a graph; Ctrl-C ends it, also one that would never end. Raises what onnxruntime raises."""
+    import onnxruntime
+
+    options = onnxruntime.RunOptions()
+    options.log_severity_level = _FATAL
+
+    def stop() -> None:
+        options.terminate = True
+
+    return np.asarray(interruptible(lambda: session.run([output], dict(inputs), options), stop)[0])
+
+
 def _named() -> list[str]:
     return [name.strip() for name in os.environ.get("CBIR_PROVIDERS", "").split(",") if name.strip()]
 
@@ -121,7 +138,7 @@ def _inference(source: Path | bytes, called: str, threads: int) -> Inference:
 
     def on(session: "InferenceSession", inputs: np.ndarray) -> np.ndarray:
         parts = np.split(inputs, len(inputs)) if one_at_a_time else [inputs]
-        made = [np.asarray(session.run([output], {given.name: part})[0]) for part in parts]
+        made = [run_session(session, output, {given.name: part}) for part in parts]
         return made[0] if len(made) == 1 else np.concatenate(made)
 
     def run(inputs: np.ndarray) -> np.ndarray:
@@ -146,10 +163,15 @@ def _loaded(source: Path | bytes, called: str, threads: int, chosen: list[str]) 
     options.intra_op_num_threads = threads or (cores if (cores := usable_cores()) < (os.cpu_count() or 1) else 0)
     # Threads that wait for work sleep: busy waiting took a third of the time from threads that decode pictures.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    options.log_severity_level = 3
+    # It has a format of its own as well, which may name other files in ways of its own.
+    options.add_session_config_entry("session.load_model_format", "ONNX")
+    options.log_severity_level = _FATAL
+    check_one_file(source, called)
     try:
-        # Without this it would print to standard output that it tries the CPU instead.
-        return onnxruntime.InferenceSession(source, options, providers=chosen, enable_fallback=0)
+        return interruptible(
+            # Without the last it would print to standard output that it tries the CPU instead.
+            lambda: onnxruntime.InferenceSession(source, options, providers=chosen, enable_fallback=0)
+        )
     except Exception as error:  # noqa: BLE001
         raise ModelError(f"{called} cannot be loaded: {first_line(error)}") from None
 
@@ -159,7 +181,7 @@ def _silence() -> Iterator[None]:
     """Keep onnxruntime from logging that a GPU cannot be used: that was a try."""
     import onnxruntime
 
-    onnxruntime.set_default_logger_severity(4)
+    onnxruntime.set_default_logger_severity(_FATAL)
     try:
         yield
     finally:

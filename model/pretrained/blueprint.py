@@ -14,7 +14,7 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     import onnx
 
-#: Versions of ONNX's operators and of its file format; onnxruntime 1.20, the oldest that cbir takes, knows newer ones.
+#: Versions of ONNX's operators and of its file format; onnxruntime 1.24, the oldest that cbir takes, knows newer ones.
 OPSET, IR_VERSION = 17, 8
 
 

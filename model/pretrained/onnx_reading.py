@@ -3,18 +3,21 @@
 In: a path. Out: the model with all its weights in memory; whatever cannot be stored as one file is refused.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from cbir.model.errors import ModelError
+from cbir.model.one_file import is_elsewhere, parts
 
 if TYPE_CHECKING:
-    from onnx import GraphProto, ModelProto, NodeProto, TensorProto
+    from onnx import ModelProto, TensorProto
 
 #: What a protobuf can hold, and so what a bundle's one file can.
 _MAX_BYTES = 2**31 - 1
+#: What was compiled for one machine: it is in another file, and of no use elsewhere.
+_COMPILED = "EPContext"
 #: Operators that every onnxruntime has.
 _STANDARD = {"", "ai.onnx", "ai.onnx.ml", "com.microsoft"}
 
@@ -29,7 +32,6 @@ def read_onnx(path: Path) -> "ModelProto":
         onnxruntime does not have by itself.
     """
     import onnx
-    from onnx.external_data_helper import uses_external_data
 
     if not path.is_file():
         raise ModelError(f"{path} does not exist")
@@ -42,12 +44,12 @@ def read_onnx(path: Path) -> "ModelProto":
     if not model.graph.node or not model.opset_import:
         raise ModelError(f"{path} is not an ONNX file, or is damaged")
     _check_operators(path, model)
-    parts = [_part_of(path, tensor) for tensor in _tensors(model) if uses_external_data(tensor)]
+    elsewhere = [_part_of(path, tensor) for tensor in parts(model, onnx.TensorProto) if is_elsewhere(tensor)]
     # Each tensor has a part of its own in memory, also where many say the same part of one file.
-    size = path.stat().st_size + sum(part.length for part in parts)
+    size = path.stat().st_size + sum(part.length for part in elsewhere)
     if size > _MAX_BYTES:
         raise too_large(path, size)
-    for part in parts:
+    for part in elsewhere:
         part.load()
     return model
 
@@ -119,49 +121,16 @@ def _own_folders(path: Path) -> Iterator[Path]:
 
 def _check_operators(path: Path, model: "ModelProto") -> None:
     """Refuse operators of other libraries, which would have to be loaded as code."""
+    from onnx import NodeProto
+
     own = {(function.domain, function.name) for function in model.functions}
     foreign = {
         f"{node.domain}.{node.op_type}"
-        for node in _nodes(model)
-        if node.domain not in _STANDARD and (node.domain, node.op_type) not in own
+        for node in parts(model, NodeProto)
+        if node.op_type == _COMPILED or (node.domain not in _STANDARD and (node.domain, node.op_type) not in own)
     }
     if foreign:
         raise ModelError(
             f"{path} needs the custom operator(s) {', '.join(sorted(foreign))}, which would be code of another "
             "library: cbir loads none; export the network with standard operators"
         )
-
-
-def _tensors(model: "ModelProto") -> "Iterator[TensorProto]":
-    for graph in _graphs(model):
-        yield from graph.initializer
-        for sparse in graph.sparse_initializer:
-            yield from (sparse.values, sparse.indices)
-    for node in _nodes(model):
-        for attribute in node.attribute:
-            yield from (attribute.t, *attribute.tensors)
-            for sparse in (attribute.sparse_tensor, *attribute.sparse_tensors):
-                yield from (sparse.values, sparse.indices)
-
-
-def _graphs(model: "ModelProto") -> "Iterator[GraphProto]":
-    """Yield a model's graph and those inside of nodes, such as the branches of an If, of its functions too."""
-    yield model.graph
-    for nodes in (model.graph.node, *(function.node for function in model.functions)):
-        yield from _inside(nodes)
-
-
-def _inside(nodes: "Iterable[NodeProto]") -> "Iterator[GraphProto]":
-    for node in nodes:
-        for attribute in node.attribute:
-            for graph in (attribute.g, *attribute.graphs):
-                if graph.node or graph.initializer:
-                    yield graph
-                    yield from _inside(graph.node)
-
-
-def _nodes(model: "ModelProto") -> "Iterator[NodeProto]":
-    for function in model.functions:
-        yield from function.node
-    for graph in _graphs(model):
-        yield from graph.node

@@ -209,7 +209,7 @@ def _tokenizers() -> "Callable[[Path, Words], Tokenizer]":
 
 def _session(path: Path, output: str) -> Callable[[Mapping[str, np.ndarray]], np.ndarray]:
     """Load a graph of several inputs; what it does not take is left out."""
-    from cbir.model.graph import session_of
+    from cbir.model.graph import run_session, session_of
 
     session = session_of(path, str(path), 1)
     kinds = {"tensor(int64)": np.int64, "tensor(int32)": np.int32}
@@ -218,7 +218,7 @@ def _session(path: Path, output: str) -> Callable[[Mapping[str, np.ndarray]], np
     def run(given: Mapping[str, np.ndarray]) -> np.ndarray:
         try:
             taken = {each.name: given[each.name].astype(kinds[each.type]) for each in session.get_inputs()}
-            return np.asarray(session.run([name], taken)[0])
+            return run_session(session, name, taken)
         except KeyError as error:
             raise ModelError(f"{path} takes {error}, and so is no text tower that cbir can run") from None
         except Exception as error:  # noqa: BLE001 - onnxruntime's exceptions share no base class
