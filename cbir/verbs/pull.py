@@ -42,6 +42,7 @@ def pull(
     """
     from cbir.collection.indexing import build_index
     from cbir.collection.transfer import transfer
+    from cbir.model.bundles import bundle_path
 
     settings = read_settings(qdrant_url=qdrant_url)
     with (
@@ -53,7 +54,7 @@ def pull(
         with target.writing(name):
             done = transfer(source, target, name, progress)
             build_index(target, name, index, progress)
-        model = settings.models / target.metadata(name).model
+        model = bundle_path(settings.models, target.metadata(name).model)
     if not model.is_dir():
         warnings.warn(
             "the model that filled the collection is not on this machine. To search it by picture, copy the model's "

@@ -62,6 +62,7 @@ def snapshot(
     Snapshot
     """
     from cbir.collection.archive import attach, is_archive
+    from cbir.model.bundles import bundle_path
 
     settings = read_settings(qdrant_url=qdrant_url)
     with closing(home.open_engine(settings)) as engine:
@@ -73,7 +74,7 @@ def snapshot(
         require_folder_of(place)
         with disk_errors(place.parent), atomic_file(place) as partial:
             engine.snapshot(name, partial, progress)
-            model = settings.models / engine.metadata(name).model
+            model = bundle_path(settings.models, engine.metadata(name).model)
             with_model = is_archive(partial) and model.is_dir()
             if with_model:
                 attach(partial, model)

@@ -222,6 +222,16 @@ def test_what_stopped_processes_left_goes_once_it_is_old(home: Path, engine: Emb
     assert engine.names() == ["c"]
 
 
+def test_runs_of_a_collection_stay_however_its_name_was_typed(filled: Path):
+    for kept, typed in (("kept", "KEPT"), ("gone", "Gone")):
+        (run,) = (filled / "runs").glob(f"{kept}-*")
+        scores = json.loads((run / "scores.json").read_text())
+        (run / "scores.json").write_text(json.dumps({**scores, "collection": typed}))
+    (filled / "runs" / "ingest-KEPT").mkdir()
+    (filled / "runs" / "ingest-KEPT" / "ingest-report.jsonl").touch()
+    assert {each.path.name.split("-2")[0] for each in cbir.prune().unused if each.kind == "run"} == {"gone"}
+
+
 def test_what_a_killed_process_was_writing_goes_at_once(filled: Path):
     gone = 2**22 + 1  # no process of Linux's
     (run,) = (filled / "runs").glob("kept-*")

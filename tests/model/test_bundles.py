@@ -6,8 +6,9 @@ import pytest
 
 from cbir.model import bundles as module
 from cbir.model.bundle import Bundle, copy_bundle, read_bundle
-from cbir.model.bundles import adopt_bundle, bundle_of, bundles, find_bundle, free_path, installed
+from cbir.model.bundles import adopt_bundle, bundle_of, bundle_path, bundles, find_bundle, free_path, installed
 from cbir.model.errors import ModelError
+from cbir.model.leftovers import leftovers
 
 
 @pytest.fixture
@@ -92,3 +93,14 @@ def test_a_name_that_is_taken_gets_a_number(tmp_path: Path):
     (tmp_path / "digits").mkdir()
     (tmp_path / "digits-2").touch()
     assert free_path(tmp_path, "digits").name == "digits-3"
+
+
+def test_a_model_has_one_name_in_any_case_and_unicode_form(models: Path):
+    """A home may have been copied from a file system that spells names in another way."""
+    (models / "b").rename(models / "Cafe\u0301")
+    assert bundle_of(models, "photos", "caf\u00e9", "0123").path == models / "Cafe\u0301"
+    assert bundle_path(models, "other") == models / "other"
+    assert free_path(models, "CAF\u00c9") == models / "CAF\u00c9-2"
+    assert free_path(models, "con") == models / "con-pictures"
+    assert not [left for left in leftovers(models, ["caf\u00c9"]) if left.kind == "model"]
+    assert [left.path.name for left in leftovers(models, ["cafe"]) if left.kind == "model"] == ["Cafe\u0301"]
