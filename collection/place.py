@@ -77,6 +77,14 @@ def places_of(payload: Mapping[str, Any]) -> Iterator[Place]:
             yield _place(copy, payload.get("bytes"))
 
 
+def stored_places(payload: Payload) -> Iterator[Payload]:
+    """Yield the same places as they are stored: the payload itself, which has the first one, and its copies."""
+    yield payload
+    copies = payload.get(COPIES)
+    # Other tools write payloads too.
+    yield from (copy for copy in (copies if isinstance(copies, list) else ()) if isinstance(copy, dict))
+
+
 def _place(fields: Mapping[str, Any], size: int | None, *, is_file: bool = True) -> Place:
     stamp = (size, fields.get("modified"), fields.get("inode"), fields.get("changed"))
     return Place(str(fields.get("source", "")), str(fields.get("uri", "")), stamp, is_file)

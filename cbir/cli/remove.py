@@ -63,7 +63,7 @@ def remove(
         print_json(documents.removal(done))
     elif done.removed:
         line(f"removed; {done.stored - done.points:,} left" if some and done.stored and done.points else "removed")
-    if not done.removed and some and not done.points:
+    if not done.removed and some and not done.points and not done.kept:
         note(f"no point of collection '{done.collection}' passes; nothing was removed")
     elif not done.removed:
         note("nothing was removed")
@@ -78,7 +78,11 @@ def _facts(planned: Removal) -> Iterator[str]:
         yield f"{name}: {planned.points:,} of {_points(planned.stored or 0)}"
         if planned.copies:
             copies = counted(planned.copies, "exact copy", "exact copies")
-            yield f"they have {copies} in the same or other folders, which leave the collection with them"
+            yield f"they have {copies}, which pass too and leave the collection with them"
+        if planned.kept:
+            stay = counted(planned.kept, "point stays, as its picture is", "points stay, as their pictures are")
+            places = "that place is" if planned.places_off == 1 else f"{planned.places_off:,} places are"
+            yield f"{stay} elsewhere too: only {places} removed"
         if others:
             yield f"the same points are removed from {others}"
         yield f"pictures stay where they are: {', '.join(planned.places)}"

@@ -37,8 +37,9 @@ class Removal:
     places : tuple of str
         Folders and datasets that the collection's pictures are from; they stay as they are.
     copies : int
-        More places on disk where the content of the points is: exact copies, which leave the collection with them,
-        also if only one of the places passes the filter.
+        More places on disk where the content of the points is: exact copies that pass the filter too.
+    kept, places_off : int
+        Points that stay, as the filter passes for some of their places alone; and the places that are taken off them.
     model : str or None
         The model that filled it; it stays.
     other_names : tuple of str
@@ -58,6 +59,8 @@ class Removal:
     bytes: int | None = None
     places: tuple[str, ...] = ()
     copies: int = 0
+    kept: int = 0
+    places_off: int = 0
     model: str | None = None
     other_names: tuple[str, ...] = ()
     where: Mapping[str, Any] | None = None
@@ -75,6 +78,7 @@ def remove(
 ) -> Removal:
     """Remove a collection, or those of its points that pass a filter.
 
+    Of a content that is in several places, those places are removed that pass, and the point with the last of them.
     Its pictures, its model and the runs that measured it stay. Points whose pictures are still where they were are
     stored again by the next ingest of their folder, unless they are left out of it.
 
@@ -114,7 +118,7 @@ def remove(
         name = home.collection_or_default(engine, collection)
         planned = _plan(engine, name, some, settings)  # a lock is held: before a person is asked for nothing
         # Nobody is kept from the collection while the person thinks.
-        if planned.points == 0 and some is not None:
+        if planned.points == 0 and not planned.kept and some is not None:
             with closing(engine.open(name)) as opened:
                 warn_of_unmatched(some.of(opened), opened)
             return planned
@@ -130,7 +134,7 @@ def remove(
             if some is None:
                 engine.delete(name)
             else:
-                _remove_points(engine, name, some, planned.points or 0, progress)
+                _remove_points(engine, name, some, (planned.points or 0) + planned.kept, progress)
     return replace(planned, removed=True)
 
 
@@ -189,13 +193,18 @@ def _all_of(engine: Engine, opened: Collection, size: int | None) -> Removal:
 
 def _some_of(engine: Engine, opened: Collection, some: _Some) -> Removal:
     from cbir.collection.filter_json import to_json
+    from cbir.collection.place import COPIES, PLACE
+    from cbir.collection.removal import taken
 
     chosen = some.of(opened)
-    points = copies = 0
-    for page in opened.scroll(vectors=False, fields=("copies",), where=chosen):
-        points += len(page.ids)
-        copies += sum(len(payload.get("copies") or ()) for payload in page.payloads)
-    return replace(_known(engine, opened), points=points, copies=copies, where=to_json(chosen))
+    points = copies = kept = off = 0
+    for page in taken(opened, chosen, fields=(*PLACE, COPIES)):
+        points += len(page.gone)
+        copies += page.copies
+        kept += len(page.left)
+        off += page.places
+    known = _known(engine, opened)
+    return replace(known, points=points, copies=copies, kept=kept, places_off=off, where=to_json(chosen))
 
 
 def _known(engine: Engine, opened: Collection) -> Removal:
@@ -212,11 +221,14 @@ def _known(engine: Engine, opened: Collection) -> Removal:
 
 def _remove_points(engine: Engine, name: str, some: _Some, total: int, progress: Progress) -> None:
     """Remove points page by page: what a process that is killed has not removed yet, the next one does."""
+    from cbir.collection.removal import taken
+
     with closing(engine.open(name)) as opened:
         done = 0
-        for page in opened.scroll(vectors=False, fields=(), where=some.of(opened)):
-            opened.delete(page.ids)
-            done += len(page.ids)
+        for page in taken(opened, some.of(opened)):
+            opened.replace_payloads(list(page.left), list(page.left.values()))
+            opened.delete(page.gone)
+            done += len(page)
             progress("remove", done, total)
 
 

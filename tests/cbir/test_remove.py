@@ -20,7 +20,9 @@ from cbir.collection.embedded import engine as embedded_engine
 from cbir.collection.embedded.card import has_metadata
 from cbir.collection.embedded.engine import EmbeddedEngine
 from cbir.collection.errors import CollectionBusyError, CollectionError
+from cbir.collection.filter import AllOf, Among, AnyOf, Filter, Like, Not
 from cbir.collection.interface import Engine
+from cbir.collection.place import places_of
 from cbir.collection.served.engine import ServedEngine
 from cbir.core.errors import CbirError
 from cbir.verbs.remove import Removal
@@ -107,6 +109,8 @@ def test_the_document_counts(engine: EmbeddedEngine):
         "stored": 3,
         "places": ["s"],
         "copies": 0,
+        "kept": 0,
+        "places_off": 0,
         "model": "m",
         "other_names": [],
         "where": None,
@@ -278,8 +282,8 @@ def test_points_that_pass_a_filter_are_removed_and_no_others(engine: EmbeddedEng
     fill_albums(engine, "albums")
     before = engine.metadata("albums")
     done = run("remove", "albums", "--where", "folder=Holidays/**", "--dry-run")
-    assert f"collection 'albums' in {engine.folder}: 3 of 5 points" in done.stdout
-    assert "they have 2 exact copies in the same or other folders, which leave the collection with them" in done.stdout
+    assert f"collection 'albums' in {engine.folder}: 2 of 5 points" in done.stdout
+    assert "1 point stays, as its picture is elsewhere too: only 2 places are removed" in done.stdout
     assert "the next cbir ingest stores them again" in done.stdout
     assert len(folders(engine, "albums")) == 5
     done = run("remove", "--where", "folder=Holidays/**", "--where", "folder!=Holidays", "-c", "albums", "--yes")
@@ -297,6 +301,49 @@ def test_points_that_pass_a_filter_are_removed_and_no_others(engine: EmbeddedEng
         "removed": True,
     }
     assert engine.names() == ["a", "albums", "b"]
+
+
+_OTHER = Like("folder", "Other")
+
+
+def places(engine: Engine, name: str) -> list[list[str]]:
+    with closing(engine.open(name)) as collection:
+        return [[p.uri for p in places_of(each)] for page in collection.scroll() for each in page.payloads]
+
+
+@pytest.mark.parametrize(
+    ("where", "gone", "left"),
+    [
+        ("folder=Other", 0, ["Holidays/1.jpg", "Holidays/2024/copy.jpg"]),
+        ("folder=Holidays/**", 2, ["Other/copy.jpg"]),
+        ("name=copy.jpg", 0, ["Holidays/1.jpg"]),
+        (AnyOf((Like("folder", "Holidays/**"), _OTHER)), 3, None),
+        ("source=s", 0, ["Holidays/1.jpg"]),
+        (["folder=Other", "camera=a"], 0, ["Holidays/1.jpg", "Holidays/2024/copy.jpg"]),
+        (AnyOf((_OTHER, Among("camera", ("b",)))), 1, ["Holidays/1.jpg", "Holidays/2024/copy.jpg"]),
+        (AnyOf((_OTHER, Among("camera", ("a",)))), 1, None),
+        (
+            AllOf((_OTHER, Not(Among("camera", ("b",))))),
+            0,
+            ["Holidays/1.jpg", "Holidays/2024/copy.jpg"],
+        ),
+        (["folder=Other", "name=1.jpg"], 0, ["Holidays/1.jpg", "Holidays/2024/copy.jpg", "Other/copy.jpg"]),
+    ],
+)
+def test_of_copies_those_places_are_removed_that_pass(
+    engine: EmbeddedEngine, where: Filter | str | list[str], gone: int, left: list[str] | None
+):
+    fill_albums(engine, "albums")
+    with closing(engine.open("albums")) as collection:
+        stored = collection.payloads(ids(5))
+        cameras = ["a" if number == 1 else "b" if number == 2 else "c" for number in range(5)]
+        changed = [{**stored[i], "camera": camera} for i, camera in zip(ids(5), cameras, strict=True)]
+        collection.replace_payloads(ids(5), changed)
+    done = cbir.remove("albums", where=where)
+    assert (done.points, done.kept) == (gone, int(left is not None and len(left) < 3))
+    after = places(engine, "albums")
+    assert len(after) == 5 - gone
+    assert [uris for uris in after if "1.jpg" in uris[0] or "copy.jpg" in uris[0]] == ([left] if left else [])
 
 
 def test_no_filter_means_all_points(engine: EmbeddedEngine):
@@ -352,6 +399,6 @@ def test_points_on_a_server(url: str, served: ServedEngine):
     alias = models.CreateAlias(collection_name="albums@1", alias_name="prod")
     served.server.client.update_collection_aliases([models.CreateAliasOperation(create_alias=alias)])
     done = run("remove", "albums", "--where", "folder=Holidays/**", "--yes", "--qdrant-url", url)
-    assert "3 of 5 points" in done.stdout
+    assert "2 of 5 points" in done.stdout
     assert "the same points are removed from prod" in done.stdout
-    assert folders(served, "prod") == folders(served, "albums") == ["", "Work"]
+    assert folders(served, "prod") == folders(served, "albums") == ["", "Other", "Work"]
