@@ -71,6 +71,7 @@ def _round(seed: int, base: Path, until: float, took: dict[str, float]) -> list[
         else:
             ends = kill(ground, step, took)
             outcomes += [f"{step.__name__}: {end.partition(' after')[0]}" for end in ends]
+    ground.assert_tidy()
     return outcomes
 
 

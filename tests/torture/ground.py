@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from cbir.collection.embedded.engine import EmbeddedEngine
+from cbir.collection.embedded.engine import LOCK, EmbeddedEngine
 from cbir.collection.interface import Engine
 from cbir.collection.place import places_of
 from tests.commands import run
@@ -106,6 +106,14 @@ class Ground:
         shutil.rmtree(other, ignore_errors=True)
         run("ingest", *self.roots, "--model", model, "-c", "unbroken", CBIR_HOME=str(other))
         assert_same(now, stored(EmbeddedEngine(other / "collections"), "unbroken"))
+
+    def assert_tidy(self) -> None:
+        """Check that once nothing is at work, nothing is left of what was killed."""
+        self.run("prune", "--yes")
+        hidden = [path for path in (*self.base.glob(".*"), *self.home.rglob(".*")) if path.name != LOCK]
+        assert not hidden, f"left behind: {hidden}"
+        built = list(self.home.rglob("temp_segments/*"))
+        assert not built, f"left behind by a killed index build: {built}"
 
     def _make(self, root: Path) -> None:
         folder = root / self.chance.choice("abc")

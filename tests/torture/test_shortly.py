@@ -9,7 +9,8 @@ from tests.torture.kills import kill, restore, retrain
 
 
 def test_what_is_killed_loses_nothing_and_completes_its_work(tmp_path: Path):
-    ground = Ground(tmp_path, random.Random(0), pictures=150)
+    ground = Ground(tmp_path, random.Random(0), pictures=100)
     kill(ground, retrain, {"retrain": 0.5}, most=1)
     kill(ground, restore, {"restore": 0.1}, most=1)
     assert len(side_by_side(ground, searches=2, ingests=1)) == 3
+    ground.assert_tidy()
