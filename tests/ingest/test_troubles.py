@@ -147,6 +147,23 @@ def test_copies_are_encoded_once_and_take_their_turn(home: Path, pictures: Path)
     assert [place.uri for place in places_of(payload)] == ["b/1.png"]
 
 
+def test_of_several_copies_one_that_was_seen_takes_the_turn(home: Path, pictures: Path, tmp_path: Path):
+    other = tmp_path / "other"
+    first = pictures / "b" / "1.png"
+    shutil.copytree(pictures / "b", other / "b")
+    for folder in (pictures, other):
+        cbir.ingest(folder, collection="both", encoder="pixels")
+    shutil.copy(first, first.with_name("copy.png"))
+    assert consistent(cbir.ingest(pictures, collection="both")).copies == 1
+    first.unlink()
+    assert consistent(cbir.ingest(pictures, collection="both", prune=True)).pruned == 1
+    with closing(EmbeddedEngine(home / "collections").open("both")) as collection:
+        found = [
+            [place.key for place in places_of(payload)] for page in collection.scroll() for payload in page.payloads
+        ]
+    assert [("pictures", "b/copy.png"), ("other", "b/1.png")] in found
+
+
 def test_checksum_finds_a_change_that_no_stamp_shows(home: Path, pictures: Path):
     cbir.ingest(pictures, encoder="pixels")
     file = pictures / "b" / "1.png"
