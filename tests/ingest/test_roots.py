@@ -83,20 +83,29 @@ def test_a_collection_in_use_is_not_guessed_about(
     assert metadata(home).roots == {"pictures": str(pictures)}
 
 
-def test_a_few_common_pictures_do_not_make_a_folder_the_stored_one(home: Path, pictures: Path, tmp_path: Path):
-    logo = picture(50)
-    logo.save(pictures / "logo.png")
+@pytest.mark.parametrize("beside", [0, 40])
+def test_a_few_common_pictures_do_not_make_a_folder_the_stored_one(
+    home: Path, pictures: Path, tmp_path: Path, beside: int
+):
+    for number in range(2):
+        picture(50 + number).save(pictures / f"logo {number}.png")
     cbir.ingest(pictures, encoder="pixels")
+    (tmp_path / "beside").mkdir()
+    for seed in range(beside):  # pictures of other folders say nothing
+        picture(200 + seed).save(tmp_path / "beside" / f"{seed}.png")
+    if beside:
+        cbir.ingest(tmp_path / "beside", collection="pictures")
     pictures.rename(tmp_path / "unmounted")
     other = tmp_path / "home" / "pictures"
     (other / "b").mkdir(parents=True)
-    logo.save(other / "logo.png")
+    for number in range(2):
+        picture(50 + number).save(other / f"logo {number}.png")
     for seed in range(5):
         picture(60 + seed).save(other / "b" / f"{seed + 2}.png")
     with pytest.raises(cbir.CbirError, match="To add"):
         cbir.ingest(other)
     report = cbir.ingest(other, collection="pictures")
-    assert (counts(report), report.copies) == ((12, 5, 0, 0), 1)
+    assert (counts(report), report.copies) == ((13 + beside, 5, 0, 0), 2)
 
 
 @pytest.mark.parametrize("limit", [None, 2])

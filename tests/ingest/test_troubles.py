@@ -15,6 +15,7 @@ import cbir
 from cbir.collection.embedded.engine import EmbeddedCollection, EmbeddedEngine
 from cbir.collection.place import places_of
 from cbir.core.progress import Progress
+from cbir.ingest import read as reading
 from tests.commands import run
 from tests.conftest import picture
 from tests.ingest.sources.test_archive import png, tarred
@@ -162,6 +163,47 @@ def test_of_several_copies_one_that_was_seen_takes_the_turn(home: Path, pictures
             [place.key for place in places_of(payload)] for page in collection.scroll() for payload in page.payloads
         ]
     assert [("pictures", "b/copy.png"), ("other", "b/1.png")] in found
+
+
+def by_place(home: Path, name: str = "pictures") -> dict[str, tuple[str, object]]:
+    """Return which content each place shows, and its point's label."""
+    with closing(EmbeddedEngine(home / "collections").open(name)) as collection:
+        return {
+            place.uri: (payload["sha256"], payload["label"])
+            for page in collection.scroll()
+            for payload in page.payloads
+            for place in places_of(payload)
+        }
+
+
+def test_a_file_that_became_a_copy_of_another_leaves_its_own_point(home: Path, pictures: Path):
+    cbir.ingest(pictures, encoder="pixels")
+    before = by_place(home)
+    shutil.copy(pictures / "b" / "2.png", pictures / "b" / "1.png")
+    report = consistent(cbir.ingest(pictures))
+    assert (report.points, report.copies, report.gone) == (5, 1, 0)
+    assert by_place(home) == {**before, "b/1.png": before["b/2.png"]}
+
+
+@pytest.mark.parametrize("known", [False, True])
+def test_a_copy_that_takes_the_turn_in_a_later_batch_gives_its_own_label(
+    home: Path, pictures: Path, known: bool, monkeypatch: pytest.MonkeyPatch
+):
+    first, copy = pictures / "b" / "1.png", pictures / "a" / "1.png"
+    copy.parent.mkdir()
+    if known:
+        shutil.copy(first, pictures / "b" / "copy.png")
+    cbir.ingest(pictures, encoder="pixels")
+    (pictures / "b" / "copy.png").rename(copy) if known else shutil.copy(first, copy)
+    picture(99).save(first)
+    (pictures / "aa").mkdir()
+    for seed in range(40):  # batches between both
+        picture(100 + seed).save(pictures / "aa" / f"{seed}.png")
+    monkeypatch.setattr(reading, "BATCH", 8)
+    report = consistent(cbir.ingest(pictures))
+    assert (report.points, report.moved, report.copies, report.gone) == (47, 1, 0, 0)
+    found = by_place(home)
+    assert [found[place][1] for place in ("a/1.png", "b/1.png")] == ["a", "b"]
 
 
 def test_checksum_finds_a_change_that_no_stamp_shows(home: Path, pictures: Path):
