@@ -9,7 +9,7 @@ import codecs
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
@@ -108,9 +108,25 @@ def print_paths(paths: Iterable[str], *, null: bool = False) -> None:
 
 def note(message: str) -> None:
     """Print a line on standard error; where nobody can read it, there is nobody to be told."""
-    text = _LINES.sub(" ", message.strip())
+    text = f"cbir: {printable(_LINES.sub(' ', message.strip()), sys.stderr)}"
     with suppress(OSError):
-        typer.echo(f"cbir: {printable(text, sys.stderr)}", err=True)
+        if _above:
+            _above[-1](text)
+        else:
+            typer.echo(text, err=True)
+
+
+@contextmanager
+def notes_above(write: Callable[[str], object]) -> Iterator[None]:
+    """Let another function print the notes while the block runs: one that knows what else is drawn on the terminal."""
+    _above.append(write)
+    try:
+        yield
+    finally:
+        _above.remove(write)
+
+
+_above: list[Callable[[str], object]] = []
 
 
 def _is_utf_8(stream: TextIO | None) -> bool:

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from cbir.cli.output import note as say
-from cbir.cli.output import printable, writing
+from cbir.cli.output import notes_above, printable, writing
 from cbir.core.progress import Progress
 
 _STAGES = {
@@ -81,8 +81,12 @@ def bars(*, transient: bool = False) -> Iterator[Progress]:
             drawn.reset(tasks[stage])  # the next encoder begins the same stage
         drawn.update(tasks[stage], completed=done, total=total, note=note)
 
+    def write(text: str) -> None:
+        drawn.console.print(Text(text), soft_wrap=True)
+
     try:
-        yield report
+        with notes_above(write):
+            yield report
     finally:
         if tasks:
             drawn.stop()

@@ -171,6 +171,28 @@ def test_progress_is_bars_on_a_terminal_and_standard_output_is_the_document(odd:
     assert b"\x1b[2J" not in drawn
 
 
+def test_a_note_stands_above_the_bars_in_a_line_of_its_own(monkeypatch: pytest.MonkeyPatch):
+    class Terminal(io.TextIOWrapper):
+        def isatty(self) -> bool:
+            return True
+
+    written = io.BytesIO()
+    monkeypatch.setattr(sys, "stderr", Terminal(written, "utf-8", write_through=True))
+    monkeypatch.setenv("TERM", "xterm")
+    with terminal.bars() as report:
+        output.note("before [red]the first bar")
+        report("encode", 1, 2)
+        output.note("between :smile: \x1b[31m")
+        report("encode", 2, 2)
+    output.note("after")
+    shown = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", written.getvalue().decode().replace("\r", "\n")).splitlines()
+    assert [line for line in shown if "cbir:" in line] == [
+        "cbir: before [red]the first bar",
+        r"cbir: between :smile: \x1b[31m",
+        "cbir: after",
+    ]
+
+
 @pytest.mark.parametrize("where", ["pipe", "dumb"])
 def test_progress_is_silent_where_no_bar_can_be_drawn(odd: Path, home: Path, where: str):
     given = ["ingest", odd, "--encoder", "pixels"]
