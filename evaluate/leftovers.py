@@ -20,6 +20,8 @@ Filled = Mapping[str, frozenset[str] | None]
 #: The folder of what an ingest reports, `ingest-NAME`, and its file.
 _REPORTED, _REPORT = "ingest-", "ingest-report.jsonl"
 _COMPARISON = re.compile(r"compare-(.+)-[0-9a-f]{12}")
+#: Characters that are left at least of a source's name that is too long to stand in its collections' names.
+_UNCUT = 20
 _MADE_BY_RUNS = ("*.npz", "scores.json", "*.png", "row.json", "*/*.npz", "table.md")
 
 
@@ -45,11 +47,8 @@ def _why_unused(folder: Path, filled: Filled) -> str:
     """Return why a run is of no use; empty if it is of use, or not a run."""
     if compared := _COMPARISON.fullmatch(folder.name):
         source = compared[1]
-        return (
-            ""
-            if any(name.startswith(f"{folded(source)}-") for name in filled)
-            else f"no collection '{source}-...' is left"
-        )
+        beginning = f"{folded(source)}-"[:_UNCUT]
+        return "" if any(name.startswith(beginning) for name in filled) else f"no collection '{source}-...' is left"
     if folder.name.startswith(_REPORTED) and (folder / _REPORT).is_file():
         name = folder.name.removeprefix(_REPORTED)
         return "" if folded(name) in filled else f"collection '{name}' is gone"

@@ -12,6 +12,8 @@ from cbir.collection.embedded.shards import sweep
 from cbir.collection.errors import CollectionBusyError, CollectionError
 from cbir.collection.interface import Engine
 from cbir.collection.lock import is_held
+from cbir.collection.served.engine import ServedEngine
+from cbir.collection.served.server import ServerWarning
 from tests.caseless import ignore_case
 from tests.collection.sample import METADATA, fill
 
@@ -150,3 +152,19 @@ def test_of_a_folder_with_a_card_no_shard_is_swept_that_may_be_in_use(tmp_path: 
     (folder / "collection.json").unlink()
     sweep(folder)
     assert not list(folder.glob("shard-*"))
+
+
+def test_what_is_behind_a_name_has_no_other_spelling_of_what_is_there(served: ServedEngine):
+    """A server's disk may ignore case: there, `Digits@1` would be the folder of `digits@1`."""
+    served.server.client.create_collection("digits@1", vectors_config={})
+    with pytest.warns(ServerWarning, match="'digits@1' .* has no alias"):
+        served.create("Digits", METADATA).close()
+    assert served.names() == ["Digits"]
+    assert [each.collection_name for each in served.server.client.get_aliases().aliases] == ["Digits@2"]
+
+
+def test_another_tools_collection_is_not_filled_under_another_spelling(served: ServedEngine):
+    served.server.client.create_collection("Photos", vectors_config={})
+    assert not served.exists("photos")
+    with pytest.raises(CollectionError, match=r"collection 'Photos' .* was not filled by cbir"):
+        served.create("photos", METADATA)
