@@ -262,8 +262,8 @@ class EmbeddedCollection:
 
     @property
     def clean(self) -> bool:
-        """Whether the last one who changed it has closed it, or a check has been made since it was opened."""
-        return self._opened.state.clean or self._opened.changed or self._opened.damaged
+        """Whether there is no reason to check its points: whoever changed it last has closed it, or it was checked."""
+        return not self._opened.suspect
 
     def verify(self, progress: Progress = silent) -> Damage:
         """Check all points, and make the payload indexes anew; stage `check`."""

@@ -16,7 +16,8 @@ from pathlib import Path
 import qdrant_edge as edge
 
 from cbir.collection.embedded.card import has_metadata, how_to_rebuild, read_metadata
-from cbir.collection.embedded.state import State, read_state, write_state
+from cbir.collection.embedded.probe import try_to_open
+from cbir.collection.embedded.state import State, checksums, is_untouched, read_state, write_state
 from cbir.collection.embedded.unwritable import copied, may_be_written
 from cbir.collection.errors import CollectionBusyError, CollectionError, in_use
 from cbir.collection.lock import Patience, is_held
@@ -32,6 +33,9 @@ DISK_RESERVE = 100_000_000
 LOCK = ".writing"
 
 _PREFIX = "shard-"
+
+#: In a shard's folder: where Edge makes a segment with its index.
+_BUILDING = "temp_segments"
 
 #: What Edge's messages say when the system did not let it write, and what to do then.
 _REMEDIES = {
@@ -114,6 +118,8 @@ class OpenShard:
         A check has found damage.
     copy : TemporaryDirectory or None
         The folder may not be written: this one is open in its place.
+    suspect : bool
+        Its points are to be checked: whoever changed it last was stopped, or its files are not those that were closed.
     """
 
     folder: Path
@@ -123,6 +129,7 @@ class OpenShard:
     changed: bool = False
     damaged: bool = False
     copy: "tempfile.TemporaryDirectory[str] | None" = None
+    suspect: bool = False
 
     def trust(self, updated: str) -> None:
         """Take the state for unknown if an older cbir has written to the shard since: the metadata's time tells."""
@@ -145,20 +152,34 @@ class OpenShard:
 
     def checked(self, *, sound: bool) -> None:
         """Note what a check of all points has found."""
-        self.damaged = not sound
-        if self.copy is None and sound != self.state.clean:
+        if self.copy is None and (self.suspect or sound != self.state.clean):
             self.change()  # if it is sound, it is clean once it is closed
+        self.damaged, self.suspect = not sound, False
 
     def close(self, updated: str) -> None:
-        """Write everything to disk, and then that it is all there."""
-        points = self.shard.count(edge.CountRequest(exact=True)) if self.changed else 0
+        """Write everything to disk, and then that it is all there; before anybody else can open it."""
         try:
-            self.shard.close()
+            self.shard.flush()
+            self._remember(updated)
         finally:
+            self.shard.close()
             if self.copy is not None:
                 self.copy.cleanup()
-        if self.changed and not self.damaged:
-            write_state(self.folder, replace(self.state, clean=True, points=points, updated=updated))
+
+    def _remember(self, updated: str) -> None:
+        if self.damaged or self.suspect or self.copy is not None:
+            return
+        if self.changed:
+            points = self.shard.count(edge.CountRequest(exact=True))
+            self.state = replace(self.state, clean=True, points=points, updated=updated)
+        elif not self.state.files:
+            return
+        files = checksums(self.folder)
+        if self.changed:
+            write_state(self.folder, replace(self.state, files=files))
+        elif files != self.state.files:  # Edge tidies up what the last change left
+            with contextlib.suppress(OSError):
+                write_state(self.folder, replace(self.state, files=files))
 
 
 class OpenShards:
@@ -172,8 +193,7 @@ class OpenShards:
         """Return the shard in a folder; each call needs one of `release`."""
         with self._lock:
             if folder not in self._open:
-                shard, copy = _loaded(folder, name)
-                self._open[folder] = OpenShard(folder, shard, read_state(folder) or State(), copy=copy)
+                self._open[folder] = _load(folder, name)
             opened = self._open[folder]
             opened.users += 1
             return opened
@@ -194,14 +214,33 @@ class OpenShards:
             return self._open[folder].users if folder in self._open else 0
 
 
+def _load(folder: Path, name: str) -> OpenShard:
+    """Open a shard; in a worker process first, if that may end the process."""
+    before = read_state(folder) or State()
+    suspect = not before.clean or not is_untouched(folder, before)
+    full = folder.is_dir() and free_bytes(folder) < DISK_RESERVE
+    shard, copy = _loaded(folder, name, probed=suspect or full, full=full)
+    if copy is None:
+        # Nobody else has it open: what is being built there is left by a process that was killed.
+        shutil.rmtree(folder / _BUILDING, ignore_errors=True)
+    state = read_state(folder) or State()
+    if state.clean and not before.clean:  # closed while this process was about to open it
+        suspect = False
+    return OpenShard(folder, shard, state, copy=copy, suspect=suspect)
+
+
 open_shards = OpenShards()
 
 
-def _loaded(folder: Path, name: str) -> "tuple[edge.EdgeShard, tempfile.TemporaryDirectory[str] | None]":
+def _loaded(
+    folder: Path, name: str, *, probed: bool, full: bool
+) -> "tuple[edge.EdgeShard, tempfile.TemporaryDirectory[str] | None]":
     """Load a shard, or a copy of one that may not be written; return the copy as well."""
     hint = f"; if this happens again, {how_to_rebuild(name)}"
     try:
         with edge_errors(name, hint):
+            if probed:
+                try_to_open(folder, name, f"; {_no_room(folder)}" if full else hint)
             return edge.EdgeShard.load(str(folder)), None
     except CollectionBusyError:
         raise
@@ -295,7 +334,11 @@ def check_free_space(folder: Path, wanted: int) -> None:
     """
     free = free_bytes(folder)
     if free < DISK_RESERVE + 4 * wanted:
-        raise CollectionError(
-            f"only {free / 1e6:.0f} MB are free at {folder}, and Qdrant needs {DISK_RESERVE / 1e6:.0f} MB to spare; "
-            "free some space, or name another place with CBIR_HOME"
-        )
+        raise CollectionError(_no_room(folder))
+
+
+def _no_room(folder: Path) -> str:
+    return (
+        f"only {free_bytes(folder) / 1e6:.0f} MB are free at {folder}, and Qdrant needs {DISK_RESERVE / 1e6:.0f} MB to "
+        "spare; free some space, or name another place with CBIR_HOME"
+    )

@@ -1,5 +1,8 @@
 """What is damaged on disk is found: a checksum for each point, and what is remembered of the last end."""
 
+import os
+import shutil
+import signal
 import warnings
 from collections.abc import Iterator
 from contextlib import closing
@@ -187,13 +190,11 @@ def test_fields_damaged_on_disk_are_found(filled: EmbeddedEngine):
 def test_points_that_vanish_are_counted(filled: EmbeddedEngine):
     for file in (filled.folder / "c").rglob("mutable_id_tracker.versions"):
         file.write_bytes(file.read_bytes()[: 8 * 150])
-    try:
-        with closing(filled.open("c")) as collection:
-            damage = collection.verify()
-    except CollectionError:
-        return
-    assert damage.lost == 50
-    assert "50 points lost" in str(damage)
+    with pytest.warns(DamageWarning, match="of collection 'c', 50 points lost"):
+        collection = filled.open("c")
+    with closing(collection):
+        assert collection.damage == Damage(150, 200)
+    assert not collection.damage.none
 
 
 def test_an_index_of_a_field_is_made_anew_by_a_check(filled: EmbeddedEngine):
@@ -268,3 +269,75 @@ def test_a_check_of_a_large_collection_is_announced(filled: EmbeddedEngine, monk
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         filled.open("c").close()
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("payload_index/*/page_0.dat", lambda old: bytes(len(old))),
+        ("mutable_id_tracker.versions", lambda old: old[: 8 * 150]),
+        ("payload_storage/tracker.dat", lambda old: old[:200] + bytes(64) + old[264:]),
+        ("vectors/config.json", lambda old: old + b" "),
+    ],
+)
+def test_a_changed_file_that_says_where_points_are_has_the_points_checked(filled: EmbeddedEngine, file: str, content):
+    """Without being asked: it is found when the collection is opened, and mended where that is possible."""
+    with closing(filled.open("c")) as collection:
+        whole = [hit.payload for hit in collection.search(VECTORS[0], 200, where={"label": [1]}, exact=True)]
+    paths = [path for path in (filled.folder / "c").rglob(file) if content(path.read_bytes()) != path.read_bytes()]
+    for path in paths:
+        path.write_bytes(content(path.read_bytes()))
+    assert paths
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        try:
+            collection = filled.open("c")
+        except CollectionError as error:
+            assert "--retrain" in str(error)  # noqa: PT017
+            return
+    with closing(collection):
+        found = [hit.payload for hit in collection.search(VECTORS[0], 200, where={"label": [1]}, exact=True)]
+    assert found == whole or [each for each in said if issubclass(each.category, DamageWarning)]
+
+
+def crash(_: str) -> None:
+    os.kill(os.getpid(), signal.SIGBUS)
+
+
+def test_a_collection_that_would_end_the_process_is_an_error(filled: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch):
+    """It is opened in a worker process first, if whoever changed it was stopped, or the disk is nearly full."""
+    monkeypatch.setattr("cbir.collection.embedded.probe._open", crash)
+    filled.open("c").close()
+    usage = shutil.disk_usage(filled.folder)
+    with monkeypatch.context() as full:
+        full.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1_000_000))
+        with pytest.raises(CollectionError, match=r"'c': it cannot be opened, .*SIGBUS.*only 1 MB are free.*free some"):
+            filled.open("c")
+    (state,) = (filled.folder / "c").rglob("cbir-state.json")
+    state.write_text(state.read_text().replace("true", "false", 1))
+    with pytest.raises(CollectionError, match=r"'c': it cannot be opened, .*SIGBUS.*--retrain"):
+        filled.open("c")
+
+
+def test_an_opening_that_takes_all_memory_is_an_error(filled: EmbeddedEngine):
+    """Such as of a damaged file, in which Edge reads how much it is to allocate."""
+    (file,) = (filled.folder / "c").rglob("mutable_id_tracker.mappings")
+    generator = np.random.default_rng(0)
+    for _ in range(5):
+        file.write_bytes(generator.bytes(file.stat().st_size))
+        with pytest.raises(CollectionError, match="--retrain"):
+            filled.open("c")
+
+
+def test_the_copy_that_a_killed_index_build_left_is_removed(filled: EmbeddedEngine):
+    (shard,) = (filled.folder / "c").glob("shard-*")
+    left = shard / "temp_segments" / "segment_builder_x"
+    left.mkdir(parents=True)
+    (left / "vectors.dat").write_bytes(b"x" * 1000)
+    with closing(filled.open("c")) as collection:
+        assert not left.exists()
+        collection.build_index()
+        assert collection.info().indexed == 200
+        with closing(filled.open("c")):
+            assert collection.count() == 200
+    assert not list(shard.glob("temp_segments/*"))

@@ -1,0 +1,70 @@
+"""A shard is opened in a worker process first, where opening it may end the process.
+
+In: a shard's folder. Out: nothing, or an error in words. Edge maps files into
+memory: where the disk is full, or a file is damaged, the system may end the
+process (SIGBUS, or because memory runs out) in the middle of opening, without a
+word. What Edge allocates on disk in the worker is there when this process opens.
+"""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from cbir.collection.errors import CollectionError
+from cbir.core.processes import ProcessError, Processes
+
+#: Seconds that an opening may take: a million points take some two.
+_SECONDS = 600.0
+#: Bytes of address space for all but the shard's own files, which may be mapped and read.
+_SPACE, _TIMES = 8 << 30, 3
+
+
+def try_to_open(shard: Path, name: str, hint: str) -> None:
+    """Open a shard of collection `name` in another process, and close it.
+
+    Parameters
+    ----------
+    shard : Path
+    name : str
+    hint : str
+        Put behind the message: what to do about it.
+
+    Raises
+    ------
+    CollectionError
+        It cannot be opened.
+    Exception
+        Edge's own, as if it had been opened here.
+    """
+    with Processes(1) as worker:
+        try:
+            worker.call(_SECONDS, _open, str(shard))
+        except ProcessError as error:
+            raise CollectionError(f"collection '{name}': it cannot be opened, {error}{hint}") from None
+
+
+def _open(shard: str) -> None:
+    import qdrant_edge as edge
+
+    with _bounded(_TIMES * sum(path.stat().st_size for path in Path(shard).rglob("*") if path.is_file()) + _SPACE):
+        opened = edge.EdgeShard.load(shard)
+        opened.scroll(edge.ScrollRequest(limit=1, with_vector=True, with_payload=True))
+        opened.close()
+
+
+@contextmanager
+def _bounded(space: int) -> Iterator[None]:
+    """Bound this process's memory while the block runs: a damaged number may be taken for a size."""
+    if sys.platform != "linux" or os.environ.get("CBIR_PROCESSES", "").strip() == "0":  # it is not a worker
+        yield
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (space if hard == resource.RLIM_INFINITY else min(space, hard), hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
