@@ -107,6 +107,20 @@ def test_what_an_encoder_cannot_tell_apart_is_no_copy(home: Path, tmp_path: Path
     assert (scores.precision_at[1], scores.copies_left_out) == (1, 0)
 
 
+def test_pictures_that_are_equally_far_share_the_last_rank(home: Path, tmp_path: Path):
+    """Of each query one picture is as near as can be, and two of the others, one of them right, tie behind it."""
+    for number in range(2):
+        for label, shown in (("a", noise(number)), ("b", noise(number).transpose(Image.Transpose.FLIP_LEFT_RIGHT))):
+            (tmp_path / "ties" / label).mkdir(parents=True, exist_ok=True)
+            shown.save(tmp_path / "ties" / label / f"{number}.png")
+    cbir.ingest(tmp_path / "ties", encoder="color-histogram")
+    made = cbir.evaluate("ties", depths=[1, 2, 3])
+    assert made.scores.lrap == pytest.approx({1: 1, 2: 3 / 4, 3: 1 / 3})
+    assert made.scores.map == pytest.approx(1 / 3)
+    assert made.run.bits(0, 4)[1].tolist() == [[False, False, True]] * 4
+    assert made.scores.ann_recall_at_10 == 1
+
+
 def test_copies_that_cannot_be_opened_are_warned_of(home: Path, twice: Path):
     cbir.ingest(twice, encoder="pixels")
     twice.rename(twice.with_name("elsewhere"))

@@ -89,6 +89,18 @@ def test_blocks_give_the_same_as_one(monkeypatch):
     assert np.array_equal(np.concatenate([block.order for block in blocks]), whole.order)
 
 
+def test_blocks_of_near_rows_give_the_same_as_one(monkeypatch):
+    generator = np.random.default_rng(0)
+    database = generator.random((50, 8), np.float32)
+    rows = generator.permutation(50)[:10]
+    whole = [found.tolist() for found in near(database, rows, 0.4)]
+    assert any(len(found) > 1 for found in whole)
+    monkeypatch.setattr(ranking, "_BLOCK_VALUES", 150)
+    assert [found.tolist() for found in near(database, rows, 0.4)] == whole
+    monkeypatch.setattr(ranking, "_BLOCK_VALUES", 1)
+    assert [found.tolist() for found in near(database, rows, 0.4)] == whole
+
+
 def test_equal_features_are_equally_far_also_when_large():
     generator = np.random.default_rng(1)
     row = (100 * generator.random((1, 128))).astype(np.float32)

@@ -95,6 +95,13 @@ def test_both_numbers_are_told_where_some_queries_cannot_be_answered():
     ]
 
 
+def test_one_query_is_told_as_one():
+    one = score(make_run(np.array([[True]])))
+    assert one.whose(one) == "all 1 query"
+    some = score(make_run(np.array([[True], [False]])))
+    assert some.whose(some.parts[1]) == "the 1 query of 2 that can be answered"
+
+
 def test_copies_that_were_left_out_are_counted():
     scores = score(make_run(np.ones((3, 4), bool), copies=[2, 0, 1]))
     assert (scores.with_copies, scores.copies_left_out) == (2, 3)
