@@ -61,6 +61,8 @@ def test_scores_are_those_of_pictures_that_are_stored_once(
     }
     assert (made.scores.with_copies, made.scores.copies_left_out, made.scores.queries) == (5, 8, 15)
     assert (made.scores.ann_recall_at_10, made.scores.recall_at[14]) == (1, 1)
+    first = made.run.query_uris.tolist().index("class 0/0.png")
+    assert not np.stack(made.run.bits(first, first + 1))[..., -2:].any()  # two copies stand last, for nothing
     if not (ingested or evaluated):
         alone = cbir.evaluate("once", depths=[1])
         expected = dict(zip(alone.run.query_uris, alone.run.bits(0, 12)[0][:, 0], strict=True))
