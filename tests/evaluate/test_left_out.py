@@ -71,6 +71,21 @@ def test_scores_are_those_of_pictures_that_are_stored_once(
         assert (alone.scores.with_copies, alone.scores.copies_left_out) == (0, 0)
 
 
+def test_where_copies_leave_less_than_ten_the_rest_is_empty(home: Path, tmp_path: Path):
+    for label, number in (("a", 0), ("a", 1), ("b", 2)):
+        (tmp_path / "few" / label).mkdir(parents=True, exist_ok=True)
+        noise(number).save(tmp_path / "few" / label / f"{number}.png")
+    noise(0).save(tmp_path / "few" / "a" / "0 again.bmp")
+    cbir.ingest(tmp_path / "few", encoder="pixels")
+    made = cbir.evaluate("few")
+    kept = dict(zip(made.run.query_uris, (made.run.exact_ids != "").sum(axis=1), strict=True))
+    assert kept == {"a/0.png": 2, "a/0 again.bmp": 2, "a/1.png": 3, "b/2.png": 3}
+    assert (np.sort(made.run.exact_ids) == np.sort(made.run.served_ids)).all()
+    assert made.scores.ann_recall_at_10 == 1
+    with Image.open(cbir.compare(tmp_path / "few", ["pixels"]).lineup) as lineup:  # which has no place for nothing
+        assert lineup.width > 4 * 100
+
+
 def test_they_are_told_and_stored(home: Path, twice: Path):
     cbir.ingest(twice, encoder="pixels")
     told = "left out of the rankings: 8 stored copies of the pictures of 5 queries"
