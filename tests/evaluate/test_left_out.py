@@ -71,6 +71,14 @@ def test_scores_are_those_of_pictures_that_are_stored_once(
         assert (alone.scores.with_copies, alone.scores.copies_left_out) == (0, 0)
 
 
+def test_a_query_is_not_expanded_by_its_copies(home: Path, twice: Path):
+    """The mean of a picture and its nearest is half as far from that, if it is another one."""
+    cbir.ingest(twice, encoder="pixels")
+    plain, expanded = cbir.evaluate("twice").run, cbir.evaluate("twice", expand=1).run
+    assert plain.query_uris.tolist() == expanded.query_uris.tolist()
+    np.testing.assert_allclose(expanded.exact_distances[:, 0], plain.exact_distances[:, 0] / 2, rtol=1e-4)
+
+
 def test_where_copies_leave_less_than_ten_the_rest_is_empty(home: Path, tmp_path: Path):
     for label, number in (("a", 0), ("a", 1), ("b", 2)):
         (tmp_path / "few" / label).mkdir(parents=True, exist_ok=True)
