@@ -114,9 +114,15 @@ class Collection(Protocol):
         ...
 
     def search_batch(
-        self, vectors: np.ndarray, k: int, *, where: Where | None = None, exact: bool = False
+        self,
+        vectors: np.ndarray,
+        k: int,
+        *,
+        where: Where | None = None,
+        each: Sequence[Where] | None = None,
+        exact: bool = False,
     ) -> list[list[Hit]]:
-        """Search each row of (n, d) `vectors`; cheaper than one by one."""
+        """Search each row of (n, d) `vectors`, cheaper than one by one; `each`: filters of the rows' own."""
         ...
 
     def scroll(

@@ -15,7 +15,7 @@ from PIL import Image
 
 from cbir.collection.checks import check_encoder, validated_k
 from cbir.collection.errors import CollectionError
-from cbir.collection.filter import Among, Filter, both
+from cbir.collection.filter import Among, Filter
 from cbir.collection.interface import Collection, Engine, Info
 from cbir.collection.point import Hit, Payload
 from cbir.core.progress import Progress, silent
@@ -263,12 +263,10 @@ class Searcher:
         exact: bool,
     ) -> list[list[Hit]]:
         """Search each query among the points whose short codes are in its ball: each has a filter of its own."""
-        found = []
-        for feature, stored, near in zip(features, own, balls, strict=True):
-            of_codes = both(where, Among("code", tuple(near)))
-            hits = collection.search(feature, depth + len(stored), where=of_codes, exact=exact)
-            found.append(without(stored, hits, depth))
-        return found
+        of_codes = [Among("code", tuple(near)) for near in balls]
+        more = max(map(len, own), default=0)
+        found = collection.search_batch(features, depth + more, where=where, each=of_codes, exact=exact)
+        return [without(stored, hits, depth) for stored, hits in zip(own, found, strict=True)]
 
     def _balls(self, features: np.ndarray, radius: int) -> list[list[int]]:
         """Return, for each feature, the short codes within `radius` bits of its own."""

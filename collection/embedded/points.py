@@ -25,7 +25,7 @@ from cbir.collection.embedded.filters import INDEX_TYPES, edge_filter, index_fil
 from cbir.collection.embedded.shards import check_free_space, edge_errors, open_shards
 from cbir.collection.errors import CollectionError
 from cbir.collection.fields import indexes_needed
-from cbir.collection.filter import Where, filter_of
+from cbir.collection.filter import Where, both, filter_of
 from cbir.collection.interface import Info
 from cbir.collection.metadata import Metadata
 from cbir.collection.point import CHECKSUM, Hit, Page, Payload, unsigned
@@ -147,23 +147,32 @@ class EmbeddedCollection:
         return self.search_batch(np.asarray(vector)[None], k, where=where, exact=exact)[0]
 
     def search_batch(
-        self, vectors: np.ndarray, k: int, *, where: Where | None = None, exact: bool = False
+        self,
+        vectors: np.ndarray,
+        k: int,
+        *,
+        where: Where | None = None,
+        each: Sequence[Where] | None = None,
+        exact: bool = False,
     ) -> list[list[Hit]]:
-        """Search each row of (n, d) `vectors`; cheaper than one by one."""
+        """Search each row of (n, d) `vectors`, cheaper than one by one; `each`: filters of the rows' own."""
         vectors = validated_vectors(vectors, self.metadata.dimension)
         limit = min(validated_k(k), self._points())
         if not limit:
             return [[] for _ in vectors]
-        allowed = self._filter(where)
+        if each is None:
+            allowed = [self._filter(where)] * len(vectors)
+        else:
+            allowed = [self._filter(both(filter_of(where), filter_of(own))) for own in each]
         requests = [
             edge.QueryRequest(
                 query=edge.Query.Nearest(vector),
                 limit=limit,
-                filter=allowed,
+                filter=passing,
                 params=edge.SearchParams(exact=exact),
                 with_payload=True,
             )
-            for vector in vectors
+            for vector, passing in zip(vectors, allowed, strict=True)
         ]
         if not requests:
             return []

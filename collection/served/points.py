@@ -171,20 +171,27 @@ class ServedCollection:
         return self.search_batch(np.asarray(vector)[None], k, where=where, exact=exact)[0]
 
     def search_batch(
-        self, vectors: np.ndarray, k: int, *, where: Where | None = None, exact: bool = False
+        self,
+        vectors: np.ndarray,
+        k: int,
+        *,
+        where: Where | None = None,
+        each: Sequence[Where] | None = None,
+        exact: bool = False,
     ) -> list[list[Hit]]:
-        """Search each row of (n, d) `vectors`; cheaper than one by one."""
+        """Search each row of (n, d) `vectors`, cheaper than one by one; `each`: filters of the rows' own."""
         vectors = validated_vectors(vectors, self.metadata.dimension)
-        limit, allowed = validated_k(k), self._filter(where)
+        limit, common = validated_k(k), self._filter(where)
+        allowed = [common] * len(vectors) if each is None else [_both(common, self._filter(own)) for own in each]
         requests = [
             models.QueryRequest(
                 query=vector.tolist(),
                 limit=limit,
-                filter=allowed,
+                filter=passing,
                 params=models.SearchParams(exact=True) if exact else None,
                 with_payload=True,
             )
-            for vector in vectors
+            for vector, passing in zip(vectors, allowed, strict=True)
         ]
         step = max(1, min(_MAX_HITS // limit, _MAX_VALUES // self.metadata.dimension))
         found: list[models.QueryResponse] = []
@@ -314,6 +321,13 @@ class ServedCollection:
                 f"collection '{self.name}' at {self._server.location} was replaced or deleted meanwhile; "
                 "run the same command again"
             ) from error
+
+
+def _both(first: models.Filter | None, second: models.Filter | None) -> models.Filter | None:
+    """Return a filter that passes what two of `served_filter` pass."""
+    if first is None or second is None:
+        return first or second
+    return models.Filter(must=[first, second])
 
 
 def _reason(status: Any) -> str:

@@ -46,6 +46,17 @@ def test_a_batch_search_equals_single_searches(points: Collection):
     assert points.search_batch(vectors[:0], 3) == []
 
 
+def test_each_search_of_a_batch_may_have_a_filter_of_its_own(points: Collection):
+    vectors = np.random.default_rng(0).random((50, 4), np.float32)
+    fill(points, vectors, [number % 5 for number in range(50)])
+    each = [{"label": [number]} for number in range(5)]
+    for where in (None, {"label": [1, 2, 3]}):
+        batch = points.search_batch(vectors[:5], 9, where=where, each=each)
+        for number, hits in enumerate(batch):
+            passing = where is None or number in (1, 2, 3)
+            assert hits == (points.search(vectors[number], 9, where=each[number]) if passing else [])
+
+
 def test_filters_run_in_qdrant_for_numbers_and_texts(points: Collection):
     labels: list[int | str | None] = [1, "münchen käse", 1, None, "1"]
     fill(points, np.eye(5, 4, dtype=np.float32), labels)

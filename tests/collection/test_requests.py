@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 from qdrant_client import models
 
@@ -18,7 +19,7 @@ from cbir.collection.served.engine import ServedEngine
 from cbir.collection.served.faults import Fault
 from cbir.collection.served.server import RefusedError, Server
 from cbir.search.query import StoredPoint
-from tests.collection.sample import METADATA
+from tests.collection.sample import METADATA, fill
 
 SEARCHES = {"plain": {}, "again": {"expand": 3, "rerank": True}, "elsewhere": {"not_itself": True, "sort": "index"}}
 
@@ -117,6 +118,15 @@ def test_metadata_that_cannot_be_read_hide_nothing(served: ServedEngine):
     assert isinstance(found.pop("ours1"), CollectionError)
     assert all(isinstance(metadata, Metadata) for metadata in found.values())
     assert home_module.default_collection(served) in found
+
+
+def test_searches_that_have_filters_of_their_own_are_one_request(served: ServedEngine, requests: list[str]):
+    with closing(served.create("c", METADATA)) as collection:
+        vectors = np.random.default_rng(0).random((64, 4), np.float32)
+        fill(collection, vectors, list(range(64)))
+        with at_most(1, requests):
+            found = collection.search_batch(vectors, 3, each=[{"label": [number]} for number in range(64)])
+        assert [[hit.label for hit in hits] for hits in found] == [[number] for number in range(64)]
 
 
 @pytest.mark.parametrize("how", SEARCHES)
