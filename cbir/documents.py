@@ -46,6 +46,8 @@ def ingest(report: Report) -> dict[str, Any]:
         "ingested": report.ingested,
         "unchanged": report.unchanged,
         "updated": report.updated,
+        "relabelled": report.relabelled,
+        "unlabelled": report.unlabelled,
         "moved": report.moved,
         "copies": report.copies,
         "skipped": report.skipped,

@@ -21,7 +21,7 @@ from cbir.core.processes import ProcessError, Processes
 from cbir.core.workers import MOST_THREADS, ordered_map, portions, usable_cores
 from cbir.ingest.sources.source import Item
 from cbir.model.details import Details
-from cbir.model.errors import ImageError
+from cbir.model.errors import ImageError, PassingError
 from cbir.model.modes import is_grey
 from cbir.model.picture import decoded, details_of
 from cbir.model.preprocessing import Preprocessing
@@ -179,7 +179,7 @@ class Decoders:
         try:
             return self._processes.call(_SECONDS_ALONE, function, file)
         except ProcessError as error:
-            return ImageError(f"{file[1]} cannot be decoded: {error}")
+            return PassingError(f"{file[1]} cannot be decoded: {error}")
 
 
 def open_items(

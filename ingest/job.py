@@ -28,6 +28,7 @@ from cbir.ingest.shard import Share, ingest_share
 from cbir.ingest.sources.source import Source, SourceError, limited, nothing_to_read
 from cbir.ingest.store import MOST_NAMED, Statistics, Stored, merged
 from cbir.ingest.target import find_target, open_target
+from cbir.ingest.unreadable import Unreadable
 from cbir.model.bundle import Bundle
 
 
@@ -116,7 +117,7 @@ def run(
     source = limited(source, limit)
     count = len(source)
     name = engine.spelled(name)
-    with engine.writing(name), LogFile(reports) as log:
+    with engine.writing(name), LogFile(reports) as log, Unreadable(reports) as unreadable:
         if not count and not engine.exists(name):
             raise SourceError(f"{source} holds no pictures")
         target = find_target(engine, name, source, retrain=retrain, add_source=add_source, smooth=smooth)
@@ -125,7 +126,7 @@ def run(
         )
         share = Share(target.source, 0, count, ready.bundle.path, care.checksum)
         with open_target(engine, target, _new_metadata(ready.bundle, target.smooth, asked)) as collection:
-            sync = _Sync(collection, share, ready, care, log, asked, progress)
+            sync = _Sync(collection, share, ready, care, log, unreadable, asked, progress)
             sync.run()
             points = collection.count()
             if not points and not sync.settled.pruned:
@@ -140,6 +141,8 @@ def run(
         ingested=stored.ingested,
         unchanged=stored.unchanged,
         updated=stored.updated,
+        relabelled=stored.relabelled,
+        unlabelled=stored.unlabelled,
         moved=stored.moved,
         copies=stored.copies,
         skipped=stored.skipped + sync.problems,
@@ -181,7 +184,15 @@ class _Sync:
     """The work on an open collection: compare, read, encode, store, settle, prune."""
 
     def __init__(
-        self, collection: Collection, share: Share, ready: Ready, care: Care, log: Log, asked: bool, progress: Progress
+        self,
+        collection: Collection,
+        share: Share,
+        ready: Ready,
+        care: Care,
+        log: Log,
+        unreadable: Unreadable,
+        asked: bool,
+        progress: Progress,
     ) -> None:
         self._collection = collection
         self._before = collection.metadata
@@ -189,6 +200,7 @@ class _Sync:
         self._ready = ready
         self._care = care
         self._log = log
+        self._unreadable = unreadable
         self._asked = asked
         self._progress = progress
         self.stored = Stored()
@@ -234,7 +246,15 @@ class _Sync:
 
     def _fill(self, places: Places, clock: float) -> None:
         share, made = self._share, self._ready.made
-        work = ingest_share(share, self._collection, places, made=made, log=self._log, progress=self._progress)
+        work = ingest_share(
+            share,
+            self._collection,
+            places,
+            made=made,
+            log=self._log,
+            unreadable=self._unreadable,
+            progress=self._progress,
+        )
         with closing(work) as batches:
             for batch in batches:
                 self.compare_seconds = self.compare_seconds or time.perf_counter() - clock
@@ -251,6 +271,9 @@ class _Sync:
             log("copy", source=name, uri=uri, first_source=first_source, first_uri=first_uri)
         gone = Gone(source, self._collection.metadata, complete=self._share.whole)
         self.settled = prune(self._collection, places, gone, source, log, wanted=care.prune, force=care.force)
+        if gone.complete:
+            in_part = {name for name, uri in source.unlisted if not uri}
+            self._unreadable.forget_missing([path for name, path in source.roots.items() if name not in in_part])
         for uri, reason in source.problems:
             self.problems += 1
             log("skipped", uri=uri, reason=reason)

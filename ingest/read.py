@@ -37,7 +37,7 @@ from cbir.ingest.described import id_of, place_of
 from cbir.ingest.places import Places
 from cbir.ingest.sources.source import Item
 from cbir.ingest.sync import Status
-from cbir.model.errors import ImageError
+from cbir.model.errors import ImageError, PassingError
 from cbir.model.preprocessing import Preprocessing
 
 #: Images in a batch: Qdrant takes some hundred points at a time best.
@@ -114,12 +114,13 @@ class Known:
 class Failed:
     """An item that cannot be read: the `problem` names it, as it is `shown`.
 
-    `sha256` is None if not even its file can be.
+    `sha256` is None if not even its file can be. `lasting` says that the same file cannot be read another time either.
     """
 
     item: Item
     problem: str
     sha256: str | None = None
+    lasting: bool = False
 
 
 @dataclass(frozen=True)
@@ -266,11 +267,16 @@ class _Read:
     details: Mapping[str, Any] | None = None
     coloured: bool = False
     problem: str = ""
+    lasting: bool = False
 
     @property
     def file(self) -> File:
         """The file's bytes, and its name for messages."""
         return self.content or b"", self.item.location or self.item.uri
+
+    def fail(self, error: ImageError) -> None:
+        """Note why it cannot be read."""
+        self.problem, self.lasting = shown(str(error)), not isinstance(error, PassingError)
 
     def take(self, seen: Seen) -> None:
         """Take what was seen of the picture, under a single input."""
@@ -287,7 +293,7 @@ def _hash_chunk(chunk: Iterable[tuple[Item, Status]]) -> list[_Read]:
                 read.content = read.item.content()
                 read.sha256 = hashlib.sha256(read.content).hexdigest()
             except ImageError as error:
-                read.problem = shown(str(error))
+                read.fail(error)
     return found
 
 
@@ -332,16 +338,16 @@ def _open_chunk(decoders: Decoders, inputs: Inputs, chunk: list[_Read]) -> list[
             try:
                 read.take(see(read.item.open(), inputs))
             except ImageError as error:
-                read.problem = shown(str(error))
+                read.fail(error)
     for read, seen in zip(decoded, decoders.decode([read.file for read in decoded], inputs), strict=True):
         if isinstance(seen, ImageError):
-            read.problem = shown(str(seen))
+            read.fail(seen)
         else:
             read.take(seen)
             read.details = seen.details.payload()
     for read, details in zip(described, decoders.details([read.file for read in described]), strict=True):
         if isinstance(details, ImageError):
-            read.problem = shown(str(details))
+            read.fail(details)
         else:
             read.details = details.payload()
     for read in chunk:
@@ -359,6 +365,6 @@ def _batch(gathered: list[_Read], preprocessing: Preprocessing) -> Batch:
         made={place: read.made for place, read in enumerate(fresh) if read.made is not None},
         known=[Known(read.item, str(read.sha256), read.details) for read in known],
         described=[read.item for read in gathered if read.status is Status.DESCRIBED],
-        failed=[Failed(read.item, read.problem, read.sha256) for read in gathered if read.problem],
+        failed=[Failed(read.item, read.problem, read.sha256, read.lasting) for read in gathered if read.problem],
         coloured=sum(read.coloured for read in fresh),
     )

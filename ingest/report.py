@@ -39,6 +39,8 @@ class Report:
         Stored images with nothing to change.
     updated : int
         Stored images whose payload alone was replaced.
+    relabelled, unlabelled : int
+        Of the updated ones: unchanged pictures whose label is another one now, or gone, or new; and those that lost it.
     moved : int
         Files whose content was stored under another name or in another folder, where it is no more.
     copies : int
@@ -78,6 +80,8 @@ class Report:
     ingested: int
     unchanged: int
     updated: int
+    relabelled: int
+    unlabelled: int
     moved: int
     copies: int
     skipped: int

@@ -22,12 +22,13 @@ from cbir.core.workers import ordered_map
 from cbir.ingest.encode import Encoded, encode
 from cbir.ingest.gone import Gone
 from cbir.ingest.places import Places
-from cbir.ingest.read import Made, read
+from cbir.ingest.read import Failed, Made, read
 from cbir.ingest.report import Log, silent_log
 from cbir.ingest.smooth import smooth
 from cbir.ingest.sources.source import Item, Source
-from cbir.ingest.store import Stored, store
+from cbir.ingest.store import Stored, skipped, store
 from cbir.ingest.sync import Status, compare
+from cbir.ingest.unreadable import Unreadable
 from cbir.model.bundle import read_bundle
 
 _Part = TypeVar("_Part")
@@ -76,6 +77,7 @@ def ingest_share(
     *,
     made: Mapping[str, Made] = MappingProxyType({}),
     log: Log = silent_log,
+    unreadable: Unreadable | None = None,
     progress: Progress = silent,
 ) -> Generator[Stored, None, None]:
     """Encode the contents of a share that are new, and store them; note where the others are.
@@ -91,6 +93,8 @@ def ingest_share(
         `cbir.ingest.read.key` of pictures to what learning the encoder made of them.
     log : Log
         Is told of items that are skipped or moved.
+    unreadable : Unreadable, optional
+        Files that could not be read before; notes others.
     progress : Progress
         Stages `compare`, `encode`, `smooth`.
 
@@ -99,22 +103,34 @@ def ingest_share(
     Stored
         After the comparison, and after each batch that was stored; their sum is the result of the share.
     """
-    statuses = compare(share.items(), places, total=len(share), checksum=share.checksum, progress=progress)
-    unchanged = statuses.count(Status.UNCHANGED)
-    yield Stored(unchanged=unchanged)
-    if unchanged == len(statuses):
+    passed = Stored()
+
+    def skip(item: Item) -> bool:
+        nonlocal passed
+        problem = None if unreadable is None or share.checksum else unreadable.problem(item)
+        if problem is not None:
+            passed += skipped(Failed(item, problem), log)
+        return problem is not None
+
+    statuses = compare(share.items(), places, total=len(share), checksum=share.checksum, skip=skip, progress=progress)
+    passed += Stored(unchanged=statuses.count(Status.UNCHANGED))
+    yield passed
+    done = passed.items
+    if done == len(statuses):
         return
     encoder = read_bundle(share.model).encoder()
     gone = Gone(share.source, collection.metadata, complete=share.whole)
     compared = zip(share.items(), map(Status, statuses), strict=False)
-    work = ((item, status) for item, status in compared if status is not Status.UNCHANGED)
+    work = ((item, status) for item, status in compared if status not in (Status.UNCHANGED, Status.SKIPPED))
     with closing(read(work, encoder.preprocessing, places, made)) as pictures:
-        batches, total = encode(pictures, encoder), len(statuses) - unchanged
+        batches, total = encode(pictures, encoder), len(statuses) - done
         smoothed = collection.metadata.smooth
         if smoothed:
             batches = smooth(_reported(batches, len, total, progress), collection, smoothed, progress=progress)
         # While a batch is stored, the next one is encoded; but what is smoothed looks at what is stored by then.
-        storing = _Storing(partial(store, collection=collection, places=places, gone=gone, log=log))
+        storing = _Storing(
+            partial(store, collection=collection, places=places, gone=gone, log=log, unreadable=unreadable)
+        )
         with closing(ordered_map(storing, _timed(batches), threads=1, ahead=0 if smoothed else 1)) as stored:
             yield from stored if smoothed else _reported(stored, attrgetter("items"), total, progress)
 

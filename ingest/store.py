@@ -25,6 +25,7 @@ from cbir.ingest.places import Places
 from cbir.ingest.read import Failed, Known
 from cbir.ingest.report import Log, silent_log
 from cbir.ingest.sources.source import Item
+from cbir.ingest.unreadable import Unreadable
 
 #: Mean, standard deviation and number of values.
 Statistics = tuple[float, float, int]
@@ -44,6 +45,8 @@ class Stored:
         Items whose content was stored under another place, which is gone; or which is there too.
     skipped : int
         Items that cannot be read.
+    relabelled, unlabelled : int
+        Of the updated ones: unchanged pictures whose label is another one now, or gone, or new; and those that lost it.
     warned : int
         Of the ingested ones: pictures that were read with a warning.
     coloured : int
@@ -62,6 +65,8 @@ class Stored:
     moved: int = 0
     copies: int = 0
     skipped: int = 0
+    relabelled: int = 0
+    unlabelled: int = 0
     warned: int = 0
     coloured: int = 0
     unreadable: tuple[tuple[str, str], ...] = ()
@@ -84,6 +89,8 @@ class Stored:
             self.moved + other.moved,
             self.copies + other.copies,
             self.skipped + other.skipped,
+            self.relabelled + other.relabelled,
+            self.unlabelled + other.unlabelled,
             self.warned + other.warned,
             self.coloured + other.coloured,
             (self.unreadable + other.unreadable)[:MOST_NAMED],
@@ -94,7 +101,14 @@ class Stored:
         )
 
 
-def store(batch: Encoded, collection: Collection, places: Places, gone: Gone, log: Log = silent_log) -> Stored:
+def store(
+    batch: Encoded,
+    collection: Collection,
+    places: Places,
+    gone: Gone,
+    log: Log = silent_log,
+    unreadable: Unreadable | None = None,
+) -> Stored:
     """Upsert the points of a batch, and replace the payloads of those that are stored already.
 
     Parameters
@@ -107,19 +121,24 @@ def store(batch: Encoded, collection: Collection, places: Places, gone: Gone, lo
         Knows whether a stored place still has its file.
     log : Log
         Is told of each item that was skipped, read with a warning, or moved.
+    unreadable : Unreadable, optional
+        Notes files that need not be opened again.
     """
     clock = time.perf_counter()
     done = Stored(background=_statistics(batch.brightness), coloured=batch.batch.coloured)
     for failed in batch.batch.failed:
         if failed.sha256 is not None:
             places.failed(failed.sha256, failed.problem, _name(failed.item))
-        done += _skipped(failed, log)
+        if failed.lasting and unreadable is not None:
+            unreadable.note(failed.item, failed.problem)
+        done += skipped(failed, log)
     done += _upsert(batch, collection, places, gone, log)
     done += _replace(batch, collection, places, gone, log)
     return replace(done, upsert_seconds=time.perf_counter() - clock)
 
 
-def _skipped(failed: Failed, log: Log) -> Stored:
+def skipped(failed: Failed, log: Log) -> Stored:
+    """Log an item that cannot be read, and count it."""
     log("skipped", source=failed.item.source, uri=failed.item.uri, reason=failed.problem)
     return Stored(skipped=1, unreadable=((failed.item.uri, failed.problem),))
 
@@ -176,7 +195,7 @@ def _replace(batch: Encoded, collection: Collection, places: Places, gone: Gone,
     for each in batch.batch.known:
         content = places.content(each.sha256, each.item.place)
         if content is None or content.problem is not None:
-            done += _skipped(_same_failure(each, content), log)
+            done += skipped(_same_failure(each, content), log)
         else:
             work.append((each.item, each, content))
     if not work:
@@ -188,7 +207,8 @@ def _replace(batch: Encoded, collection: Collection, places: Places, gone: Gone,
             stored = payloads.get(target.id, {})
             if known is None or isinstance(target, Claim):
                 payloads[target.id] = described(stored, fields_of(item), place_of(item))
-                done += Stored(updated=1)
+                before, now = stored.get("label"), payloads[target.id].get("label")
+                done += Stored(updated=1, relabelled=before != now, unlabelled=before is not None and now is None)
             else:
                 payloads[target.id], what, before = _Step(places, target, stored, known, gone).taken()
                 done += what

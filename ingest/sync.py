@@ -6,7 +6,7 @@ not, or if nothing is stored at that place, the content decides: read.py hashes
 the file, and store.py finds out whether it was moved, copied or replaced.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from enum import IntEnum
 from typing import Any
 
@@ -28,10 +28,17 @@ class Status(IntEnum):
     UNCHANGED = 0  # nothing: it is stored as it is
     DESCRIBED = 1  # its payload has to be replaced; the picture is the stored one
     READ = 2  # its file has to be read, or it is new
+    SKIPPED = 3  # its file could not be read at the last ingest, and is the same
 
 
 def compare(
-    items: Iterable[Item], places: Places, *, total: int, checksum: bool = False, progress: Progress = silent
+    items: Iterable[Item],
+    places: Places,
+    *,
+    total: int,
+    checksum: bool = False,
+    skip: Callable[[Item], bool] = lambda _: False,
+    progress: Progress = silent,
 ) -> bytearray:
     """Compare items with stored places.
 
@@ -44,6 +51,8 @@ def compare(
         Number of items.
     checksum : bool
         Have every file read.
+    skip : callable
+        Of an item that would have to be read: whether it is known that it cannot be.
     progress : Progress
         Stage `compare`.
 
@@ -67,7 +76,8 @@ def compare(
                 right = _right(item, claims, checksum=checksum)
                 if right is not None and right.first and item.described:
                     unclear.append((len(statuses), item, right))
-                statuses.append(Status.READ if right is None else Status.UNCHANGED)
+                unknown = Status.SKIPPED if right is None and skip(item) else Status.READ
+                statuses.append(unknown if right is None else Status.UNCHANGED)
                 states += [(claim, _state(claim, right)) for claim in claims]
                 if right is not None and not right.first:  # the first place describes the point; this one may become it
                     descriptions.append((right, fields_of(item)))

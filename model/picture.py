@@ -20,7 +20,7 @@ from cbir.model import decoder
 from cbir.model.camera_raw import raw_exif, raw_picture
 from cbir.model.containers.parts import ContainerError
 from cbir.model.details import Details
-from cbir.model.errors import ImageError
+from cbir.model.errors import ImageError, PassingError
 from cbir.model.exif import Exif
 from cbir.model.exif import read as read_exif
 from cbir.model.formats import FORMATS, SNIFFED_BYTES, missing_extra, sniff
@@ -98,9 +98,9 @@ def read_file(path: str | Path) -> bytes:
             return file.read(MAX_BYTES)
     except FileNotFoundError:
         hint = "; addresses are not read, save the picture first" if "://" in given else ""
-        raise ImageError(f"{given} does not exist{hint}") from None
+        raise PassingError(f"{given} does not exist{hint}") from None
     except (OSError, ValueError, MemoryError) as error:
-        raise ImageError(f"{path} cannot be read: {getattr(error, 'strerror', None) or first_line(error)}") from None
+        raise PassingError(f"{path} cannot be read: {getattr(error, 'strerror', None) or first_line(error)}") from None
 
 
 def _check(path: Path, status: os.stat_result) -> None:
@@ -273,7 +273,7 @@ def _named(name: str) -> Iterator[None]:
         most = decoder.MAX_PIXELS / 1e6
         raise ImageError(f"{name} cannot be read: it has more than {most:.0f} million pixels") from None
     except MemoryError:
-        raise ImageError(f"{name} cannot be read: there is not enough memory") from None
+        raise PassingError(f"{name} cannot be read: there is not enough memory") from None
     except BaseException as error:
         # A decoder in Rust that fails raises what is no Exception.
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":

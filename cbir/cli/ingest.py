@@ -169,6 +169,13 @@ def _show(report: Report, sources: Sequence[str], given: Collection[str], *, pru
         note(f"read with a warning: {report.warned - _NAMED:,} more, see {report.file}")
     for left in report.left_out:
         note(f"left out: {left}")
+    if report.relabelled and "labels" not in given:
+        changed = counted(report.relabelled, "stored picture has", "stored pictures have")
+        none = f", and {report.unlabelled:,} none" if report.unlabelled else ""
+        note(
+            f"{changed} another label than before{none}: a folder's name is a label where the folder holds nothing but "
+            "such folders of pictures; --labels folder makes it one in any case, --labels none in no case"
+        )
     if report.gone:
         named = ", ".join(sources)
         gone = counted(report.gone, "stored picture is", "stored pictures are")

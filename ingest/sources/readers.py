@@ -16,7 +16,7 @@ from cbir.ingest.sources.members import ArchiveError, Member, MemberError, Membe
 from cbir.ingest.sources.parquet_rows import ParquetRows, is_parquet
 from cbir.ingest.sources.tar_members import TarMembers, begins_as_tar
 from cbir.ingest.sources.zip_members import ZipMembers, is_zip
-from cbir.model.errors import ImageError
+from cbir.model.errors import ImageError, PassingError
 
 #: Archives that may keep something at a time.
 _OPEN = 4
@@ -108,8 +108,10 @@ class Readers:
             if member.problem:
                 raise MemberError(member.problem)
             content = self[number].read(member)
-        except (MemberError, ArchiveError) as error:
+        except MemberError as error:
             raise ImageError(f"{location} {error}") from None
+        except ArchiveError as error:
+            raise PassingError(f"{location} {error}") from None
         if not content:
             raise ImageError(f"{location} is empty (0 bytes)")
         return content

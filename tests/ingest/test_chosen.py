@@ -131,3 +131,20 @@ def test_much_that_is_left_out_by_mistake_is_not_pruned(home: Path, tmp_path: Pa
             kept = cbir.ingest(source, include=["0.png"], prune=True, collection=name)
         assert (kept.points, kept.gone, kept.unchosen) == (13, 0, 12)
         assert cbir.ingest(source, prune=True, force=True, collection=name).points == 1
+
+
+def test_labels_that_come_and_go_are_told(home: Path, tmp_path: Path):
+    for number, name in enumerate(("cats/1.png", "cats/2.png", "dogs/1.png")):
+        (tmp_path / "root" / name).parent.mkdir(parents=True, exist_ok=True)
+        picture(number).save(tmp_path / "root" / name)
+    root = tmp_path / "root"
+    assert cbir.ingest(root, encoder="pixels").relabelled == 0
+    picture(9).save(root / "beside.png")
+    said = run("ingest", root).stderr
+    assert "3 stored pictures have another label than before, and 3 none: a folder's name is a label where" in said
+    assert "another label" not in run("ingest", root).stderr
+    said = run("ingest", root, "--include", "cats/").stderr
+    assert "2 stored pictures have another label than before: a folder's name" in said
+    assert "another label" not in run("ingest", root, "--labels", "none").stderr
+    report = cbir.ingest(root, forget_options=True, labels="folder")
+    assert (report.updated, report.relabelled, report.unlabelled) == (3, 3, 0)
