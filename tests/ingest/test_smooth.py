@@ -173,7 +173,7 @@ def test_metadata_from_before_smoothing_are_read():
     del stored["smooth"]
     assert Metadata.from_json(stored) == METADATA
     assert Metadata.from_json({**stored, "smooth": 7}).smooth == 7
-    with pytest.raises(TypeError):
+    with pytest.raises(ValueError, match="smooth is a text"):
         Metadata.from_json({**stored, "smooth": "many"})
 
 
