@@ -205,7 +205,7 @@ class Engine(Protocol):
         ...
 
     def spelled(self, name: str) -> str:
-        """Return a name as the collection has it, whose case or Unicode form may be another; else as it is given."""
+        """Return a name as the collection has it, whose case or Unicode form may be another, or as a new one will."""
         ...
 
     def metadata(self, name: str) -> Metadata:

@@ -49,10 +49,11 @@ def restore(
 
     settings = read_settings(qdrant_url=qdrant_url)
     file = expanded(path).absolute()
-    name = made_name(file.name.partition(".")[0]) if collection is None else collection
+    given = made_name(file.name.partition(".")[0]) if collection is None else collection
     if not file.is_file():
         raise CbirError(f"{file} does not exist")
-    with disk_errors(settings.home), closing(home.open_engine(settings)) as engine, engine.writing(name):
+    with disk_errors(settings.home), closing(home.open_engine(settings)) as engine, engine.writing(given):
+        name = engine.spelled(given)
         model = _restore_model(file, settings.models) if is_archive(file) else None
         engine.restore(file, name, progress)
         build_index(engine, name, None, progress)

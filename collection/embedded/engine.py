@@ -36,7 +36,7 @@ from cbir.collection.lock import Patience, filling
 from cbir.collection.metadata import Metadata
 from cbir.core.disk import check_room, entries
 from cbir.core.leftover import Leftover
-from cbir.core.names import same_name
+from cbir.core.names import normalized, same_name
 from cbir.core.progress import Progress, silent
 
 
@@ -80,8 +80,8 @@ class EmbeddedEngine:
         return same_name(name, self.names()) is not None
 
     def spelled(self, name: str) -> str:
-        """Return a name as the collection has it; as it is given, if there is none."""
-        return same_name(name, self.names()) or name
+        """Return a name as the collection has it, or as a new one will."""
+        return same_name(name, self.names()) or normalized(name)
 
     def metadata(self, name: str) -> Metadata:
         """Read a collection's metadata without opening it."""

@@ -35,7 +35,7 @@ from cbir.collection.served.listing import all_metadata
 from cbir.collection.served.points import ServedCollection
 from cbir.collection.served.server import RefusedError, Server, ServerWarning
 from cbir.collection.unpack import read_archive
-from cbir.core.names import folded, is_part_of_path, same_name
+from cbir.core.names import folded, is_part_of_path, normalized, same_name
 from cbir.core.progress import Progress, silent
 
 _NOT_FOUND, _CONFLICT = 404, 409
@@ -113,7 +113,7 @@ class ServedEngine:
         return described is not None and self._has_metadata(physical or name, described)
 
     def spelled(self, name: str) -> str:
-        """Return a name as the collection has it; as it is given, if there is none."""
+        """Return a name as the collection has it, or as a new one will."""
         return self._spelled(name, self._aliases())
 
     def metadata(self, name: str) -> Metadata:
@@ -246,11 +246,11 @@ class ServedEngine:
         return name, physical, metadata
 
     def _spelled(self, name: str, aliases: Mapping[str, str]) -> str:
-        """Return a name as a collection has it, whose case or Unicode form may be another; else as it is given."""
+        """Return a name as a collection has it, whose case or Unicode form may be another, or as a new one will."""
         if name in aliases:
             return name
         direct = (physical for physical in self._physical() if "@" not in physical and physical != RESERVED)
-        return same_name(name, (*aliases, *direct)) or name
+        return same_name(name, (*aliases, *direct)) or normalized(name)
 
     def _has_metadata(self, physical: str, described: models.CollectionInfo, *, newer: bool = True) -> bool:
         """Tell whether a collection has metadata of cbir's; unless `newer`, raise NewerFormatError of newer ones."""

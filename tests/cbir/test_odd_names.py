@@ -39,7 +39,7 @@ def test_a_folder_in_any_script_keeps_its_name_from_ingest_to_restore(
     assert [path.name for path in (home / "collections").iterdir()] == [kept]
     run("snapshot", name)
     run("remove", kept, "--yes")
-    run("restore", f"{kept}.cbir.zip")
+    assert json.loads(run("restore", f"{kept}.cbir.zip", "-c", name, "--json").stdout)["collection"] == kept
     assert json.loads(run("info", "--json").stdout)["collections"][0]["name"] == kept
     assert not cbir.prune().unused
 
