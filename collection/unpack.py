@@ -22,7 +22,7 @@ from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 import numpy as np
 
 from cbir.collection.archive import ATTACHED, FORMAT, METADATA, PAGES, page_of
-from cbir.collection.checks import validated_vectors
+from cbir.collection.checks import validated_points
 from cbir.collection.errors import CollectionError, NewerFormatError, already_exists
 from cbir.collection.interface import Engine
 from cbir.collection.metadata import Metadata
@@ -224,7 +224,7 @@ def _batches(path: Path, archive: ZipFile, contents: _Contents) -> Iterator[_Bat
                         raise ValueError(f"{page.payloads.filename} has {left} lines too few")
                     content = vectors.read(4 * len(ids) * dimension)
                     rows = np.frombuffer(content, "<f4").reshape(len(ids), dimension)
-                    yield _Batch(ids, _finite(rows, dimension), found)
+                    yield _Batch(ids, _checked(ids, rows, found, dimension), found)
                     left -= len(ids)
                 if next(lines, None) is not None:
                     raise ValueError(f"{page.payloads.filename} has lines too many")
@@ -252,9 +252,9 @@ def _no_number(text: str) -> None:
     raise ValueError(f"{text} in a payload")
 
 
-def _finite(rows: np.ndarray, dimension: int) -> np.ndarray:
+def _checked(ids: list[str], rows: np.ndarray, payloads: list[Payload], dimension: int) -> np.ndarray:
     try:
-        return validated_vectors(rows, dimension)
+        return validated_points(ids, rows, payloads, dimension)
     except CollectionError as error:
         raise ValueError(str(error)) from None
 

@@ -1,5 +1,7 @@
 """What collections and engines must do, embedded or served."""
 
+import functools
+import itertools
 import uuid
 from contextlib import closing
 from dataclasses import replace
@@ -217,3 +219,45 @@ def test_a_replacement_takes_effect_only_when_it_is_complete(engine: Engine, poi
         assert replaced.count() == 1
         assert replaced.metadata.fingerprint == "new"
     assert engine.names() == ["points"]
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("\ud800", "holds text that is not Unicode"),
+        ({"\udce9": 1}, "holds text that is not Unicode"),
+        ({1: 1}, "holds a key that is no text"),
+        (10**400, "holds a number that is too large"),
+        (float("nan"), "holds NaN"),
+        ([[float("inf")]], "holds NaN or an infinite number"),
+        ({1, 2}, "holds a set, which is no JSON value"),
+        (functools.reduce(lambda inner, _: [inner], range(100), 1), "is nested more than 64 levels deep"),
+        (functools.reduce(lambda inner, _: {"a": inner}, range(5000), 1), "is nested more than 64 levels deep"),
+    ],
+    ids=itertools.count(),
+)
+def test_a_payload_that_could_not_be_read_again_is_refused(
+    engine: Engine, points: Collection, value: object, said: str
+):
+    """Of what is nested deeply, Qdrant Edge takes the point, and never opens the collection again."""
+    first, second = ids(2)
+    points.upsert([first], np.ones((1, 4), np.float32), [{"a": 1}])
+    for store in (
+        lambda payload: points.upsert([first, second], np.ones((2, 4), np.float32), [{}, payload]),
+        lambda payload: points.replace_payloads([second], [payload]),
+    ):
+        with pytest.raises(CollectionError, match=f"the payload of point {second} {said}"):
+            store({"a": value})
+    with pytest.raises(CollectionError, match="'7' cannot be a point's id"):
+        points.upsert(["7"], np.ones((1, 4), np.float32), [{}])
+    points.close()
+    with closing(engine.open("points")) as again:
+        assert again.payloads([first, second]) == {first: {"a": 1}}
+
+
+def test_a_payload_as_deep_as_allowed_is_read_again(engine: Engine, points: Collection):
+    deep = {"a": functools.reduce(lambda inner, _: [inner], range(63), 1)}
+    points.upsert(ids(1), np.ones((1, 4), np.float32), [deep])
+    points.close()
+    with closing(engine.open("points")) as again:
+        assert again.payloads(ids(1)) == {ids(1)[0]: deep}

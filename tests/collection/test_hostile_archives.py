@@ -63,6 +63,13 @@ def header(shape: tuple[int, ...]) -> bytes:
 
 
 LINES = members()["pages/000000.jsonl"].split(b"\n")
+
+
+def last(value: str) -> bytes:
+    """A line with a payload of one value."""
+    return f'["{ids(POINTS)[-1]}", {{"a": {value}}}]'.encode()
+
+
 CARD = json.loads(members()["collection.json"])
 
 
@@ -90,6 +97,10 @@ def card(**wrong: Any) -> bytes:
         ({"pages/000000.jsonl": b"\n".join([*LINES[:2], b'[5, {"a": 1}]'])}, "an id is a number instead of a text"),
         ({"pages/000000.jsonl": b"\n".join([*LINES[:2], b'["x", 3]'])}, "a payload is a number instead of an object"),
         ({"pages/000000.jsonl": b"\n".join([*LINES[:2], b'["x", {"a": NaN}]'])}, "NaN in a payload"),
+        ({"pages/000000.jsonl": b"\n".join([*LINES[:2], b'["x", {}]'])}, "'x' cannot be a point's id"),
+        ({"pages/000000.jsonl": b"\n".join([*LINES[:2], last('"\\ud800"')])}, "text that is not Unicode"),
+        ({"pages/000000.jsonl": b"\n".join([*LINES[:2], last("1" * 400)])}, "a number that is too large"),
+        ({"pages/000000.jsonl": b"\n".join([*LINES[:2], last("[" * 100 + "]" * 100)])}, "nested more than 64 levels"),
         ({"collection.json": card(points=4)}, "it holds 3 points instead of 4"),
         ({"collection.json": card(points="3")}, "points is a text instead of a whole number"),
         ({"collection.json": card(points=None)}, "points is null"),
