@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from cbir.collection.errors import NewerFormatError
-from cbir.collection.point import Payload
+from cbir.collection.point import Payload, text_of
 from cbir.core.names import is_part_of_path
 from cbir.core.stored import a_list, a_number, a_path, a_text, a_whole_number, an_object, required
 from cbir.core.uris import is_absolute, path_of
@@ -157,8 +157,8 @@ class Metadata:
         str
             An absolute path, or a dataset's uri such as `mnist:train/7`.
         """
-        uri = str(payload.get("uri", ""))
-        root = self.roots.get(payload.get("source", ""))
+        uri = text_of(payload, "uri")
+        root = self.roots.get(text_of(payload, "source"))
         # Points of format 1 have absolute paths, also in a collection that has roots.
         return uri if root is None or is_absolute(uri) else str(Path(root, path_of(uri)))
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from cbir.collection.point import Payload
+from cbir.collection.point import Payload, text_of, whole_number_of
 from cbir.core.uris import folder_and_name, is_absolute
 
 #: Fields of the first place. `bytes` stands once: copies have as many.
@@ -68,13 +68,14 @@ class Place:
 def places_of(payload: Mapping[str, Any]) -> Iterator[Place]:
     """Yield the places of a stored point, the first one first."""
     is_file = "sha256" in payload or "bytes" in payload
-    yield _place(payload, payload.get("bytes"), is_file=is_file)
+    size = whole_number_of(payload, "bytes")
+    yield _place(payload, size, is_file=is_file)
     copies = payload.get(COPIES)
     if copies is None:
         return
     for copy in copies if isinstance(copies, list) else ():
         if isinstance(copy, dict):  # other tools write payloads too
-            yield _place(copy, payload.get("bytes"))
+            yield _place(copy, size)
 
 
 def stored_places(payload: Payload) -> Iterator[Payload]:
@@ -86,8 +87,9 @@ def stored_places(payload: Payload) -> Iterator[Payload]:
 
 
 def _place(fields: Mapping[str, Any], size: int | None, *, is_file: bool = True) -> Place:
-    stamp = (size, fields.get("modified"), fields.get("inode"), fields.get("changed"))
-    return Place(str(fields.get("source", "")), str(fields.get("uri", "")), stamp, is_file)
+    modified, inode, changed = (whole_number_of(fields, name) for name in _STAMP[1:])
+    stamp = (size, modified, inode, changed)
+    return Place(text_of(fields, "source"), text_of(fields, "uri"), stamp, is_file)
 
 
 def with_places(payload: Mapping[str, Any], places: Sequence[Place]) -> Payload:

@@ -5,7 +5,7 @@ replaces its point, whatever the file is called. An image of a dataset has no fi
 """
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,7 +50,7 @@ class Hit:
     def of(cls, point: Any) -> "Hit":
         """Make a hit of what either of Qdrant's clients calls a scored point."""
         payload = unsigned(point.payload)
-        return cls(str(point.id), float(point.score), payload.get("label"), payload.get("uri", ""), payload)
+        return cls(str(point.id), float(point.score), label_of(payload), text_of(payload, "uri"), payload)
 
 
 @dataclass(frozen=True)
@@ -123,6 +123,25 @@ def point_id(source: str, uri: str) -> str:
     """
     own = uri.startswith(f"{source}:") or is_absolute(uri)
     return str(uuid.uuid5(uuid.NAMESPACE_URL, uri if own else f"{source}:{uri}"))
+
+
+def label_of(payload: Mapping[str, Any]) -> Label | None:
+    """Return a payload's label; None if it has none, or another tool's, which is neither a number nor a name."""
+    label = payload.get("label")
+    return label if isinstance(label, int | str) and not isinstance(label, bool) else None
+
+
+def text_of(payload: Mapping[str, Any], field: str) -> str:
+    """Return a field that is a text; empty if it is missing, or anything else that another tool wrote."""
+    value = payload.get(field)
+    return value if isinstance(value, str) else ""
+
+
+def whole_number_of(payload: Mapping[str, Any], field: str) -> int | None:
+    """Return a field that is a whole number of 64 bits; None if it is missing, or anything else."""
+    value = payload.get(field)
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return value if is_number and -(2**63) <= value < 2**63 else None  # type: ignore[operator]
 
 
 def unsigned(payload: Payload | None) -> Payload:

@@ -7,6 +7,7 @@ what to do about it.
 
 import json
 import math
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,8 @@ def read_object(path: Path) -> dict[str, Any]:
         Too large, or not a JSON object.
     """
     with path.open("rb") as file:
-        content = file.read(MOST_BYTES + 1)
+        # As much as there is, and a byte: a file that grows is too large, or damaged.
+        content = file.read(min(os.fstat(file.fileno()).st_size, MOST_BYTES) + 1)
     if len(content) > MOST_BYTES:
         raise ValueError(f"it is larger than {MOST_BYTES / 1e6:.0f} MB")
     return parse_object(content)

@@ -5,7 +5,7 @@ In: a searcher. Out: yes or no, or an error that says what can be measured witho
 
 from collections.abc import Iterable, Sequence
 
-from cbir.collection.point import Label
+from cbir.collection.point import Label, label_of
 from cbir.evaluate.run import RunError
 from cbir.search.searcher import Searcher
 
@@ -40,7 +40,7 @@ def has_labels(searcher: Searcher) -> bool:
     Where all have the same label, as in a single folder of pictures, every hit would be right.
     """
     pages = searcher.collection.scroll(vectors=False, fields=("label",))
-    return tell_apart(payload.get("label") for page in pages for payload in page.payloads)
+    return tell_apart(label_of(payload) for page in pages for payload in page.payloads)
 
 
 def tell_apart(labels: Iterable[Label | None]) -> bool:

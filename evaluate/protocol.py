@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 from PIL import Image
 
-from cbir.collection.point import Label, Payload
+from cbir.collection.point import Label, Payload, label_of, text_of
 from cbir.core.errors import CbirError
 from cbir.core.progress import Progress, silent
 from cbir.evaluate.labels import require_images, require_labels
@@ -171,7 +171,7 @@ def _prepared(
     rows = np.array([row for row, label in enumerate(database.labels) if label is not None])
     own_rows = generator.permutation(rows)[: options.queries]
     stored: list[QueryImage] = [
-        _StoredImage(payload.get("uri", ""), database.labels[row], partial(searcher.open_stored, payload))
+        _StoredImage(text_of(payload, "uri"), database.labels[row], partial(searcher.open_stored, payload))
         for row, payload in ((row, database.payloads[row]) for row in own_rows)
     ]
     return database, _Queries(stored, own_rows, left_out(searcher, database.ids, database.features, own_rows))
@@ -187,7 +187,7 @@ def _load(searcher: Searcher, progress: Progress) -> _Database:
     for page in searcher.collection.scroll(fields=("label", "uri", "source")):
         ids += page.ids
         payloads += page.payloads
-        labels += [payload.get("label") for payload in page.payloads]
+        labels += [label_of(payload) for payload in page.payloads]
         stacks.append(page.vectors)
         progress("load", len(ids), total)
     return _Database(np.array(ids), payloads, labels, np.concatenate(stacks))

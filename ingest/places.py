@@ -19,7 +19,7 @@ from typing import Any, Self
 from cbir.collection.damage import Damage
 from cbir.collection.interface import Collection
 from cbir.collection.place import COPIES, PLACE, Place, places_of
-from cbir.collection.point import Payload
+from cbir.collection.point import Payload, label_of, text_of
 from cbir.core.errors import CbirError
 from cbir.core.progress import Progress, silent
 from cbir.core.uris import is_absolute
@@ -108,8 +108,7 @@ class Places:
                     if identity in places.damaged:
                         continue
                     number += 1
-                    label, sha256, detailed = payload.get("label"), payload.get("sha256"), "format" in payload
-                    label = label if isinstance(label, (int, str)) else None
+                    label, sha256, detailed = label_of(payload), text_of(payload, "sha256") or None, "format" in payload
                     brightness = _brightness(payload.get("border_brightness"))
                     places._unlit += brightness is None
                     contents.append((number, identity, sha256, detailed, label, brightness))

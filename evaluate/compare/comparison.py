@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from cbir.collection.interface import Engine
+from cbir.collection.point import text_of
 from cbir.core.atomic import write_atomic
 from cbir.core.progress import Progress, silent
 from cbir.core.settings import Settings
@@ -170,7 +171,7 @@ def _shown(engine: Engine, name: str, source: Source, uris: set[str], points: se
     known = known_in(engine, name, engine.metadata(name), source)
     with closing(engine.open(name)) as collection:
         stored = collection.payloads(list(points))
-    ids = {(payload.get("source"), payload.get("uri")): point for point, payload in stored.items()}
+    ids = {(text_of(payload, "source"), text_of(payload, "uri")): point for point, payload in stored.items()}
     shown = {}
     for item in chain(known.items(), known.queries()):
         if item.uri in uris:
