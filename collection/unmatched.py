@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator
 
 from cbir.collection.fields import is_path
-from cbir.collection.filter import AllOf, Among, AnyOf, Condition, Exists, Filter, Like, Not
+from cbir.collection.filter import AllOf, Among, AnyOf, Exists, Filter, Like, Not
 from cbir.collection.interface import Collection
 from cbir.collection.patterns import is_pattern
 from cbir.collection.point import Label
@@ -61,12 +61,12 @@ def _single(where: Filter) -> Iterator[Among | Like]:
             yield from (Among(condition.field, tuple(same)) for same in values.values())
 
 
-def _wanted(where: Filter) -> Iterator[Condition]:
-    """Yield the conditions that are to be true."""
+def _wanted(where: Filter) -> Iterator[Filter]:
+    """Yield the parts that are to be true: conditions, and `Not` of something."""
     if isinstance(where, AllOf | AnyOf):
         for each in where.filters:
             yield from _wanted(each)
-    elif not isinstance(where, Not):
+    else:
         yield where
 
 

@@ -33,7 +33,9 @@ _TRIED = 13
 #: A letter that no font has: what is drawn for it is what is drawn for all that a font lacks.
 _NOBODYS = "\U0010fffe"
 _UPRIGHT = frozenset(("Regular", "Book", "Normal", "Roman", "Medium"))
-_NOT_PLAIN = ("Serif", "Mono", "Mincho", "Ming", "Song", "Nastaliq", "Slanted", "Looped")
+_NOT_PLAIN = ("Unifont", "Serif", "Mono", "Mincho", "Ming", "Song", "Nastaliq", "Slanted", "Looped")
+#: Fonts that have a picture for every letter, to say that there is none, or nothing at all.
+_EMPTY = ("LastResort", "Last Resort", "Adobe Blank", "AdobeBlank")
 #: Join letters, or choose between two forms of one; none is drawn.
 _JOINERS = frozenset("\u200b\u200c\u200d\u2060\ufe0e\ufe0f")
 
@@ -168,6 +170,8 @@ def _faces(language: str) -> list[Face]:
             try:
                 family, style = ImageFont.truetype(str(path), _TRIED, index=index).getname()
             except OSError:  # damaged, or of another kind: bitmaps of one size, say; or there are no more
+                break
+            if any(word in (family or "") for word in _EMPTY):
                 break
             plain = not any(word in (family or "") for word in _NOT_PLAIN)
             rank = (style not in _UPRIGHT, not plain, not (family or "").endswith(f" {language}"), family or "", index)

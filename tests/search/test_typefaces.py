@@ -66,6 +66,7 @@ def test_the_plainest_font_comes_first_and_one_for_the_language_of_a_text_before
 def test_damaged_fonts_and_other_files_are_passed_over(fonts: Path):
     whole = font(fonts / "z.ttf", "写")
     (fonts / "a.ttf").write_bytes(b"no font")
+    font(fonts / "e.ttf", "写", ".LastResort")
     (fonts / "b.otf").write_bytes(Path(whole.path).read_bytes()[:300])
     (fonts / "c.ttc").mkdir()
     (fonts / "d.ttf").symlink_to(fonts / "gone.ttf")
