@@ -16,6 +16,7 @@ from cbir.evaluate.copies.run import load_copies
 from cbir.evaluate.draw.misses import ordinal, worst
 from cbir.evaluate.options import CopiesOptions
 from cbir.evaluate.run import RunError
+from cbir.evaluate.twins import Point, Twins
 from cbir.ingest.sources.source import SourceError
 from cbir.model.distortion import COPIES, Distortion, DistortionKind
 from cbir.search.searcher import Searcher
@@ -241,6 +242,14 @@ def test_the_picture_shows_misses_of_many_edits_and_of_each_the_worst(searcher: 
         of_edit = sorted(miss.closeness for miss in run.misses if miss.edit == edit)
         shown = [miss.closeness for miss in chosen if miss.edit == edit]
         assert shown == of_edit[: len(shown)]
+
+
+def test_points_of_one_file_are_twins_unseen(searcher: Searcher):
+    """In collections of before points were contents: the files may be gone."""
+    one, same = (Point(name, {"sha256": "0f", "uri": f"{name}.png"}, None) for name in ("one", "same"))
+    assert Twins(searcher).same(one, same)
+    assert not Twins(searcher).same(one, Point("other", {"sha256": "f0", "uri": "other.png"}, None))
+    assert not Twins(searcher).same(Point("one", {}, None), Point("other", {}, None))
 
 
 def test_places_are_said_as_people_say_them():

@@ -4,8 +4,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from cbir.evaluate import ranking
-from cbir.evaluate.ranking import ExactNeighbours, near, rank, reordered
+from cbir.evaluate.ranking import ExactNeighbours, RankedBlock, near, rank, reordered
+from cbir.search.neighbours import Ranking
 from cbir.search.options import RankingOptions
+from cbir.search.rerank import rerank
 
 # Few different values: many ties.
 VALUES = st.sampled_from([0.0, 0.5, 1.0, 3.0])
@@ -99,6 +101,30 @@ def test_blocks_of_near_rows_give_the_same_as_one(monkeypatch):
     assert [found.tolist() for found in near(database, rows, 0.4)] == whole
     monkeypatch.setattr(ranking, "_BLOCK_VALUES", 1)
     assert [found.tolist() for found in near(database, rows, 0.4)] == whole
+
+
+def test_a_row_is_at_no_distance_from_itself():
+    """What is left after cancelling is rounding."""
+    database = (100 * np.random.default_rng(0).random((300, 96))).astype(np.float32)
+    (block,) = rank(database, database)
+    assert block.order[:, 0].tolist() == list(range(300))
+    assert not block.distances[:, 0].any()
+    assert block.distances[:, 1].all()
+
+
+def test_reordered_rankings_are_those_of_the_steps_after_a_search():
+    generator = np.random.default_rng(0)
+    queries, database = generator.random((4, 3), np.float32), generator.random((30, 3), np.float32)
+    (whole,) = rank(queries, database)
+    block = RankedBlock(2, whole.order[2:], whole.distances[2:], whole.kept[2:])
+    neighbours = ExactNeighbours(database)
+    again = reordered(block, queries, neighbours, RankingOptions(rerank=True))
+    rankings = [Ranking(keys.tolist(), far) for keys, far in zip(block.order, block.distances, strict=True)]
+    expected = rerank(neighbours, queries[2:], rankings)
+    assert again.order.tolist() == [ranking.keys for ranking in expected] != block.order.tolist()
+    assert again.distances.tolist() == [ranking.distances.tolist() for ranking in expected]
+    assert (again.start, again.kept.tolist()) == (2, [30, 30])
+    assert reordered(block, queries, neighbours, RankingOptions()) is block
 
 
 def test_equal_features_are_equally_far_also_when_large():

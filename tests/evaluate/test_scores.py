@@ -1,5 +1,6 @@
+import json
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from sklearn.metrics import label_ranking_average_precision_score
 
 from cbir.evaluate import scores
 from cbir.evaluate.run import Run, RunError, pack
-from cbir.evaluate.scores import ARTICLE_DEPTHS, SCORES, Means, Rankings, default_depths, lrap, score
+from cbir.evaluate.scores import ARTICLE_DEPTHS, SCORES, Means, Rankings, default_depths, lrap, read_scores, score
 
 
 def make_run(
@@ -181,3 +182,36 @@ def test_served_recall_counts_only_what_there_is_to_serve():
     assert score(missed).ann_recall_at_10 == 0
     none = {"exact_ids": nothing, "exact_distances": beyond, "served_ids": nothing, "served_distances": beyond}
     assert score(Run(**{**facts, **none})).ann_recall_at_10 == 1
+    # No more than all of it, though another one is as near.
+    more = {
+        "served_ids": np.array([["id0", "id7", ""]]),
+        "served_distances": np.array([[0.5, 0.5, np.inf]], np.float32),
+    }
+    assert score(Run(**{**facts, **more})).ann_recall_at_10 == 1
+    nothing_kept = {
+        name: facts[name][:, :0] for name in ("exact_ids", "exact_distances", "served_ids", "served_distances")
+    }
+    assert score(Run(**{**facts, **nothing_kept})).ann_recall_at_10 == 1
+
+
+@pytest.mark.parametrize(("farther", "share"), [(1 + 2e-6, 1.0), (1.01, 0.5), (1.5, 0.5)])
+def test_what_is_as_far_as_the_last_is_as_good_but_for_rounding(farther: float, share: float):
+    run = make_run(np.ones((1, 2), bool))
+    served = {
+        "served_ids": np.array([["id0", "elsewhere"]]),
+        "served_distances": np.array(
+            [[9, farther]], np.float32
+        ),  # what has the right id counts, however far it is said
+    }
+    assert score(Run(**{**vars(run), **served})).ann_recall_at_10 == share
+
+
+def test_rankings_that_nothing_was_served_for_missed_nothing():
+    rankings = Rankings(np.ones((3, 2), bool), np.zeros((3, 2), bool), [1])
+    assert SCORES["ann_recall_at_10"].measure(rankings).tolist() == [1, 1, 1]
+
+
+@pytest.mark.parametrize("relevant", [[[True, False]], [[True, False], [False, False]], [[False, False]]])
+def test_scores_are_read_as_they_were_stored(relevant: list[list[bool]]):
+    scores = score(make_run(np.array(relevant), copies=[1] * len(relevant)), [1, 2])
+    assert read_scores(json.loads(json.dumps(asdict(scores)))) == scores
