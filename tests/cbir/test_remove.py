@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -196,7 +197,7 @@ def test_killed_in_the_middle_it_is_gone_and_the_rest_is_pruned(
         raise KilledError
 
     with monkeypatch.context() as patch:
-        patch.setattr(embedded_engine.shutil, "rmtree", killed)
+        patch.setattr(embedded_engine, "shutil", SimpleNamespace(rmtree=killed))  # nobody else's
         swept = embedded_engine._remove_folder
         patch.setattr(
             embedded_engine, "_remove_folder", lambda folder: swept(folder) if has_metadata(folder) else killed()
