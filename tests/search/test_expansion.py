@@ -52,9 +52,9 @@ def of(
 def test_a_stored_query_is_no_neighbour_of_itself(stored: tuple[Collection, np.ndarray]):
     database = np.array([[0.0], [1.0], [5.0]], np.float32)
     assert expand(ExactNeighbours(database), database[:1], 1).tolist() == [[0]]
-    assert expand(ExactNeighbours(database, np.array([0])), database[:1], 1).tolist() == [[0.5]]
+    assert expand(ExactNeighbours(database, [np.array([0])]), database[:1], 1).tolist() == [[0.5]]
     collection, features = stored
-    left_out = expand(ExactNeighbours(features, np.array([4, 9])), features[[4, 9]], 3)
+    left_out = expand(ExactNeighbours(features, [np.array([4]), np.array([9])]), features[[4, 9]], 3)
     assert not np.allclose(left_out, expand(ExactNeighbours(features), features[[4, 9]], 3))
     own = [ids(30)[4], ids(30)[9]]
     np.testing.assert_allclose(expand(of(collection, left_out, own=own), features[[4, 9]], 3), left_out, atol=1e-6)
