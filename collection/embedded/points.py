@@ -140,7 +140,7 @@ class EmbeddedCollection:
         """Return the vectors, (d,) float32, of those of `ids` that are stored."""
         with edge_errors(self.name):
             records = self._shard.retrieve(list(ids), with_payload=False, with_vector=True)
-        return {str(record.id): np.array(record.vector, np.float32) for record in records}
+        return {str(r.id): np.array(r.vector, np.float32) for r in records if isinstance(r.vector, list)}
 
     def search(self, vector: np.ndarray, k: int, *, where: Where | None = None, exact: bool = False) -> list[Hit]:
         """Return the k closest points, closest first."""
@@ -218,7 +218,8 @@ class EmbeddedCollection:
                 rows = np.empty((len(records), width), np.float32)
                 if vectors:
                     for row, record in zip(rows, records, strict=True):
-                        row[:] = record.vector  # type: ignore[assignment]  # the unnamed vector is a plain list
+                        # The unnamed vector is a plain list, unless a damaged file says that it was deleted.
+                        row[:] = record.vector if isinstance(record.vector, list) else np.nan
                 yield Page.of(records, rows)
             if offset is None:
                 return

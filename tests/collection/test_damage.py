@@ -1,6 +1,7 @@
 """What is damaged on disk is found: a checksum for each point, and what is remembered of the last end."""
 
 import os
+import random
 import shutil
 import signal
 import warnings
@@ -300,6 +301,20 @@ def test_a_changed_file_that_says_where_points_are_has_the_points_checked(filled
     assert found == whole or [each for each in said if issubclass(each.category, DamageWarning)]
 
 
+def test_a_vector_that_a_damaged_file_calls_deleted_is_damaged(filled: EmbeddedEngine):
+    (flags,) = (filled.folder / "c").rglob("vector_storage/deleted/flags_a.dat")
+    content = bytearray(flags.read_bytes())
+    content[0] ^= 1 << 5
+    flags.write_bytes(content)
+    with pytest.warns(DamageWarning, match="1 point of 200 damaged"):
+        collection = filled.open("c")
+    with closing(collection):
+        (lost,) = collection.damage.vectors
+        assert collection.vectors(ids(200)).keys() == set(ids(200)) - {lost}
+        collection.upsert([lost], VECTORS[:1], [{"uri": "again"}])
+        assert collection.verify().none
+
+
 def crash(_: str) -> None:
     os.kill(os.getpid(), signal.SIGBUS)
 
@@ -341,3 +356,51 @@ def test_the_copy_that_a_killed_index_build_left_is_removed(filled: EmbeddedEngi
         with closing(filled.open("c")):
             assert collection.count() == 200
     assert not list(shard.glob("temp_segments/*"))
+
+
+def test_damage_anywhere_is_an_error_or_said_or_changes_nothing(filled: EmbeddedEngine, tmp_path: Path):
+    """Files of a shard are flipped, zeroed and cut off at random; each collection is opened and checked."""
+    chosen = random.Random(0)
+    query = np.full(4, 0.5, np.float32)
+
+    def answers(collection: Collection) -> list[object]:
+        hits = [collection.search(query, 200, exact=True), collection.search(query, 200, where={"label": [2]})]
+        return [[(hit.id, hit.distance, hit.payload) for hit in found] for found in hits]
+
+    with closing(filled.open("c")) as collection:
+        right = answers(collection)
+    ends = []
+    for number in range(12):
+        engine = EmbeddedEngine(tmp_path / str(number), timeout=0)
+        shutil.copytree(filled.folder, engine.folder)
+        files = [path for path in engine.folder.rglob("shard-*/**/*") if path.is_file() and path.stat().st_size]
+        damaged(chosen.choice(sorted(files)), chosen)
+        with warnings.catch_warnings(record=True) as said:
+            warnings.simplefilter("always")
+            try:
+                with closing(engine.open("c")) as collection:
+                    if collection.verify().none and not said:
+                        assert answers(collection) == right
+                        ends.append("right")
+                    else:
+                        ends.append("said")
+            except CollectionError as error:
+                assert "'c'" in str(error)  # noqa: PT017
+                ends.append("error")
+        shutil.rmtree(engine.folder)
+    assert {"right", "error"} <= set(ends)
+
+
+def damaged(path: Path, chosen: random.Random) -> None:
+    """Damage a file, somewhere in the part of it that is used."""
+    content = bytearray(path.read_bytes())
+    used = len(content.rstrip(b"\0")) or 1
+    start = chosen.randrange(used)
+    match chosen.randrange(3):
+        case 0:
+            content[start] ^= 1 << chosen.randrange(8)
+        case 1:
+            content[start : start + 64] = bytes(len(content[start : start + 64]))
+        case 2:
+            del content[start:]
+    path.write_bytes(content)
