@@ -12,6 +12,7 @@ import os
 import sqlite3
 import threading
 import unicodedata
+import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeAlias
@@ -106,6 +107,7 @@ class Listing:
     def _connect(self, name: str) -> None:
         # Without a name, SQLite makes a temporary file that it has unlinked already.
         self._database = sqlite3.connect(name, isolation_level=None, check_same_thread=False)
+        weakref.finalize(self, self._database.close)  # from Python 3.13 on, a warning tells of one that is not closed
         self._database.create_function("mixed", 1, _mixed, deterministic=True)
         self._database.create_function("depth", 1, _depth, deterministic=True)
         self._lock = threading.RLock()

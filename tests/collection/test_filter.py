@@ -122,6 +122,36 @@ def test_a_pattern_finds_texts_where_numbers_are_indexed(points: Collection):
         assert points.count(where=Like("label", pattern)) == found
 
 
+@pytest.mark.parametrize(
+    ("pattern", "found"),
+    [
+        ("Holidays/**", {"Holidays", "Holidays/2024"}),
+        ("Holi*", {"Holidays", "Holidays2"}),
+        ("Holi**", {"Holidays", "Holidays/2024", "Holidays2"}),
+        ("**/x**", {"xa", "b/xa", "b/xa/c"}),
+        ("**xa/**", {"xa", "b/xa", "b/xa/c", "bxa"}),
+        ("**xa**", {"xa", "b/xa", "b/xa/c", "bxa"}),
+        ("b/*", {"b/xa"}),
+        ("?xa", {"bxa"}),
+    ],
+)
+@pytest.mark.parametrize("copied", [False, True])
+def test_patterns_of_folders_know_where_a_folder_ends(points: Collection, pattern: str, found: set[str], copied: bool):
+    folders = ["Holidays", "Holidays/2024", "Holidays2", "xa", "b/xa", "b/xa/c", "bxa"]
+    first = {"uri": "elsewhere/1.png", "folder": "elsewhere", "name": "1.png", "source": "s"}
+    payloads: list[dict[str, Any]] = [
+        {**first, "copies": [{"uri": f"{folder}/1.png", "source": "s"}]}
+        if copied
+        else {**first, "uri": f"{folder}/1.png", "folder": folder}
+        for folder in folders
+    ]
+    known = ids(len(folders))
+    points.upsert(known, np.zeros((len(known), 4), np.float32), payloads)
+    where = Like("folder", pattern)
+    assert {folders[known.index(i)] for page in points.scroll(where=where) for i in page.ids} == found
+    assert points.count(where=where) == len(found)
+
+
 @pytest.mark.parametrize("numbers_first", [True, False])
 def test_of_a_field_of_numbers_and_times_a_range_finds_its_own(
     points: Collection, monkeypatch: pytest.MonkeyPatch, numbers_first: bool
