@@ -17,8 +17,8 @@ from cbir.core.partial import abandoned
 #: Folded name of a collection to the fingerprint of the encoder that filled it; None: not known, it may be any.
 Filled = Mapping[str, frozenset[str] | None]
 
-#: The folder of what an ingest reports, `ingest-NAME`, and its file.
-_REPORTED, _REPORT = "ingest-", "ingest-report.jsonl"
+#: The folder of what an ingest reports, `ingest-NAME`, and its files.
+_REPORTED, _REPORTS = "ingest-", ("ingest-report.jsonl", "unreadable.jsonl")
 _COMPARISON = re.compile(r"compare-(.+)-[0-9a-f]{12}")
 #: Characters that are left at least of a source's name that is too long to stand in its collections' names.
 _UNCUT = 20
@@ -49,7 +49,7 @@ def _why_unused(folder: Path, filled: Filled) -> str:
         source = compared[1]
         beginning = f"{folded(source)}-"[:_UNCUT]
         return "" if any(name.startswith(beginning) for name in filled) else f"no collection '{source}-...' is left"
-    if folder.name.startswith(_REPORTED) and (folder / _REPORT).is_file():
+    if folder.name.startswith(_REPORTED) and any((folder / name).is_file() for name in _REPORTS):
         name = folder.name.removeprefix(_REPORTED)
         return "" if folded(name) in filled else f"collection '{name}' is gone"
     measured = _measured(folder)

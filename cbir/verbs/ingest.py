@@ -123,7 +123,6 @@ def ingest(
     from cbir.ingest.job import Care, run
     from cbir.ingest.learn import Plan
     from cbir.ingest.sources.arguments import open_sources
-    from cbir.ingest.sources.catalogue import collection_name
     from cbir.model.registry import parse_encoder
 
     if smooth is not None and smooth < 0:
@@ -137,7 +136,7 @@ def ingest(
     named_sources = [str(source)] if isinstance(source, (str, Path)) else [str(each) for each in source]
     with closing(home.open_engine(settings, layout)) as engine, disk_errors(settings.home):
         chosen = Chosen(engine, choice, forget=forget_options)
-        guessed = collection_name(named_sources[0]) if collection is None and named_sources else collection or ""
+        guessed = _name_of(named_sources) if collection is None else collection
         with chosen.telling():
             opened = open_sources(
                 named_sources,
@@ -177,6 +176,15 @@ def ingest(
         given = {identifier(option) for option in (*(options or {}), *split(encoder or "")[1])}
         _warn_of_unused_options({option: getattr(recipe, option) for option in sorted(given)}, report.model)
     return report
+
+
+def _name_of(sources: Sequence[str]) -> str:
+    """Return what the collection of some sources will be called, as far as that can be told before they are opened."""
+    from cbir.ingest.sources.catalogue import collection_name
+
+    with suppress(OSError, RuntimeError, ValueError):  # what is wrong with a path is told where it is opened
+        return collection_name(sources[0]) if sources else ""
+    return ""
 
 
 def _encoder_of(name: str, engine: Engine, models: Path) -> str | None:

@@ -188,12 +188,13 @@ def test_damaged_and_foreign_things_stay(filled: Path):
     assert len(list(filled.rglob("notes.txt"))) == 3
 
 
-def test_what_an_ingest_reported_goes_with_its_collection(filled: Path):
+@pytest.mark.parametrize("file", ["ingest-report.jsonl", "unreadable.jsonl"])
+def test_what_an_ingest_reported_goes_with_its_collection(filled: Path, file: str):
     for name in ("gone", "kept"):
         (filled / "runs" / f"ingest-{name}").mkdir(exist_ok=True)
-        (filled / "runs" / f"ingest-{name}" / "ingest-report.jsonl").write_text("{}\n")
+        (filled / "runs" / f"ingest-{name}" / file).write_text("{}\n")
     assert {each.path.name for each in cbir.prune().removed} >= {"ingest-gone", "gone"}
-    assert (filled / "runs" / "ingest-kept" / "ingest-report.jsonl").is_file()
+    assert (filled / "runs" / "ingest-kept" / file).is_file()
 
 
 def test_what_stopped_processes_left_goes_once_it_is_old(home: Path, engine: EmbeddedEngine):

@@ -148,3 +148,9 @@ def test_labels_that_come_and_go_are_told(home: Path, tmp_path: Path):
     assert "another label" not in run("ingest", root, "--labels", "none").stderr
     report = cbir.ingest(root, forget_options=True, labels="folder")
     assert (report.updated, report.relabelled, report.unlabelled) == (3, 3, 0)
+
+
+@pytest.mark.parametrize("path", ["~nosuchuser/x", "no\0thing", "x" * 5000, ""])
+def test_a_path_that_is_none_is_told_as_before(home: Path, path: str):
+    with pytest.raises(cbir.CbirError, match="is neither a folder"):
+        cbir.ingest(path)
