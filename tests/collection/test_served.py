@@ -20,7 +20,7 @@ from cbir.collection.served.points import INDEXING_THRESHOLD
 from cbir.collection.served.server import Server, ServerWarning
 from cbir.collection.served.snapshots import download
 from tests.collection.sample import METADATA, fill
-from tests.qdrant import GIVEN_KEY, MemoryServer
+from tests.qdrant import GIVEN_KEY
 
 WIDE = replace(METADATA, dimension=128)
 
@@ -344,12 +344,3 @@ def test_a_snapshot_of_a_newer_format_is_refused_and_leaves_nothing(
     with pytest.raises(NewerFormatError, match=r"collection 'again@1' was written by a newer cbir \(format 9;"):
         served.restore(tmp_path / "c.snapshot", "again")
     assert [c.name for c in client.get_collections().collections] == ["c@1"]
-
-
-@pytest.mark.filterwarnings("ignore:Payload indexes have no effect in the local Qdrant")
-def test_exists_does_not_list_all_collections(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    engine = ServedEngine(MemoryServer(), tmp_path / "locks")
-    engine.create("c", METADATA).close()
-    monkeypatch.setattr(engine.server.client, "get_collections", lambda: pytest.fail("listed"))
-    assert engine.exists("c")
-    assert not engine.exists("d")

@@ -177,10 +177,12 @@ def test_words_are_encoded_where_a_bundle_was_moved(offered: Hub, colours: Path,
 def test_a_collection_is_searched_by_words_which_are_fetched_then(offered: Hub, colours: Path):
     pytest.importorskip("tokenizers", reason="words need the extra 'words', which is not installed")
     run("ingest", colours, "--encoder", "towers")
+    asked = len(offered.asked)
     done = run("search", "green", "--json")
-    assert "downloading" in done.stderr
     assert len(json.loads(done.stdout)["queries"][0]["hits"]) == 4
-    assert "downloading" not in run("search", "green", "--json").stderr
+    assert len(offered.asked) == asked + 1  # the tokenizer; the graph is here
+    run("search", "green", "--json")
+    assert len(offered.asked) == asked + 1
 
 
 @pytest.mark.parametrize("masked", [True, False])
