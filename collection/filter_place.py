@@ -9,6 +9,7 @@ from typing import Any
 from cbir.collection.fields import PLACE, is_path
 from cbir.collection.filter import AllOf, Among, AnyOf, Filter, Like, Not
 from cbir.collection.patterns import compiled
+from cbir.collection.point import text_of
 from cbir.core.uris import folder_and_name
 
 
@@ -47,5 +48,5 @@ def _combined(kind: type[AllOf] | type[AnyOf], found: list[Filter | bool], *, ne
 def _value(place: Mapping[str, Any], field: str) -> str:
     if field in place:
         return str(place[field])
-    folder, name = folder_and_name(str(place.get("uri", "")))
+    folder, name = folder_and_name(text_of(place, "uri"))
     return {"folder": folder, "name": name}.get(field, "")

@@ -28,7 +28,7 @@ def has_sha256(path: Path, sha256: str, notes: Path | None = None) -> bool:
 def _noted(path: Path, sha256: str, notes: Path) -> bool:
     note = notes / f"{hashlib.sha256(str(path.absolute()).encode()).hexdigest()[:32]}.json"
     before = _state(path)
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, RecursionError):
         if json.loads(note.read_bytes()) == [before, sha256]:
             return True
     if sha256_of(path) != sha256:

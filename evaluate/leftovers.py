@@ -4,7 +4,6 @@ In: the folder of runs, and which collections there are. Out: what can be remove
 measured; a folder without one was left by a process that was stopped. What is neither is somebody else's, and stays.
 """
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from cbir.core.disk import entries, size_on_disk
 from cbir.core.leftover import Leftover, partials
 from cbir.core.names import folded
 from cbir.core.partial import abandoned
+from cbir.core.stored import read_object
 
 #: Folded name of a collection to the fingerprint of the encoder that filled it; None: not known, it may be any.
 Filled = Mapping[str, frozenset[str] | None]
@@ -76,7 +76,7 @@ def _is_filled_by(fingerprints: frozenset[str] | None, fingerprint: str | None) 
 def _measured(folder: Path) -> dict[str, str | None] | None:
     """Return the collections that a run measured, with the encoder of each; empty if it does not say, None if none."""
     try:
-        stored = json.loads((folder / "scores.json").read_text(encoding="utf-8"))
+        stored = read_object(folder / "scores.json")
         facts = stored.get("collections") or [stored]
         return {str(each["collection"]): each.get("fingerprint") for each in facts}
     except FileNotFoundError:

@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from cbir.core.atomic import write_atomic
+from cbir.core.stored import read_object
 
 _NAME = "cbir-state.json"
 #: Folders, and beginnings of files' names, that are large and are not looked at when a collection is opened.
@@ -54,7 +55,7 @@ class State:
 def read_state(shard: Path) -> State | None:
     """Return a shard's state; None if it has none, as those of an older cbir. One that cannot be read is not clean."""
     try:
-        stored = json.loads((shard / _NAME).read_text(encoding="utf-8"))
+        stored = read_object(shard / _NAME)
         state = State(**{each.name: stored[each.name] for each in fields(State)})
     except FileNotFoundError:
         return None

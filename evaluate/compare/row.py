@@ -14,6 +14,7 @@ from typing import Any, Generic
 
 from cbir.collection.interface import Collection
 from cbir.core.atomic import write_atomic
+from cbir.core.stored import read_object
 from cbir.evaluate.compare.judge import S
 from cbir.ingest.sources.source import STAMP, Item
 
@@ -106,7 +107,7 @@ def store_row(row: Row[Any], digests: Digests) -> None:
 def find_row(folder: Path, digests: Digests, read: Callable[[Mapping[str, Any]], S]) -> Row[S] | None:
     """Read a row, its scores by `read`; None if there is none, or it is of other digests."""
     try:
-        stored = json.loads((folder / _ROW).read_text(encoding="utf-8"))
+        stored = read_object(folder / _ROW)
         if stored.pop("format") != _FORMAT or stored.pop("digests") != digests:
             return None
         scores = read(stored.pop("scores"))
