@@ -71,6 +71,17 @@ def test_scores_are_those_of_pictures_that_are_stored_once(
         assert (alone.scores.with_copies, alone.scores.copies_left_out) == (0, 0)
 
 
+def test_features_of_copies_may_differ_by_rounding(home: Path, twice: Path):
+    """As those of one picture do that was encoded in another batch, in eight bits."""
+    cbir.ingest(twice, encoder="pixels")
+    with cbir.open("twice") as searcher:
+        (page,) = searcher.collection.scroll()
+        vectors = page.vectors * np.random.default_rng(0).uniform(0.999, 1.001, page.vectors.shape).astype(np.float32)
+        searcher.collection.upsert(page.ids, vectors, page.payloads)
+    scores = cbir.evaluate("twice", depths=[1]).scores
+    assert (scores.with_copies, scores.copies_left_out) == (5, 8)
+
+
 def test_a_query_is_not_expanded_by_its_copies(home: Path, twice: Path):
     """The mean of a picture and its nearest is half as far from that, if it is another one."""
     cbir.ingest(twice, encoder="pixels")
