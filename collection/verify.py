@@ -14,7 +14,7 @@ from cbir.core.errors import warn_caller
 from cbir.core.progress import Progress, silent
 from cbir.core.words import counted
 
-#: Points at once; of long vectors, fewer: in between, each value is a number of Python's, of eight times the size.
+#: Points at once; of long vectors, fewer: a server's are numbers of Python's in between, of eight times the size.
 _PAGE, _VALUES = 2048, 1 << 20
 
 

@@ -4,9 +4,12 @@ import os
 import random
 import shutil
 import signal
+import subprocess
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -404,3 +407,36 @@ def damaged(path: Path, chosen: random.Random) -> None:
         case 2:
             del content[start:]
     path.write_bytes(content)
+
+
+_BOUNDED = """
+import resource, sys
+from contextlib import closing
+from dataclasses import replace
+from pathlib import Path
+import numpy as np
+from cbir.collection.archive import write_archive
+from cbir.collection.embedded.engine import EmbeddedEngine
+
+with closing(EmbeddedEngine(Path(sys.argv[1])).open("c")) as collection:
+    query = np.zeros(512, np.float32)
+    collection.search(query, 10)
+    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (used + int(sys.argv[2]), resource.RLIM_INFINITY))
+    assert collection.verify().none
+    write_archive(collection, Path(sys.argv[1], "archive.zip"))
+    assert len(collection.search(query, 10, exact=True)) == 10
+print("done")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, and limits memory")
+def test_a_check_and_an_archive_take_little_memory(embedded: EmbeddedEngine):
+    """All points at once would take 150 MB and more: 49 MB of vectors, as Qdrant hands them out and as arrays."""
+    with closing(embedded.create("c", replace(METADATA, dimension=512))) as collection:
+        vectors = np.random.default_rng(0).random((2_000, 512), np.float32)
+        for start in range(0, 24_000, 2_000):
+            collection.upsert(ids(24_000)[start : start + 2_000], vectors, [{}] * 2_000)
+    command = [sys.executable, "-c", _BOUNDED, str(embedded.folder), str(90 << 20)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.stdout == "done\n", done.stderr[-1000:]
