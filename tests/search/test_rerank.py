@@ -113,7 +113,7 @@ def test_an_evaluation_reranks_as_a_search_does(stored: tuple[Collection, np.nda
     collection, features = stored
     queries = features[:4] + np.float32(0.1)
     (block,) = rank(queries, features)
-    half = RankedBlock(2, block.order[2:], block.distances[2:])
+    half = RankedBlock(2, block.order[2:], block.distances[2:], block.kept[2:])
     for part in (block, half):
         better = reordered(part, queries, ExactNeighbours(features), RankingOptions(rerank=True))
         asked = queries[part.start :]
