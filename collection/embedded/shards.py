@@ -29,6 +29,9 @@ from cbir.core.errors import first_line
 #: grow, the system kills the process (SIGBUS) instead of giving an error.
 DISK_RESERVE = 100_000_000
 
+#: Bytes that must be free to open a shard whose last writer was stopped: Edge writes what was not written.
+_LEAST = 4_000_000
+
 #: In a collection's folder: held by whoever fills the collection.
 LOCK = ".writing"
 
@@ -219,6 +222,10 @@ def _load(folder: Path, name: str) -> OpenShard:
     before = read_state(folder) or State()
     suspect = not before.clean or not is_untouched(folder, before)
     full = folder.is_dir() and free_bytes(folder) < DISK_RESERVE
+    if suspect and full and free_bytes(folder) < _LEAST:
+        raise CollectionError(
+            f"collection '{name}' has to be mended, and there is no room for that: {_no_room(folder)}"
+        )
     shard, copy = _loaded(folder, name, probed=suspect or full, full=full)
     if copy is None:
         # Nobody else has it open: what is being built there is left by a process that was killed.

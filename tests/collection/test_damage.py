@@ -335,6 +335,9 @@ def test_a_collection_that_would_end_the_process_is_an_error(filled: EmbeddedEng
     state.write_text(state.read_text().replace("true", "false", 1))
     with pytest.raises(CollectionError, match=r"'c': it cannot be opened, .*SIGBUS.*--retrain"):
         filled.open("c")
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1_000_000))
+    with pytest.raises(CollectionError, match=r"'c' has to be mended, and there is no room for that: only 1 MB"):
+        filled.open("c")
 
 
 def test_an_opening_that_takes_all_memory_is_an_error(filled: EmbeddedEngine):
