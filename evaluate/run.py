@@ -89,7 +89,8 @@ def save_run(run: Run, path: Path) -> None:
     }
     content = io.BytesIO()
     np.savez_compressed(content, facts=json.dumps(facts), **{name: getattr(run, name) for name in (*_ARRAYS, "copies")})
-    write_atomic(path, content.getbuffer())
+    with content.getbuffer() as held:  # released also if it cannot be written
+        write_atomic(path, held)
 
 
 def load_run(path: Path) -> Run:

@@ -175,6 +175,6 @@ def save_picture(picture: Image.Image, path: str | Path) -> Path:
         picture.save(content, format=kind)
     except (OSError, ValueError) as error:
         raise CbirError(f"{path} cannot be written as {kind} ({first_line(error)}); try {path.stem}.png") from None
-    with disk_errors(path.parent):
-        write_atomic(path, content.getbuffer())
+    with disk_errors(path.parent), content.getbuffer() as held:  # released also if it cannot be written
+        write_atomic(path, held)
     return path

@@ -134,7 +134,8 @@ def save_copies(run: CopiesRun, path: Path) -> None:
     }
     content = io.BytesIO()
     np.savez_compressed(content, facts=json.dumps(facts), places=run.places)
-    write_atomic(path, content.getbuffer())
+    with content.getbuffer() as held:  # released also if it cannot be written
+        write_atomic(path, held)
 
 
 def load_copies(path: Path) -> CopiesRun:

@@ -55,7 +55,8 @@ class Checkpoint:
             seconds=seconds,
             **state,
         )
-        write_atomic(self.path, content.getbuffer())
+        with content.getbuffer() as held:  # released also if it cannot be written
+            write_atomic(self.path, held)
 
     def restore(self) -> History:
         """Set the variables to those stored, and return the losses; empty if nothing is stored of this training."""
