@@ -46,6 +46,7 @@ def ingest(report: Report) -> dict[str, Any]:
         "ingested": report.ingested,
         "unchanged": report.unchanged,
         "updated": report.updated,
+        "conflicting": report.conflicting,
         "relabelled": report.relabelled,
         "unlabelled": report.unlabelled,
         "moved": report.moved,

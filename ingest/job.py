@@ -141,6 +141,7 @@ def run(
         ingested=stored.ingested,
         unchanged=stored.unchanged,
         updated=stored.updated,
+        conflicting=stored.conflicting,
         relabelled=stored.relabelled,
         unlabelled=stored.unlabelled,
         moved=stored.moved,

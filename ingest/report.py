@@ -45,6 +45,8 @@ class Report:
         Files whose content was stored under another name or in another folder, where it is no more.
     copies : int
         Files whose content was stored already, and is there too: the point got one more place.
+    conflicting : int
+        Of the copies: those with another label than the picture that they are copies of, which keeps its own.
     skipped : int
         Images that cannot be read, and folders that cannot be listed.
     left_out : list of LeftOut
@@ -84,6 +86,7 @@ class Report:
     unlabelled: int
     moved: int
     copies: int
+    conflicting: int
     skipped: int
     left_out: list[LeftOut]
     choices: Mapping[str, Mapping[str, Any]]

@@ -43,6 +43,8 @@ class Stored:
         Points written; points whose payload alone was replaced; items that are stored as they are.
     moved, copies : int
         Items whose content was stored under another place, which is gone; or which is there too.
+    conflicting : int
+        Of the copies: those with another label than the picture that they are copies of, which keeps its own.
     skipped : int
         Items that cannot be read.
     relabelled, unlabelled : int
@@ -64,6 +66,7 @@ class Stored:
     unchanged: int = 0
     moved: int = 0
     copies: int = 0
+    conflicting: int = 0
     skipped: int = 0
     relabelled: int = 0
     unlabelled: int = 0
@@ -88,6 +91,7 @@ class Stored:
             self.unchanged + other.unchanged,
             self.moved + other.moved,
             self.copies + other.copies,
+            self.conflicting + other.conflicting,
             self.skipped + other.skipped,
             self.relabelled + other.relabelled,
             self.unlabelled + other.unlabelled,
@@ -262,7 +266,10 @@ class _Step:
         if before is None:
             places.add(number, place, first=False, copy=True, described=fields)
             payload = {**self.stored, **details}
-            return with_places(payload, [*places_of(payload), place]), Stored(copies=1), None
+            label = self.stored.get("label")
+            conflicting = None not in (item.label, label) and item.label != label
+            done = Stored(copies=1, conflicting=conflicting)
+            return with_places(payload, [*places_of(payload), place]), done, None
         places.remove([before])
         places.add(number, place, first=before.first, copy=before.added, described=None if before.first else fields)
         if before.first:

@@ -176,6 +176,11 @@ def _show(report: Report, sources: Sequence[str], given: Collection[str], *, pru
             f"{changed} another label than before{none}: a folder's name is a label where the folder holds nothing but "
             "such folders of pictures; --labels folder makes it one in any case, --labels none in no case"
         )
+    if report.conflicting:
+        note(
+            f"{counted(report.conflicting, 'copy has', 'copies have')} another label than the same picture elsewhere, "
+            "which keeps its own: a picture has one label"
+        )
     if report.gone:
         named = ", ".join(sources)
         gone = counted(report.gone, "stored picture is", "stored pictures are")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 import cbir
 from cbir.collection.embedded.engine import EmbeddedCollection, EmbeddedEngine
@@ -146,6 +147,18 @@ def test_copies_are_encoded_once_and_take_their_turn(home: Path, pictures: Path)
     (payload,) = [payload for payload in payloads if payload["uri"] == "b/1.png"]
     assert payload["label"] == "b"
     assert [place.uri for place in places_of(payload)] == ["b/1.png"]
+
+
+def test_copies_of_another_class_are_counted_and_told(home: Path, tmp_path: Path):
+    for name, shade in (("cat/1", 0), ("cat/2", 90), ("dog/1", 0), ("dog/2", 200), ("dog/again", 200)):
+        file = tmp_path / "animals" / f"{name}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (8, 8), shade).save(file)
+    report = cbir.ingest(tmp_path / "animals", encoder="pixels")
+    assert (report.ingested, report.copies, report.conflicting) == (3, 2, 1)
+    assert "conflicting" in json.loads(run("ingest", tmp_path / "animals", "--json").stdout)
+    told = run("ingest", tmp_path / "animals", "-c", "again", "--encoder", "pixels").stderr
+    assert "1 copy has another label than the same picture elsewhere" in told
 
 
 def test_of_several_copies_one_that_was_seen_takes_the_turn(home: Path, pictures: Path, tmp_path: Path):
