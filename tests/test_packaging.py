@@ -1,9 +1,11 @@
 """What is built and installed: one import package, whatever lies beside the user's script."""
 
 import os
+import re
 import subprocess
 import sys
 import tarfile
+import tomllib
 import venv
 import zipfile
 from pathlib import Path
@@ -75,3 +77,11 @@ def test_installed_it_is_imported_beside_files_named_like_its_rooms(wheel: Path,
     done = subprocess.run([str(python), str(script)], capture_output=True, text=True, env=without_checkout)
     assert done.returncode == 0, done.stderr
     assert Path(done.stdout.strip()).is_relative_to(tmp_path / "empty")
+
+
+def test_the_pythons_that_are_named_are_those_that_are_tested():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    named = re.findall(r"Python :: (3\.\d+)", "\n".join(project["classifiers"]))
+    (tested,) = re.findall(r"^PYTHONS .= (.*)", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert [f"python{version}" for version in named] == tested.split()
+    assert project["requires-python"] == f">={named[0]}"
