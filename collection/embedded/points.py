@@ -68,6 +68,7 @@ class EmbeddedCollection:
         self.damage: Damage | None = None
         if in_place:
             self._read_again()
+        self._opened.updated = self._opened.updated or metadata.updated
 
     def _read_again(self) -> None:
         """Read the metadata once more, now that nobody else can change them: they may be older than the points."""
@@ -91,6 +92,7 @@ class EmbeddedCollection:
         else:
             updated = metadata.updating(self._metadata)
         self._metadata = updated
+        self._opened.updated = updated.updated
 
     def upsert(self, ids: Sequence[str], vectors: np.ndarray, payloads: Sequence[Payload]) -> None:
         """Insert or replace points; durable (in Qdrant's write-ahead log) when it returns."""
@@ -289,4 +291,4 @@ class EmbeddedCollection:
         """Write everything to disk and release the shard; closing twice is not an error."""
         if self._open:
             self._open = False
-            open_shards.release(self._folder / self._shard_name, self.name, self._metadata.updated)
+            open_shards.release(self._folder / self._shard_name, self.name)

@@ -9,7 +9,7 @@ word. What Edge allocates on disk in the worker is there when this process opens
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from cbir.collection.errors import CollectionError
@@ -48,10 +48,19 @@ def try_to_open(shard: Path, name: str, hint: str) -> None:
 def _open(shard: str) -> None:
     import qdrant_edge as edge
 
-    with _bounded(_TIMES * sum(path.stat().st_size for path in Path(shard).rglob("*") if path.is_file()) + _SPACE):
+    with _bounded(_TIMES * _bytes(Path(shard)) + _SPACE):
         opened = edge.EdgeShard.load(shard)
         opened.scroll(edge.ScrollRequest(limit=1, with_vector=True, with_payload=True))
         opened.close()
+
+
+def _bytes(shard: Path) -> int:
+    total = 0
+    for folder, _, names in os.walk(shard):
+        for name in names:
+            with suppress(OSError):  # another process may be writing there, until Edge says so
+                total += Path(folder, name).stat().st_size
+    return total
 
 
 @contextmanager

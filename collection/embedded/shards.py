@@ -18,7 +18,7 @@ import qdrant_edge as edge
 from cbir.collection.embedded.card import has_metadata, how_to_rebuild, read_metadata
 from cbir.collection.embedded.probe import try_to_open
 from cbir.collection.embedded.state import State, checksums, is_untouched, read_state, write_state
-from cbir.collection.embedded.unwritable import copied, may_be_written
+from cbir.collection.embedded.unwritable import copied, held, may_be_written
 from cbir.collection.errors import CollectionBusyError, CollectionError, in_use
 from cbir.collection.lock import Patience, is_held
 from cbir.collection.metadata import Metadata
@@ -123,6 +123,8 @@ class OpenShard:
         The folder may not be written: this one is open in its place.
     suspect : bool
         Its points are to be checked: whoever changed it last was stopped, or its files are not those that were closed.
+    updated : str
+        That of the collection's metadata, as whichever of its users read or wrote them last.
     """
 
     folder: Path
@@ -133,9 +135,11 @@ class OpenShard:
     damaged: bool = False
     copy: "tempfile.TemporaryDirectory[str] | None" = None
     suspect: bool = False
+    updated: str = ""
 
     def trust(self, updated: str) -> None:
         """Take the state for unknown if an older cbir has written to the shard since: the metadata's time tells."""
+        self.updated = updated
         if self.state.clean and not self.changed and self.state.updated != updated:
             self.state = State()
 
@@ -159,30 +163,30 @@ class OpenShard:
             self.change()  # if it is sound, it is clean once it is closed
         self.damaged, self.suspect = not sound, False
 
-    def close(self, updated: str) -> None:
+    def close(self) -> None:
         """Write everything to disk, and then that it is all there; before anybody else can open it."""
         try:
-            self.shard.flush()
-            self._remember(updated)
+            self._remember()
         finally:
             self.shard.close()
             if self.copy is not None:
                 self.copy.cleanup()
 
-    def _remember(self, updated: str) -> None:
+    def _remember(self) -> None:
+        if self.changed:
+            self.shard.flush()
         if self.damaged or self.suspect or self.copy is not None:
             return
         if self.changed:
             points = self.shard.count(edge.CountRequest(exact=True))
-            self.state = replace(self.state, clean=True, points=points, updated=updated)
-        elif not self.state.files:
-            return
-        files = checksums(self.folder)
-        if self.changed:
-            write_state(self.folder, replace(self.state, files=files))
-        elif files != self.state.files:  # Edge tidies up what the last change left
+            self.state = replace(self.state, clean=True, points=points, updated=self.updated)
+            write_state(self.folder, replace(self.state, files=checksums(self.folder)))
+        elif (
+            self.state.files and checksums(self.folder) != self.state.files
+        ):  # Edge tidies up what the last change left
+            self.shard.flush()
             with contextlib.suppress(OSError):
-                write_state(self.folder, replace(self.state, files=files))
+                write_state(self.folder, replace(self.state, files=checksums(self.folder)))
 
 
 class OpenShards:
@@ -201,15 +205,15 @@ class OpenShards:
             opened.users += 1
             return opened
 
-    def release(self, folder: Path, name: str, updated: str) -> None:
-        """Close the shard if nobody else in this process uses it; `updated` is that of its metadata."""
+    def release(self, folder: Path, name: str) -> None:
+        """Close the shard if nobody else in this process uses it."""
         with self._lock:
             opened = self._open[folder]
             opened.users -= 1
             if not opened.users:
                 del self._open[folder]
                 with edge_errors(name):
-                    opened.close(updated)
+                    opened.close()
 
     def users(self, folder: Path) -> int:
         """Return how many users of this process the shard in a folder has."""
@@ -247,6 +251,9 @@ def _loaded(
     try:
         with edge_errors(name, hint):
             if probed:
+                # First, as this is tried again and again: somebody may just be writing to it, which is no damage.
+                with contextlib.suppress(OSError), held(folder, name):
+                    pass
                 try_to_open(folder, name, f"; {_no_room(folder)}" if full else hint)
             return edge.EdgeShard.load(str(folder)), None
     except CollectionBusyError:

@@ -39,7 +39,7 @@ def copied(shard: Path, name: str) -> tempfile.TemporaryDirectory[str]:
     place = tempfile.TemporaryDirectory(prefix="cbir-", ignore_cleanup_errors=True)
     try:
         check_room(Path(place.name), size)
-        with _held(shard, name):
+        with held(shard, name):
             _copy_folder(shard, Path(place.name))
     except OSError as error:
         place.cleanup()
@@ -58,7 +58,7 @@ def copied(shard: Path, name: str) -> tempfile.TemporaryDirectory[str]:
 
 
 @contextlib.contextmanager
-def _held(shard: Path, name: str) -> Iterator[None]:
+def held(shard: Path, name: str) -> Iterator[None]:
     """Keep other processes from opening a shard, as Edge does: by a lock on the folder of its log."""
     try:
         import fcntl

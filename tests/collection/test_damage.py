@@ -37,7 +37,7 @@ FIELDS = st.dictionaries(
     st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=5).filter(lambda k: k != "id"),
     st.none()
     | st.booleans()
-    | st.integers(-(2**63), 2**63 - 1)
+    | st.integers(1 - 2**63, 2**63 - 1)
     | st.floats(allow_nan=False, allow_infinity=False)
     | st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=9)
     | st.lists(st.text(st.characters(codec="ascii"), max_size=3) | st.integers(-9, 9), max_size=3),
@@ -253,6 +253,42 @@ def test_what_an_older_cbir_adds_is_no_damage(filled: EmbeddedEngine):
         damage = collection.verify()
         assert (damage.none, damage.unsigned, damage.points) == (True, 1, 201)
     assert (shard / "cbir-state.json").read_bytes() != state
+
+
+def test_a_reader_that_closes_it_last_does_not_undo_what_a_writer_remembered(filled: EmbeddedEngine):
+    """Both in one process, as `cbir.ingest` beside a searcher: the time that the writer stored counts."""
+    reader = filled.open("c")
+    with closing(filled.open("c")) as writer:
+        writer.upsert(ids(201)[200:], VECTORS[:1], [{"uri": "x"}])
+        writer.remember(replace(writer.metadata, updated="2026-02-02T00:00:00+00:00"))
+    reader.close()
+    with closing(filled.open("c")) as collection:
+        assert (collection.signed, collection.closed_with) == (True, 201)
+
+
+def test_every_point_of_a_collection_that_took_anothers_place_has_a_checksum(filled: EmbeddedEngine):
+    with filled.replacement("c", METADATA) as collection:
+        fill(collection, VECTORS[:7])
+    with closing(filled.open("c")) as collection:
+        assert (collection.signed, collection.closed_with) == (True, 7)
+
+
+def test_a_search_writes_nothing_to_disk(filled: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch):
+    filled.open("c").close()
+    collection = filled.open("c")
+    collection.search(VECTORS[0], 3)
+    monkeypatch.setattr(collection._opened, "shard", Unwritten(collection._shard))
+    collection.close()
+
+
+class Unwritten:
+    """A shard that fails if it is told to write to disk."""
+
+    def __init__(self, shard: edge.EdgeShard) -> None:
+        self.close = shard.close
+
+    def flush(self) -> None:
+        pytest.fail("written to disk, which takes 50 ms")
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"clean": 1}', '{"clean": "no", "points": [], "signed": 0}'])

@@ -11,6 +11,7 @@ import pytest
 import qdrant_edge as edge
 
 from cbir.collection import lock
+from cbir.collection.embedded import shards
 from cbir.collection.embedded.engine import EmbeddedEngine
 from cbir.collection.errors import CollectionBusyError
 from cbir.core.errors import CbirWarning
@@ -45,6 +46,18 @@ def test_who_waits_is_told_what_for(engine: EmbeddedEngine, elsewhere: edge.Edge
             warnings.simplefilter("always")
             USES[use](engine)
     assert [str(one.message) for one in said] == [f"waiting for another process that {does} collection 'c', up to 1 s"]
+    elsewhere.close()
+
+
+def test_what_another_process_is_changing_is_not_opened_in_a_worker_again_and_again(
+    engine: EmbeddedEngine, elsewhere: edge.EdgeShard, monkeypatch: pytest.MonkeyPatch
+):
+    """Its files come and go, which looked like damage, and each try cost the start of a process."""
+    (state,) = (engine.folder / "c").rglob("cbir-state.json")
+    state.write_text(state.read_text().replace('"clean": true', '"clean": false'))
+    monkeypatch.setattr(shards, "try_to_open", lambda *_: pytest.fail("opened in a worker"))
+    with pytest.warns(CbirWarning, match="waiting for"), pytest.raises(CollectionBusyError):
+        engine.open("c")
     elsewhere.close()
 
 
