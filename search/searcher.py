@@ -28,10 +28,12 @@ from cbir.model.words import TextEncoder
 from cbir.search import stages
 from cbir.search.combination import combined
 from cbir.search.itself import itself
+from cbir.search.missing import present_first
 from cbir.search.neighbours import CollectionNeighbours, Ranking, without
 from cbir.search.options import SearchKeywords, SearchOptions, search_options
 from cbir.search.order import check_sort, in_order
 from cbir.search.piped import open_query
+from cbir.search.places import located_places
 from cbir.search.query import (
     Picture,
     Query,
@@ -324,7 +326,7 @@ class Searcher:
         return self.bundle.preprocessing.pixels(_inverted(image) if invert else image)
 
     def open_stored(self, hit: Hit | Payload, *, enough: int | None = None) -> Image.Image:
-        """Open the picture of a hit, or of a stored point's payload.
+        """Open the picture of a hit, or of a stored point's payload: of exact copies, one that is there.
 
         Parameters
         ----------
@@ -338,7 +340,8 @@ class Searcher:
         ImageError, CbirError
             It cannot be read, or its source is gone.
         """
-        located = self.metadata.locate(hit.payload if isinstance(hit, Hit) else hit)
+        places = located_places(hit.payload if isinstance(hit, Hit) else hit, self.metadata)
+        located = present_first(places, self.metadata.roots.values())[0]
         return self.open_picture(located) if enough is None else self.open_picture(located, enough=enough)
 
     def info(self) -> Info:

@@ -287,3 +287,18 @@ def test_a_searcher_that_opens_its_collection_again_knows_where_a_folder_moved(h
             cbir.ingest(moved)
         hit = searcher.search(moved / "a.png")[0]
         assert searcher.open_stored(hit).info["path"] == str(moved / "a.png")
+
+
+def test_a_hit_is_opened_at_a_place_that_is_there(home: Path, tmp_path: Path):
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for name, seed in ("a.png", 1), ("b.png", 1), ("c.png", 2):
+        picture(seed).save(pictures / name)
+    cbir.ingest(pictures, encoder="pixels")
+    with cbir.open("pictures") as searcher:
+        hit = searcher.search(pictures / "a.png", 1)[0]
+        Path(searcher.metadata.locate(hit.payload)).unlink()
+        assert searcher.open_stored(hit).tobytes() == picture(1).tobytes()
+        (pictures / str(hit.payload["copies"][0]["uri"])).unlink()
+        with pytest.raises(cbir.CbirError, match="does not exist"):
+            searcher.open_stored(hit)
