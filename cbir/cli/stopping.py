@@ -26,6 +26,8 @@ CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 class Terminated(KeyboardInterrupt):
     """The process was asked to end (SIGTERM), which is done as after Ctrl-C."""
 
+    code = CODES[signal.SIGTERM]
+
 
 def stop_in_order() -> None:
     """Take the signals from now on; to be called once, in the main thread. Not on Windows, which has none of this."""

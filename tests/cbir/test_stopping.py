@@ -96,3 +96,16 @@ def test_a_signal_that_comes_twice_at_the_same_time_is_one(root: Path, model: Pa
     process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert (process.returncode, errors.count("stopped.")) == (130, 1)
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_during_the_imports_ends_in_silence(number: signal.Signals, code: int):
+    script = (
+        "import importlib, os, sys, time\n"
+        "from cbir.__main__ import main\n"
+        f"importlib.import_module = lambda name: (os.kill(os.getpid(), {int(number)}), time.sleep(60))\n"
+        "sys.argv[1:] = ['info']\n"
+        "main()\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stderr) == (code, "")
