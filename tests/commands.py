@@ -52,6 +52,7 @@ def run_encoded(encoding: str, *arguments: object, code: int = 0) -> tuple[bytes
     streams = {name: io.TextIOWrapper(io.BytesIO(), encoding) for name in ("stdout", "stderr")}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "argv", ["cbir", *map(str, arguments)])
+        patch.setattr("cbir.cli.stop_in_order", lambda: None)  # the signals of this process are those of all its tests
         for name, stream in streams.items():
             patch.setattr(sys, name, stream)
         with pytest.raises(SystemExit) as ended:

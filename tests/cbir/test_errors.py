@@ -61,6 +61,9 @@ def test_debug_shows_the_traceback_wherever_it_stands(
 ):
     monkeypatch.setenv("CBIR_DEBUG", "")  # so that it is reset afterwards
     monkeypatch.setattr(sys, "argv", ["cbir", *arguments])
+    monkeypatch.setattr(
+        "cbir.cli.stop_in_order", lambda: None
+    )  # the signals of this process are those of all its tests
     with pytest.raises(SystemExit, match="1"):
         main()
     printed = capsys.readouterr().err
