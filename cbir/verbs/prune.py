@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from cbir.collection.embedded.engine import EmbeddedEngine
     from cbir.collection.interface import Engine
     from cbir.collection.served.engine import ServedEngine
-from cbir.core.settings import Settings
+    from cbir.core.settings import Settings
 
 
 @dataclass(frozen=True)

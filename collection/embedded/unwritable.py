@@ -6,6 +6,7 @@ removed when it is no longer used.
 
 import contextlib
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -60,11 +61,11 @@ def copied(shard: Path, name: str) -> tempfile.TemporaryDirectory[str]:
 @contextlib.contextmanager
 def held(shard: Path, name: str) -> Iterator[None]:
     """Keep other processes from opening a shard, as Edge does: by a lock on the folder of its log."""
-    try:
-        import fcntl
-    except ImportError:  # on Windows
+    if sys.platform == "win32":
         yield
         return
+    import fcntl
+
     log = os.open(shard / "wal", os.O_RDONLY)
     try:
         try:
