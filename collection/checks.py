@@ -20,8 +20,8 @@ from cbir.core.uris import shown
 #: Qdrant counts results in 32 bits.
 _MAX_RESULTS = 2**31 - 1
 
-#: Levels of a payload's lists and objects: Qdrant reads 127 at the most, some of them its own.
-_MOST_NESTED = 64
+#: Levels of a payload's lists and objects: of gRPC's own both sides read 100, and an object takes 3; of JSON, 127.
+_MOST_NESTED = 30
 #: Whole numbers that are kept as such have 64 bits.
 _LARGEST = 2**63
 
