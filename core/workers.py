@@ -7,10 +7,12 @@ the worker processes of processes.py.
 import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from itertools import islice
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
+
+from cbir.core.interruptible import GRACE, interrupt_calls
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -68,8 +70,9 @@ def ordered_map(
 
     Items are taken from the iterable, in the calling thread, only as results are consumed, so that memory stays
     bounded: by their number, and by their weight where that is known. If the function or the items raise, or the
-    generator is closed, calls that have not begun are cancelled, and only those in work are waited for. Close it
-    with `contextlib.closing`: after an error of the consumer, Python may keep it open until the error is forgotten.
+    generator is closed, calls that have not begun are cancelled, and only those in work are waited for (those that wait
+    for a server are ended after a while). Close it with `contextlib.closing`: after an error of the consumer, Python
+    may keep it open until the error is forgotten.
 
     Parameters
     ----------
@@ -92,25 +95,23 @@ def ordered_map(
     most = 2 * count if ahead is None else ahead
     waiting: deque[tuple[int, Future[R]]] = deque()
     held = 0
-    with ThreadPoolExecutor(count, thread_name_prefix="cbir") as pool:
-        try:
-            for item in items:
-                weight = 0 if weigh is None else weigh(item)
-                while waiting and held + weight > most_weight and weigh is not None:
-                    heavy, future = waiting.popleft()
-                    yield future.result()
-                    held -= heavy
-                waiting.append((weight, pool.submit(function, item)))
-                held += weight
-                if len(waiting) > most:
-                    heavy, future = waiting.popleft()
-                    yield future.result()
-                    held -= heavy
-            while waiting:
-                yield waiting.popleft()[1].result()
-        finally:
-            for _, future in waiting:
-                future.cancel()
+    pool = ThreadPoolExecutor(count, thread_name_prefix="cbir")
+    try:
+        for item in items:
+            weight = 0 if weigh is None else weigh(item)
+            while waiting and held + weight > most_weight and weigh is not None:
+                yield waiting[0][1].result()
+                held -= waiting.popleft()[0]
+            waiting.append((weight, pool.submit(function, item)))
+            held += weight
+            if len(waiting) > most:
+                yield waiting[0][1].result()
+                held -= waiting.popleft()[0]
+        while waiting:
+            yield waiting[0][1].result()
+            held -= waiting.popleft()[0]
+    finally:
+        _leave(pool, [future for _, future in waiting])
 
 
 def prefetched(items: Iterable[T]) -> Generator[T, None, None]:
@@ -119,8 +120,20 @@ def prefetched(items: Iterable[T]) -> Generator[T, None, None]:
     Worth it where fetching releases Python's lock. Close it, as an `ordered_map`: the thread is waited for.
     """
     upcoming, nothing = iter(items), object()
-    with ThreadPoolExecutor(1, thread_name_prefix="cbir") as pool:
-        waiting = pool.submit(next, upcoming, nothing)
+    pool = ThreadPoolExecutor(1, thread_name_prefix="cbir")
+    waiting = pool.submit(next, upcoming, nothing)
+    try:
         while (item := waiting.result()) is not nothing:
             waiting = pool.submit(next, upcoming, nothing)
             yield item  # type: ignore[misc]
+    finally:
+        _leave(pool, [waiting])
+
+
+def _leave(pool: ThreadPoolExecutor, futures: list[Future[Any]]) -> None:
+    """Cancel the calls that nobody needs any more, and wait for those in work, a few seconds for a server."""
+    for future in futures:
+        future.cancel()
+    if wait(futures, GRACE).not_done:
+        interrupt_calls()
+    pool.shutdown()

@@ -80,6 +80,8 @@ def fault(error: BaseException, url: str, key_given: bool) -> Fault | None:
         return _response(error, url, key_given)
     if isinstance(error, ResponseHandlingException):
         return _transport(error.source, url)
+    if isinstance(error, TimeoutError):  # as `abandonable` says it
+        return Fault(f"Qdrant at {url} did not answer in time", True)
     # qdrant-client asserts that an answer has a result.
     if isinstance(error, httpx.HTTPError | json.JSONDecodeError | UnicodeDecodeError | AssertionError):
         return _transport(error, url)

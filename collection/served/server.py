@@ -17,6 +17,7 @@ from cbir.collection.errors import CollectionError
 from cbir.collection.served.address import Address
 from cbir.collection.served.faults import Fault, fault
 from cbir.core.errors import CbirWarning, first_line
+from cbir.core.interruptible import abandonable, interrupts
 from cbir.core.muted import muted
 
 if TYPE_CHECKING:
@@ -93,6 +94,7 @@ class Server:
         # The last call was given up.
         self._unreachable = False
         self.version: tuple[int, ...] = ()
+        interrupts(self)
         if key is not None and not address.secure and not address.local:
             warnings.warn(
                 f"the key is sent to {address.host} unencrypted, where others can read it; use https:// or a tunnel",
@@ -255,6 +257,12 @@ class Server:
                 return False
         return _version(reply.version) == self.version
 
+    def _answer(self, function: Callable[[], T]) -> T:
+        """Call a function once. `interrupt` ends it in each thread; in the main one, a signal does."""
+        if threading.current_thread() is threading.main_thread():
+            return function()
+        return abandonable(function, self._stopping)
+
     def _retry(self, function: Callable[[], T], seconds: float, advice: str) -> T:
         """Call a function, and for some seconds again while its fault may be temporary; `advice` ends the message."""
 
@@ -287,7 +295,7 @@ class Server:
             reraise=True,
         )
         try:
-            result = retrying(function)
+            result = retrying(self._answer, function)
         except KeyboardInterrupt:
             self.interrupt()
             raise

@@ -178,6 +178,8 @@ def test_ctrl_c_ends_an_ingest_soon_whatever_the_server_does(
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         text=True,
+        # Where the tests run in a shell's background, they and their children ignore it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     with closing(QdrantClient(own_qdrant.url, check_compatibility=False)) as client:
         while not client.collection_exists("digits"):

@@ -100,7 +100,7 @@ def card(**wrong: Any) -> bytes:
         ({"pages/000000.jsonl": b"\n".join([*LINES[:2], b'["x", {}]'])}, "'x' cannot be a point's id"),
         ({"pages/000000.jsonl": b"\n".join([*LINES[:2], last('"\\ud800"')])}, "text that is not Unicode"),
         ({"pages/000000.jsonl": b"\n".join([*LINES[:2], last("1" * 400)])}, "a number that is too large"),
-        ({"pages/000000.jsonl": b"\n".join([*LINES[:2], last("[" * 100 + "]" * 100)])}, "nested more than 64 levels"),
+        ({"pages/000000.jsonl": b"\n".join([*LINES[:2], last("[" * 100 + "]" * 100)])}, "nested more than 30 levels"),
         ({"collection.json": card(points=4)}, "it holds 3 points instead of 4"),
         ({"collection.json": card(points="3")}, "points is a text instead of a whole number"),
         ({"collection.json": card(points=None)}, "points is null"),

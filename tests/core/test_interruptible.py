@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from cbir.core import interruptible as module
-from cbir.core.interruptible import interruptible
+from cbir.core.interruptible import abandonable, interruptible
 
 
 def interrupt() -> None:
@@ -44,7 +44,7 @@ def test_a_call_that_can_stop_is_waited_for():
 
 
 def test_a_call_that_cannot_stop_is_left_alone(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(module, "_GRACE", 0.1)
+    monkeypatch.setattr(module, "GRACE", 0.1)
     released = threading.Event()
 
     def call() -> None:
@@ -60,7 +60,7 @@ def test_a_process_ends_although_a_call_does_not():
     program = """
 import time
 from cbir.core import interruptible as module
-module._GRACE = 0.1
+module.GRACE = 0.1
 print("ready", flush=True)
 module.interruptible(lambda: time.sleep(600))
 """
@@ -76,3 +76,17 @@ module.interruptible(lambda: time.sleep(600))
     finally:
         process.kill()
         process.wait()
+
+
+def test_a_call_of_another_thread_is_left_alone_when_that_is_asked_for():
+    stop, ended = threading.Event(), threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(abandonable, lambda: 7, stop).result() == 7
+        with pytest.raises(ZeroDivisionError):
+            pool.submit(abandonable, lambda: 1 / 0, stop).result()
+        hung = pool.submit(abandonable, lambda: ended.wait(60), stop)
+        assert not hung.done()
+        stop.set()
+        with pytest.raises(TimeoutError):
+            hung.result(5)
+    ended.set()

@@ -3,12 +3,15 @@
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cbir.core import workers
+from cbir.core.interruptible import interrupts
 from cbir.core.workers import ordered_map, portions, prefetched, usable_cores
 
 
@@ -125,3 +128,49 @@ def test_the_next_item_is_fetched_while_one_is_in_use_and_errors_come_at_their_p
     with pytest.raises(ValueError, match="after 4"):
         next(taken)
     assert list(prefetched([])) == []
+
+
+class _Hung:
+    """A server that never answers."""
+
+    def __init__(self) -> None:
+        self.interrupted = threading.Event()
+        interrupts(self)
+
+    def interrupt(self) -> None:
+        self.interrupted.set()
+
+    def call(self, *_: object) -> None:
+        assert self.interrupted.wait(60)
+
+
+@pytest.mark.parametrize("over", [ordered_map, prefetched])
+def test_who_stops_does_not_wait_for_a_server_that_hangs(over: Callable[..., Any], monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(workers, "GRACE", 0.1)
+    hung = _Hung()
+
+    def call(item: int) -> int:
+        if item:
+            hung.call()
+        return item
+
+    results = over(call, range(3)) if over is ordered_map else over(map(call, range(3)))
+    with pytest.raises(KeyboardInterrupt), closing(results):
+        for _ in results:
+            time.sleep(0.1)  # so that the next call begins
+            raise KeyboardInterrupt
+    assert hung.interrupted.is_set()
+
+
+def test_calls_in_work_are_waited_for():
+    hung = _Hung()
+    done: list[int] = []
+
+    def call(item: int) -> None:
+        time.sleep(0.2 * item)
+        done.append(item)
+
+    with closing(ordered_map(call, range(2), threads=2)) as results:
+        next(results)
+    assert done == [0, 1]
+    assert not hung.interrupted.is_set()
