@@ -164,13 +164,16 @@ def test_who_stops_does_not_wait_for_a_server_that_hangs(over: Callable[..., Any
 
 def test_calls_in_work_are_waited_for():
     hung = _Hung()
-    done: list[int] = []
+    begun, done = threading.Event(), []
 
     def call(item: int) -> None:
-        time.sleep(0.2 * item)
+        if item:
+            begun.set()
+            time.sleep(0.2)
         done.append(item)
 
     with closing(ordered_map(call, range(2), threads=2)) as results:
         next(results)
+        assert begun.wait(10)
     assert done == [0, 1]
     assert not hung.interrupted.is_set()
