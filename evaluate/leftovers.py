@@ -22,7 +22,7 @@ _REPORTED, _REPORTS = "ingest-", ("ingest-report.jsonl", "unreadable.jsonl")
 _COMPARISON = re.compile(r"compare-(.+)-[0-9a-f]{12}")
 #: Characters that are left at least of a source's name that is too long to stand in its collections' names.
 _UNCUT = 20
-_MADE_BY_RUNS = ("*.npz", "scores.json", "*.png", "row.json", "*/*.npz", "table.md")
+_MADE_BY_RUNS = ("*.npz", "*.png", "row.json", "*/*.npz", "table.md")
 
 
 def leftovers(runs: Path, filled: Filled) -> Iterator[Leftover]:
