@@ -349,17 +349,12 @@ class Places:
 def _row(
     content: int, place: Place, *, first: bool, state: State, added: bool = False, described: str | None = None
 ) -> tuple[Any, ...]:
-    stamp = (value if isinstance(value, int) and -_MOST <= value < _MOST else None for value in place.stamp)
-    return (content, place.source, place.uri, *stamp, place.is_file, first, state, added, described)
+    return (content, place.source, place.uri, *place.stamp, place.is_file, first, state, added, described)
 
 
 def _brightness(value: Any) -> float | None:
     """Return a payload's border brightness; other tools write payloads too."""
     return float(value) if isinstance(value, (int, float)) and 0 <= value <= 1 else None
-
-
-#: SQLite's integers have 64 bits; what other tools write into a payload may have more.
-_MOST = 1 << 63
 
 
 def _claim(row: tuple[Any, ...]) -> Claim:

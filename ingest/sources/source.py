@@ -272,10 +272,12 @@ class FirstItems(Source):
 def stamp_of(status: os.stat_result) -> tuple[int, int, int, int]:
     """Return a file's values of `STAMP`.
 
-    Payloads and SQLite hold signed numbers of 64 bits; some file systems have inodes beyond (mergerfs, sshfs).
+    Payloads and SQLite hold signed numbers of 64 bits; some file systems have inodes beyond (mergerfs, sshfs), and
+    nanoseconds since 1970 are that many after the year 2262.
     """
     inode = status.st_ino & _UNSIGNED
-    return status.st_size, status.st_mtime_ns, inode - ((inode & _SIGN) << 1), status.st_ctime_ns
+    modified, changed = (max(-_SIGN, min(_SIGN - 1, time)) for time in (status.st_mtime_ns, status.st_ctime_ns))
+    return status.st_size, modified, inode - ((inode & _SIGN) << 1), changed
 
 
 def limited(source: Source, limit: int | None) -> Source:

@@ -4,6 +4,8 @@ import shutil
 import sys
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from cbir.ingest.sources.arguments import open_sources
 from cbir.ingest.sources.catalogue import collection_name, open_source, warn_of_namesake
 from cbir.ingest.sources.choice import Choice
 from cbir.ingest.sources.folder import FolderSource
-from cbir.ingest.sources.source import STAMP, LeftOut, SourceError, limited
+from cbir.ingest.sources.source import STAMP, LeftOut, SourceError, limited, stamp_of
 from cbir.model.picture import decode
 from tests.conftest import picture
 
@@ -89,6 +91,25 @@ def test_a_changed_file_has_another_stamp_within_the_same_second_too(pictures: P
     os.utime(changed, ns=(5_000_000_002, 5_000_000_002))
     after = {item.uri: item.payload for item in FolderSource(pictures).items()}
     assert [uri for uri in before if before[uri] != after[uri]] == ["b/1.png"]
+
+
+MOST, LEAST = (1 << 63) - 1, -(1 << 63)
+
+
+@pytest.mark.parametrize(
+    ("found", "stamp"),
+    [
+        ((7, 1, 2, 3), (7, 1, 2, 3)),
+        ((7, MOST, MOST, MOST), (7, MOST, MOST, MOST)),
+        ((7, MOST + 1, MOST + 1, 1 << 64), (7, MOST, LEAST, MOST)),  # of the year 2400; an inode of 64 bits
+        ((7, LEAST, (1 << 64) - 1, LEAST - 1), (7, LEAST, -1, LEAST)),
+        ((7, LEAST - 1, (1 << 64) + 5, -1), (7, LEAST, 5, -1)),
+    ],
+)
+def test_stamps_are_numbers_that_payloads_hold(found: tuple[int, ...], stamp: tuple[int, ...]):
+    names = ("st_size", "st_mtime_ns", "st_ino", "st_ctime_ns")
+    status: Any = SimpleNamespace(**dict(zip(names, found, strict=True)))
+    assert stamp_of(status) == stamp
 
 
 def test_a_moved_folder_has_the_same_uris(pictures: Path, tmp_path: Path):
