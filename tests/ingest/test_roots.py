@@ -16,9 +16,13 @@ from cbir.collection.errors import CollectionBusyError
 from cbir.collection.interface import Collection
 from cbir.collection.metadata import Metadata
 from cbir.ingest.report import Report
-from cbir.ingest.roots import new_name
+from cbir.ingest.roots import known_as, named_whole, new_name, open_known, overlapping
+from cbir.ingest.sources.arguments import open_sources
 from cbir.ingest.sources.folder import FolderSource
+from cbir.ingest.sources.source import Source, SourceError
+from tests.collection.sample import METADATA
 from tests.conftest import picture
+from tests.ingest.sources.test_mnist import small, write
 
 
 def counts(report: Report) -> tuple[int, int, int, int]:
@@ -174,6 +178,87 @@ def test_a_folder_in_or_around_a_stored_one_is_refused(home: Path, pictures: Pat
 def test_a_folder_called_like_a_dataset_gets_another_name(pictures: Path):
     digits = pictures.rename(pictures.parent / "digits")
     assert new_name(FolderSource(digits)).name == "digits-2"
+
+
+def test_what_is_stored_is_opened_again_under_its_names(tmp_path: Path, pictures: Path):
+    write(tmp_path / "data" / "mnist")
+    known = replace(METADATA, roots={"stored": str(pictures), "files": str(Path("/").absolute())})
+    stored = list(open_known("stored", known).items())
+    assert {item.place for item in stored} == {
+        ("stored", f"{label}/{number}.png") for label in ("münchen käse", "b") for number in range(3)
+    }
+    digits = open_known("mnist", known, [tmp_path / "data"], tmp_path / "cache")
+    assert (digits.name, len(digits)) == ("mnist", len(small()[0]))
+    with pytest.raises(SourceError, match="one by one are in no folder"):
+        open_known("files", known)
+    with pytest.raises(SourceError, match="addresses are in no folder"):
+        open_known("addresses", known)
+    old = replace(METADATA, sources=(str(pictures),), choices={str(pictures): {"exclude": ["b/"]}})
+    items = list(open_known(str(pictures), old).items())
+    assert {item.place for item in items} == {
+        (str(pictures), str(pictures / "münchen käse" / f"{number}.png")) for number in range(3)
+    }
+
+
+def folder(path: Path, *seeds: int) -> Path:
+    path.mkdir(parents=True)
+    for seed in seeds:
+        picture(seed).save(path / f"{seed}.png")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("moved", "name", "asked"),
+    [
+        ("", "photos-3", ["photos", "disk", "other"]),  # none of those that are gone: its own name is asked first
+        ("disk", "disk", ["photos", "disk"]),
+        ("photos", "photos", ["photos"]),
+    ],
+)
+def test_a_folder_takes_the_name_of_one_that_is_gone_if_it_is_that(
+    tmp_path: Path, moved: str, name: str, asked: list[str]
+):
+    source = FolderSource(folder(tmp_path / "new" / "photos", 1))
+    there = folder(tmp_path / "there" / "photos", 2)
+    roots = {name: str(tmp_path / "gone" / name) for name in ("disk", "photos", "other")}
+    known = replace(METADATA, sources=("s",), roots={**roots, "photos-2": str(there)})
+    found: list[str] = []
+
+    def has_moved(renamed: Source) -> bool:
+        assert list(renamed.roots.values()) == [str(source.root)]
+        found.append(renamed.name)
+        return renamed.name == moved
+
+    assert known_as(source, known, has_moved).name == name
+    assert found == asked
+    # What it is called does not matter where its path is known.
+    assert known_as(FolderSource(there), known, lambda _: False).name == "photos-2"
+
+
+def test_each_of_several_is_known_by_itself(tmp_path: Path):
+    places = [folder(tmp_path / name / "photos", seed) for seed, name in enumerate("abc")]
+    known = replace(METADATA, sources=("photos",), roots={"photos": str(tmp_path / "gone"), "photos-2": str(places[1])})
+    several = open_sources([str(place) for place in places])
+    roots = known_as(several, known, lambda source: source.name == "photos").roots
+    assert roots == {"photos": str(places[0]), "photos-2": str(places[1]), "photos-3": str(places[2])}
+    assert named_whole(known_as(several, known, lambda _: False)) == {"photos-3", "photos-2", "photos-3-2"}
+    lists = open_sources([str(places[1] / "1.png"), str(places[0])])
+    assert named_whole(known_as(lists, known, lambda _: False)) == {"photos-3"}  # a file of photos-2 is not that
+
+
+def test_a_folder_overlaps_one_that_has_a_picture_of_it(tmp_path: Path):
+    around, other = folder(tmp_path / "all", 1), folder(tmp_path / "other", 3)
+    inner, empty = folder(around / "inner", 2), folder(around / "empty")
+    roots = {"other": str(other), "top": str(Path("/").absolute()), "gone": str(around / "gone")}
+    known = replace(METADATA, roots={**roots, "empty": str(empty), "all": str(around)})
+    for source, found in ((inner, str(around)), (around, None), (other, None), (folder(tmp_path / "new", 4), None)):
+        assert overlapping(FolderSource(source), known) == found
+    stored = replace(METADATA, roots={**roots, "empty": str(empty), "inner": str(inner)})
+    assert overlapping(FolderSource(around), stored) == str(inner)
+    several = open_sources([str(other), str(around)])
+    assert overlapping(several, stored) == str(inner)
+    # Under the name of a root that it is, moved, it may overlap where that was.
+    assert overlapping(FolderSource(around).renamed({"all": "inner"}), stored) is None
 
 
 def test_a_source_that_is_refused_leaves_no_trace(home: Path, pictures: Path, tmp_path: Path):
