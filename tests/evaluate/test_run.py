@@ -38,6 +38,8 @@ def test_a_run_of_a_newer_cbir_is_refused_and_one_without_a_format_is_read(tmp_p
     path = tmp_path / "run.npz"
     run = make_run(np.array([[True, False, True]]))
     save_run(run, path)
+    with np.load(path) as stored:
+        assert json.loads(str(stored["facts"]))["format"] == 1
     rewritten(path, format=None, more="of a later version")
     assert score(load_run(path)) == score(run)
     rewritten(path, format=2)
