@@ -19,6 +19,7 @@ from cbir.evaluate.run import RunError
 from cbir.evaluate.twins import Point, Twins
 from cbir.ingest.sources.source import SourceError
 from cbir.model.distortion import COPIES, Distortion, DistortionKind
+from cbir.search.options import RankingOptions
 from cbir.search.searcher import Searcher
 
 
@@ -184,6 +185,33 @@ def test_what_is_stored_is_read_again(home: Path, folder: Path, monkeypatch: pyt
     assert sorted(path.name for path in place.iterdir()) == ["copies.npz", "misses.png", "scores.json"]
     assert json.loads((place / "scores.json").read_text(encoding="utf-8")) == made.as_json()
     assert [row.edit for row in made.rows] == [name for name, _ in COPIES]
+    document, run = made.as_json(), made.run
+    assert {name: document[name] for name in ("collection", "database", "pictures", "depth", "smooth", "seed")} == {
+        "collection": "pictures",
+        "database": 12,
+        "pictures": 12,
+        "depth": 10,
+        "smooth": 0,
+        "seed": 3,
+    }
+    assert {**RankingOptions().ranking, "fingerprint": run.about["fingerprint"]}.items() <= document.items()
+    assert document["rows"] == [
+        {"edit": row.edit, "first": row.first, "among_ten": row.among_ten, "distortion": str(distortion)}
+        for row, (_, distortion) in zip(made.rows, COPIES, strict=True)
+    ]
+    assert document["mean"] == {"first": made.mean.first, "among_ten": made.mean.among_ten}
+    places = [int(run.places[miss.picture, miss.edit]) for miss in worst(run)]
+    assert document["worst"] == [
+        {
+            "edit": COPIES[miss.edit][0],
+            "original": run.pictures[miss.picture].uri,
+            "place": None if place < 0 else place + 1,
+            "first": miss.found.uri,
+        }
+        for miss, place in zip(worst(run), places, strict=True)
+    ]
+    assert min(places) < 0 < max(places)
+    assert (document["misses"], document["run"]) == (str(place / "misses.png"), str(place / "copies.npz"))
     monkeypatch.setenv("CBIR_HOME", str(home / "empty"))
     again = cbir.evaluate_copies(from_run=place)
     assert again.as_json() == made.as_json()
@@ -250,6 +278,35 @@ def test_points_of_one_file_are_twins_unseen(searcher: Searcher):
     assert Twins(searcher).same(one, same)
     assert not Twins(searcher).same(one, Point("other", {"sha256": "f0", "uri": "other.png"}, None))
     assert not Twins(searcher).same(Point("one", {}, None), Point("other", {}, None))
+
+
+@pytest.mark.parametrize("length", [0.001, 1, 1000])
+def test_points_are_twins_if_features_are_close_and_pixels_the_same(
+    home: Path, folder: Path, monkeypatch: pytest.MonkeyPatch, length: float
+):
+    blocks(4).save(folder / "also 04.png", compress_level=0)
+    cbir.ingest(folder, encoder="pixels")
+    (folder / "02.png").unlink()
+    (folder / "07.png").unlink()
+    opened: list[str] = []
+
+    def point(name: str, scale: float | None = 1) -> Point:
+        feature = None if scale is None else np.full(4, length * scale, np.float32)
+        return Point(name, {"source": "pictures", "uri": f"{name}.png"}, feature)
+
+    with cbir.open("pictures") as searcher:
+        open_stored = searcher.open_stored
+        monkeypatch.setattr(
+            searcher, "open_stored", lambda payload: (opened.append(payload["uri"]), open_stored(payload))[1]
+        )
+        twins = Twins(searcher)
+        for scale, expected in ((1, True), (1.009, True), (0.991, True), (1.011, False), (0.989, False), (None, False)):
+            assert twins.same(point("04"), point("also 04", scale)) is expected
+        assert not twins.same(point("04", None), point("also 04"))
+        assert not twins.same(point("04"), point("05"))
+        assert not twins.same(point("04"), point("02"))
+        assert not twins.same(point("02"), point("07"))
+    assert sorted(opened) == ["02.png", "04.png", "05.png", "also 04.png"]  # each once, and none in vain
 
 
 def test_places_are_said_as_people_say_them():

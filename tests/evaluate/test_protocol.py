@@ -1,4 +1,6 @@
+from collections import defaultdict
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 
@@ -7,8 +9,13 @@ import pytest
 from sklearn.metrics import label_ranking_average_precision_score
 
 import cbir
+from cbir.evaluate.options import EvaluationOptions
+from cbir.evaluate.protocol import evaluate, evaluate_distorted
 from cbir.evaluate.run import save_run
 from cbir.ingest.sources.digits import digits as load_digits
+from cbir.ingest.sources.source import Item
+from cbir.model.distortion import distortions
+from tests.conftest import picture
 from tests.evaluate.test_scores import make_run
 
 
@@ -104,6 +111,52 @@ def test_a_number_and_its_text_are_the_same_class(home: Path, tmp_path: Path, bu
     both = cbir.evaluate("digits", queries=100).scores
     assert both.precision_at[1] == pytest.approx(alone.precision_at[1], abs=0.02)
     assert both.map == pytest.approx(alone.map, abs=0.05)
+
+
+def test_what_has_no_label_is_of_no_class_and_each_stage_reports_its_end(home: Path, tmp_path: Path):
+    stored = [None, "a", "b", "b", "7", "7", "7"]
+    for number, label in enumerate(stored):
+        place = tmp_path / "some" / (label or "none")
+        place.mkdir(parents=True, exist_ok=True)
+        picture(number).save(place / f"{number}.png")
+    cbir.ingest(tmp_path / "some", encoder="pixels")
+    asked = ["b", "7", 7, "a", "unknown", None]
+    held_out = [Item(f"q/{n}", label, "q", lambda seed=50 + n: picture(seed)) for n, label in enumerate(asked)]
+    reports = defaultdict(list)
+
+    def progress(stage: str, done: int, total: int | None, note: str = "") -> None:
+        reports[stage].append((done, total, note))
+
+    with cbir.open("some") as searcher:
+        (page,) = searcher.collection.scroll()
+        payloads = [{**each, "label": None if each["label"] == "none" else each["label"]} for each in page.payloads]
+        searcher.collection.replace_payloads(page.ids, payloads)
+        run = evaluate(searcher, held_out, EvaluationOptions(seed=3, expand=1), progress=progress)
+        mirrored = list(evaluate_distorted(searcher, held_out, distortions(["mirror"]), progress=progress))[1]
+        alone = evaluate(searcher, [], progress=progress)
+        made = searcher.metadata
+    for each in (run, mirrored):
+        found = dict(zip(each.query_uris, each.bits(0, 5)[0].sum(axis=1), strict=True))
+        assert found == {"q/0": 2, "q/1": 3, "q/2": 3, "q/3": 1, "q/4": 0}
+        assert (each.database, each.ranks, each.copies.tolist()) == (7, 7, [0] * 5)
+    assert sorted(alone.bits(0, 6)[0].sum(axis=1)) == [0, 1, 1, 2, 2, 2]
+    assert (alone.database, alone.ranks) == (7, 6)
+    assert reports == {
+        "load": [(7, 7, "")] * 3,
+        "queries": [(5, 5, "")] * 2,
+        "rank": [(5, 5, ""), (5, 5, ""), (5, 5, "mirror"), (6, 6, "")],
+    }
+    assert datetime.now(UTC) - datetime.fromisoformat(run.about.pop("created")) < timedelta(hours=1)
+    assert run.about == {
+        **EvaluationOptions(expand=1).ranking,
+        "seed": 3,
+        "smooth": 0,
+        "fingerprint": made.fingerprint,
+        "model": made.model,
+        "sources": ["some"],
+        "leave_one_out": False,
+        "distortion": None,
+    }
 
 
 def test_queries_that_nothing_is_relevant_to_are_counted(home: Path, bundle: Path):
