@@ -14,6 +14,7 @@ from cbir.collection.errors import CollectionError
 from cbir.ingest.roots import open_known
 from tests.commands import failure, run
 from tests.conftest import picture
+from tests.ingest.sources.test_archive import png, tarred, zipped
 
 
 @pytest.fixture
@@ -70,6 +71,30 @@ def test_each_root_has_its_own_and_keeps_it_where_it_moves(home: Path, root: Pat
     assert (again.unchanged, again.ingested, again.left_out_count) == (4, 0, 3)
     assert again.choices[str(moved)] == {"exclude": ["drafts/"], "labels": "none"}
     assert uris(home) == {"a/1.png", "a/2.png", "b/1.png", "drafts/2.png"}
+
+
+@pytest.mark.parametrize("kind", ["zip", "folder of shards", "some shards"])
+def test_an_archive_that_moves_keeps_what_was_chosen_of_it(home: Path, tmp_path: Path, kind: str):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    members = [(name, png(number)) for number, name in enumerate(f"{n}.png" for n in range(1, 7))]
+    if kind == "zip":
+        path = zipped(folder / "all.zip", dict(members))
+    else:
+        for number, member in enumerate(members):
+            tarred(folder / f"{number}.tar", [member])
+        path = folder
+    first = cbir.ingest(path, collection="c", encoder="pixels", exclude=["1.png"])
+    assert (first.points, first.choices) == (5, {str(path): {"exclude": ["1.png"]}})
+    folder.rename(tmp_path / "moved")
+    moved = tmp_path / "moved" / path.relative_to(folder)
+    given = [moved / f"{number}.tar" for number in range(4)] if kind == "some shards" else [moved]
+    with pytest.warns(cbir.CbirWarning, match="takes its place"):
+        again = cbir.ingest(given, collection="c", prune=True, force=True)
+    # Of the shards that are not given nothing can be said.
+    assert (again.unchanged, again.points) == (3 if kind == "some shards" else 5, 5)
+    assert (again.ingested, again.gone, again.pruned) == (0, 0, 0)
+    assert again.choices == {str(moved): {"exclude": ["1.png"]}}
 
 
 def test_files_of_a_folder_that_are_listed_do_not_change_what_is_chosen_of_it(home: Path, root: Path):

@@ -13,6 +13,7 @@ from cbir.collection.place import Place, places_of, with_places
 from cbir.ingest.claim import State
 from cbir.ingest.gone import Gone
 from cbir.ingest.places import Places
+from cbir.ingest.report import silent_log
 from cbir.ingest.settle import Settled, prune, settle
 from cbir.ingest.sources.source import Source
 from tests.collection.sample import METADATA
@@ -255,6 +256,21 @@ class Listed(Source):
         return self._counts[name][1]
 
 
+def test_nothing_is_pruned_of_a_root_that_is_not_there_nor_by_a_part_of_a_source(tmp_path: Path):
+    source = Listed({"photos": (tmp_path / "unmounted", 20)})
+    for complete, missing in ((True, 1), (False, 0)):
+        collection, places = table({f"{n}": point(f"{n}.png", sha256=f"{n}") for n in range(21)})
+        answers = Gone(source, replace(METADATA, roots=source.roots), complete=complete)
+        with places:
+            places.sure(claim(places, f"{n}.png").number for n in range(20))
+            if missing:
+                with pytest.warns(cbir.CbirWarning, match=f"{tmp_path}/unmounted does not exist"):
+                    done = prune(collection, places, answers, source, silent_log, wanted=True, force=False)
+            else:
+                done = prune(collection, places, answers, source, silent_log, wanted=True, force=True)
+        assert (done, len(collection.points)) == (Settled(gone=missing), 21)
+
+
 @pytest.mark.parametrize(
     ("stored", "gone", "left_out", "reason"),
     [
@@ -279,7 +295,7 @@ def test_so_much_is_pruned_at_once(tmp_path: Path, stored: int, gone: int, left_
         (tmp_path / f"{number}.png").touch()
     points = {f"{n}": point(f"{n}.png", sha256=f"{n}") for n in range(stored)}
     points["other"] = with_places({"sha256": "other"}, [Place("other", "0.png")])
-    source = Listed({"photos": (tmp_path, stored - gone - left_out), "other": (tmp_path / "other", 1)})
+    source = Listed({"other": (tmp_path / "other", 1), "photos": (tmp_path, stored - gone - left_out)})
     answers = Gone(source, replace(METADATA, roots=source.roots), complete=True)
 
     def pruned(*, wanted: bool, force: bool = False) -> tuple[Settled, set[str], list[str]]:

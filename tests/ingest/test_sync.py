@@ -9,20 +9,25 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import cbir
 from cbir.collection.embedded.engine import EmbeddedEngine
+from cbir.collection.place import Place, with_places
 from cbir.collection.point import Payload
+from cbir.ingest.claim import State
 from cbir.ingest.job import run
 from cbir.ingest.learn import Plan
 from cbir.ingest.report import Report
 from cbir.ingest.sources import folder as folder_module
 from cbir.ingest.sources.arrays import ArraySource, Part
 from cbir.ingest.sources.folder import FolderSource
-from cbir.ingest.sources.source import Item, Source
+from cbir.ingest.sources.source import STAMP, Item, Source
+from cbir.ingest.sync import Status, compare
 from cbir.model import picture as picture_module
 from cbir.model.registry import parse_encoder
 from tests.conftest import picture
+from tests.ingest import kept
 
 NAME = "pictures"
 
@@ -171,3 +176,98 @@ def test_a_label_that_is_gone_is_removed(home: Path, stored: Path):
 
     assert counts(again(home, WithoutLabels(stored))) == (0, 6, 0, 0)
     assert "label" not in payload(home, "b/1.png")
+
+
+def listed(uri: str, stamp: tuple[int, int, int, int] = (7, 1, 2, 3), label: str | None = None, **more: Any) -> Item:
+    described = more.pop("described", True)
+    whole = {**dict(zip(STAMP, stamp, strict=True)), **more}
+    return Item(uri, label, "photos", Image.Image, bytes, whole, f"/photos/{uri}", described)
+
+
+@pytest.mark.parametrize("checksum", [False, True])
+def test_what_has_to_be_done_about_an_item_is_told_by_its_stamp_and_what_is_said_of_it(checksum: bool):
+    whole = {"sha256": "h", "format": "PNG"}
+    new = (7, 1, 2, 4)
+    cases: dict[str, tuple[Payload, Item, Status, State]] = {
+        "same": (kept.point("same", **whole), listed("same"), Status.UNCHANGED, State.SURE),
+        "touched": (kept.point("touched", **whole), listed("touched", new), Status.READ, State.UNSURE),
+        "old": (
+            kept.point("old", format="PNG"),
+            listed("old"),
+            Status.READ,
+            State.UNSURE,
+        ),
+        "not detailed": (kept.point("not detailed", sha256="h"), listed("not detailed"), Status.READ, State.UNSURE),
+        "label": (kept.point("label", label="a", **whole), listed("label", label="a"), Status.UNCHANGED, State.SURE),
+        "other": (
+            kept.point("other", label="a", **whole),
+            listed("other", label="b"),
+            Status.DESCRIBED,
+            State.SURE,
+        ),
+        "labelled": (kept.point("labelled", **whole), listed("labelled", label="b"), Status.DESCRIBED, State.SURE),
+        "gone": (kept.point("gone", label="a", **whole), listed("gone"), Status.DESCRIBED, State.SURE),
+        "field": (kept.point("field", **whole), listed("field", n=1), Status.DESCRIBED, State.SURE),
+        "fields": (kept.point("fields", **whole, n=1), listed("fields", n=1), Status.UNCHANGED, State.SURE),
+        "silent": (
+            kept.point("silent", label="a", **whole),
+            listed("silent", described=False),
+            Status.UNCHANGED,
+            State.SURE,
+        ),
+        "no inode": (
+            with_places(whole, [Place("photos", "no inode", (7, 1, None, None))]),
+            listed("no inode", new),
+            Status.UNCHANGED,
+            State.SURE,
+        ),
+        "image": (
+            {"source": "photos", "uri": "image", "label": "a"},
+            replace(listed("image", label="a"), content=None, payload={}),
+            Status.UNCHANGED,
+            State.SURE,
+        ),
+        "images": (
+            {"source": "photos", "uri": "images", "label": "a"},
+            replace(listed("images", label="b"), content=None, payload={}),
+            Status.DESCRIBED,
+            State.SURE,
+        ),
+    }
+    _, places = kept.table({name: payload for name, (payload, *_) in cases.items()})
+    told: list[tuple[Any, ...]] = []
+    items = [item for _, item, *_ in cases.values()]
+    statuses = compare(
+        [*items, listed("new"), listed("bad")], places, total=99, checksum=checksum,
+        skip=lambda item: item.uri in {"bad", "same"}, progress=lambda *of: told.append(of),
+    )  # fmt: skip
+    assert told == [("compare", len(items) + 2, 99)]
+    found = {item.uri: Status(status) for item, status in zip(items, statuses, strict=False)}
+    states = {name: kept.claim(places, name).state for name in cases}
+    if not checksum:
+        assert found == {name: status for name, (*_, status, _) in cases.items()}
+        assert states == {name: state for name, (*_, state) in cases.items()}
+    else:  # but for images of datasets, which have no file
+        read = dict.fromkeys(cases, Status.READ) | {"same": Status.SKIPPED}
+        assert found == {**read, "image": Status.UNCHANGED, "images": Status.DESCRIBED}
+        assert states == {name: State.SURE if name.startswith("image") else State.UNSURE for name in cases}
+    assert [Status(status) for status in statuses[-2:]] == [Status.READ, Status.SKIPPED]
+
+
+def test_of_two_points_that_claim_a_place_the_one_with_its_stamp_is_right():
+    whole = {"sha256": "h", "format": "PNG"}
+    points = {name: kept.point("1.png", "2.png", size=size, **whole) for name, size in (("a", 7), ("b", 8))}
+    _, places = kept.table(points)
+    first, second = listed("1.png", label="x"), listed("2.png", label="y", n=1)
+    assert list(compare([first, second], places, total=2)) == [Status.DESCRIBED, Status.UNCHANGED]
+    for uri in ("1.png", "2.png"):
+        states = {each.id: each.state for each in places.at("photos", uri)}
+        assert states == {"a": State.SURE, "b": State.DISPLACED}
+    # The first place describes a point; of the others it is noted what is said of them.
+    said = {(each.id, each.place.uri): places.described(each) for n in "12" for each in places.at("photos", f"{n}.png")}
+    assert said.pop(("a", "2.png")) == {"label": "y", "n": 1}
+    assert set(said.values()) == {None}
+    # If both have it, or neither has, the file has to be read.
+    _, places = kept.table({name: kept.point("1.png", **whole) for name in "ab"})
+    assert list(compare([first], places, total=1)) == [Status.READ]
+    assert {each.state for each in places.at("photos", "1.png")} == {State.UNSURE}
