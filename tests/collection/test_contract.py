@@ -179,7 +179,8 @@ def test_remember_replaces_metadata_but_not_encoder_and_dimension(engine: Engine
 
 
 def test_engine_lists_creates_and_deletes(engine: Engine, points: Collection):
-    engine.create("other", METADATA).close()
+    with closing(engine.create("other", METADATA)) as other:
+        assert other.name == "other"
     assert engine.names() == ["other", "points"]
     assert [engine.exists(name) for name in ("other", "points", "another", "other@1", "../other", "")] == [
         *(True, True),

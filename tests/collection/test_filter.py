@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from qdrant_client import models
 
 from cbir.collection.embedded.engine import EmbeddedEngine
+from cbir.collection.embedded.filters import INDEX_TYPES
 from cbir.collection.filter import (
     AllOf,
     Among,
@@ -174,8 +175,11 @@ def test_an_embedded_collection_indexes_what_is_filtered_by(tmp_path: Path, monk
     monkeypatch.setattr("cbir.collection.embedded.filters.INDEXED_ABOVE", 4)
     with closing(EmbeddedEngine(tmp_path).create("points", METADATA)) as points:
         payloads = [{"camera": "a", "mood": "calm", "stars": n} for n in range(4)]
-        points.upsert(ids(4), np.zeros((4, 4), np.float32), payloads)
         schema = points._shard.info
+        # Below so many points, a search is fast without.
+        points.upsert(ids(3), np.zeros((3, 4), np.float32), payloads[:3])
+        assert points.count(where={"camera": ["a"], "mood": ["calm"]}) == 3
+        points.upsert(ids(4)[3:], np.zeros((1, 4), np.float32), payloads[3:])
         assert not schema().payload_schema
         assert points.count(where={"camera": ["a"], "mood": ["calm"]}) == 4
         assert points.count(where=AllOf((Between("stars", least=2), Not(Exists("lens"))))) == 2
@@ -184,6 +188,42 @@ def test_an_embedded_collection_indexes_what_is_filtered_by(tmp_path: Path, monk
         monkeypatch.setattr("cbir.collection.embedded.shards.free_bytes", lambda folder: 0)
         assert points.count(where={"format": ["PNG"]}) == 0
         assert "format" not in schema().payload_schema
+
+
+@pytest.mark.parametrize(
+    ("condition", "kind"),
+    [
+        # Of a field that cbir writes, the table of fields says it, whatever the condition is;
+        (Exists("lens"), "keyword"),
+        (Between("width", above=1.5), "integer"),
+        (Exists("border_brightness"), "float"),
+        (Exists("taken_at"), "datetime"),
+        (Within("gps", 48, 2, 10), "geo"),
+        # but not where a field may hold one thing or another: the first point that has it decides, when it is stored.
+        (Among("label", ("cat",)), None),
+        (Exists("copies"), None),
+        # Of others, the condition does,
+        (Between("stars", least=2), "float"),
+        (Between("seen", least="2024-06-01T00:00:00Z"), "datetime"),
+        (Within("spot", 48, 2, 10), "geo"),
+        (Like("mood", "c*"), "keyword"),
+        (Among("mood", ("calm", "wild")), "keyword"),
+        # if an index can answer it.
+        (Among("mood", ("calm", 3)), None),
+        (Among("stars", (3,)), None),
+        (Among("mood", ()), None),
+        (Exists("mood"), None),
+        (Like("é ö", "c*"), None),
+    ],
+)
+def test_an_embedded_collection_indexes_a_field_as_what_it_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, condition: Filter, kind: str | None
+):
+    monkeypatch.setattr("cbir.collection.embedded.filters.INDEXED_ABOVE", 0)
+    with closing(EmbeddedEngine(tmp_path).create("points", METADATA)) as points:
+        points.count(where=condition)
+        indexes = {field: index.data_type for field, index in points._shard.info().payload_schema.items()}
+    assert indexes == ({} if kind is None else {next(iter(condition.fields)): INDEX_TYPES[kind]})
 
 
 def test_of_two_bounds_on_one_side_the_one_that_says_more_counts(points: Collection):

@@ -92,6 +92,7 @@ def test_a_collection_that_qdrant_restored_without_an_alias_is_ours_too(served: 
     made(client, "plain", 4, models.Distance.EUCLID)
     MetadataStore(served.server).write("plain", METADATA)
     assert served.names() == ["plain"]
+    assert served.exists("plain")
     with closing(served.open("plain")) as collection:
         fill(collection, np.ones((2, 4), np.float32))
     with served.replacement("plain", METADATA) as new:
@@ -100,6 +101,7 @@ def test_a_collection_that_qdrant_restored_without_an_alias_is_ours_too(served: 
         assert collection.count() == 3
     served.delete("plain")
     assert served.names() == []
+    assert not served.exists("plain")
 
 
 def test_a_name_can_be_searched_while_it_is_replaced(served: ServedEngine, client: QdrantClient):

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,11 +38,11 @@ def there(request: pytest.FixtureRequest, tmp_path: Path) -> ServedEngine:
 
 
 def test_a_transfer_there_and_back(here: EmbeddedEngine, there: ServedEngine, tmp_path: Path):
-    reported: list[tuple[int, int]] = []
-    done = transfer(here, there, "c", lambda stage, *steps: reported.append(steps))
+    reported: list[tuple[Any, ...]] = []
+    done = transfer(here, there, "c", lambda *steps: reported.append(steps))
     assert (done.points, done.copied, done.unchanged, done.more) == (POINTS, POINTS, 0, 0)
     assert 90 <= done.compared <= 110
-    assert reported[-1] == (POINTS, POINTS)
+    assert reported[-1] == ("copy", POINTS, POINTS)
     assert there.metadata("c") == METADATA
 
     back = EmbeddedEngine(tmp_path / "back", timeout=0)
