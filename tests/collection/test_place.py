@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cbir.collection.filter import AllOf, Among, AnyOf, Between, Exists, Filter, Like, Not
@@ -81,6 +81,8 @@ def test_what_other_tools_wrote_in_place_of_copies_is_none(wrong: object):
 
 
 @given(places=PLACES, content=CONTENTS, condition=FILTERS)
+@example([Place("s", "a")], {"width": 1}, AnyOf((Among("camera", ("a",)), Between("width", least=1))))
+@example([Place("s", "a")], {"width": 1}, AllOf((Among("camera", ("a",)), Between("width", least=1))))
 def test_a_filter_says_of_a_place_what_it_says_of_a_point_that_is_nowhere_else(
     places: list[Place], content: dict[str, Any], condition: Filter
 ):

@@ -9,6 +9,7 @@ import httpx
 import numpy as np
 import pytest
 from qdrant_client import models
+from qdrant_client.http.exceptions import UnexpectedResponse
 
 import cbir
 from cbir.collection import home as home_module
@@ -118,6 +119,27 @@ def test_metadata_that_cannot_be_read_hide_nothing(served: ServedEngine):
     assert isinstance(found.pop("ours1"), CollectionError)
     assert all(isinstance(metadata, Metadata) for metadata in found.values())
     assert home_module.default_collection(served) in found
+
+
+def test_a_collection_that_cannot_be_asked_for_now_hides_no_other(
+    served: ServedEngine, monkeypatch: pytest.MonkeyPatch
+):
+    made(served, 3, 1)
+    client = served.server.client
+    alias = models.CreateAlias(collection_name="theirs0", alias_name="shown")
+    client.update_collection_aliases([models.CreateAliasOperation(create_alias=alias)])
+    get = client.get_collection
+
+    def refused(name: str, **named: Any) -> Any:
+        if name in ("ours1@1", "theirs0"):
+            raise UnexpectedResponse(500, "no", b'{"status": {"error": "no"}}', httpx.Headers())
+        return get(name, **named)
+
+    monkeypatch.setattr(client, "get_collection", refused)
+    monkeypatch.setattr(Server, "telemetry", lambda _: {})
+    found = served.all_metadata()
+    assert isinstance(found.pop("ours1"), RefusedError)
+    assert found == dict.fromkeys(["ours0", "ours2"], METADATA)
 
 
 def test_searches_that_have_filters_of_their_own_are_one_request(served: ServedEngine, requests: list[str]):

@@ -1,14 +1,17 @@
 """What is particular to a server: aliases, other tools' collections, options, indexing, snapshots."""
 
+import json
 import threading
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 from qdrant_client import QdrantClient, models
+from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
 from cbir.collection.errors import CollectionBusyError, CollectionError, NewerFormatError
 from cbir.collection.metadata import Metadata
@@ -17,7 +20,7 @@ from cbir.collection.served.cards import RESERVED, MetadataStore
 from cbir.collection.served.engine import ServedEngine
 from cbir.collection.served.layout import Layout
 from cbir.collection.served.points import INDEXING_THRESHOLD
-from cbir.collection.served.server import Server, ServerWarning
+from cbir.collection.served.server import RefusedError, Server, ServerWarning
 from cbir.collection.served.snapshots import download
 from tests.collection.sample import METADATA, fill
 from tests.qdrant import GIVEN_KEY
@@ -144,6 +147,9 @@ def test_a_physical_collection_without_an_alias_is_left_alone_with_a_warning(
     with pytest.warns(ServerWarning, match=message):
         served.create("photos", METADATA).close()
     assert {c.name for c in client.get_collections().collections} == {"photos@7", "photos@8"}
+    made(client, "theirs", 3, models.Distance.COSINE)
+    made(client, "theirs@home", 3, models.Distance.COSINE)
+    assert served.unnamed() == ["photos@7"]
 
 
 def test_a_physical_collection_with_a_second_alias_is_not_deleted(served: ServedEngine, client: QdrantClient):
@@ -152,6 +158,9 @@ def test_a_physical_collection_with_a_second_alias_is_not_deleted(served: Served
     alias = models.CreateAlias(collection_name="c@1", alias_name="prod")
     client.update_collection_aliases([models.CreateAliasOperation(create_alias=alias)])
     assert served.names() == ["c", "prod"]
+    served.create("d", METADATA).close()
+    assert [served.other_names(name) for name in ("c", "prod", "d")] == [["prod"], ["c"], []]
+    served.delete("d")
     with served.replacement("prod", METADATA):
         pass
     assert (client.count("c").count, client.count("prod").count) == (3, 0)
@@ -198,6 +207,43 @@ def test_two_that_make_the_same_collection_do_not_share_it(
     with pytest.raises(CollectionBusyError, match="another process is making collection 'c'"):
         other.create("c", replace(METADATA, fingerprint="other"))
     assert served.metadata("c") == METADATA
+
+
+def test_a_collection_that_was_made_though_the_answer_was_lost_is_ours(
+    served: ServedEngine, client: QdrantClient, monkeypatch: pytest.MonkeyPatch
+):
+    create, answers = client.create_collection, iter([True])
+
+    def lost(*arguments: Any, **named: Any) -> None:
+        create(*arguments, **named)
+        if next(answers, False):
+            raise ResponseHandlingException(httpx.ReadTimeout("lost"))
+
+    monkeypatch.setattr(client, "create_collection", lost)
+    with closing(served.create("c", METADATA)) as collection:
+        fill(collection, np.ones((3, 4), np.float32))
+    assert [c.name for c in client.get_collections().collections] == ["c@1"]
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "raised"),
+    [
+        (409, "conflict", CollectionBusyError),
+        (400, "Wrong input: Collection `c@1` already exists!", CollectionBusyError),
+        (400, "Wrong input: no", RefusedError),
+    ],
+)
+def test_what_a_server_says_of_a_collection_that_is_there(
+    served: ServedEngine, client: QdrantClient, monkeypatch: pytest.MonkeyPatch, status: int, reason: str, raised: type
+):
+    def refused(*_: Any, **__: Any) -> None:
+        content = json.dumps({"status": {"error": reason}}).encode()
+        raise UnexpectedResponse(status, reason, content, httpx.Headers())
+
+    monkeypatch.setattr(client, "create_collection", refused)
+    with pytest.raises(CollectionError) as error:
+        served.create("c", METADATA)
+    assert type(error.value) is raised
 
 
 def test_a_server_that_was_upgraded_still_knows_its_collections(served: ServedEngine, tmp_path: Path):
@@ -258,6 +304,22 @@ def test_the_layout_is_passed_through(served: ServedEngine, client: QdrantClient
     assert hasattr(config.quantization_config, kind)
 
 
+def test_layouts_that_a_server_does_not_have_are_refused_or_said(
+    served: ServedEngine, client: QdrantClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    copied = ServedEngine(served.server, tmp_path, layout=Layout(replicas=2))
+    with pytest.warns(ServerWarning, match="is not a cluster: it stores one copy, not 2"):
+        copied.create("c", METADATA).close()
+    monkeypatch.setattr(served.server, "version", (1, 17, 9))
+    ServedEngine(served.server, tmp_path, layout=Layout("binary")).create("d", METADATA).close()
+    turbo = ServedEngine(served.server, tmp_path, layout=Layout("turbo"))
+    with pytest.raises(CollectionError, match=r"turbo needs Qdrant 1\.18 or newer at "):
+        turbo.create("e", METADATA)
+    monkeypatch.setattr(served.server, "version", (1, 18))
+    turbo.create("e", METADATA).close()
+    assert served.names() == ["c", "d", "e"]
+
+
 def test_invalid_layouts_are_refused():
     for wrong in ({"quantization": "int4"}, {"shards": 0}, {"replicas": -1}):
         with pytest.raises(CollectionError):
@@ -275,6 +337,7 @@ def test_indexing_is_paused_while_loading_and_completed_at_the_end(served: Serve
         assert threshold() == 0
         assert collection.info().indexed == 0
         reported: list[tuple[int, int]] = []
+        assert collection.index_pays()
         collection.build_index(small=True, progress=lambda stage, *steps: reported.append(steps))
         assert threshold() == INDEXING_THRESHOLD
         assert collection.info().indexed >= 4_000
