@@ -379,6 +379,22 @@ def test_a_snapshot_is_qdrants_own_and_leaves_nothing_on_the_server(
         served.restore(snapshot, "again")
 
 
+def test_an_interrupt_after_the_switch_keeps_what_was_restored(
+    served: ServedEngine, client: QdrantClient, snapshot: Path, monkeypatch: pytest.MonkeyPatch
+):
+    switch = client.update_collection_aliases
+
+    def switched(*arguments: Any, **named: Any) -> None:
+        switch(*arguments, **named)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(client, "update_collection_aliases", switched)
+    with pytest.raises(KeyboardInterrupt):
+        served.restore(snapshot, "again")
+    with closing(served.open("again")) as collection:
+        assert collection.count() == 300
+
+
 def test_a_damaged_snapshot_is_refused_and_leaves_nothing(served: ServedEngine, client: QdrantClient, snapshot: Path):
     snapshot.write_bytes(snapshot.read_bytes()[:4000])
     before = client.get_collections()
