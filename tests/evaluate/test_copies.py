@@ -151,9 +151,13 @@ def test_pictures_of_a_dataset_that_is_gone_are_left_out_and_are_nobody_s_twins(
             return opened(uri)
 
         searcher.open_picture = without
-        run = measure_copies(searcher, [("none", way(lambda picture: picture))])
+        reports: list[tuple[object, ...]] = []
+        run = measure_copies(
+            searcher, [("none", way(lambda picture: picture))], progress=lambda *report: reports.append(report)
+        )
     assert run.unreadable == (("04.png", "mnist is not on this machine"),)
     assert len(run) == 12
+    assert reports == [("load", 13, 13), ("copies", 13, 13)]  # what cannot be opened is done with too
 
 
 def test_fewer_than_two_images_are_refused(home: Path, folder: Path):

@@ -52,6 +52,8 @@ def test_an_encoder_can_be_compared_with_itself_by_other_options(home: Path):
     assert [row.encoder for row in done.rows] == ["pca:values=4", "pca:values=32,seed=1", "pixels"]
     assert [row.values for row in done.rows] == [4, 32, 784]
     assert done.rows[1].recipe["seed"] == 1
+    (again,) = cbir.compare("digits", ["pca:seed=1,values=32"], limit=100, queries=10).rows
+    assert again == replace(done.rows[1], encoder="pca:seed=1,values=32")  # the same row, called as it is now
 
 
 @pytest.mark.parametrize("wrong", ["pca:values", "pca:values=many", "pca:epochs=3", "nothing:values=3"])
