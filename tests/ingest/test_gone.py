@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,11 @@ import cbir
 from cbir.collection.metadata import Metadata
 from cbir.collection.place import Place
 from cbir.ingest.gone import Gone
+from cbir.ingest.sources.folder import FolderSource
+from cbir.ingest.sources.several import SeveralSources
 from cbir.ingest.sources.source import Source
 from cbir.model import formats
+from tests.collection.sample import METADATA
 from tests.conftest import picture
 from tests.ingest.sources.test_archive import png, tarred
 
@@ -53,6 +57,14 @@ def gone(unlisted: list[str], uri: str) -> bool:
 )
 def test_what_is_below_a_folder_that_could_not_be_listed_is_not_gone(unlisted: list[str], uri: str, is_gone: bool):
     assert gone(unlisted, uri) == is_gone
+
+
+def test_what_one_of_several_could_not_list_is_not_gone(pictures: Path):
+    several = SeveralSources([Listed("a"), FolderSource(pictures)])
+    answers = Gone(several, replace(METADATA, roots=several.roots), complete=True)
+    found = [answers.is_gone(Place("photos", uri)) for uri in ("a/1.png", "b/1.png")]
+    assert found == [False, True]
+    assert answers.is_gone(Place("pictures", "a/1.png"))
 
 
 def test_pictures_are_not_gone_because_what_reads_them_is(home: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch):
