@@ -185,6 +185,22 @@ def test_a_vector_damaged_on_disk_is_found_and_remembered_until_it_is_stored_aga
         assert clean.damage is None
 
 
+def test_damage_is_remembered_also_where_no_index_is_made_anew(embedded: EmbeddedEngine):
+    with closing(embedded.create("c", METADATA)) as collection:
+        fill(collection, VECTORS)
+        assert not collection._shard.info().payload_schema
+    damage_a_vector(embedded)
+    with closing(embedded.open("c")) as unsuspecting:
+        assert unsuspecting.verify().vectors == (ids(6)[5],)
+    with pytest.warns(DamageWarning, match="1 point of 200 damaged"):
+        collection = embedded.open("c")
+    with closing(collection):
+        collection.delete([ids(6)[5]])
+    embedded.open("c").close()  # checked once more, and sound
+    with closing(embedded.open("c")) as clean:
+        assert clean.damage is None
+
+
 def test_fields_damaged_on_disk_are_found(filled: EmbeddedEngine):
     overwrite(filled, "page_*.dat", b"u199", b"u919")
     with closing(filled.open("c")) as collection:
