@@ -1,6 +1,7 @@
 """The table of stored places answers as the collection would, and what is settled by it is right in the collection."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -193,7 +194,8 @@ def test_a_place_that_shows_another_content_leaves_its_point():
 def test_what_looked_like_a_copy_has_moved_if_its_other_place_shows_another_content(
     added: int, displaced: int, moved: int
 ):
-    collection, places = table({"a": point("0.png", "1.png", sha256="a")})
+    points = {"a": point("0.png", "1.png", sha256="a"), "b": point("other 0.png", "other 1.png", sha256="b")}
+    collection, places = table(points)
     with places:
         before = [claim(places, f"{n}.png") for n in range(displaced)]
         new = [Place("photos", f"new {n}.png") for n in range(added)]
@@ -201,10 +203,12 @@ def test_what_looked_like_a_copy_has_moved_if_its_other_place_shows_another_cont
             places.add(before[0].content, place, first=False, copy=True)
         collection.points["a"] = with_places(collection.points["a"], [*places_of(collection.points["a"]), *new])
         places.note((each, State.DISPLACED) for each in before)
+        # Another one in the same batch, of which nothing has moved.
+        places.note([(claim(places, "other 0.png"), State.DISPLACED)])
         assert settle(collection, places).moved == moved
         if added:
             assert set(uris(collection.points["a"])) == {*(place.uri for place in new), *["1.png"] * (displaced == 1)}
-        assert len(collection.points) == bool(added)
+        assert len(collection.points) == 1 + bool(added)
 
 
 def test_points_of_the_same_content_become_one_with_the_places_of_all():
@@ -242,6 +246,8 @@ def test_points_of_the_same_content_become_one_with_the_places_of_all():
 class Listed(Source):
     """Folders of which some files were listed."""
 
+    unlisted: Sequence[tuple[str, str]] = ()
+
     def __init__(self, counts: dict[str, tuple[Path, int]]):
         self._counts = counts
 
@@ -269,6 +275,16 @@ def test_nothing_is_pruned_of_a_root_that_is_not_there_nor_by_a_part_of_a_source
             else:
                 done = prune(collection, places, answers, source, silent_log, wanted=True, force=True)
         assert (done, len(collection.points)) == (Settled(gone=missing), 21)
+
+
+def test_nothing_is_pruned_below_a_folder_that_could_not_be_listed(tmp_path: Path):
+    source = Listed({"photos": (tmp_path, 20)})
+    source.unlisted = [("photos", "a"), ("other", "b")]
+    collection, places = table({name: point(f"{name}/1.png", sha256=name) for name in "ab"})
+    with places:
+        answers = Gone(source, replace(METADATA, roots=source.roots), complete=True)
+        done = prune(collection, places, answers, source, silent_log, wanted=True, force=True)
+    assert (done, set(collection.points)) == (Settled(pruned=1), {"a"})
 
 
 @pytest.mark.parametrize(
