@@ -58,6 +58,7 @@ if TYPE_CHECKING:  # for type checkers and editors; when the program runs, `__ge
     from cbir.verbs.remove import Removal as Removal
     from cbir.verbs.remove import remove as remove
     from cbir.verbs.restore import restore as restore
+    from cbir.verbs.serve import serve as serve
     from cbir.verbs.snapshot import Snapshot as Snapshot
     from cbir.verbs.snapshot import snapshot as snapshot
     from cbir.verbs.watch import watch as watch

@@ -13,6 +13,14 @@ class CollectionBusyError(CollectionError):
     """Another process uses the collection."""
 
 
+class NoSuchCollectionError(CollectionError):
+    """No collection has this name."""
+
+
+class NoSuchPointError(CollectionError):
+    """A collection holds no point of this id."""
+
+
 class UnreadableError(CollectionError):
     """A collection that the system does not let us read now: it is not damaged, and nothing of it may be replaced."""
 
@@ -21,10 +29,10 @@ class NewerFormatError(CollectionError):
     """A collection that a newer cbir wrote: it is not damaged, and nothing of it may be replaced or removed."""
 
 
-def no_such_collection(name: str, location: str, names: Sequence[str]) -> CollectionError:
+def no_such_collection(name: str, location: str, names: Sequence[str]) -> NoSuchCollectionError:
     """Return the error for a name that no collection has; it lists those there are and says how to make one."""
-    existing = f"collections: {', '.join(names)}" if names else "no collections yet"
-    return CollectionError(f"no collection '{name}' in {location} ({existing}); make one with: cbir ingest FOLDER")
+    there = f"collections: {', '.join(names)}" if names else "no collections yet"
+    return NoSuchCollectionError(f"no collection '{name}' in {location} ({there}); make one with: cbir ingest FOLDER")
 
 
 def already_exists(name: str) -> CollectionError:

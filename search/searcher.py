@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from cbir.collection.checks import check_encoder, validated_k
-from cbir.collection.errors import CollectionError
+from cbir.collection.errors import CollectionError, NoSuchPointError
 from cbir.collection.filter import Among, Filter
 from cbir.collection.interface import Collection, Engine, Info
 from cbir.collection.point import Hit, Payload
@@ -300,7 +300,7 @@ class Searcher:
         stored = collection.vectors(list(dict.fromkeys(points.values()))) if points else {}
         for row, point in points.items():
             if point not in stored:
-                raise CollectionError(f"collection '{self.name}' holds no point '{point}'")
+                raise NoSuchPointError(f"collection '{self.name}' holds no point '{point}'")
             features[row] = stored[point]
 
     def embed(self, picture: Picture, *, invert: bool = False) -> np.ndarray:

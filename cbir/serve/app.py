@@ -1,0 +1,42 @@
+"""The application: routes, pages and what guards them, put together."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from fastapi import FastAPI
+
+from cbir.serve.problems import Problem, add_problems
+from cbir.serve.routes import collections, search
+from cbir.serve.state import State
+
+if TYPE_CHECKING:
+    from cbir.serve.config import ServeConfig
+    from cbir.serve.library import Library
+
+
+def create_app(library: Library, config: ServeConfig) -> FastAPI:
+    """Return the application; it closes the library when it ends."""
+
+    @asynccontextmanager
+    async def living(_: FastAPI) -> AsyncIterator[None]:
+        yield
+        state.close()
+
+    state = State(library, config)
+    app = FastAPI(
+        title="cbir",
+        description="Find the pictures that look like a picture.",
+        lifespan=living,
+        docs_url=None,  # they load scripts from elsewhere
+        redoc_url=None,
+        openapi_url="/api/openapi.json",
+        responses={"default": {"model": Problem, "description": "A problem document (RFC 9457)."}},
+    )
+    app.state.cbir = state
+    add_problems(app)
+    for routes in (collections, search):
+        app.include_router(routes.router)
+    return app

@@ -1,0 +1,123 @@
+"""The collections that are served: each is opened when first asked for, and stays open.
+
+In: names. Out: searchers, which threads share. A collection that was made again by another encoder meanwhile is opened
+anew; one that cannot be read spoils only itself.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from cbir.collection import home
+from cbir.collection.errors import CollectionError
+from cbir.core.errors import CbirError
+
+if TYPE_CHECKING:
+    from cbir.collection.metadata import Metadata
+    from cbir.core.settings import Settings
+    from cbir.search.searcher import Searcher
+
+#: Seconds for which a collection's card is taken to be as it was: on a server, reading it is a request.
+_FRESH = 2.0
+
+
+class Library:
+    """The collections of a home, or of a server.
+
+    Parameters
+    ----------
+    settings : Settings
+    first : str, optional
+        The collection that is meant where none is named; by default the one ingested last.
+
+    Raises
+    ------
+    CollectionError
+        There is no collection of that name.
+    """
+
+    def __init__(self, settings: Settings, first: str | None = None) -> None:
+        self.settings = settings
+        self._engine = home.open_engine(settings)
+        self._lock = threading.Lock()
+        self._opening: dict[str, threading.Lock] = {}
+        self._searchers: dict[str, tuple[Searcher, float]] = {}
+        try:
+            self._first = None if first is None else home.collection_or_default(self._engine, first)
+            if self._first is not None:
+                self._engine.metadata(self._first)
+        except BaseException:
+            self._engine.close()
+            raise
+
+    @property
+    def location(self) -> str:
+        """Where the collections are: a folder, or a server's address."""
+        return self._engine.location
+
+    def all_metadata(self) -> dict[str, Metadata | CollectionError]:
+        """Return what each collection remembers, or why it cannot be read."""
+        return self._engine.all_metadata()
+
+    def first(self) -> str:
+        """Return the collection that is meant where none is named; CollectionError if there is none."""
+        return self._first or home.default_collection(self._engine)
+
+    def searcher(self, name: str) -> Searcher:
+        """Return what searches a collection; it is closed with the library.
+
+        Raises
+        ------
+        CollectionError
+            There is no such collection, or it cannot be opened; CollectionBusyError if another process holds it.
+        ModelError
+            Its model is missing.
+        """
+        with self._lock:
+            opening = self._opening.setdefault(name, threading.Lock())
+        with opening:
+            known, seen = self._searchers.get(name, (None, 0.0))
+            if known is not None and time.monotonic() - seen < _FRESH:
+                return known
+            try:
+                metadata = self._engine.metadata(name)
+            except CollectionError:
+                self._drop(name)
+                raise
+            if known is not None and known.bundle.fingerprint != metadata.fingerprint:
+                self._drop(name)
+                known = None
+            found = known or self._opened(name, metadata)
+            with self._lock:
+                self._searchers[name] = found, time.monotonic()
+            return found
+
+    def _opened(self, name: str, metadata: Metadata) -> Searcher:
+        from cbir.ingest.sources.catalogue import picture_opener
+        from cbir.model.bundles import bundle_of
+        from cbir.search.searcher import Searcher
+
+        settings = self.settings
+        engine = home.open_engine(settings)
+        try:
+            bundle = bundle_of(settings.models, name, metadata.model, metadata.fingerprint)
+            return Searcher(engine, name, bundle, picture_opener(settings.data, settings.cache))
+        except BaseException:
+            engine.close()
+            raise
+
+    def _drop(self, name: str) -> None:
+        with self._lock:
+            dropped = self._searchers.pop(name, None)
+        if dropped is not None:
+            dropped[0].close()
+
+    def close(self) -> None:
+        """Close all collections, once the running searches are done."""
+        for name in list(self._searchers):
+            with suppress(CbirError):
+                self._drop(name)
+        self._engine.close()

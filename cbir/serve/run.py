@@ -1,0 +1,87 @@
+"""The server's process: it listens, says where, and ends in order."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from cbir.core.errors import CbirError
+from cbir.serve.app import create_app
+
+if TYPE_CHECKING:
+    from cbir.serve.config import ServeConfig
+    from cbir.serve.library import Library
+
+
+def run(library: Library, config: ServeConfig, ready: Callable[[str], object]) -> None:
+    """Answer requests until SIGINT or SIGTERM.
+
+    Raises
+    ------
+    CbirError
+        The address cannot be listened at.
+    """
+    try:
+        listening = _listening(config)
+        app = create_app(library, config)
+    except BaseException:
+        library.close()
+        raise
+    with listening:
+        server = _Server(
+            uvicorn.Config(app, log_level="warning", access_log=False, lifespan="on", timeout_graceful_shutdown=5),
+            lambda: ready(_address(config, listening)),
+        )
+        server.run(sockets=[listening])
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, started: Callable[[], object]) -> None:
+        super().__init__(config)
+        self._told = started
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to answer, and say so."""
+        await super().startup(sockets=sockets)
+        self._told()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """End in order at the first signal, at once at the second; unlike uvicorn, do not raise them again."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _listening(config: ServeConfig) -> socket.socket:
+    try:
+        family, *_, address = socket.getaddrinfo(
+            config.host, config.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listening = socket.socket(family, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+    except OSError as error:
+        raise CbirError(
+            f"cannot listen at {config.host}:{config.port} ({error.strerror or error}); choose another with --port, "
+            "0 for a free one"
+        ) from error
+    listening.listen(128)
+    return listening
+
+
+def _address(config: ServeConfig, listening: socket.socket) -> str:
+    host = f"[{config.host}]" if ":" in config.host else config.host
+    return f"http://{host}:{listening.getsockname()[1]}/"

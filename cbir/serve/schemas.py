@@ -1,0 +1,145 @@
+"""The API's JSON, as types: what requests may say, and what answers hold.
+
+FastAPI checks requests against these and writes the OpenAPI document from them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+#: Left, top, right and bottom, in shares of the upright picture's width and height.
+Box = tuple[Fraction, Fraction, Fraction, Fraction]
+
+#: Hits of one answer at the most, and how far down a ranking they may begin.
+MOST_HITS, DEEPEST = 1000, 100_000
+
+
+class _Asked(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class Example(_Asked):
+    """One thing to search for: exactly one of `id`, `upload`, `vector` and `text`."""
+
+    id: str | None = Field(None, description="A stored point.")
+    upload: str | None = Field(None, description="An uploaded picture: the `id` that `POST /api/uploads` answered.")
+    vector: list[FiniteFloat] | None = Field(None, description="A feature, of the collection's dimension.")
+    text: Annotated[str, Field(max_length=2000)] | None = Field(
+        None, description="Words, where the encoder understands them."
+    )
+    box: Box | None = Field(None, description="Only this part of the picture, which must be there: `id` or `upload`.")
+
+    @model_validator(mode="after")
+    def _one(self) -> Example:
+        given = [name for name in ("id", "upload", "vector", "text") if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise ValueError(f"give one of id, upload, vector and text, not {' and '.join(given) or 'none'}")
+        if self.box is not None:
+            left, top, right, bottom = self.box
+            if self.vector is not None or self.text is not None:
+                raise ValueError("box is for pictures: id or upload")
+            if left >= right or top >= bottom:
+                raise ValueError("box is left, top, right, bottom: left below right, top below bottom")
+        return self
+
+
+class Weighed(Example):
+    """One of several examples."""
+
+    weight: Annotated[FiniteFloat, Field(gt=0)] = 1.0
+
+
+class SearchRequest(_Asked):
+    """What to search for: `query`, or `like` and `unlike`; a query's own fields may stand at the top as well."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"id": "0c24d4d5-5c1b-5d43-8d49-6cd5f0d1e7a0", "k": 10, "where": ["label=cat"]}]
+        },
+    )
+
+    id: str | None = None
+    upload: str | None = None
+    vector: list[FiniteFloat] | None = None
+    text: Annotated[str, Field(max_length=2000)] | None = None
+    box: Box | None = None
+    like: list[Weighed] = Field(
+        default=[], max_length=64, description="What hits should be like, in place of one query."
+    )
+    unlike: list[Weighed] = Field(default=[], max_length=64, description="What hits should not be like.")
+    k: int = Field(10, ge=1, le=MOST_HITS, description="Hits at the most.")
+    offset: int = Field(0, ge=0, le=DEEPEST, description="Leave out so many of the first hits.")
+    where: list[Annotated[str, Field(max_length=2000)]] = Field(
+        default=[], max_length=64, description="Conditions as `cbir search --where` takes them; all must be true."
+    )
+    exact: bool = Field(False, description="Compare with every point, not by the HNSW index.")
+    max_distance: Annotated[FiniteFloat, Field(ge=0)] | None = Field(None, description="Leave out what is farther.")
+    expand: int = Field(0, ge=0, le=100, description="Average the query with so many nearest and search again.")
+    rerank: bool = Field(False, description="Re-rank the first hits by their k-reciprocal neighbours.")
+
+    @model_validator(mode="after")
+    def _something(self) -> SearchRequest:
+        alone = any(getattr(self, name) is not None for name in ("id", "upload", "vector", "text"))
+        if alone and (self.like or self.unlike):
+            raise ValueError("give either one query, or like and unlike")
+        if not alone and not self.like:
+            raise ValueError("give id, upload, vector, text, or like")
+        self.examples()  # checks the query
+        return self
+
+    def examples(self) -> tuple[list[Weighed], list[Weighed]]:
+        """Return what hits should be like, and unlike."""
+        if self.like:
+            return self.like, self.unlike
+        return [Weighed(id=self.id, upload=self.upload, vector=self.vector, text=self.text, box=self.box)], []
+
+
+class HitAnswer(BaseModel):
+    """A found picture, as `cbir search --json` has it."""
+
+    id: str
+    distance: float = Field(description="Euclidean, to the query's feature.")
+    label: int | str | None
+    uri: str
+    path: str | None = Field(description="Its file on the server's machine; null for a picture of a dataset.")
+    copies: list[str | None] = Field(description="Where the same content is as well.")
+    gone: bool = Field(description="None of its files is there any more.")
+    payload: dict[str, Any]
+
+
+class SearchAnswer(BaseModel):
+    """Hits, closest first."""
+
+    collection: str
+    hits: list[HitAnswer]
+    notes: list[str] = Field(default=[], description="Why there is nothing, or what is odd about the query.")
+
+
+class CollectionAnswer(BaseModel):
+    """A collection."""
+
+    name: str
+    dimension: int | None = Field(description="Values of a feature; null where its card cannot be read.")
+    updated: str | None = Field(description="When it was last filled.")
+    problem: str | None = Field(description="Why it cannot be searched.")
+
+
+class CollectionDetails(CollectionAnswer):
+    """A collection, opened."""
+
+    points: int | None = Field(description="Null where that cannot be told.")
+    encoder: str
+    fingerprint: str
+    words: bool = Field(description="Whether it can be searched by words.")
+
+
+class CollectionsAnswer(BaseModel):
+    """All collections, and the one that is meant where none is named."""
+
+    location: str
+    default: str | None
+    collections: list[CollectionAnswer]

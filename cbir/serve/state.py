@@ -1,0 +1,55 @@
+"""What all requests share: the collections, the gate, the encoders."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Annotated
+
+from fastapi import Depends, Request
+
+from cbir.serve.encoding import Encoding
+from cbir.serve.gate import Gate
+
+if TYPE_CHECKING:
+    from cbir.search.searcher import Searcher
+    from cbir.serve.config import ServeConfig
+    from cbir.serve.library import Library
+
+
+class State:
+    """What all requests share; close it.
+
+    Parameters
+    ----------
+    library : Library
+    config : ServeConfig
+    """
+
+    def __init__(self, library: Library, config: ServeConfig) -> None:
+        self.library = library
+        self.config = config
+        self.gate = Gate(config.workers, config.waiting)
+        self._lock = threading.Lock()
+        self._encodings: dict[str, Encoding] = {}
+
+    def encoding(self, searcher: Searcher) -> Encoding:
+        """Return the encoder of a collection, which batches what requests ask at the same time."""
+        key = searcher.bundle.fingerprint
+        with self._lock:
+            if key not in self._encodings:
+                self._encodings[key] = Encoding(lambda pixels: searcher.encoder.encode(pixels))
+            return self._encodings[key]
+
+    def close(self) -> None:
+        """Close all."""
+        for encoding in self._encodings.values():
+            encoding.close()
+        self.library.close()
+
+
+def _state(request: Request) -> State:
+    state: State = request.app.state.cbir
+    return state
+
+
+Served = Annotated[State, Depends(_state)]
