@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 
+from cbir.serve import pages
 from cbir.serve.problems import Problem, add_problems
 from cbir.serve.routes import collections, search
 from cbir.serve.state import State
@@ -39,4 +40,6 @@ def create_app(library: Library, config: ServeConfig) -> FastAPI:
     add_problems(app)
     for routes in (collections, search):
         app.include_router(routes.router)
+    for each in pages.routers():
+        app.include_router(each)
     return app

@@ -1,0 +1,12 @@
+"""The pages for people: HTML made on the server, with small ES modules beside it; nothing is loaded from elsewhere."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from cbir.serve.pages import search, static
+
+
+def routers() -> list[APIRouter]:
+    """Return the pages' routes."""
+    return [static.router, search.router]
