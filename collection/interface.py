@@ -4,7 +4,7 @@
 points. `cbir.collection.embedded` and `cbir.collection.served` implement them.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from cbir.collection.damage import Damage
 from cbir.collection.errors import CollectionError
 from cbir.collection.filter import Where
 from cbir.collection.metadata import Metadata
-from cbir.collection.point import Hit, Page, Payload
+from cbir.collection.point import Hit, Label, Page, Payload
 from cbir.core.progress import Progress, silent
 
 
@@ -149,6 +149,30 @@ class Collection(Protocol):
 
     def count(self, *, where: Where | None = None) -> int:
         """Count points exactly."""
+        ...
+
+    def facet(
+        self,
+        field: str,
+        *,
+        where: Where | None = None,
+        limit: int | None = None,
+        group: Callable[[Label], Label | None] | None = None,
+    ) -> list[tuple[Label, int]]:
+        """Count the points that have each value of a field, the most frequent value first.
+
+        Texts, whole numbers, true and false are counted; each once of a point, whose copies' places count as well.
+
+        Parameters
+        ----------
+        field : str
+        where : Where, optional
+            Count only points that pass a filter.
+        limit : int, optional
+            The most values; by default all.
+        group : callable, optional
+            What a value counts as, such as its year; None: not at all.
+        """
         ...
 
     def delete(self, ids: Sequence[str]) -> None:

@@ -6,6 +6,7 @@ first. This is what `cbir.open` returns.
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from types import TracebackType
 from typing import Self, Unpack
@@ -109,6 +110,10 @@ class Searcher:
     def collection(self) -> Collection:
         """The collection, opened when first needed; CollectionBusyError if another process keeps it."""
         return self._shared.collection
+
+    def used(self) -> AbstractContextManager[Collection]:
+        """Keep the collection open for a block: `release` and `close` of another thread wait for its end."""
+        return self._shared.used()
 
     def _opened(self) -> Collection:
         opened = self._engine.open(self.name)

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 
 from cbir.serve import pages
 from cbir.serve.problems import Problem, add_problems
-from cbir.serve.routes import collections, search
+from cbir.serve.routes import collections, facets, points, search
 from cbir.serve.state import State
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def create_app(library: Library, config: ServeConfig) -> FastAPI:
     )
     app.state.cbir = state
     add_problems(app)
-    for routes in (collections, search):
+    for routes in (collections, search, facets, points):
         app.include_router(routes.router)
     for each in pages.routers():
         app.include_router(each)

@@ -9,9 +9,14 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
+from cbir.collection.groups import By
+
 Fraction = Annotated[float, Field(ge=0, le=1)]
 #: Left, top, right and bottom, in shares of the upright picture's width and height.
 Box = tuple[Fraction, Fraction, Fraction, Fraction]
+
+#: A condition as `cbir search --where` takes it.
+Condition = Annotated[str, Field(max_length=2000, examples=["label=7", "taken_at>=2024-06", "folder=Holidays/**"])]
 
 #: Hits of one answer at the most, and how far down a ranking they may begin.
 MOST_HITS, DEEPEST = 1000, 100_000
@@ -73,7 +78,7 @@ class SearchRequest(_Asked):
     unlike: list[Weighed] = Field(default=[], max_length=64, description="What hits should not be like.")
     k: int = Field(10, ge=1, le=MOST_HITS, description="Hits at the most.")
     offset: int = Field(0, ge=0, le=DEEPEST, description="Leave out so many of the first hits.")
-    where: list[Annotated[str, Field(max_length=2000)]] = Field(
+    where: list[Condition] = Field(
         default=[], max_length=64, description="Conditions as `cbir search --where` takes them; all must be true."
     )
     exact: bool = Field(False, description="Compare with every point, not by the HNSW index.")
@@ -98,17 +103,64 @@ class SearchRequest(_Asked):
         return [Weighed(id=self.id, upload=self.upload, vector=self.vector, text=self.text, box=self.box)], []
 
 
-class HitAnswer(BaseModel):
-    """A found picture, as `cbir search --json` has it."""
+class PictureAnswer(BaseModel):
+    """A stored picture."""
 
     id: str
-    distance: float = Field(description="Euclidean, to the query's feature.")
     label: int | str | None
     uri: str
     path: str | None = Field(description="Its file on the server's machine; null for a picture of a dataset.")
     copies: list[str | None] = Field(description="Where the same content is as well.")
     gone: bool = Field(description="None of its files is there any more.")
     payload: dict[str, Any]
+
+
+class HitAnswer(PictureAnswer):
+    """A found picture, as `cbir search --json` has it."""
+
+    distance: float = Field(description="Euclidean, to the query's feature.")
+
+
+class PointAnswer(PictureAnswer):
+    """A stored picture, asked for by its id."""
+
+    vector: list[float] | None = Field(description="Its feature, if it was asked for.")
+
+
+class FieldAnswer(BaseModel):
+    """A field that pictures can be filtered by."""
+
+    name: str
+    types: list[str] = Field(description="What its values may be.", examples=[["integer", "keyword"]])
+    about: str = Field(description="What it says; empty for a column of a labels file.")
+    by: list[By] = Field(description="How its values can be counted, the usual way first.", examples=[["value"]])
+
+
+class FieldsAnswer(BaseModel):
+    """The fields of a collection."""
+
+    collection: str
+    fields: list[FieldAnswer]
+
+
+class FacetValue(BaseModel):
+    """A value, and how many pictures have it."""
+
+    value: bool | int | str
+    count: int
+    where: str = Field(description="The condition that leaves these pictures.", examples=["label=7"])
+
+
+class FacetAnswer(BaseModel):
+    """The values of a field, the most frequent first."""
+
+    collection: str
+    field: str
+    by: By
+    values: list[FacetValue]
+    more: int = Field(description="Values that are left out: see `limit`.")
+    points: int = Field(description="Pictures that pass the conditions.")
+    without: int = Field(description="Of these, those that do not have the field.")
 
 
 class SearchAnswer(BaseModel):

@@ -22,16 +22,17 @@ from cbir.collection.checks import (
 from cbir.collection.checksum import resigned, signed
 from cbir.collection.damage import Damage
 from cbir.collection.errors import CollectionError
-from cbir.collection.fields import indexes_needed
-from cbir.collection.filter import Where
+from cbir.collection.facets import COUNTED, Group, facet
+from cbir.collection.fields import COPIES, indexes_needed
+from cbir.collection.filter import Filter, Where, filter_of
 from cbir.collection.interface import Info
 from cbir.collection.metadata import Metadata
-from cbir.collection.point import CHECKSUM, Hit, Page, Payload, unsigned
+from cbir.collection.point import CHECKSUM, Hit, Label, Page, Payload, unsigned
 from cbir.collection.served.cards import MetadataStore
 from cbir.collection.served.filters import INDEX_TYPES, served_filter
 from cbir.collection.served.server import RefusedError, Server
 from cbir.collection.served.streams import overwrite_payloads, upsert
-from cbir.collection.translation import key_of
+from cbir.collection.translation import MOST_VALUES, key_of
 from cbir.collection.verify import find_damage
 from cbir.core.progress import Progress, silent
 
@@ -233,6 +234,29 @@ class ServedCollection:
     def count(self, *, where: Where | None = None) -> int:
         """Count points exactly."""
         return self._call(self._server.client.count, self._physical, count_filter=self._filter(where), exact=True).count
+
+    def facet(
+        self, field: str, *, where: Where | None = None, limit: int | None = None, group: Group | None = None
+    ) -> list[tuple[Label, int]]:
+        """Count the points that have each value of a field, the most frequent value first."""
+        key, condition = key_of(field), filter_of(where)
+        indexed = self._described().payload_schema
+
+        def by_index(where: Filter | None) -> list[tuple[Label, int]]:
+            client, allowed = self._server.client, self._filter(where)
+            found = self._call(client.facet, self._physical, key, facet_filter=allowed, limit=MOST_VALUES, exact=True)
+            return [(hit.value, hit.count) for hit in found.hits]
+
+        counted = key in indexed and indexed[key].data_type in [INDEX_TYPES[kind] for kind in COUNTED]
+        return facet(
+            self,
+            field,
+            condition,
+            limit,
+            group,
+            by_index=by_index if counted else None,
+            has_copies=COPIES[0] in indexed or not indexed,
+        )
 
     def delete(self, ids: Sequence[str]) -> None:
         """Remove points; unknown ids are ignored."""
