@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 
 from cbir.serve import pages
+from cbir.serve.metrics import Measured
 from cbir.serve.problems import Problem, add_problems
-from cbir.serve.routes import collections, facets, points, search
+from cbir.serve.routes import collections, facets, health, points, search
 from cbir.serve.state import State
 
 if TYPE_CHECKING:
@@ -38,8 +39,9 @@ def create_app(library: Library, config: ServeConfig) -> FastAPI:
     )
     app.state.cbir = state
     add_problems(app)
-    for routes in (collections, search, facets, points):
+    for routes in (collections, search, facets, points, health):
         app.include_router(routes.router)
     for each in pages.routers():
         app.include_router(each)
+    app.add_middleware(Measured, metrics=state.metrics)  # last, and so around all others
     return app

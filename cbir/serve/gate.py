@@ -18,7 +18,7 @@ R = TypeVar("R")
 
 
 class BusyError(Exception):
-    """Too many requests wait already."""
+    """Too many requests wait already, or the server ends."""
 
     #: Seconds after which to ask again.
     retry_after = 1
@@ -37,13 +37,24 @@ class Gate:
 
     def __init__(self, workers: int, waiting: int) -> None:
         self._limiter = anyio.CapacityLimiter(workers)
+        self._workers = workers
         self._most = workers + waiting
         self.inside = 0
+
+    @property
+    def working(self) -> int:
+        """Calls in work."""
+        return min(self.inside, self._workers)
+
+    @property
+    def waiting(self) -> int:
+        """Calls that wait for one of these to end."""
+        return self.inside - self.working
 
     async def run(self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """Call a function in a thread; BusyError if too many wait."""
         if self.inside >= self._most:
-            raise BusyError
+            raise BusyError("too many requests at once; ask again in a moment")
         self.inside += 1
         try:
             return await anyio.to_thread.run_sync(partial(function, *args, **kwargs), limiter=self._limiter)

@@ -74,7 +74,7 @@ def _of_ours(_: Request, error: Exception) -> JSONResponse:
 
 def _of_busy(_: Request, error: Exception) -> JSONResponse:
     seconds = getattr(error, "retry_after", 1)
-    return problem(HTTPStatus.SERVICE_UNAVAILABLE, "too many requests at once", {"Retry-After": str(seconds)})
+    return problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error), {"Retry-After": str(seconds)})
 
 
 def _of_http(_: Request, error: HTTPException) -> JSONResponse:

@@ -5,7 +5,7 @@ FastAPI checks requests against these and writes the OpenAPI document from them.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
@@ -169,6 +169,14 @@ class SearchAnswer(BaseModel):
     collection: str
     hits: list[HitAnswer]
     notes: list[str] = Field(default=[], description="Why there is nothing, or what is odd about the query.")
+
+
+class HealthAnswer(BaseModel):
+    """What can be searched."""
+
+    status: Literal["ok"]
+    collection: str | None = Field(description="The one that is shown first; null if there is none yet.")
+    problems: dict[str, str] = Field(description="Why others cannot be searched, by name.")
 
 
 class CollectionAnswer(BaseModel):

@@ -9,6 +9,8 @@ from fastapi import Depends, Request
 
 from cbir.serve.encoding import Encoding
 from cbir.serve.gate import Gate
+from cbir.serve.health import Health
+from cbir.serve.metrics import Metrics
 
 if TYPE_CHECKING:
     from cbir.search.searcher import Searcher
@@ -29,6 +31,8 @@ class State:
         self.library = library
         self.config = config
         self.gate = Gate(config.workers, config.waiting)
+        self.metrics = Metrics(self.gate)
+        self.health = Health(library)
         self._lock = threading.Lock()
         self._encodings: dict[str, Encoding] = {}
 
@@ -37,11 +41,12 @@ class State:
         key = searcher.bundle.fingerprint
         with self._lock:
             if key not in self._encodings:
-                self._encodings[key] = Encoding(lambda pixels: searcher.encoder.encode(pixels))
+                self._encodings[key] = Encoding(lambda pixels: searcher.encoder.encode(pixels), self.metrics.encoded)
             return self._encodings[key]
 
     def close(self) -> None:
         """Close all."""
+        self.health.close()
         for encoding in self._encodings.values():
             encoding.close()
         self.library.close()
