@@ -81,7 +81,7 @@ def served_engine(settings: Settings, layout: Layout | None = None) -> ServedEng
 
 def being_filled(settings: Settings) -> list[str]:
     """Return the names of the collections that processes of this machine are filling now, embedded and on servers."""
-    from cbir.collection.embedded.shards import LOCK
+    from cbir.collection.embedded.card import LOCK
     from cbir.collection.lock import is_held
 
     locks = {path: path.parent.name for path in settings.collections.glob(f"*/{LOCK}")}

@@ -240,6 +240,13 @@ class Engine(Protocol):
         """Open a collection; CollectionError if there is none of this name."""
         ...
 
+    def encode(self, name: str, fingerprint: str, pixels: np.ndarray) -> np.ndarray | None:
+        """Encode pixels, (n, h, w, c) uint8, where a collection's encoder of that fingerprint is loaded already.
+
+        None where it is not: only a process that lends an embedded collection has it.
+        """
+        ...
+
     def create(self, name: str, metadata: Metadata) -> Collection:
         """Make an empty collection; CollectionError if there is one of this name."""
         ...

@@ -317,7 +317,15 @@ class Searcher:
         pixels = [self.pixels(picture, invert=invert) for picture in validated_queries(pictures)]
         warn_of_unlike(pictures, pixels, self.metadata.background, inverted=invert)
         shape = (0, *self.bundle.preprocessing.shape)
-        return self.encoder.encode(np.stack(pixels) if pixels else np.empty(shape, np.uint8))
+        return self._features(np.stack(pixels) if pixels else np.empty(shape, np.uint8))
+
+    def _features(self, pixels: np.ndarray) -> np.ndarray:
+        """Encode pixels; by the encoder of a process that lends the collection, rather than load one for a query."""
+        if self._encoder is None:
+            features = self._engine.encode(self.name, self.bundle.fingerprint, pixels)
+            if features is not None and features.shape == (len(pixels), self.bundle.dimension):
+                return features
+        return self.encoder.encode(pixels)
 
     def pixels(self, picture: Query, *, invert: bool = False) -> np.ndarray:
         """Return what the encoder sees of a picture, (h, w, c) uint8."""

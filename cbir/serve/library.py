@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from cbir.collection import home
-from cbir.collection.errors import CollectionError
+from cbir.collection.errors import CollectionBusyError, CollectionError
 from cbir.core.errors import CbirError
+from cbir.core.names import same_name
 
 if TYPE_CHECKING:
     from cbir.collection.metadata import Metadata
@@ -44,6 +46,7 @@ class Library:
         self._engine = home.open_engine(settings)
         self._lock = threading.Lock()
         self._opening: dict[str, threading.Lock] = {}
+        self._away: set[str] = set()
         self._searchers: dict[str, tuple[Searcher, float]] = {}
         try:
             self._first = None if first is None else home.collection_or_default(self._engine, first)
@@ -72,13 +75,15 @@ class Library:
         Raises
         ------
         CollectionError
-            There is no such collection, or it cannot be opened; CollectionBusyError if another process holds it.
+            There is no such collection, or it cannot be opened; CollectionBusyError if another process holds it, or
+            is replacing it.
         ModelError
             Its model is missing.
         """
         with self._lock:
             opening = self._opening.setdefault(name, threading.Lock())
         with opening:
+            self._check_there(name)
             known, seen = self._searchers.get(name, (None, 0.0))
             if known is not None and time.monotonic() - seen < _FRESH:
                 return known
@@ -87,9 +92,11 @@ class Library:
             except CollectionError:
                 self._drop(name)
                 raise
-            if known is not None and known.bundle.fingerprint != metadata.fingerprint:
+            if known is not None and _is_another(known.metadata, metadata):
                 self._drop(name)
                 known = None
+            if known is not None:
+                known.metadata = metadata  # it may have been filled from more folders since
             found = known or self._opened(name, metadata)
             with self._lock:
                 self._searchers[name] = found, time.monotonic()
@@ -109,6 +116,28 @@ class Library:
             engine.close()
             raise
 
+    @contextmanager
+    def let_go(self, name: str) -> Iterator[None]:
+        """Close a collection, and leave it closed while the block runs: another process replaces or removes it."""
+        with self._lock:
+            self._away.add(name)
+            spellings = [other for other in self._opening if same_name(other, [name]) is not None]
+            opening = [self._opening[other] for other in spellings]
+        try:
+            for other, lock in zip(spellings, opening, strict=True):
+                with lock:  # whoever opens it just now has done so
+                    self._drop(other)
+            yield
+        finally:
+            with self._lock:
+                self._away.discard(name)
+
+    def _check_there(self, name: str) -> None:
+        with self._lock:
+            away = same_name(name, sorted(self._away)) is not None
+        if away:
+            raise CollectionBusyError(f"collection '{name}' is being replaced or removed; try again in a moment")
+
     def _drop(self, name: str) -> None:
         with self._lock:
             dropped = self._searchers.pop(name, None)
@@ -121,3 +150,8 @@ class Library:
             with suppress(CbirError):
                 self._drop(name)
         self._engine.close()
+
+
+def _is_another(known: Metadata, now: Metadata) -> bool:
+    """Tell whether a collection was made again since it was opened."""
+    return (known.fingerprint, known.created) != (now.fingerprint, now.created)

@@ -6,17 +6,21 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
+import anyio.to_thread
 import uvicorn
 
+from cbir.collection.lent.lender import lending
 from cbir.core.errors import CbirError
 from cbir.serve.app import create_app
+from cbir.serve.keeper import Keeper
 
 if TYPE_CHECKING:
     from cbir.serve.config import ServeConfig
     from cbir.serve.library import Library
+    from cbir.serve.state import State
 
 
 def run(library: Library, config: ServeConfig, ready: Callable[[str], object]) -> None:
@@ -37,19 +41,40 @@ def run(library: Library, config: ServeConfig, ready: Callable[[str], object]) -
         server = _Server(
             uvicorn.Config(app, log_level="warning", access_log=False, lifespan="on", timeout_graceful_shutdown=5),
             lambda: ready(_address(config, listening)),
+            lambda: _lending(library, app.state.cbir),
         )
         server.run(sockets=[listening])
 
 
+def _lending(library: Library, state: State) -> AbstractContextManager[object]:
+    """Lend embedded collections to commands that run beside the server; those on a Qdrant server are everybody's."""
+    if library.settings.qdrant_url is not None:
+        return nullcontext()
+    return lending(library.settings.collections, Keeper(state))
+
+
 class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config, started: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        started: Callable[[], object],
+        lend: Callable[[], AbstractContextManager[object]],
+    ) -> None:
         super().__init__(config)
         self._told = started
+        self._lend = lend
+        self._lending = ExitStack()
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to answer, and say so."""
         await super().startup(sockets=sockets)
+        self._lending.enter_context(self._lend())
         self._told()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take back what is lent before the collections are closed."""
+        await anyio.to_thread.run_sync(self._lending.close)
+        await super().shutdown(sockets=sockets)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -17,6 +17,8 @@ from cbir.core.errors import first_line
 from cbir.core.stored import a_path, read_object, required
 
 NAME = "collection.json"
+#: Beside it: held by whoever fills the collection.
+LOCK = ".writing"
 _SHARD = "shard"
 
 

@@ -9,21 +9,10 @@ import contextlib
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cbir.collection.checks import validated_name
-from cbir.collection.embedded.card import NAME, has_metadata, read_metadata, write_metadata
-from cbir.collection.embedded.leftovers import leftovers, remove_leftover
-from cbir.collection.embedded.points import EmbeddedCollection
-from cbir.collection.embedded.shards import (
-    DISK_RESERVE,
-    LOCK,
-    create_shard,
-    locked,
-    shard_folders,
-    sweep,
-    who_uses,
-)
-from cbir.collection.embedded.unclean import check_after_unclean_end
+from cbir.collection.embedded.card import LOCK, NAME, has_metadata, read_metadata, write_metadata
 from cbir.collection.errors import (
     CollectionBusyError,
     CollectionError,
@@ -32,12 +21,17 @@ from cbir.collection.errors import (
     already_exists,
     no_such_collection,
 )
+from cbir.collection.interface import Collection
+from cbir.collection.lent.borrowed import BorrowedCollection, LenderGoneError, borrowed, encoded, let_go
 from cbir.collection.lock import Patience, filling
 from cbir.collection.metadata import Metadata
 from cbir.core.disk import check_room, entries
 from cbir.core.leftover import Leftover
 from cbir.core.names import normalized, same_name
 from cbir.core.progress import Progress, silent
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 class EmbeddedEngine:
@@ -87,40 +81,45 @@ class EmbeddedEngine:
         """Read a collection's metadata without opening it."""
         return read_metadata(self._existing(name))[0]
 
-    def open(self, name: str) -> EmbeddedCollection:
-        """Open a collection, waiting for another process to close it."""
+    def open(self, name: str) -> Collection:
+        """Open a collection, or borrow it from the process that lends; wait for another process to close it."""
         folder = self._existing(name)
-        patience = Patience(self.timeout, lambda: who_uses(folder, filled_here=folder in self._filled))
+        patience = Patience(self.timeout, lambda: _who_uses(folder, filled_here=folder in self._filled))
         while True:
             folder = self._existing(name)  # each time: it may be removed while this waits
             metadata, shard = read_metadata(folder)
             try:
-                collection = EmbeddedCollection(folder.name, folder, shard, metadata)
-            except CollectionBusyError:
+                return borrowed(self.folder, folder.name) or _opened(folder, shard, metadata)
+            except (CollectionBusyError, LenderGoneError):
                 if not patience.wait():
                     raise
             except CollectionError:
                 # Replaced after its metadata were read, and the shard that they named removed?
                 if read_metadata(folder)[1] == shard:
                     raise
-            else:
-                if not collection.clean:
-                    check_after_unclean_end(collection)
-                return collection
 
-    def create(self, name: str, metadata: Metadata) -> EmbeddedCollection:
+    def create(self, name: str, metadata: Metadata) -> Collection:
         """Make an empty collection."""
+        from cbir.collection.embedded.shards import create_shard, sweep
+
         folder = self._place(name)
         if has_metadata(folder):
             raise already_exists(folder.name)
         sweep(folder)
         shard = create_shard(folder, metadata)
         write_metadata(folder, metadata, shard)
-        return EmbeddedCollection(folder.name, folder, shard, metadata)
+        return borrowed(self.folder, folder.name) or _opened(folder, shard, metadata)
+
+    def encode(self, name: str, fingerprint: str, pixels: "np.ndarray") -> "np.ndarray | None":
+        """Encode pixels in the process that lends the collection; None if there is none."""
+        return encoded(self.folder, name, fingerprint, pixels)
 
     @contextlib.contextmanager
-    def replacement(self, name: str, metadata: Metadata) -> Iterator[EmbeddedCollection]:
+    def replacement(self, name: str, metadata: Metadata) -> Iterator[Collection]:
         """Yield an empty collection that takes the place of `name`, if there is one, when the block succeeds."""
+        from cbir.collection.embedded.points import EmbeddedCollection
+        from cbir.collection.embedded.shards import create_shard, sweep
+
         folder = self._place(name)
         _used_shard(folder)  # it must not be a newer cbir's
         sweep(folder)
@@ -138,7 +137,8 @@ class EmbeddedEngine:
             with contextlib.suppress(OSError):
                 folder.rmdir()  # nothing else in it: there was none to replace
             raise
-        sweep(folder)
+        with contextlib.suppress(CollectionError), let_go(self.folder, folder.name):  # else it is swept the next time
+            sweep(folder)
 
     @contextlib.contextmanager
     def writing(self, name: str) -> Iterator[None]:
@@ -161,10 +161,13 @@ class EmbeddedEngine:
 
         It is gone once its metadata file is: what a process that is killed afterwards leaves is no collection.
         """
+        from cbir.collection.embedded.shards import locked, shard_folders
+
         folder = self._existing(name)
         used = _used_shard(folder)
         shards = [shard for shard in shard_folders(folder) if used in (None, shard.name)]
         with contextlib.ExitStack() as stack:
+            stack.enter_context(let_go(self.folder, folder.name))
             for shard in shards:
                 stack.enter_context(locked(shard, folder.name, self.timeout))
             (folder / NAME).unlink()
@@ -178,10 +181,14 @@ class EmbeddedEngine:
 
     def leftovers(self) -> list[Leftover]:
         """Return what processes that were killed, or that filled a collection anew, left here."""
+        from cbir.collection.embedded.leftovers import leftovers
+
         return leftovers(self.folder, LOCK)
 
     def clear(self, leftover: Leftover) -> None:
         """Remove a leftover; CollectionBusyError if its collection is being filled or it is still in use."""
+        from cbir.collection.embedded.leftovers import remove_leftover
+
         folder = leftover.path.parent if leftover.path.parent != self.folder else leftover.path
         with self._filling(folder):
             if has_metadata(folder) and leftover.path != folder:
@@ -191,15 +198,19 @@ class EmbeddedEngine:
         """Do nothing: each collection is closed by itself."""
 
     def snapshot(self, name: str, path: Path, progress: Progress = silent) -> None:
-        """Write an archive of a collection; while it is open here, nobody else changes it."""
+        """Write an archive of a collection, which nobody changes meanwhile."""
         from cbir.collection.archive import write_archive
 
-        with contextlib.closing(self.open(name)) as collection:
+        with contextlib.ExitStack() as stack:
+            collection = stack.enter_context(contextlib.closing(self.open(name)))
+            if isinstance(collection, BorrowedCollection):  # nobody else has it open, unless it is borrowed
+                stack.enter_context(self.writing(name))
             write_archive(collection, path, progress)
 
     def restore(self, path: Path, name: str, progress: Progress = silent) -> None:
         """Make collection `name` from an archive."""
         from cbir.collection.archive import is_archive
+        from cbir.collection.embedded.shards import DISK_RESERVE
         from cbir.collection.unpack import read_archive
 
         if not is_archive(path):
@@ -227,11 +238,30 @@ class EmbeddedEngine:
         return self.folder / (same_name(name, names) or same_name(name, being_made) or validated_name(name))
 
 
+def _opened(folder: Path, shard: str, metadata: Metadata) -> Collection:
+    """Open a collection in this process; check it, if whoever changed it last was stopped."""
+    from cbir.collection.embedded.points import EmbeddedCollection
+    from cbir.collection.embedded.unclean import check_after_unclean_end
+
+    collection = EmbeddedCollection(folder.name, folder, shard, metadata)
+    if not collection.clean:
+        check_after_unclean_end(collection)
+    return collection
+
+
+def _who_uses(folder: Path, *, filled_here: bool) -> str:
+    from cbir.collection.embedded.shards import who_uses
+
+    return who_uses(folder, filled_here=filled_here)
+
+
 def _remove_folder(folder: Path) -> None:
     """Remove what is left of a collection without metadata: what is not in use, and not somebody else's.
 
     The lock's file goes last: whoever finds none makes a folder and a lock of their own, which stay.
     """
+    from cbir.collection.embedded.shards import sweep
+
     if has_metadata(folder):
         return
     sweep(folder)

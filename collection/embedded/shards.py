@@ -15,7 +15,7 @@ from pathlib import Path
 
 import qdrant_edge as edge
 
-from cbir.collection.embedded.card import has_metadata, how_to_rebuild, read_metadata
+from cbir.collection.embedded.card import LOCK, has_metadata, how_to_rebuild, read_metadata
 from cbir.collection.embedded.probe import try_to_open
 from cbir.collection.embedded.state import State, checksums, is_untouched, read_state, write_state
 from cbir.collection.embedded.unwritable import copied, held, may_be_written
@@ -31,9 +31,6 @@ DISK_RESERVE = 100_000_000
 
 #: Bytes that must be free to open a shard whose last writer was stopped: Edge writes what was not written.
 _LEAST = 4_000_000
-
-#: In a collection's folder: held by whoever fills the collection.
-LOCK = ".writing"
 
 _PREFIX = "shard-"
 

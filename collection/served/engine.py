@@ -124,6 +124,9 @@ class ServedEngine:
         """Open the collection that the name stands for now, even if it is replaced later."""
         return self._opened(*self._found(name))
 
+    def encode(self, name: str, fingerprint: str, pixels: object) -> None:
+        """Encode nothing: a Qdrant server does not."""
+
     def create(self, name: str, metadata: Metadata) -> ServedCollection:
         """Make an empty collection."""
         name = self._free(name)

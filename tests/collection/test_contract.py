@@ -173,9 +173,9 @@ def test_k_below_one_is_refused_and_k_above_the_size_gives_all(points: Collectio
 def test_remember_replaces_metadata_but_not_encoder_and_dimension(engine: Engine, points: Collection):
     points.remember(replace(METADATA, sources=("s", "t"), background=(0.5, 0.1, 3), fingerprint="other", dimension=9))
     points.close()
-    reopened = engine.open("points")
-    assert reopened.metadata == replace(METADATA, sources=("s", "t"), background=(0.5, 0.1, 3))
-    assert engine.metadata("points") == reopened.metadata
+    with closing(engine.open("points")) as reopened:
+        assert reopened.metadata == replace(METADATA, sources=("s", "t"), background=(0.5, 0.1, 3))
+        assert engine.metadata("points") == reopened.metadata
 
 
 def test_engine_lists_creates_and_deletes(engine: Engine, points: Collection):

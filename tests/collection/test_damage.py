@@ -25,10 +25,12 @@ from cbir.collection.embedded.points import EmbeddedCollection
 from cbir.collection.embedded.unclean import DamageWarning
 from cbir.collection.errors import CollectionError
 from cbir.collection.interface import Collection, Engine
+from cbir.collection.lent.borrowed import BorrowedCollection
 from cbir.collection.point import CHECKSUM
 from cbir.collection.transfer import transfer
 from cbir.collection.unpack import read_archive
 from cbir.core.errors import CbirWarning
+from tests.collection.lent import Holder
 from tests.collection.sample import METADATA, fill, ids
 
 VECTORS = np.random.default_rng(3).random((200, 4), np.float32)
@@ -108,7 +110,7 @@ def test_fields_that_others_change_are_damage_only_where_nobody_else_writes(poin
     stored = fill(points, VECTORS[:30])
     tamper(points, stored[3], payload={"uri": "elsewhere"})
     damage = points.verify()
-    if isinstance(points, EmbeddedCollection):
+    if isinstance(points, EmbeddedCollection | BorrowedCollection):
         assert (damage.fields, damage.changed, damage.none) == ((stored[3],), 0, False)
     else:
         assert (damage.fields, damage.changed, damage.none) == ((), 1, True)
@@ -118,6 +120,10 @@ def tamper(
     points: Collection, identity: str, *, vector: list[float] | None = None, payload: dict | None = None
 ) -> None:
     """Change a point as a damaged disk or another program would: past cbir."""
+    if isinstance(points, BorrowedCollection):
+        with closing(Holder(Path(points.info().location).parent).open(points.name)) as held:
+            tamper(held, identity, vector=vector, payload=payload)
+        return
     if isinstance(points, EmbeddedCollection):
         update = points._shard.update
         if vector is not None:

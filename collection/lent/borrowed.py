@@ -1,0 +1,387 @@
+"""A collection that another process of this user holds, such as a running `cbir serve`: each call is made there.
+
+In: a connection (`cbir.collection.lent.place`). Out: the verbs of `cbir.collection.interface.Collection`. Another
+process at the other end is `cbir.collection.lent.lender`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from typing import TYPE_CHECKING, Any
+
+from cbir.collection.errors import CollectionBusyError, CollectionError
+from cbir.collection.lent.messages import FORMAT, GoneError, Wire, packed, unpacked
+from cbir.collection.lent.place import connected
+from cbir.core.progress import Progress, silent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    import numpy as np
+
+    from cbir.collection.damage import Damage
+    from cbir.collection.filter import Where
+    from cbir.collection.interface import Info
+    from cbir.collection.metadata import Metadata
+    from cbir.collection.point import Hit, Page, Payload
+
+#: Seconds in which a process that lends says that it is there.
+_GREETING = 10.0
+
+
+class LenderGoneError(CollectionError):
+    """The process that lent a collection has ended."""
+
+
+class Line:
+    """A connection to the process that lends; threads may share it, and take turns.
+
+    Parameters
+    ----------
+    wire : Wire
+    name : str
+        Of the collection that it is about, for messages.
+    """
+
+    def __init__(self, wire: Wire, name: str) -> None:
+        self._wire = wire
+        self._name = name
+        self._turn = threading.Lock()
+        self._unanswered = 0
+        self._half_sent = False
+
+    @classmethod
+    def to(cls, collections: Path, name: str) -> Line | None:
+        """Connect to the process that lends what is in a folder of collections; None if there is none.
+
+        Raises
+        ------
+        CollectionBusyError
+            It does not answer.
+        CollectionError
+            It is another cbir.
+        """
+        connection = connected(collections)
+        if connection is None:
+            return None
+        wire = Wire(connection)
+        wire.patience(_GREETING)
+        try:
+            greeting, _ = wire.receive()
+        except GoneError:
+            wire.close()
+            raise CollectionBusyError(
+                f"the cbir serve that holds collection '{name}' does not answer; end it and start it again"
+            ) from None
+        if greeting.get("format") != FORMAT:
+            wire.close()
+            raise CollectionError(
+                "the running cbir serve is of another version of cbir; end it and start it again with this one"
+            )
+        if greeting.get("collections") != os.path.realpath(collections):
+            wire.close()
+            return None
+        wire.patience(None)
+        return cls(wire, name)
+
+    def ask(
+        self, what: str, parts: Sequence[bytes] = (), progress: Progress = silent, **arguments: Any
+    ) -> tuple[Any, list[bytes]]:
+        """Have something done, and wait for the answer.
+
+        Raises
+        ------
+        LenderGoneError
+            The process has ended meanwhile.
+        CbirError, OSError
+            As the other process raised it.
+        """
+        from cbir.collection.lent.values import error_from_json
+
+        with self._turn:
+            try:
+                self._skip()
+                self._half_sent = True
+                self._wire.send({"do": what, **arguments}, parts)
+                self._half_sent, self._unanswered = False, 1
+                answer, received = self._wire.receive()
+                while (said := answer.get("progress")) is not None:
+                    progress(*said)
+                    answer, received = self._wire.receive()
+                self._unanswered = 0
+            except GoneError:
+                self._wire.close()
+                raise LenderGoneError(
+                    f"the cbir serve that held collection '{self._name}' has ended. Nothing stored is lost. "
+                    "Run the same command again to continue."
+                ) from None
+        if "error" in answer:
+            raise error_from_json(answer["error"])
+        return answer.get("answer"), received
+
+    def _skip(self) -> None:
+        """Leave out the answer to what was asked before this was interrupted, by Ctrl-C."""
+        if self._half_sent:  # what follows would be taken for its end
+            raise GoneError("interrupted")
+        while self._unanswered:
+            if "progress" not in self._wire.receive()[0]:
+                self._unanswered = 0
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._wire.close()
+
+
+class BorrowedCollection:
+    """One collection that another process holds; see `cbir.collection.interface.Collection` for the verbs.
+
+    Parameters
+    ----------
+    name : str
+    line : Line
+        Is this one's alone.
+    """
+
+    def __init__(self, name: str, line: Line) -> None:
+        self.name = name
+        self._line = line
+        self._open = True
+        self._metadata = self._read_metadata(self._line.ask("open", name=name)[0])
+
+    @staticmethod
+    def _read_metadata(stored: object) -> Metadata:
+        from cbir.collection.metadata import Metadata
+
+        return Metadata.from_json(stored)
+
+    @property
+    def metadata(self) -> Metadata:
+        """What the collection remembers about how it was filled."""
+        return self._metadata
+
+    @property
+    def closed_with(self) -> int | None:
+        """The number of points when it was last closed after a change; None if not known, or changed since."""
+        found: int | None = self._line.ask("closed_with")[0]
+        return found
+
+    @property
+    def signed(self) -> bool:
+        """Whether every point has a checksum."""
+        return bool(self._line.ask("signed")[0])
+
+    @property
+    def damage(self) -> Damage | None:
+        """What a check has found since the collection was opened."""
+        from cbir.collection.lent.values import damage_from_json
+
+        found = self._line.ask("damage")[0]
+        return None if found is None else damage_from_json(found)
+
+    def verify(self, progress: Progress = silent) -> Damage:
+        """Check all points, and make the payload indexes anew; stage `check`."""
+        from cbir.collection.lent.values import damage_from_json
+
+        return damage_from_json(self._line.ask("verify", progress=progress)[0])
+
+    def remember(self, metadata: Metadata) -> None:
+        """Replace the metadata, all or nothing; encoder, dimension and keys of newer versions stay."""
+        self._metadata = self._read_metadata(self._line.ask("remember", metadata=metadata.to_json())[0])
+
+    def upsert(self, ids: Sequence[str], vectors: np.ndarray, payloads: Sequence[Payload]) -> None:
+        """Insert or replace points; durable when it returns."""
+        from cbir.collection.checks import validated_points
+
+        vectors = validated_points(ids, vectors, payloads, self.metadata.dimension)
+        self._line.ask("upsert", [packed(vectors)], ids=list(ids), payloads=list(payloads))
+
+    def replace_payloads(self, ids: Sequence[str], payloads: Sequence[Payload]) -> None:
+        """Replace the payloads of stored points, whose vectors stay; unknown ids are ignored."""
+        from cbir.collection.checks import check_payloads
+
+        check_payloads(ids, payloads)
+        self._line.ask("replace_payloads", ids=list(ids), payloads=list(payloads))
+
+    def payloads(self, ids: Sequence[str]) -> dict[str, Payload]:
+        """Return the payloads of those of `ids` that are stored."""
+        found: dict[str, Payload] = self._line.ask("payloads", ids=list(ids))[0]
+        return found
+
+    def vectors(self, ids: Sequence[str]) -> dict[str, np.ndarray]:
+        """Return the vectors of those of `ids` that are stored."""
+        found, (rows,) = self._line.ask("vectors", ids=list(ids))
+        return dict(zip(found, unpacked(rows), strict=True))
+
+    def search(self, vector: np.ndarray, k: int, *, where: Where | None = None, exact: bool = False) -> list[Hit]:
+        """Return the k closest points, closest first."""
+        return self.search_batch(vector[None], k, where=where, exact=exact)[0]
+
+    def search_batch(
+        self,
+        vectors: np.ndarray,
+        k: int,
+        *,
+        where: Where | None = None,
+        each: Sequence[Where] | None = None,
+        exact: bool = False,
+    ) -> list[list[Hit]]:
+        """Search each row of (n, d) `vectors`, cheaper than one by one; `each`: filters of the rows' own."""
+        from cbir.collection.checks import validated_k, validated_vectors
+        from cbir.collection.lent.values import hit_from_json, where_to_json
+
+        found, _ = self._line.ask(
+            "search_batch",
+            [packed(validated_vectors(vectors, self.metadata.dimension))],
+            k=validated_k(k),
+            where=where_to_json(where),
+            each=None if each is None else [where_to_json(own) for own in each],
+            exact=exact,
+        )
+        return [[hit_from_json(hit) for hit in hits] for hits in found]
+
+    def scroll(
+        self,
+        *,
+        vectors: bool = True,
+        fields: Sequence[str] | None = None,
+        where: Where | None = None,
+        page: int = 4096,
+    ) -> Iterator[Page]:
+        """Yield all points, or those that pass a filter, in the order of their ids."""
+        from cbir.collection.lent.values import where_to_json
+        from cbir.collection.point import Page
+
+        number, _ = self._line.ask(
+            "scroll",
+            vectors=vectors,
+            fields=None if fields is None else list(fields),
+            where=where_to_json(where),
+            page=page,
+        )
+        try:
+            while True:
+                found, parts = self._line.ask("next", scroll=number)
+                if found is None:
+                    return
+                yield Page(found["ids"], unpacked(parts[0]), found["payloads"], found["checksums"])
+        finally:
+            if self._open:
+                with contextlib.suppress(CollectionError):
+                    self._line.ask("stop", scroll=number)
+
+    def count(self, *, where: Where | None = None) -> int:
+        """Count points exactly."""
+        from cbir.collection.lent.values import where_to_json
+
+        return int(self._line.ask("count", where=where_to_json(where))[0])
+
+    def delete(self, ids: Sequence[str]) -> None:
+        """Remove points; unknown ids are ignored."""
+        self._line.ask("delete", ids=list(ids))
+
+    def pause_indexing(self) -> None:
+        """Build no HNSW index while many points are loaded, until `build_index`."""
+        self._line.ask("pause_indexing")
+
+    def index_pays(self) -> bool:
+        """Tell whether an HNSW index would save more than it costs, and is not there yet."""
+        return bool(self._line.ask("index_pays")[0])
+
+    def build_index(self, *, small: bool = False, progress: Progress = silent) -> None:
+        """Build the HNSW index; blocks."""
+        self._line.ask("build_index", progress=progress, small=small)
+
+    def info(self) -> Info:
+        """Return sizes."""
+        from cbir.collection.lent.values import info_from_json
+
+        return info_from_json(self._line.ask("info")[0])
+
+    def close(self) -> None:
+        """Give the collection back; closing twice is not an error."""
+        if self._open:
+            self._open = False
+            try:
+                self._line.ask("close")
+            except LenderGoneError:
+                pass  # what was stored is, and it is nobody's any more
+            finally:
+                self._line.close()
+
+
+def borrowed(collections: Path, name: str) -> BorrowedCollection | None:
+    """Borrow a collection from the process that lends; None if there is none.
+
+    Parameters
+    ----------
+    collections : Path
+        The folder of all of them.
+    name : str
+
+    Raises
+    ------
+    CollectionBusyError
+        It cannot have it either, or has to let go of it just now.
+    CollectionError
+        The collection cannot be opened.
+    """
+    line = Line.to(collections, name)
+    if line is None:
+        return None
+    try:
+        return BorrowedCollection(name, line)
+    except BaseException:
+        line.close()
+        raise
+
+
+@contextlib.contextmanager
+def let_go(collections: Path, name: str) -> Iterator[None]:
+    """Have the process that lends let go of a collection while the block runs; afterwards it may open it again.
+
+    Raises
+    ------
+    CollectionBusyError
+        Others have borrowed the collection.
+    """
+    line = Line.to(collections, name)
+    if line is None:
+        yield
+        return
+    try:
+        with contextlib.suppress(LenderGoneError):  # then it has
+            line.ask("let_go", name=name)
+        yield
+    finally:
+        line.close()
+
+
+def encoded(collections: Path, name: str, fingerprint: str, pixels: np.ndarray) -> np.ndarray | None:
+    """Encode pixels in the process that lends, which has the encoder loaded; None where that is not possible.
+
+    Parameters
+    ----------
+    collections : Path
+    name : str
+        Of the collection whose encoder it is.
+    fingerprint : str
+    pixels : ndarray, shape (n, h, w, c)
+
+    Returns
+    -------
+    ndarray of float32, shape (n, d), or None
+    """
+    from cbir.core.errors import CbirError
+
+    try:
+        line = Line.to(collections, name)
+        if line is None:
+            return None
+        with contextlib.closing(line):
+            _, parts = line.ask("encode", [packed(pixels)], name=name, fingerprint=fingerprint)
+            return unpacked(parts[0])
+    except (CbirError, OSError, GoneError):
+        return None
