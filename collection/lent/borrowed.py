@@ -23,10 +23,11 @@ if TYPE_CHECKING:
     import numpy as np
 
     from cbir.collection.damage import Damage
+    from cbir.collection.facets import Group
     from cbir.collection.filter import Where
     from cbir.collection.interface import Info
     from cbir.collection.metadata import Metadata
-    from cbir.collection.point import Hit, Page, Payload
+    from cbir.collection.point import Hit, Label, Page, Payload
 
 #: Seconds in which a process that lends says that it is there.
 _GREETING = 10.0
@@ -277,6 +278,20 @@ class BorrowedCollection:
         from cbir.collection.lent.values import where_to_json
 
         return int(self._line.ask("count", where=where_to_json(where))[0])
+
+    def facet(
+        self, field: str, *, where: Where | None = None, limit: int | None = None, group: Group | None = None
+    ) -> list[tuple[Label, int]]:
+        """Count the points that have each value of a field, the most frequent value first."""
+        if group is not None:  # it is a function, which stays in this process
+            from cbir.collection.facets import facet
+            from cbir.collection.filter import filter_of
+
+            return facet(self, field, filter_of(where), limit, group, by_index=None, has_copies=True)
+        from cbir.collection.lent.values import where_to_json
+
+        found, _ = self._line.ask("facet", field=field, where=where_to_json(where), limit=limit)
+        return [(value, count) for value, count in found]
 
     def delete(self, ids: Sequence[str]) -> None:
         """Remove points; unknown ids are ignored."""

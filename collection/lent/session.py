@@ -65,6 +65,9 @@ class Session:
                 return damage_to_json(collection.damage), []
             case "count":
                 return collection.count(where=where_from_json(asked["where"])), []
+            case "facet":
+                where = where_from_json(asked["where"])
+                return collection.facet(asked["field"], where=where, limit=asked["limit"]), []
             case "payloads":
                 return collection.payloads(asked["ids"]), []
             case "index_pays":
@@ -135,7 +138,7 @@ class Session:
 
 _VERBS: dict[str, Callable[[Session, dict[str, Any], list[bytes], Progress], Answer]] = {
     **dict.fromkeys(
-        ("closed_with", "signed", "damage", "count", "payloads", "index_pays", "info"),
+        ("closed_with", "signed", "damage", "count", "facet", "payloads", "index_pays", "info"),
         lambda session, asked, _parts, _progress: session._simple(asked),
     ),
     **dict.fromkeys(
