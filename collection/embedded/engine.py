@@ -22,7 +22,9 @@ from cbir.collection.errors import (
     no_such_collection,
 )
 from cbir.collection.interface import Collection
-from cbir.collection.lent.borrowed import BorrowedCollection, LenderGoneError, borrowed, encoded, let_go
+from cbir.collection.lent.asking import borrowed, encoded, let_go
+from cbir.collection.lent.borrowed import BorrowedCollection
+from cbir.collection.lent.line import LenderGoneError
 from cbir.collection.lock import Patience, filling
 from cbir.collection.metadata import Metadata
 from cbir.core.disk import check_room, entries

@@ -1,24 +1,21 @@
 """A collection that another process of this user holds, such as a running `cbir serve`: each call is made there.
 
-In: a connection (`cbir.collection.lent.place`). Out: the verbs of `cbir.collection.interface.Collection`. Another
+In: a connection (`cbir.collection.lent.line`). Out: the verbs of `cbir.collection.interface.Collection`. Another
 process at the other end is `cbir.collection.lent.lender`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
-import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from cbir.collection.errors import CollectionBusyError, CollectionError
-from cbir.collection.lent.messages import FORMAT, GoneError, Wire, packed, unpacked
-from cbir.collection.lent.place import connected
+from cbir.collection.errors import CollectionError
+from cbir.collection.lent.line import LenderGoneError, Line
+from cbir.collection.lent.messages import packed, unpacked
 from cbir.core.progress import Progress, silent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     import numpy as np
 
@@ -28,112 +25,6 @@ if TYPE_CHECKING:
     from cbir.collection.interface import Info
     from cbir.collection.metadata import Metadata
     from cbir.collection.point import Hit, Label, Page, Payload
-
-#: Seconds in which a process that lends says that it is there.
-_GREETING = 10.0
-
-
-class LenderGoneError(CollectionError):
-    """The process that lent a collection has ended."""
-
-
-class Line:
-    """A connection to the process that lends; threads may share it, and take turns.
-
-    Parameters
-    ----------
-    wire : Wire
-    name : str
-        Of the collection that it is about, for messages.
-    """
-
-    def __init__(self, wire: Wire, name: str) -> None:
-        self._wire = wire
-        self._name = name
-        self._turn = threading.Lock()
-        self._unanswered = 0
-        self._half_sent = False
-
-    @classmethod
-    def to(cls, collections: Path, name: str) -> Line | None:
-        """Connect to the process that lends what is in a folder of collections; None if there is none.
-
-        Raises
-        ------
-        CollectionBusyError
-            It does not answer.
-        CollectionError
-            It is another cbir.
-        """
-        connection = connected(collections)
-        if connection is None:
-            return None
-        wire = Wire(connection)
-        wire.patience(_GREETING)
-        try:
-            greeting, _ = wire.receive()
-        except GoneError:
-            wire.close()
-            raise CollectionBusyError(
-                f"the cbir serve that holds collection '{name}' does not answer; end it and start it again"
-            ) from None
-        if greeting.get("format") != FORMAT:
-            wire.close()
-            raise CollectionError(
-                "the running cbir serve is of another version of cbir; end it and start it again with this one"
-            )
-        if greeting.get("collections") != os.path.realpath(collections):
-            wire.close()
-            return None
-        wire.patience(None)
-        return cls(wire, name)
-
-    def ask(
-        self, what: str, parts: Sequence[bytes] = (), progress: Progress = silent, **arguments: Any
-    ) -> tuple[Any, list[bytes]]:
-        """Have something done, and wait for the answer.
-
-        Raises
-        ------
-        LenderGoneError
-            The process has ended meanwhile.
-        CbirError, OSError
-            As the other process raised it.
-        """
-        from cbir.collection.lent.values import error_from_json
-
-        with self._turn:
-            try:
-                self._skip()
-                self._half_sent = True
-                self._wire.send({"do": what, **arguments}, parts)
-                self._half_sent, self._unanswered = False, 1
-                answer, received = self._wire.receive()
-                while (said := answer.get("progress")) is not None:
-                    progress(*said)
-                    answer, received = self._wire.receive()
-                self._unanswered = 0
-            except GoneError:
-                self._wire.close()
-                raise LenderGoneError(
-                    f"the cbir serve that held collection '{self._name}' has ended. Nothing stored is lost. "
-                    "Run the same command again to continue."
-                ) from None
-        if "error" in answer:
-            raise error_from_json(answer["error"])
-        return answer.get("answer"), received
-
-    def _skip(self) -> None:
-        """Leave out the answer to what was asked before this was interrupted, by Ctrl-C."""
-        if self._half_sent:  # what follows would be taken for its end
-            raise GoneError("interrupted")
-        while self._unanswered:
-            if "progress" not in self._wire.receive()[0]:
-                self._unanswered = 0
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._wire.close()
 
 
 class BorrowedCollection:
@@ -325,78 +216,3 @@ class BorrowedCollection:
                 pass  # what was stored is, and it is nobody's any more
             finally:
                 self._line.close()
-
-
-def borrowed(collections: Path, name: str) -> BorrowedCollection | None:
-    """Borrow a collection from the process that lends; None if there is none.
-
-    Parameters
-    ----------
-    collections : Path
-        The folder of all of them.
-    name : str
-
-    Raises
-    ------
-    CollectionBusyError
-        It cannot have it either, or has to let go of it just now.
-    CollectionError
-        The collection cannot be opened.
-    """
-    line = Line.to(collections, name)
-    if line is None:
-        return None
-    try:
-        return BorrowedCollection(name, line)
-    except BaseException:
-        line.close()
-        raise
-
-
-@contextlib.contextmanager
-def let_go(collections: Path, name: str) -> Iterator[None]:
-    """Have the process that lends let go of a collection while the block runs; afterwards it may open it again.
-
-    Raises
-    ------
-    CollectionBusyError
-        Others have borrowed the collection.
-    """
-    line = Line.to(collections, name)
-    if line is None:
-        yield
-        return
-    try:
-        with contextlib.suppress(LenderGoneError):  # then it has
-            line.ask("let_go", name=name)
-        yield
-    finally:
-        line.close()
-
-
-def encoded(collections: Path, name: str, fingerprint: str, pixels: np.ndarray) -> np.ndarray | None:
-    """Encode pixels in the process that lends, which has the encoder loaded; None where that is not possible.
-
-    Parameters
-    ----------
-    collections : Path
-    name : str
-        Of the collection whose encoder it is.
-    fingerprint : str
-    pixels : ndarray, shape (n, h, w, c)
-
-    Returns
-    -------
-    ndarray of float32, shape (n, d), or None
-    """
-    from cbir.core.errors import CbirError
-
-    try:
-        line = Line.to(collections, name)
-        if line is None:
-            return None
-        with contextlib.closing(line):
-            _, parts = line.ask("encode", [packed(pixels)], name=name, fingerprint=fingerprint)
-            return unpacked(parts[0])
-    except (CbirError, OSError, GoneError):
-        return None

@@ -18,8 +18,10 @@ from cbir.collection.embedded.engine import EmbeddedEngine
 from cbir.collection.embedded.points import EmbeddedCollection
 from cbir.collection.errors import CollectionBusyError, CollectionError
 from cbir.collection.lent import lender, place
-from cbir.collection.lent.borrowed import BorrowedCollection, LenderGoneError, let_go
+from cbir.collection.lent.asking import let_go
+from cbir.collection.lent.borrowed import BorrowedCollection
 from cbir.collection.lent.lender import lending
+from cbir.collection.lent.line import LenderGoneError
 from cbir.collection.lent.messages import GoneError, Wire
 from tests.collection.lent import Holder, lent
 from tests.collection.sample import METADATA, fill, ids
