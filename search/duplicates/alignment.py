@@ -6,7 +6,7 @@ and mirrored. Of 2,450 pairs of unrelated photographs none had nine that agreed.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -38,11 +38,14 @@ class Alignment:
         Keypoints that agree; 0 where the whole was laid on the whole.
     error : float
         Median distance of these keypoints from where the matrix puts them, in pixels.
+    pairs : ndarray of float32, shape (agreeing, 4)
+        Where they are, x and y in one picture and in the other, in pixels of the looks.
     """
 
     matrix: np.ndarray
     agreeing: int
     error: float
+    pairs: np.ndarray = field(default_factory=lambda: np.empty((0, 4), np.float32), repr=False, compare=False)
 
     @property
     def is_sane(self) -> bool:
@@ -78,6 +81,7 @@ def _agreed(one: Look, other: Look, *, mirror: bool) -> Alignment | None:
     if len(pairs) < LEAST_AGREEING:
         return None
     source, target = one.points[pairs[:, 0]], other.points[pairs[:, 1]]
+    places = np.hstack([source, target])
     last = other.light.shape[1] - 1
     if mirror:  # OpenCV takes no homography that turns a picture over
         target = np.stack([last - target[:, 0], target[:, 1]], axis=1)
@@ -90,7 +94,7 @@ def _agreed(one: Look, other: Look, *, mirror: bool) -> Alignment | None:
     affine, error = _affine(source[agree].astype(np.float64), target[agree].astype(np.float64))
     if mirror:
         affine = np.array([[-1.0, 0, last], [0, 1, 0], [0, 0, 1]]) @ affine
-    return Alignment(affine, int(agree.sum()), error)
+    return Alignment(affine, int(agree.sum()), error, places[agree])
 
 
 def _matches(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:

@@ -85,23 +85,9 @@ def calibrate(
     """
     if options.max_distance is not None:
         return Threshold(options.max_distance)
-    generator = np.random.default_rng(options.seed)
-    drawn = [ids[row] for row in generator.permutation(len(ids))[:_DRAWN]]
-    strangers = _strangers(searcher, drawn, len(ids), options.nearest)
-    far, near = [], []
-    failed: list[CbirError] = []
-    wanted = drawn[: options.pictures]
-    for block in batched(wanted, _BLOCK):
-        for distances, among in _copies(searcher, block, options, where, failed):
-            far.append(distances)
-            near.append(among)
-        progress("calibrate", len(far) + len(failed), len(wanted))
-    if not far:
-        raise CbirError(
-            f"none of {len(wanted):,} pictures of collection '{searcher.name}' can be read (the first: {failed[0]}). "
-            "If the folder has moved, ingest it from its new place."
-        )
-    copies, among_nearest = np.array(far), np.array(near)
+    drawn = drawn_from(ids, options.seed)
+    strangers = strangers_apart(searcher, drawn, len(ids), options.nearest)
+    copies, among_nearest = copies_apart(searcher, drawn, options, where=where, progress=progress)
     distance = float(np.quantile(copies, REACHED))
     if len(strangers):
         # Never 0, so that rounding does not part what is the same.
@@ -116,7 +102,62 @@ def calibrate(
     )
 
 
-def _strangers(searcher: Searcher, ids: Sequence[str], total: int, nearest: int) -> np.ndarray:
+def drawn_from(ids: Sequence[str], seed: int) -> list[str]:
+    """Return some points at random: those whose distances are measured, the first of which are edited."""
+    generator = np.random.default_rng(seed)
+    return [ids[row] for row in generator.permutation(len(ids))[:_DRAWN]]
+
+
+def copies_apart(
+    searcher: Searcher,
+    drawn: Sequence[str],
+    options: DuplicatesOptions,
+    *,
+    where: Where | None = None,
+    progress: Progress = silent,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Edit pictures, and measure how far the copies are from them.
+
+    Parameters
+    ----------
+    searcher : Searcher
+    drawn : sequence of str
+        Points; the first `options.pictures` of them are edited.
+    options : DuplicatesOptions
+    where : Where, optional
+        The filter that the points pass among which the nearest are looked for.
+    progress : Progress
+        Stage `calibrate`.
+
+    Returns
+    -------
+    distances : ndarray of float64, shape (m, e)
+        Of m pictures that can be read, in all e of `cbir.model.distortion.COPIES`.
+    among : ndarray of bool, shape (m, e)
+        Whether the original is among the nearest of the copy.
+
+    Raises
+    ------
+    CbirError
+        Not one of the pictures can be opened.
+    """
+    far, near = [], []
+    failed: list[CbirError] = []
+    wanted = drawn[: options.pictures]
+    for block in batched(wanted, _BLOCK):
+        for distances, among in _copies(searcher, block, options, where, failed):
+            far.append(distances)
+            near.append(among)
+        progress("calibrate", len(far) + len(failed), len(wanted))
+    if not far:
+        raise CbirError(
+            f"none of {len(wanted):,} pictures of collection '{searcher.name}' can be read (the first: {failed[0]}). "
+            "If the folder has moved, ingest it from its new place."
+        )
+    return np.array(far), np.array(near)
+
+
+def strangers_apart(searcher: Searcher, ids: Sequence[str], total: int, nearest: int) -> np.ndarray:
     """Return the distances between stored points, (p,) float32, but for the nearest of each.
 
     Those may be copies: in a small collection a random pair often is one, and nothing but a stranger is asked for.
