@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends, Request
 
+from cbir.serve.distances import Distances
 from cbir.serve.encoding import Encoding
 from cbir.serve.gate import Gate
 from cbir.serve.health import Health
@@ -33,6 +34,7 @@ class State:
         self.gate = Gate(config.workers, config.waiting)
         self.metrics = Metrics(self.gate)
         self.health = Health(library)
+        self.distances = Distances()
         self._lock = threading.Lock()
         self._encodings: dict[str, Encoding] = {}
 
@@ -47,6 +49,7 @@ class State:
     def close(self) -> None:
         """Close all."""
         self.health.close()
+        self.distances.close()
         for encoding in self._encodings.values():
             encoding.close()
         self.library.close()

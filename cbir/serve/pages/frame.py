@@ -109,11 +109,21 @@ def _href(request: Request, route: str, collection: str) -> str | None:
         return None
 
 
-async def _failed(request: Request, error: Exception) -> Response:
-    """Return the problem document that the API would answer, as a page."""
+def status_of(request: Request, error: Exception) -> tuple[int, str]:
+    """Return the status that the API would answer an error with, and what it would say."""
+    answer = _answered(request, error)
+    return answer.status_code, json.loads(bytes(answer.body))["detail"]
+
+
+def _answered(request: Request, error: Exception) -> JSONResponse:
     handlers = request.app.exception_handlers
     handler = next(handlers[kind] for kind in type(error).__mro__ if kind in handlers)
-    answer: JSONResponse = handler(request, error)
+    return handler(request, error)
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    """Return the problem document that the API would answer, as a page."""
+    answer = _answered(request, error)
     problem = json.loads(bytes(answer.body))
     served: State = request.app.state.cbir
     try:

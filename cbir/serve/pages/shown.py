@@ -1,0 +1,119 @@
+"""What a page shows of a picture: a found one, or an example.
+
+In: a hit of an answer, or an example as the address has it. Out: what the templates use.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+if TYPE_CHECKING:
+    from cbir.serve.pages.asked import Asked
+    from cbir.serve.schemas import HitAnswer
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A picture among others.
+
+    Attributes
+    ----------
+    id, name : str
+        Of its point; of its file, or what stands for it.
+    label, distance : str
+        Empty where there is none.
+    width, height : int or None
+        Of the picture, where that is known.
+    more, like, unlike : str
+        Query strings: what is like it; and this search with it as one more example, or without it if it is one.
+    liked, unliked : bool
+        Whether it is an example.
+    payload : str
+        JSON of all that is known of it.
+    """
+
+    id: str
+    name: str
+    label: str
+    distance: str
+    width: int | None
+    height: int | None
+    more: str
+    like: str
+    unlike: str
+    liked: bool
+    unliked: bool
+    payload: str
+
+
+@dataclass(frozen=True)
+class Example:
+    """What is searched for.
+
+    Attributes
+    ----------
+    text : str
+        As the address has it.
+    words : str
+        Where it is words; else empty.
+    picture : str
+        The address of its picture; empty where it is words.
+    """
+
+    text: str
+    words: str
+    picture: str
+
+
+def shown(hit: HitAnswer, asked: Asked, *, near: bool = True) -> Shown:
+    """Return what the page shows of a hit; `near`: whether it has a distance."""
+    own = f"id:{hit.id}"
+    kept = {"where": asked.where}
+    sides = [
+        size if isinstance(size := hit.payload.get(side), int) and size > 0 else None for side in ("width", "height")
+    ]
+    return Shown(
+        id=hit.id,
+        name=str(hit.payload.get("name") or hit.uri.rpartition("/")[2] or hit.uri),
+        label="" if hit.label is None else str(hit.label),
+        distance=_distance(hit.distance) if near else "",
+        width=sides[0],
+        height=sides[1],
+        more=asked.query(q=own, box="", like=(), unlike=(), **kept),
+        like=asked.query(like=_toggled(asked.like, own), unlike=_without(asked.unlike, own)),
+        unlike=asked.query(unlike=_toggled(asked.unlike, own), like=_without(asked.like, own)),
+        liked=own in asked.examples,
+        unliked=own in asked.unlike,
+        payload=json.dumps(_payload(hit), ensure_ascii=False),
+    )
+
+
+def example(collection: str, text: str) -> Example | None:
+    """Return what the page shows of an example; None of nothing."""
+    kind, _, value = text.partition(":")
+    if not value:
+        return None
+    if kind == "text":
+        return Example(text, value, "")
+    if kind == "id":
+        return Example(text, "", f"/thumbnails/{quote(collection, safe='')}/{quote(value, safe='')}?size=640")
+    return Example(text, "", f"/uploads/{quote(value, safe='')}")
+
+
+def _payload(hit: HitAnswer) -> dict[str, Any]:
+    return {"uri": hit.uri, "path": hit.path, "copies": hit.copies, "gone": hit.gone, "fields": hit.payload}
+
+
+def _distance(distance: float) -> str:
+    return f"{distance:.3f}" if distance < 10 else f"{distance:.1f}"
+
+
+def _toggled(some: tuple[str, ...], one: str) -> tuple[str, ...]:
+    return _without(some, one) if one in some else (*some, one)
+
+
+def _without(some: tuple[str, ...], one: str) -> tuple[str, ...]:
+    return tuple(each for each in some if each != one)

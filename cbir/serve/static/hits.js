@@ -1,0 +1,141 @@
+// The pictures: rows of one height, more of them as one scrolls, arrow keys.
+
+import { byId, say } from "./dom.js";
+import { page, shown } from "./view.js";
+
+/** Sides of a picture from which it is drawn with sharp pixels, and how wide or high a place in a row may be. */
+const TINY = 64;
+const WIDEST = 2.6;
+const NARROWEST = 0.5;
+
+let loading = null;
+
+function ratio(hit, width, height) {
+  if (width && height) hit.style.setProperty("--ratio", Math.min(WIDEST, Math.max(NARROWEST, width / height)).toFixed(4));
+}
+
+function place(hits) {
+  for (const hit of hits) {
+    const picture = hit.querySelector("img");
+    const given = [picture.getAttribute("width"), picture.getAttribute("height")].map(Number);
+    const loaded = () => {
+      if (!picture.naturalWidth) return;
+      if (!given[0]) ratio(hit, picture.naturalWidth, picture.naturalHeight);
+      if (Math.max(picture.naturalWidth, picture.naturalHeight) <= TINY) {
+        picture.classList.add("tiny");
+        byId("hits")?.classList.add("small");
+      }
+    };
+    ratio(hit, ...given);
+    if (picture.complete) loaded();
+    picture.addEventListener("load", loaded);
+    picture.addEventListener("error", () => {
+      hit.querySelector(".picture").classList.add("gone");
+      picture.replaceWith(Object.assign(document.createElement("span"), { textContent: picture.alt }));
+    });
+  }
+}
+
+/** Load the pictures that follow; true if some came. */
+export async function more() {
+  const link = document.querySelector(".more a");
+  if (!link) return false;
+  if (loading?.link === link) return loading.done;
+  const done = (async () => {
+    try {
+      const next = await page(link.href);
+      if (!link.isConnected) return false;
+      const seen = new Set([...byId("hits").children].map((hit) => hit.dataset.id));
+      const hits = [...next.querySelectorAll("#hits > .hit")].filter((hit) => !seen.has(hit.dataset.id));
+      place(hits);
+      byId("hits").append(...hits);
+      const after = next.querySelector(".more");
+      if (after) link.parentElement.replaceWith(after);
+      else link.parentElement.remove();
+      watch();
+      say(`${byId("hits").children.length} pictures`);
+      return hits.length > 0;
+    } catch (error) {
+      link.textContent = `${error.message} Try again`;
+      observer.disconnect();
+      return false;
+    } finally {
+      loading = null;
+    }
+  })();
+  loading = { link, done };
+  return done;
+}
+
+const observer = new IntersectionObserver((entries) => entries.some((entry) => entry.isIntersecting) && more(), {
+  rootMargin: "1400px",
+});
+
+function watch() {
+  observer.disconnect();
+  const link = document.querySelector(".more");
+  if (link) observer.observe(link);
+}
+
+const placed = new WeakSet();
+
+export function begin() {
+  shown(() => {
+    const list = byId("hits");
+    if (list && !placed.has(list)) {
+      placed.add(list);
+      list.classList.add("justified");
+      place([...list.children]);
+    }
+    watch();
+  });
+  document.addEventListener("click", (event) => {
+    if (!event.target.closest?.(".more a")) return;
+    event.preventDefault();
+    more();
+  });
+  document.addEventListener("keydown", move);
+}
+
+function move(event) {
+  const link = event.target.closest?.(".hit .picture, .hit .marks a");
+  if (!link || event.ctrlKey || event.metaKey || event.altKey) return;
+  const hit = link.closest(".hit");
+  const to = {
+    ArrowLeft: () => hit.previousElementSibling,
+    ArrowRight: () => hit.nextElementSibling,
+    ArrowUp: () => above(hit, -1),
+    ArrowDown: () => above(hit, 1),
+    Home: () => hit.parentElement.firstElementChild,
+    End: () => hit.parentElement.lastElementChild,
+  }[event.key];
+  if (to) {
+    event.preventDefault();
+    const next = to();
+    next?.querySelector(".picture").focus({ preventScroll: true });
+    next?.scrollIntoView({ block: "nearest" });
+    return;
+  }
+  const mark = { "+": ".like", "-": ".unlike" }[event.key];
+  if (mark) hit.querySelector(mark)?.click();
+}
+
+/** The nearest picture in the row above (-1) or below (1). */
+function above(hit, way) {
+  const own = hit.getBoundingClientRect();
+  const middle = (own.left + own.right) / 2;
+  let best = null;
+  let least = [Infinity, Infinity];
+  for (let each = hit; each; each = way < 0 ? each.previousElementSibling : each.nextElementSibling) {
+    const there = each.getBoundingClientRect();
+    const down = Math.abs(there.top - own.top);
+    if (down < 2) continue;
+    if (down > least[0] + 2) break;
+    const across = Math.abs((there.left + there.right) / 2 - middle);
+    if (across < least[1]) {
+      best = each;
+      least = [down, across];
+    }
+  }
+  return best;
+}

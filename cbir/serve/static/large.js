@@ -1,0 +1,144 @@
+// A picture large, beside all that is known of it. Arrow keys go on, Escape closes.
+
+import { byId, collection, element } from "./dom.js";
+import { more } from "./hits.js";
+import { together, value } from "./conditions.js";
+import { clear as clearLines, offer, show as showLines } from "./same.js";
+
+/** Fields that are asked for by a click on their value. */
+const ASKED_FOR = new Set(["label", "folder", "camera", "lens", "format", "source", "sha256"]);
+const HIDDEN = new Set(["inode", "changed", "code"]);
+
+let hit = null;
+
+export function begin() {
+  const dialog = byId("large");
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest?.(".hit .picture");
+    if (!link || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+    event.preventDefault();
+    open(link.closest(".hit"));
+  });
+  dialog.addEventListener("click", (event) => {
+    const step = event.target.closest("[data-step]");
+    if (step) go(Number(step.dataset.step));
+    if (event.target === dialog || event.target.closest(".close")) dialog.close();
+  });
+  dialog.addEventListener("keydown", (event) => {
+    const way = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    if (way && !event.target.closest("input, textarea")) {
+      event.preventDefault();
+      go(way);
+    }
+    if (event.key === "+") byId("large-like").click();
+    if (event.key === "-" && !byId("large-unlike").hidden) byId("large-unlike").click();
+  });
+  dialog.addEventListener("close", () => {
+    clearLines();
+    if (hit?.isConnected) hit.querySelector(".picture").focus();
+  });
+  byId("large-copy").addEventListener("click", copy);
+  byId("large-same").addEventListener("click", () => showLines(hit));
+}
+
+function open(which) {
+  fill(which);
+  if (!byId("large").open) byId("large").showModal();
+}
+
+async function go(way) {
+  let next = way < 0 ? hit.previousElementSibling : hit.nextElementSibling;
+  if (!next && way > 0 && (await more())) next = hit.nextElementSibling;
+  if (next) fill(next);
+}
+
+function fill(which) {
+  hit = which;
+  clearLines();
+  const known = JSON.parse(which.dataset.payload);
+  const fields = known.fields;
+  const name = which.querySelector("img, .picture span")?.alt ?? fields.name ?? known.uri;
+  const place = `${encodeURIComponent(collection())}/${encodeURIComponent(which.dataset.id)}`;
+  const picture = byId("large-picture");
+  picture.src = `/images/${place}`;
+  picture.alt = name;
+  picture.onload = () => {
+    const tiny = Math.max(picture.naturalWidth, picture.naturalHeight) <= 64;
+    picture.classList.toggle("tiny", tiny);
+    picture.style.maxWidth = `${picture.naturalWidth * (tiny ? 16 : 2)}px`; // larger is only blurred
+    picture.style.maxHeight = `${picture.naturalHeight * (tiny ? 16 : 2)}px`;
+  };
+  byId("large-name").textContent = name;
+  const distance = which.querySelector(".distance")?.textContent;
+  byId("large-facts").textContent = [
+    distance && `distance ${distance}`,
+    fields.label !== undefined && `label ${fields.label}`,
+    fields.width && `${fields.width} × ${fields.height}`,
+    known.gone && "its file is gone",
+  ]
+    .filter(Boolean)
+    .join(" · ");
+  byId("large-said").textContent = "";
+  byId("large-more").href = which.querySelector(".picture").href;
+  for (const kind of ["like", "unlike"]) {
+    const link = byId(`large-${kind}`);
+    link.hidden = !which.querySelector(`.marks .${kind}`);
+    link.href = which.dataset[kind];
+    const is = which.classList.contains(`${kind}d`);
+    link.textContent = is ? "No example any more" : kind === "like" ? "+ Like" : "− Unlike";
+  }
+  byId("large-copy").dataset.path = known.path ?? known.uri;
+  byId("large-copy").textContent = known.path ? "Copy path" : "Copy address";
+  const folder = byId("large-folder");
+  folder.hidden = typeof fields.folder !== "string";
+  if (!folder.hidden) folder.href = `?${new URLSearchParams([["where", `folder=${value(fields.folder)}`]])}`;
+  const rows = known.copies.length ? [["copies", known.copies.filter(Boolean).join("\n")]] : [];
+  byId("large-fields").replaceChildren(...[...Object.entries(fields), ...rows].filter(wanted).map(row));
+  for (const step of document.querySelectorAll("#large [data-step]"))
+    step.disabled = Number(step.dataset.step) < 0 ? !which.previousElementSibling : !which.nextElementSibling && !document.querySelector(".more");
+  offer(which);
+}
+
+const wanted = ([name, content], index, all) =>
+  !HIDDEN.has(name) && !(name === "copies" && Array.isArray(content)) && all.findIndex((each) => each[0] === name) <= index;
+
+function row([name, content]) {
+  const text = said(name, content);
+  const cell = element("td");
+  if (ASKED_FOR.has(name) && content !== "") {
+    const asked = together(new URLSearchParams(location.search), name, [content]);
+    cell.append(element("a", { href: `?${asked}`, "data-go": true, title: `only ${name} ${text}` }, text));
+  } else cell.append(text);
+  return element("tr", {}, element("th", { scope: "row" }, name), cell);
+}
+
+function said(name, content) {
+  if (name === "sha256") return `${content.slice(0, 16)}…`;
+  if (name === "bytes") return bytes(content);
+  if (name === "modified") return new Date(content / 1e6).toLocaleString();
+  if (name === "ingested_at") return new Date(content).toLocaleString();
+  if (name === "taken_at") return String(content).replace("T", " ").replace(/(\.0+)?(Z|\+00:00)$/, "");
+  if (name === "gps" && content?.lat !== undefined) return `${content.lat}, ${content.lon}`;
+  if (name === "folder" && content === "") return "(the top)";
+  return typeof content === "object" ? JSON.stringify(content) : String(content);
+}
+
+function bytes(count) {
+  const units = ["bytes", "kB", "MB", "GB"];
+  let unit = 0;
+  while (count >= 1000 && unit < 3) {
+    count /= 1000;
+    unit += 1;
+  }
+  return `${unit ? count.toFixed(1) : count} ${units[unit]}`;
+}
+
+async function copy() {
+  const path = byId("large-copy").dataset.path;
+  try {
+    await navigator.clipboard.writeText(path);
+    byId("large-said").textContent = `Copied: ${path}`;
+  } catch {
+    byId("large-said").textContent = path; // no clipboard without https: to be copied by hand
+  }
+}

@@ -1,0 +1,120 @@
+// From one question to the next without loading the page anew: the address says what is asked, the server answers with
+// the whole page, and its parts take the place of the old ones. Back and forward bring back what was there.
+
+import { byId, say } from "./dom.js";
+import { ask } from "./problem.js";
+
+/** Questions that can be gone back to without asking again. */
+const KEPT = 12;
+const kept = new Map();
+let key = history.state?.key ?? crypto.randomUUID?.() ?? String(Math.random());
+let asking = null;
+
+history.replaceState({ key }, "");
+history.scrollRestoration = "manual";
+
+const parts = (from = document) => [...from.querySelectorAll("[data-part]")];
+
+/** Call a function with each new state of the page, and with the first. */
+export function shown(listener) {
+  document.addEventListener("shown", listener);
+  listener();
+}
+
+/** Fetch a page of ours. */
+export async function page(address, signal) {
+  const answer = await ask(address, { signal, headers: { Accept: "text/html" } });
+  const next = new DOMParser().parseFromString(await answer.text(), "text/html");
+  if (!next.getElementById("results")) {
+    const notice = next.querySelector(".notice p");
+    throw new Error(notice?.textContent || `The server answered ${answer.status}.`);
+  }
+  return next;
+}
+
+/** Ask what an address asks. */
+export async function go(address, { push = true } = {}) {
+  const url = new URL(address, location.href);
+  url.search = url.search.replace(/%3A/gi, ":").replace(/%2C/gi, ",").replace(/%2F/gi, "/"); // to be read by people
+  if (url.pathname !== location.pathname) return location.assign(url);
+  asking?.abort();
+  const mine = (asking = new AbortController());
+  document.body.classList.add("waiting");
+  try {
+    const next = await page(url, mine.signal);
+    if (push) {
+      keep();
+      key = String(Math.random());
+      history.pushState({ key }, "", url);
+    }
+    put(next.title, parts(next), 0);
+  } catch (error) {
+    if (error.name !== "AbortError") fail(error.message);
+  } finally {
+    if (asking === mine) {
+      document.body.classList.remove("waiting");
+      asking = null;
+    }
+  }
+}
+
+/** Say what went wrong, where the pictures are. */
+export function fail(text) {
+  byId("results").querySelector(".notice.bad")?.remove();
+  const notice = document.createElement("div");
+  notice.className = "notice bad";
+  notice.setAttribute("role", "alert");
+  notice.append(Object.assign(document.createElement("p"), { textContent: text }));
+  byId("results").prepend(notice);
+  notice.scrollIntoView({ block: "nearest" });
+}
+
+function keep() {
+  kept.set(key, { title: document.title, parts: parts(), top: scrollY });
+  if (kept.size > KEPT) kept.delete(kept.keys().next().value);
+}
+
+function put(title, next, top) {
+  const focused = document.activeElement;
+  const hit = focused?.closest?.(".hit")?.dataset.id;
+  const lost = focused && focused !== document.body && focused.closest("[data-part]");
+  for (const part of next) byId(part.id).replaceWith(document.adoptNode(part));
+  document.title = title;
+  scrollTo(0, top);
+  document.dispatchEvent(new Event("shown"));
+  if (lost && !document.querySelector("dialog[open]")) {
+    const again = focused.id ? byId(focused.id) : hit && document.querySelector(`.hit[data-id="${hit}"] .picture`);
+    (again || byId("main")).focus({ preventScroll: true });
+  }
+  const count = document.querySelectorAll("#hits > .hit").length;
+  const text = document.querySelector("#results .count, #results .notice")?.textContent.trim().replace(/\s+/g, " ");
+  say(`${text ?? ""} ${count} pictures`);
+}
+
+addEventListener("popstate", (event) => {
+  const there = kept.get(event.state?.key);
+  keep();
+  document.querySelector("dialog[open]")?.close();
+  asking?.abort();
+  key = event.state?.key ?? String(Math.random());
+  if (there) put(there.title, there.parts, there.top);
+  else go(location.href, { push: false });
+});
+
+document.addEventListener("click", (event) => {
+  const link = event.target.closest?.("a[data-go]");
+  if (!link || event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey)
+    return;
+  event.preventDefault();
+  link.closest("dialog")?.close();
+  go(link.href);
+});
+
+document.addEventListener("submit", (event) => {
+  const form = event.target.closest("form[data-go]");
+  if (!form) return;
+  event.preventDefault();
+  const asked = new URLSearchParams();
+  for (const [name, value] of new FormData(form)) if (String(value).trim()) asked.append(name, value);
+  go(`?${asked}`);
+});
