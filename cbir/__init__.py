@@ -46,6 +46,7 @@ if TYPE_CHECKING:  # for type checkers and editors; when the program runs, `__ge
     from cbir.verbs.evaluate_copies import evaluate_copies as evaluate_copies
     from cbir.verbs.evaluate_distorted import evaluate_distorted as evaluate_distorted
     from cbir.verbs.ingest import ingest as ingest
+    from cbir.verbs.mcp import mcp as mcp
     from cbir.verbs.move import Moved as Moved
     from cbir.verbs.move import move as move
     from cbir.verbs.open import open as open

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from cbir.core.settings import Settings
     from cbir.search.searcher import Searcher
 
-#: Seconds for which a collection's card is taken to be as it was: on a server, reading it is a request.
-_FRESH = 2.0
+#: Seconds for which a collection's card is taken to be as it was: on a server, reading it is a request; here, a file's.
+_FRESH_ON_SERVER, _FRESH_HERE = 2.0, 0.0
 
 
 class Library:
@@ -47,6 +47,7 @@ class Library:
         self._lock = threading.Lock()
         self._opening: dict[str, threading.Lock] = {}
         self._away: set[str] = set()
+        self._fresh = _FRESH_HERE if settings.qdrant_url is None else _FRESH_ON_SERVER
         self._searchers: dict[str, tuple[Searcher, float]] = {}
         try:
             self._first = None if first is None else home.collection_or_default(self._engine, first)
@@ -69,6 +70,10 @@ class Library:
         """Return the collection that is meant where none is named; CollectionError if there is none."""
         return self._first or home.default_collection(self._engine)
 
+    def spelled(self, name: str | None) -> str:
+        """Return a collection's name as it has it; None: that of the one that is meant where none is named."""
+        return self.first() if name is None else self._engine.spelled(name)
+
     def searcher(self, name: str) -> Searcher:
         """Return what searches a collection; it is closed with the library.
 
@@ -85,7 +90,7 @@ class Library:
         with opening:
             self._check_there(name)
             known, seen = self._searchers.get(name, (None, 0.0))
-            if known is not None and time.monotonic() - seen < _FRESH:
+            if known is not None and time.monotonic() - seen < self._fresh:
                 return known
             try:
                 metadata = self._engine.metadata(name)

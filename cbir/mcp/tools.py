@@ -1,0 +1,161 @@
+"""What an assistant can have done: list collections, search one, see a picture; blocking calls, for threads.
+
+In: what the assistant says, and the collections of a home or a server. Out: JSON values, and a picture's bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from cbir import documents
+from cbir.collection.errors import CollectionError
+from cbir.collection.metadata import Metadata
+from cbir.core.errors import CbirError
+from cbir.ingest.sources.catalogue import NAMES
+from cbir.mcp.paths import RefusedError, permitted, roots_of
+from cbir.search.places import located_places
+from cbir.search.query import StoredPoint, Words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from PIL import Image
+
+    from cbir.search.query import Query
+    from cbir.search.searcher import Searcher
+    from cbir.serve.library import Library
+
+#: Hits at once, and pixels of a picture's longer side: what an assistant is given, it has to read.
+MOST_HITS, MOST_PIXELS = 200, 1568
+#: A picture no larger than this is sent as it is: a digit of 28 x 28 pixels would not survive JPEG.
+_TINY = 128
+
+
+class Tools:
+    """The tools of an assistant.
+
+    Parameters
+    ----------
+    library : Library
+    """
+
+    def __init__(self, library: Library) -> None:
+        self._library = library
+
+    def list_collections(self) -> dict[str, Any]:
+        """Return all collections and what is known of them."""
+        found = self._library.all_metadata()
+        readable = [name for name, known in found.items() if isinstance(known, Metadata)]
+        default = self._library.first() if readable else None
+        return {"default": default, "collections": [self._described(name, known) for name, known in found.items()]}
+
+    def _described(self, name: str, known: Metadata | CollectionError) -> dict[str, Any]:
+        if isinstance(known, CollectionError):
+            return {"name": name, "problem": str(known)}
+        described: dict[str, Any] = {
+            "name": name,
+            "updated": known.updated,
+            "sources": [known.place(source) for source in known.sources],
+        }
+        try:
+            with self._searching(name) as searcher:
+                return {
+                    **described,
+                    "pictures": searcher.info().points,
+                    "encoder": searcher.bundle.kind,
+                    "words": searcher.bundle.understands_words,
+                }
+        except CbirError as error:
+            return {**described, "problem": str(error)}
+
+    def search(
+        self,
+        *,
+        path: str | None,
+        text: str | None,
+        identity: str | None,
+        k: int,
+        where: Sequence[str],
+        collection: str | None,
+    ) -> dict[str, Any]:
+        """Return the stored pictures closest to a picture, a stored one, or words.
+
+        Raises
+        ------
+        CbirError
+            Not one of these, a path that may not be read, a condition that is none, and so on.
+        """
+        given = [name for name, value in (("path", path), ("text", text), ("id", identity)) if value is not None]
+        if len(given) != 1:
+            raise CbirError(f"give one of path, text and id, not {' and '.join(given) or 'none'}")
+        if not 1 <= k <= MOST_HITS:
+            raise CbirError(f"k is 1 to {MOST_HITS}, not {k}")
+        asked: Query
+        if path is not None:
+            asked = permitted(path, self._roots())
+        elif text is not None:
+            asked = Words(text)
+        else:
+            asked = StoredPoint(identity or "")
+        with self._searching(collection) as searcher:
+            hits = searcher.search(asked, k, where=list(where) or None)
+            metadata = searcher.metadata
+            return {"collection": searcher.name, "hits": [documents.hit(hit, metadata) for hit in hits]}
+
+    def picture(
+        self, *, identity: str | None, path: str | None, collection: str | None, size: int
+    ) -> tuple[bytes, str]:
+        """Return a stored picture, or one below the collections' roots, small; and what format it is in.
+
+        Raises
+        ------
+        CbirError
+            It cannot be read, or may not be.
+        """
+        if (identity is None) == (path is None):
+            raise CbirError("give either id or path")
+        size = max(1, min(size, MOST_PIXELS))
+        with self._searching(collection) as searcher:
+            located = self._place(searcher, identity or "") if path is None else permitted(path, self._roots())
+            return _encoded(searcher.open_picture(located, enough=size), size)
+
+    def _place(self, searcher: Searcher, identity: str) -> str:
+        """Return what opens a stored picture; RefusedError if it is not below the collection's roots."""
+        payload = searcher.collection.payloads([identity]).get(identity)
+        if payload is None:
+            raise CollectionError(f"collection '{searcher.name}' holds no point '{identity}'")
+        refused: CbirError = RefusedError(f"the picture of point '{identity}' is not below the collection's folders")
+        for place in located_places(payload, searcher.metadata):
+            if place.partition(":")[0] in NAMES and not os.path.lexists(place):
+                return place  # a dataset's
+            try:
+                return permitted(place, roots_of([searcher.metadata]))
+            except RefusedError as error:
+                refused = error
+        raise refused
+
+    def _roots(self) -> list[str]:
+        return roots_of(known for known in self._library.all_metadata().values() if isinstance(known, Metadata))
+
+    @contextmanager
+    def _searching(self, name: str | None) -> Iterator[Searcher]:
+        """Yield what searches a collection; afterwards others may have it, as an assistant may think for hours."""
+        searcher = self._library.searcher(self._library.spelled(name))
+        try:
+            yield searcher
+        finally:
+            searcher.release()
+
+
+def _encoded(image: Image.Image, size: int) -> tuple[bytes, str]:
+    if max(image.size) > size:
+        image.thumbnail((size, size))
+    buffer = io.BytesIO()
+    if max(image.size) <= _TINY:
+        image.save(buffer, "PNG")
+        return buffer.getvalue(), "png"
+    image.convert("RGB").save(buffer, "JPEG", quality=85)
+    return buffer.getvalue(), "jpeg"
