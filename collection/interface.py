@@ -4,13 +4,13 @@
 points. `cbir.collection.embedded` and `cbir.collection.served` implement them.
 """
 
+from __future__ import annotations
+
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
-
-import numpy as np
+from typing import TYPE_CHECKING, Protocol
 
 from cbir.collection.damage import Damage
 from cbir.collection.errors import CollectionError
@@ -18,6 +18,9 @@ from cbir.collection.filter import Where
 from cbir.collection.metadata import Metadata
 from cbir.collection.point import Hit, Label, Page, Payload
 from cbir.core.progress import Progress, silent
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass(frozen=True)

@@ -7,11 +7,12 @@ replaces its point, whatever the file is called. An image of a dataset has no fi
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from cbir.core.uris import is_absolute
+
+if TYPE_CHECKING:  # a search beside a server that has the encoder loaded needs no NumPy, whose import takes longer
+    import numpy as np
 
 #: Fields of a point, by name; `cbir.collection.fields` lists those that people may use.
 Payload = dict[str, Any]
@@ -61,12 +62,12 @@ class Page:
     """
 
     ids: list[str]
-    vectors: np.ndarray
+    vectors: "np.ndarray"
     payloads: list[Payload] = field(repr=False)
     checksums: list[str | None] = field(default_factory=list, repr=False)
 
     @classmethod
-    def of(cls, records: Sequence[Any], vectors: np.ndarray) -> "Page":
+    def of(cls, records: Sequence[Any], vectors: "np.ndarray") -> "Page":
         """Make a page of what either of Qdrant's clients calls records, and of their vectors."""
         payloads = [record.payload or {} for record in records]
         checksums = [payload.get(CHECKSUM) for payload in payloads]

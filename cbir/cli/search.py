@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import cbir
-from cbir import documents
+from cbir.answer import Answer, answer, asked_of_server
 from cbir.cli.options import options_from
 from cbir.cli.output import note, print_json, print_paths
 from cbir.cli.parameters import (
@@ -30,18 +30,11 @@ from cbir.cli.parameters import (
 from cbir.core.disk import require_folder_of
 from cbir.core.options import OptionError
 from cbir.core.progress import Progress
+from cbir.core.settings import read_settings
 from cbir.core.words import counted
-from cbir.ingest.sources.catalogue import NAMES
-from cbir.model.errors import ImageError
-from cbir.search.missing import is_missing, present_first
 from cbir.search.options import SearchOptions
-from cbir.search.places import located_places
-from cbir.search.query import is_picture, terms_of
-from cbir.search.terms import title
 
 if TYPE_CHECKING:
-    from cbir.collection.filter import Filter
-    from cbir.collection.metadata import Metadata
     from cbir.collection.point import Hit
     from cbir.search.query import Query
     from cbir.search.searcher import Searcher
@@ -77,12 +70,44 @@ def search(
     if save is not None:
         require_folder_of(save)
     name = collection_or_default(collection, qdrant_url)
+    options = replace(options, labels=_labels(label), where=conditions(where, within))
+    answered = None
+    if save is None:
+        answered = asked_of_server(read_settings(data_dir, qdrant_url), name, arguments, options)
+    unread = 0
+    if answered is None:
+        answered, unread = _answered(name, arguments, options, save, qdrant_url, data_dir)
+    if answered.places and options.prune is not None and answered.fewest < options.k:
+        limited = " that pass" if label or options.where else ""
+        note(f"fewer than {options.k} images{limited} are within {options.prune} bits")
+    if answered.missing:
+        note(_said_of_missing(answered.missing))
+    if json_:
+        print_json(answered.document)
+    elif paths or null:
+        print_paths((place for place in answered.places if place not in answered.missing), null=null)
+    else:
+        _print_hits(answered)
+    if unread:
+        raise typer.Exit(1)
+
+
+def _answered(
+    name: str,
+    arguments: Sequence[str],
+    options: SearchOptions,
+    save: Path | None,
+    qdrant_url: str | None,
+    data_dir: Path | None,
+) -> tuple[Answer, int]:
+    """Search in this process; return the hits, and how many queries could not be read."""
+    from cbir.ingest.sources.catalogue import NAMES
+
     with (
         _bars_if_needed() as progress,
         cbir.open(name, qdrant_url=qdrant_url, data_dir=data_dir, progress=progress) as searcher,
     ):
         asked = searcher.parse(arguments, text=options.text, datasets=NAMES)
-        options = replace(options, labels=_labels(label), where=conditions(where, within))
         queries, found = _searched(searcher, asked, options)
         allowed = options.filters(searcher.collection)
         if not any(found):
@@ -100,27 +125,16 @@ def search(
         if missing:
             note(f"not every hit can be shown: {missing}")
         note(f"picture: {save_picture(drawn, save)}")
-    if any(found) and options.prune is not None and min(map(len, found)) < options.k:
-        limited = " that pass" if label or options.where else ""
-        note(f"fewer than {options.k} images{limited} are within {options.prune} bits")
-    missing_files = _missing(found, searcher.metadata, allowed)
-    if missing_files:
-        note(_said_of_missing(missing_files))
-    if json_:
-        print_json(documents.search(name, searcher.metadata, queries, found))
-    elif paths or null:
-        places = (_located(hit, searcher.metadata, allowed)[0] for hits in found for hit in hits)
-        print_paths((place for place in places if place not in missing_files), null=null)
-    else:
-        _print_hits(searcher, queries, found, allowed)
-    if len(queries) < len(asked):
-        raise typer.Exit(1)
+    return answer(searcher, queries, found, allowed), len(asked) - len(queries)
 
 
 def _searched(
     searcher: Searcher, queries: Sequence[Query], options: SearchOptions
 ) -> tuple[Sequence[Query], list[list[Hit]]]:
     """Search several queries but for those that cannot be read, which are told; return them without those."""
+    from cbir.model.errors import ImageError
+    from cbir.search.query import is_picture, terms_of
+
     try:
         return queries, searcher.search_many(queries, options=options)
     except ImageError:
@@ -158,42 +172,13 @@ def _bars_if_needed() -> Iterator[Progress]:
         yield report
 
 
-def _print_hits(
-    searcher: Searcher, queries: Sequence[Query], found: Sequence[Sequence[Hit]], allowed: Filter | None
-) -> None:
+def _print_hits(answered: Answer) -> None:
     """Print a table of hits for each query."""
     from cbir.cli.terminal import table
 
     columns = [("rank", True), ("distance", True), ("label", False), ("image", False)]
-    for query, hits in zip(queries, found, strict=True):
-        rows = [
-            (
-                rank,
-                f"{hit.distance:.4f}",
-                "" if hit.label is None else hit.label,
-                _places(hit, searcher.metadata, allowed),
-            )
-            for rank, hit in enumerate(hits, 1)
-        ]
-        table(f"{title(query)} in {searcher.name}", columns, rows)
-
-
-def _places(hit: Hit, metadata: Metadata, allowed: Filter | None) -> str:
-    """Return where a hit's picture is, and how many copies there are; a place that a filter allows comes first."""
-    place, *copies = _located(hit, metadata, allowed)
-    gone = " (gone)" if is_missing(place, metadata.roots.values()) else ""
-    return f"{place}{gone} (+{counted(len(copies), 'copy', 'copies')})" if copies else f"{place}{gone}"
-
-
-def _located(hit: Hit, metadata: Metadata, allowed: Filter | None) -> list[str]:
-    """Return where a hit's picture is; a place whose file is there comes first, then one that a filter allows."""
-    return present_first(located_places(hit.payload, metadata, allowed), metadata.roots.values())
-
-
-def _missing(found: Sequence[Sequence[Hit]], metadata: Metadata, allowed: Filter | None) -> list[str]:
-    """Return where hits' files were that are not there any more, nor any copy of them; each once."""
-    places = (_located(hit, metadata, allowed)[0] for hits in found for hit in hits)
-    return [place for place in dict.fromkeys(places) if is_missing(place, metadata.roots.values())]
+    for title, rows in zip(answered.titles, answered.rows, strict=True):
+        table(f"{title} in {answered.name}", columns, rows)
 
 
 def _said_of_missing(places: Sequence[str]) -> str:

@@ -95,7 +95,7 @@ class Distances:
         from cbir.search.duplicates.calibration import copies_apart
         from cbir.search.duplicates.options import DuplicatesOptions
 
-        def told(_: str, done: int, total: int | None) -> None:
+        def told(stage: str, done: int, total: int | None, note: str = "") -> None:  # noqa: ARG001 - a Progress
             if self._closed.is_set():
                 raise CbirError("the server ends")
             with self._lock:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cbir.answer import search_for_others
 from cbir.collection import home
 from cbir.core.errors import CbirError
 from cbir.model.errors import ModelError
+from cbir.serve.warned import heard
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -37,6 +39,12 @@ class Keeper:
         with suppress(CbirError):  # kept open for the next one; its model may be missing
             _ = self._state.library.searcher(name).collection
         return opened
+
+    def search(self, name: str, arguments: list[str], options: dict[str, Any]) -> dict[str, Any] | None:
+        """Search as `cbir.answer.asked_of_server` asks; None if something is odd that whoever asked has to tell."""
+        with heard() as warned:
+            found = search_for_others(self._state.library.searcher(name), arguments, options)
+        return None if warned else found
 
     def let_go(self, name: str) -> AbstractContextManager[None]:
         """Close a collection, and leave it closed while the block runs."""

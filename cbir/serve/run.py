@@ -16,6 +16,7 @@ from cbir.collection.lent.lender import lending
 from cbir.core.errors import CbirError
 from cbir.serve.app import create_app
 from cbir.serve.keeper import Keeper
+from cbir.serve.warned import sorted_by_thread
 
 if TYPE_CHECKING:
     from cbir.serve.config import ServeConfig
@@ -43,7 +44,8 @@ def run(library: Library, config: ServeConfig, ready: Callable[[str], object]) -
             lambda: ready(_address(config, listening)),
             lambda: _lending(library, app.state.cbir),
         )
-        server.run(sockets=[listening])
+        with sorted_by_thread():
+            server.run(sockets=[listening])
 
 
 def _lending(library: Library, state: State) -> AbstractContextManager[object]:

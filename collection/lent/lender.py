@@ -44,6 +44,10 @@ class Keeper(Protocol):
         """Close a collection, and leave it closed while the block runs."""
         ...
 
+    def search(self, name: str, arguments: list[str], options: dict[str, Any]) -> dict[str, Any] | None:
+        """Search for what was typed elsewhere; JSON values, whose meaning is the asker's and the keeper's."""
+        ...
+
     def encode(self, name: str, fingerprint: str, pixels: np.ndarray) -> np.ndarray:
         """Encode with a collection's encoder; CbirError if it has another fingerprint, or cannot be loaded."""
         ...
@@ -161,6 +165,10 @@ class Lender:
             with self._changes:
                 self._away.discard(name)
 
+    def search(self, asked: dict[str, Any]) -> dict[str, Any] | None:
+        """Search for what was typed."""
+        return self._keeper.search(str(asked["name"]), list(asked["arguments"]), dict(asked["options"]))
+
     def encode(self, asked: dict[str, Any], parts: list[bytes]) -> Answer:
         """Encode pixels."""
         features = self._keeper.encode(str(asked["name"]), str(asked["fingerprint"]), unpacked(parts[0]))
@@ -200,6 +208,8 @@ class _Borrower(contextlib.ExitStack):
                 return None, []
             case "encode":
                 return self._lender.encode(asked, parts)
+            case "search":
+                return self._lender.search(asked), []
             case "close":
                 self._session, self.finished = None, True
                 self.close()

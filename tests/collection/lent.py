@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,6 +33,9 @@ class Holder:
     def let_go(self, name: str) -> Iterator[None]:
         self.gone.append(name)
         yield
+
+    def search(self, name: str, arguments: list[str], options: dict[str, Any]) -> dict[str, Any] | None:
+        return {"name": name, "arguments": arguments, "options": options}
 
     def encode(self, name: str, fingerprint: str, pixels: np.ndarray) -> np.ndarray:
         assert (name, fingerprint) == ("points", "0123456789abcdef")

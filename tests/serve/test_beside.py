@@ -13,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 from fastapi.testclient import TestClient
+from PIL import Image
 
 from cbir.core.settings import read_settings
 from cbir.ingest.sources.digits import digits as load_digits
@@ -115,7 +116,25 @@ except SystemExit as end:
 print(' '.join(sys.modules), file=sys.stderr)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert not {"onnxruntime", "qdrant_edge"} & set(done.stderr.splitlines()[-1].split())
+    assert not {"onnxruntime", "qdrant_edge", "numpy", "PIL"} & set(done.stderr.splitlines()[-1].split())
+
+
+def test_a_search_prints_the_same_whatever_is_asked(home: Path, bundle: Path, tmp_path: Path):
+    """By the server where that can read the query, and here where it is odd: words, a warning, a file that is none."""
+    load_digits().picture("digits:queries/4").save(tmp_path / "q.png")
+    (tmp_path / "text.png").write_text("no picture")
+    Image.new("L", (28, 28), 255).save(tmp_path / "white.png")
+    for asked in (["q.png"], ["q.png", "white.png"], ["q.png", "--paths"], ["q.png", "text.png"], ["digits:queries/3"]):
+        said = []
+        for place in (home, bundle.parents[1]):
+            command = [sys.executable, "-m", "cbir", "search", *asked, "--collection", "digits", "-k", "3"]
+            environment = {**os.environ, "CBIR_HOME": str(place)}
+            done = subprocess.run(
+                command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=100, check=False
+            )
+            said.append((done.returncode, done.stdout, done.stderr))
+        assert said[0] == said[1]
+        assert said[0][0] == (1 if "text.png" in asked else 0)
 
 
 def test_an_ingest_stores_through_the_server_which_answers_meanwhile(home: Path, client: httpx.Client, root: Path):
