@@ -66,7 +66,7 @@ async def search_page(request: Request, name: str, served: Served) -> Response:
             hits, points = await served.gate.run(_some, served, name, asked)
         else:
             answer = await search(name, wanted, served)
-            hits = [shown(hit, asked) for hit in answer.hits]
+            hits = [shown(name, hit, asked) for hit in answer.hits]
     except (CbirError, BusyError) as error:
         status, detail = status_of(request, error)
         problem = {"detail": detail, "where": isinstance(error, FilterError)}
@@ -108,7 +108,7 @@ def _some(served: State, name: str, asked: Asked) -> tuple[list[Shown], int]:
         found = list(islice(_points(collection, where), asked.offset, asked.offset + PAGE))
         points = collection.count(where=where)
     hits = [HitAnswer(**documents.hit(each, searcher.metadata)) for each in found]
-    return [shown(hit, asked, near=False) for hit in hits], points
+    return [shown(name, hit, asked, near=False) for hit in hits], points
 
 
 def _points(collection: Collection, where: Filter | None) -> Iterator[Hit]:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from cbir.serve.pages.asked import Asked
     from cbir.serve.schemas import HitAnswer
 
+#: Sides of thumbnails, the longer ones, between which a browser chooses.
+_SIDES = (160, 320, 640)
+
 
 @dataclass(frozen=True)
 class Shown:
@@ -27,6 +30,9 @@ class Shown:
         Empty where there is none.
     width, height : int or None
         Of the picture, where that is known.
+    small, smalls, large : str
+        Addresses: of a thumbnail; of thumbnails with their widths, for a browser to
+        choose from, empty where one will do; of the picture.
     more, like, unlike : str
         Query strings: what is like it; and this search with it as one more example, or without it if it is one.
     liked, unliked : bool
@@ -41,6 +47,9 @@ class Shown:
     distance: str
     width: int | None
     height: int | None
+    small: str
+    smalls: str
+    large: str
     more: str
     like: str
     unlike: str
@@ -68,13 +77,23 @@ class Example:
     picture: str
 
 
-def shown(hit: HitAnswer, asked: Asked, *, near: bool = True) -> Shown:
+def shown(collection: str, hit: HitAnswer, asked: Asked, *, near: bool = True) -> Shown:
     """Return what the page shows of a hit; `near`: whether it has a distance."""
     own = f"id:{hit.id}"
     kept = {"where": asked.where}
     sides = [
         size if isinstance(size := hit.payload.get(side), int) and size > 0 else None for side in ("width", "height")
     ]
+    place = _place(collection, hit.id)
+    # What a dataset's picture shows never changes; a file's has another hash then.
+    version = f"v={str(hit.payload.get('sha256') or '0')[:16]}"
+    across = min(1.0, (sides[0] or 1) / (sides[1] or 1))
+    most = max(sides[0] or 0, sides[1] or 0)
+
+    def thumbnail(side: int) -> str:
+        return f"/thumbnails/{place}?size={side}&{version}"
+
+    smalls = ", ".join(f"{thumbnail(side)} {max(1, round(side * across))}w" for side in _SIDES if side < 2 * most)
     return Shown(
         id=hit.id,
         name=str(hit.payload.get("name") or hit.uri.rpartition("/")[2] or hit.uri),
@@ -82,6 +101,9 @@ def shown(hit: HitAnswer, asked: Asked, *, near: bool = True) -> Shown:
         distance=_distance(hit.distance) if near else "",
         width=sides[0],
         height=sides[1],
+        small=thumbnail(320),
+        smalls=smalls if most > _SIDES[0] else "",
+        large=f"/images/{place}?{version}",
         more=asked.query(q=own, box="", like=(), unlike=(), **kept),
         like=asked.query(like=_toggled(asked.like, own), unlike=_without(asked.unlike, own)),
         unlike=asked.query(unlike=_toggled(asked.unlike, own), like=_without(asked.like, own)),
@@ -99,8 +121,12 @@ def example(collection: str, text: str) -> Example | None:
     if kind == "text":
         return Example(text, value, "")
     if kind == "id":
-        return Example(text, "", f"/thumbnails/{quote(collection, safe='')}/{quote(value, safe='')}?size=640")
+        return Example(text, "", f"/thumbnails/{_place(collection, value)}?size=640")
     return Example(text, "", f"/uploads/{quote(value, safe='')}")
+
+
+def _place(collection: str, point: str) -> str:
+    return f"{quote(collection, safe='')}/{quote(point, safe='')}"
 
 
 def _payload(hit: HitAnswer) -> dict[str, Any]:

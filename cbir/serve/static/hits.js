@@ -20,8 +20,9 @@ function place(hits) {
     const given = [picture.getAttribute("width"), picture.getAttribute("height")].map(Number);
     const loaded = () => {
       if (!picture.naturalWidth) return;
-      if (!given[0]) ratio(hit, picture.naturalWidth, picture.naturalHeight);
-      if (Math.max(picture.naturalWidth, picture.naturalHeight) <= TINY) {
+      const sides = given[0] ? given : [picture.naturalWidth, picture.naturalHeight];
+      ratio(hit, ...sides);
+      if (Math.max(...sides) <= TINY) {
         picture.classList.add("tiny");
         byId("hits")?.classList.add("small");
       }

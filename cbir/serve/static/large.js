@@ -1,6 +1,6 @@
 // A picture large, beside all that is known of it. Arrow keys go on, Escape closes.
 
-import { byId, collection, element } from "./dom.js";
+import { byId, element } from "./dom.js";
 import { more } from "./hits.js";
 import { together, value } from "./conditions.js";
 import { clear as clearLines, offer, show as showLines } from "./same.js";
@@ -58,9 +58,8 @@ function fill(which) {
   const known = JSON.parse(which.dataset.payload);
   const fields = known.fields;
   const name = which.querySelector("img, .picture span")?.alt ?? fields.name ?? known.uri;
-  const place = `${encodeURIComponent(collection())}/${encodeURIComponent(which.dataset.id)}`;
   const picture = byId("large-picture");
-  picture.src = `/images/${place}`;
+  picture.src = which.dataset.large;
   picture.alt = name;
   picture.onload = () => {
     const tiny = Math.max(picture.naturalWidth, picture.naturalHeight) <= 64;

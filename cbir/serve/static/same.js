@@ -3,7 +3,7 @@
 import { byId, collection } from "./dom.js";
 import { json } from "./problem.js";
 
-const MOST = 160; // lines; more are a blur
+const MOST = 90; // lines; more are a blur
 const SPACE = 24;
 let showing = null;
 let asking = null;
@@ -44,7 +44,7 @@ export async function show(hit) {
     const [found, ours, theirs] = await Promise.all([
       json(`${where}?query=${encodeURIComponent(asked)}`, { signal: mine.signal }),
       picture(address(asked)),
-      picture(`/images/${encodeURIComponent(collection())}/${encodeURIComponent(hit.dataset.id)}`),
+      picture(hit.dataset.large),
     ]);
     if (mine.signal.aborted) return;
     showing = { found, ours, theirs };
