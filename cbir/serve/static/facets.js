@@ -34,7 +34,7 @@ export async function facet(box) {
     return element("li", {}, element("a", { href: `?${next}`, "data-go": true, "aria-current": is && "true" }, element("span", {}, name), number));
   });
   const chosen = items.some((item) => item.querySelector("[aria-current]"));
-  box.hidden = items.length < 2 && !chosen; // nothing to choose from
+  box.hidden = items.length < 2 && !chosen && !box.querySelector("form"); // nothing to choose from
   list(box.querySelector("ul"), items, found.more);
 }
 

@@ -77,10 +77,17 @@ function draw() {
   const pen = canvas.getContext("2d");
   pen.scale(scale, scale);
   pen.imageSmoothingQuality = "high";
-  const beside = width > height;
-  const room = beside ? [(width - 3 * SPACE) / 2, height - 2 * SPACE] : [width - 2 * SPACE, (height - 3 * SPACE) / 2];
-  const places = [showing.ours, showing.theirs].map((each, index) => {
-    const fit = Math.min(room[0] / each.naturalWidth, room[1] / each.naturalHeight);
+  const rooms = [
+    [(width - 3 * SPACE) / 2, height - 2 * SPACE],
+    [width - 2 * SPACE, (height - 3 * SPACE) / 2],
+  ];
+  const both = [showing.ours, showing.theirs];
+  const fits = (room, each) => Math.min(room[0] / each.naturalWidth, room[1] / each.naturalHeight);
+  const size = (room) => both.reduce((sum, each) => sum + fits(room, each) * each.naturalWidth, 0);
+  const beside = size(rooms[0]) >= size(rooms[1]);
+  const room = beside ? rooms[0] : rooms[1];
+  const places = both.map((each, index) => {
+    const fit = fits(room, each);
     const size = [each.naturalWidth * fit, each.naturalHeight * fit];
     const left = SPACE + (beside ? index * (room[0] + SPACE) : 0) + (room[0] - size[0]) / 2;
     const top = SPACE + (beside ? 0 : index * (room[1] + SPACE)) + (room[1] - size[1]) / 2;
