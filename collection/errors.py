@@ -1,5 +1,6 @@
 """Errors of collections, and the sentences that more than one engine says."""
 
+import sys
 from collections.abc import Sequence
 
 from cbir.core.errors import CbirError
@@ -42,7 +43,8 @@ def already_exists(name: str) -> CollectionError:
 
 def in_use(name: str) -> CollectionBusyError:
     """Return the error for a collection that another process has open."""
+    alone = " (on Windows, also cbir serve has it for itself)" if sys.platform == "win32" else ""
     return CollectionBusyError(
-        f"collection '{name}' is in use by another process; wait until that ends, "
+        f"collection '{name}' is in use by another process{alone}; wait until that ends, "
         "or keep the collection on a Qdrant server, which many processes can use at once"
     )

@@ -6,12 +6,14 @@ which an evaluation takes too. `SearchOptions` are all.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 from cbir.collection.filter import Among, Filter, Where, both, filter_of
-from cbir.collection.interface import Collection
 from cbir.collection.point import Label
 from cbir.core.options import OptionError, check_options, option
+
+if TYPE_CHECKING:
+    from cbir.collection.interface import Collection
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,7 @@ class SearchOptions(RankingOptions):
         if not isinstance(self.where, Sequence):  # text is read when it is known which fields there are
             self._check_labels(filter_of(self.where))
 
-    def filters(self, collection: Collection) -> Filter | None:
+    def filters(self, collection: "Collection") -> Filter | None:
         """Return all that limits which points of a collection are searched, `labels` among it; None if nothing does.
 
         Raises

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 
 from cbir.collection.errors import CollectionError
 from cbir.collection.interface import Collection
+from cbir.collection.lent.line import LenderGoneError
 
 
 class SharedCollection:
@@ -53,10 +54,19 @@ class SharedCollection:
             self._users += 1
         try:
             yield collection
+        except LenderGoneError:
+            self._forget(collection)
+            raise
         finally:
             with self._changes:
                 self._users -= 1
                 self._changes.notify_all()
+
+    def _forget(self, gone: Collection) -> None:
+        """Open another the next time: the process that lent this one has ended."""
+        with self._changes:
+            if self._collection is gone:
+                self._collection = None
 
     def release(self, *, for_good: bool = False) -> None:
         """Close it once nobody uses it; unless `for_good`, who needs it then opens it again."""

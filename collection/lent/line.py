@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 _GREETING = 10.0
 
 
-class LenderGoneError(CollectionError):
-    """The process that lent a collection has ended."""
+class LenderGoneError(CollectionBusyError):
+    """The process that lent a collection has ended; who opens the collection again may have it."""
 
 
 class Line:

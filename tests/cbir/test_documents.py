@@ -48,7 +48,7 @@ def test_every_command_prints_one_document(photos: Path, digits: Path, tmp_path:
         "remove": ["restored", "--yes"],
         "prune": ["--dry-run"],
     }
-    assert given.keys() == _commands()
+    assert given.keys() == _commands() - {"serve", "mcp"}  # these go on until they are ended
     for command, arguments in given.items():
         code = 1 if command == "search" else 0
         place = str(digits) if command == "denoise" else home

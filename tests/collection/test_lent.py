@@ -23,6 +23,7 @@ from cbir.collection.lent.borrowed import BorrowedCollection
 from cbir.collection.lent.lender import lending
 from cbir.collection.lent.line import LenderGoneError
 from cbir.collection.lent.messages import GoneError, Wire
+from cbir.search.shared import SharedCollection
 from tests.collection.lent import Holder, lent
 from tests.collection.sample import METADATA, fill, ids
 
@@ -263,3 +264,16 @@ def test_a_message_that_was_sent_in_part_is_the_last(engine: EmbeddedEngine, mon
 def interrupted_send(self: socket.socket, data: bytes) -> None:
     self.send(data[:-1])
     raise KeyboardInterrupt
+
+
+def test_a_searcher_whose_lender_has_ended_opens_the_collection_again(collections: Path):
+    engine = EmbeddedEngine(collections, timeout=0)
+    shared = SharedCollection("points", lambda: engine.open("points"), engine.close)
+    with lent(collections), shared.used() as borrowed:
+        assert isinstance(borrowed, BorrowedCollection)
+    with pytest.raises(LenderGoneError), shared.used() as borrowed:
+        borrowed.count()
+    with shared.used() as opened:
+        assert isinstance(opened, EmbeddedCollection)
+        assert opened.count() == 10
+    shared.release()
