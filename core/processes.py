@@ -246,10 +246,18 @@ class _Stock:
 
 
 _stock = _Stock()
+_is_worker = False
+
+
+def is_worker() -> bool:
+    """Return whether this process is a worker, which answers one call at a time and nobody else."""
+    return _is_worker
 
 
 def serve() -> None:
     """Answer calls until the other process ends or closes the pipe: what a worker process runs."""
+    global _is_worker
+    _is_worker = True
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
     with contextlib.suppress(OSError):
         _OOM_SCORE.write_text(_EXPENDABLE)

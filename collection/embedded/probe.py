@@ -7,17 +7,17 @@ word. What Edge allocates on disk in the worker is there when this process opens
 """
 
 import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 from cbir.collection.errors import CollectionError
+from cbir.core.memory import bounded_memory
 from cbir.core.processes import ProcessError, Processes
 
 #: Seconds that an opening may take: a million points take some two.
 _SECONDS = 600.0
-#: Bytes of address space for all but the shard's own files, which may be mapped and read.
+#: Bytes of address space for all but the shard's own files, which may be mapped and read: a damaged number may be
+#: taken for a size.
 _SPACE, _TIMES = 8 << 30, 3
 
 
@@ -48,7 +48,7 @@ def try_to_open(shard: Path, name: str, hint: str) -> None:
 def _open(shard: str) -> None:
     import qdrant_edge as edge
 
-    with _bounded(_TIMES * _bytes(Path(shard)) + _SPACE):
+    with bounded_memory(_TIMES * _bytes(Path(shard)) + _SPACE):
         opened = edge.EdgeShard.load(shard)
         opened.scroll(edge.ScrollRequest(limit=1, with_vector=True, with_payload=True))
         opened.close()
@@ -61,19 +61,3 @@ def _bytes(shard: Path) -> int:
             with suppress(OSError):  # another process may be writing there, until Edge says so
                 total += Path(folder, name).stat().st_size
     return total
-
-
-@contextmanager
-def _bounded(space: int) -> Iterator[None]:
-    """Bound this process's memory while the block runs: a damaged number may be taken for a size."""
-    if sys.platform != "linux" or os.environ.get("CBIR_PROCESSES", "").strip() == "0":  # it is not a worker
-        yield
-        return
-    import resource
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (space if hard == resource.RLIM_INFINITY else min(space, hard), hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
