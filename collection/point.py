@@ -4,6 +4,7 @@ A point is a content: the id of a file's follows from the file's SHA-256, so tha
 replaces its point, whatever the file is called. An image of a dataset has no file, and its id follows from its uri.
 """
 
+import re
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,8 @@ Payload = dict[str, Any]
 
 #: A field more, which no other tool needs: the point's checksum, see `cbir.collection.checksum`.
 CHECKSUM = "_checksum"
+
+_UUID = re.compile(r"[0-9a-f]{8}(?:-?[0-9a-f]{4}){3}-?[0-9a-f]{12}", re.IGNORECASE | re.ASCII)
 
 #: What an image shows: a class number, or the name of a class.
 Label = int | str
@@ -124,6 +127,11 @@ def point_id(source: str, uri: str) -> str:
     """
     own = uri.startswith(f"{source}:") or is_absolute(uri)
     return str(uuid.uuid5(uuid.NAMESPACE_URL, uri if own else f"{source}:{uri}"))
+
+
+def is_point_id(text: str) -> bool:
+    """Return whether a text is of the form that the ids of points have, UUIDs; engines raise for what is not."""
+    return _UUID.fullmatch(text) is not None
 
 
 def label_of(payload: Mapping[str, Any]) -> Label | None:

@@ -18,7 +18,7 @@ from cbir.collection.checks import check_encoder, validated_k
 from cbir.collection.errors import CollectionError, NoSuchPointError
 from cbir.collection.filter import Among, Filter
 from cbir.collection.interface import Collection, Engine, Info
-from cbir.collection.point import Hit, Payload
+from cbir.collection.point import Hit, Payload, is_point_id
 from cbir.core.progress import Progress, silent
 from cbir.model.bundle import Bundle
 from cbir.model.codes import ball, codes
@@ -302,7 +302,8 @@ class Searcher:
     def _put_stored(self, collection: Collection, queries: Sequence[Single], features: np.ndarray) -> None:
         """Write the vectors of those queries that are stored points into their rows."""
         points = {row: query.id for row, query in enumerate(queries) if isinstance(query, StoredPoint)}
-        stored = collection.vectors(list(dict.fromkeys(points.values()))) if points else {}
+        wanted = list(filter(is_point_id, dict.fromkeys(points.values())))
+        stored = collection.vectors(wanted) if wanted else {}
         for row, point in points.items():
             if point not in stored:
                 raise NoSuchPointError(f"collection '{self.name}' holds no point '{point}'")
@@ -356,6 +357,14 @@ class Searcher:
         places = located_places(hit.payload if isinstance(hit, Hit) else hit, self.metadata)
         located = present_first(places, self.metadata.roots.values())[0]
         return self.open_picture(located) if enough is None else self.open_picture(located, enough=enough)
+
+    def payload(self, point: str) -> Payload:
+        """Return what is stored with a point; NoSuchPointError if there is none of that id."""
+        with self._shared.used() as collection:
+            found = collection.payloads([point]) if is_point_id(point) else {}
+        if not found:
+            raise NoSuchPointError(f"collection '{self.name}' holds no point '{point}'")
+        return next(iter(found.values()))
 
     def info(self) -> Info:
         """Return the collection's size and place."""

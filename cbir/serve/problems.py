@@ -19,6 +19,7 @@ from cbir.collection.errors import CollectionBusyError, CollectionError, NoSuchC
 from cbir.collection.filter import FilterError
 from cbir.core.errors import CbirError
 from cbir.model.errors import ModelError
+from cbir.serve.decoding import UnsupportedFormatError
 from cbir.serve.gate import BusyError
 
 MEDIA_TYPE = "application/problem+json"
@@ -60,6 +61,7 @@ _STATUS: dict[type[CbirError], HTTPStatus] = {
     NoSuchCollectionError: HTTPStatus.NOT_FOUND,
     NoSuchPointError: HTTPStatus.NOT_FOUND,
     NotFoundError: HTTPStatus.NOT_FOUND,
+    UnsupportedFormatError: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
     FilterError: HTTPStatus.UNPROCESSABLE_ENTITY,
     CollectionError: HTTPStatus.INTERNAL_SERVER_ERROR,
     ModelError: HTTPStatus.INTERNAL_SERVER_ERROR,

@@ -22,6 +22,23 @@ Condition = Annotated[str, Field(max_length=2000, examples=["label=7", "taken_at
 MOST_HITS, DEEPEST = 1000, 100_000
 
 
+def inlined(model: type[BaseModel]) -> dict[str, Any]:
+    """Return a model's JSON schema without references, for a body that FastAPI does not describe itself."""
+    schema = model.model_json_schema()
+    parts = schema.pop("$defs", {})
+
+    def without(value: Any) -> Any:
+        if isinstance(value, list):
+            return [without(each) for each in value]
+        if not isinstance(value, dict):
+            return value
+        if "$ref" in value:
+            return without(parts[value["$ref"].rpartition("/")[2]])
+        return {key: without(each) for key, each in value.items()}
+
+    return dict(without(schema))
+
+
 class _Asked(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
@@ -177,6 +194,14 @@ class HealthAnswer(BaseModel):
     status: Literal["ok"]
     collection: str | None = Field(description="The one that is shown first; null if there is none yet.")
     problems: dict[str, str] = Field(description="Why others cannot be searched, by name.")
+
+
+class UploadAnswer(BaseModel):
+    """An uploaded picture."""
+
+    id: str = Field(description="Name it by this in `upload`, for as long as it is kept.")
+    width: int = Field(description="Of the upright picture, in pixels.")
+    height: int
 
 
 class CollectionAnswer(BaseModel):

@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends, Request
 
+from cbir.serve.decoding import Decoding
 from cbir.serve.distances import Distances
 from cbir.serve.encoding import Encoding
 from cbir.serve.gate import Gate
 from cbir.serve.health import Health
 from cbir.serve.metrics import Metrics
+from cbir.serve.stored import Pictures
+from cbir.serve.uploads import Uploads
 
 if TYPE_CHECKING:
     from cbir.search.searcher import Searcher
@@ -35,6 +38,9 @@ class State:
         self.metrics = Metrics(self.gate)
         self.health = Health(library)
         self.distances = Distances()
+        self.decoding = Decoding(config.most_pixels)
+        self.uploads = Uploads(self.decoding, config.uploads_bytes)
+        self.pictures = Pictures(self.decoding)
         self._lock = threading.Lock()
         self._encodings: dict[str, Encoding] = {}
 
@@ -50,6 +56,7 @@ class State:
         """Close all."""
         self.health.close()
         self.distances.close()
+        self.decoding.close()
         for encoding in self._encodings.values():
             encoding.close()
         self.library.close()

@@ -2,30 +2,76 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
 
 from cbir import documents
 from cbir.search.options import SearchOptions
 from cbir.search.query import Single, StoredPoint, Words
-from cbir.serve.schemas import HitAnswer, SearchAnswer, SearchRequest, Weighed
+from cbir.serve import body
+from cbir.serve.schemas import HitAnswer, SearchAnswer, SearchRequest, Weighed, inlined
 from cbir.serve.state import Served
+from cbir.serve.uploads import NAME
 
 if TYPE_CHECKING:
+    from cbir.search.searcher import Searcher
     from cbir.serve.state import State
 
 router = APIRouter(prefix="/api/collections/{name}", tags=["search"])
 
+#: Stands for a form's picture where the JSON has the id of an upload; none has this one.
+_FORM = "(the form's image)"
+_REQUEST = inlined(SearchRequest)
+_BODY = {
+    "requestBody": {
+        "required": True,
+        "description": "What to search for; with a picture, in a form: the picture is the query, and the part `query` "
+        "holds the other fields as JSON.",
+        "content": {"application/json": {"schema": _REQUEST}, "multipart/form-data": body.form_schema(_REQUEST)},
+    }
+}
 
-@router.post("/search")
-async def search(name: str, asked: SearchRequest, served: Served) -> SearchAnswer:
+
+async def _asked(request: Request) -> tuple[SearchRequest, bytes | None]:
+    """Return what is searched for, and the picture of a form."""
+    if body.is_form(request):
+        image, query = await body.read_form(request)
+        try:
+            fields: Any = json.loads(query or "{}")
+        except (ValueError, RecursionError):
+            fields = None
+        if not isinstance(fields, dict) or "upload" in fields:
+            raise body.NoPictureError("the part query is a JSON object, without upload: the form has the picture")
+        return _validated(json.dumps({**fields, "upload": _FORM})), image
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise HTTPException(415, "a search is application/json, or multipart/form-data with the picture as image")
+    return _validated(await request.body()), None
+
+
+def _validated(content: str | bytes) -> SearchRequest:
+    try:
+        return SearchRequest.model_validate_json(content)
+    except ValidationError as error:
+        errors = [{**each, "loc": ("body", *each["loc"])} for each in error.errors(include_context=False)]
+        raise RequestValidationError(errors) from None
+
+
+@router.post("/search", openapi_extra=_BODY)
+async def search(
+    name: str, asked: Annotated[tuple[SearchRequest, bytes | None], Depends(_asked)], served: Served
+) -> SearchAnswer:
     """Find the stored pictures that are like a query."""
-    return await served.gate.run(_searched, served, name, asked)
+    return await served.gate.run(_searched, served, name, *asked)
 
 
-def _searched(served: State, name: str, asked: SearchRequest) -> SearchAnswer:
+def _searched(served: State, name: str, asked: SearchRequest, image: bytes | None) -> SearchAnswer:
     searcher = served.library.searcher(name)
     options = SearchOptions(
         k=asked.offset + asked.k,
@@ -35,16 +81,28 @@ def _searched(served: State, name: str, asked: SearchRequest) -> SearchAnswer:
         rerank=asked.rerank,
         where=asked.where or None,
     )
-    like, unlike = ([(each.weight, _query(each)) for each in some] for some in asked.examples())
+    like, unlike = (
+        [(each.weight, _query(served, searcher, each, image)) for each in some] for some in asked.examples()
+    )
     hits = searcher.search(like=like, unlike=unlike, options=options)[asked.offset :]
     answers = [HitAnswer(**documents.hit(hit, searcher.metadata)) for hit in hits]
     return SearchAnswer(collection=name, hits=answers)
 
 
-def _query(example: Weighed) -> Single:
-    """Return one example as a query of the collection."""
-    if example.id is not None:
-        return StoredPoint(example.id)
+def _query(served: State, searcher: Searcher, example: Weighed, image: bytes | None) -> Single:
+    """Return one example as a query of the collection; pictures are encoded together with those of other requests."""
     if example.vector is not None:
         return np.array(example.vector, np.float32)
-    return Words(example.text or "")
+    if example.text is not None:
+        return Words(example.text)
+    if example.id is not None and example.box is None:
+        return StoredPoint(example.id)
+    preprocessing = searcher.bundle.preprocessing
+    if example.id is not None:
+        pixels = served.pictures.pixels(searcher, example.id, preprocessing, example.box)
+    elif image is not None:
+        pixels = served.decoding.pixels(image, NAME, preprocessing, example.box)
+    else:
+        upload = served.uploads.get(example.upload or "")
+        pixels = served.uploads.pixels(upload, preprocessing, example.box)
+    return served.encoding(searcher).encode(pixels)

@@ -1,0 +1,71 @@
+"""A request's body with a picture in it: a form with the part `image`, or nothing but the picture.
+
+In: a request, whose bytes are bounded while they come (`limits`). Out: the picture's bytes, and what else the form
+says. The name of a file that a form has is not looked at.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from starlette.datastructures import UploadFile
+
+from cbir.core.errors import CbirError
+
+if TYPE_CHECKING:
+    from fastapi import Request
+
+#: The part of a form with the picture, and the one with the rest of a query, as JSON.
+IMAGE, QUERY = "image", "query"
+#: Bytes of the part with the rest of a query.
+_MOST_QUERY = 1 << 22
+
+
+class NoPictureError(CbirError):
+    """The request has no picture where one has to be."""
+
+
+def is_form(request: Request) -> bool:
+    """Return whether a body is a form with parts."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower() == "multipart/form-data"
+
+
+async def read_form(request: Request) -> tuple[bytes, str]:
+    """Return a form's picture, and the rest of its query, empty if it has none.
+
+    Raises
+    ------
+    NoPictureError
+    HTTPException
+        It is no such form.
+    """
+    async with request.form(max_files=1, max_fields=1, max_part_size=_MOST_QUERY) as form:
+        image, query = form.get(IMAGE), form.get(QUERY, "")
+        if unknown := form.keys() - {IMAGE, QUERY}:
+            raise NoPictureError(f"the form has a part '{min(unknown)}'; those known are {IMAGE} and {QUERY}")
+        if not isinstance(image, UploadFile):
+            raise NoPictureError(f"the form has no picture: send it as a file, in the part {IMAGE}")
+        if not isinstance(query, str):
+            raise NoPictureError(f"the part {QUERY} is text, not a file")
+        return _some(await image.read()), query
+
+
+async def read_picture(request: Request) -> bytes:
+    """Return the picture that a body is, or that it has in a form; errors as above."""
+    return (await read_form(request))[0] if is_form(request) else _some(await request.body())
+
+
+def _some(content: bytes) -> bytes:
+    if not content:
+        raise NoPictureError("the uploaded picture is empty (0 bytes)")
+    return content
+
+
+def form_schema(query: dict[str, Any] | None = None) -> dict[str, Any]:
+    """Return a form with a picture as the OpenAPI document describes it; `query` is the schema of its other part."""
+    parts: dict[str, Any] = {IMAGE: {"type": "string", "contentMediaType": "image/*", "format": "binary"}}
+    content: dict[str, Any] = {}
+    if query is not None:
+        parts[QUERY] = query
+        content["encoding"] = {QUERY: {"contentType": "application/json"}}
+    return {"schema": {"type": "object", "properties": parts, "required": [IMAGE]}, **content}
