@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from cbir.serve import pages
 from cbir.serve.metrics import Measured
 from cbir.serve.problems import Problem, add_problems
-from cbir.serve.routes import collections, distances, facets, health, points, search, uploads
+from cbir.serve.routes import collections, distances, facets, health, pictures, points, search, uploads
 from cbir.serve.state import State
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def create_app(library: Library, config: ServeConfig) -> FastAPI:
     )
     app.state.cbir = state
     add_problems(app)
-    for routes in (collections, distances, facets, health, points, search, uploads):
+    for routes in (collections, distances, facets, health, points, search, uploads, pictures):
         app.include_router(routes.router)
     for each in pages.routers():
         app.include_router(each)

@@ -14,12 +14,16 @@ from cbir.serve.gate import Gate
 from cbir.serve.health import Health
 from cbir.serve.metrics import Metrics
 from cbir.serve.stored import Pictures
+from cbir.serve.thumbnails import Thumbnails
 from cbir.serve.uploads import Uploads
 
 if TYPE_CHECKING:
     from cbir.search.searcher import Searcher
     from cbir.serve.config import ServeConfig
     from cbir.serve.library import Library
+
+#: Pictures to look at that may wait: of as many as some open pages ask for at once.
+_LOOKED_AT = 256
 
 
 class State:
@@ -40,7 +44,10 @@ class State:
         self.distances = Distances()
         self.decoding = Decoding(config.most_pixels)
         self.uploads = Uploads(self.decoding, config.uploads_bytes)
-        self.pictures = Pictures(self.decoding)
+        self.pictures = Pictures(Decoding(config.most_pixels))
+        #: For pictures to look at, of which a page asks for many: a search does not wait for these.
+        self.looking = Gate(config.workers, _LOOKED_AT)
+        self.thumbnails = Thumbnails(library.settings.cache / "thumbnails", config.thumbnails_bytes)
         self._lock = threading.Lock()
         self._encodings: dict[str, Encoding] = {}
 
@@ -57,6 +64,7 @@ class State:
         self.health.close()
         self.distances.close()
         self.decoding.close()
+        self.pictures.decoding.close()
         for encoding in self._encodings.values():
             encoding.close()
         self.library.close()

@@ -18,6 +18,8 @@ from cbir.collection.point import text_of
 from cbir.core.uris import is_absolute, path_of, shown
 from cbir.ingest.sources.catalogue import NAMES
 from cbir.ingest.sources.member_pictures import archive_above, read_member
+from cbir.ingest.sources.source import SourceError
+from cbir.model.errors import ImageError
 from cbir.model.picture import read_file
 from cbir.serve.decoding import cropped
 from cbir.serve.problems import NotFoundError
@@ -38,6 +40,8 @@ _DATASETS = re.compile(rf"(?:{'|'.join(map(re.escape, NAMES))}):[\w/-]{{1,40}}",
 _PATHS = ("./", "%:")
 #: Letters of a uri.
 _LONGEST = 8192
+#: Bytes of a file that is read to be shown.
+_MOST_BYTES = 1 << 28
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,8 @@ class File:
         Another one after the file was changed.
     member : bool
         Whether it is in an archive.
+    size : int
+        Bytes of the file, or of the archive.
     sha256 : str or None
         What the content must be; None: whatever is there.
     """
@@ -59,6 +65,7 @@ class File:
     path: str
     stamp: str
     member: bool = False
+    size: int = 0
     sha256: str | None = None
 
     def read(self) -> bytes:
@@ -71,6 +78,8 @@ class File:
         ImageError
             It is no picture, or cannot be read.
         """
+        if self.size > _MOST_BYTES and not self.member:
+            raise ImageError(f"{shown(self.path)} has {self.size / 1e6:.0f} MB; too many to show it")
         content = read_member(self.path) if self.member else read_file(self.path)
         if self.sha256 is not None and hashlib.sha256(content).hexdigest() != self.sha256:
             raise NotFoundError(f"{shown(self.path)} is another picture than the stored one; ingest it again")
@@ -95,10 +104,11 @@ class Pictures:
     Parameters
     ----------
     decoding : Decoding
+        Of files to look at; what is searched for does not wait for these.
     """
 
     def __init__(self, decoding: Decoding) -> None:
-        self._decoding = decoding
+        self.decoding = decoding
 
     def find(self, searcher: Searcher, point: str) -> tuple[Payload, File | DatasetPicture]:
         """Return a point's payload and where its picture is: of exact copies, one that is there.
@@ -125,12 +135,15 @@ class Pictures:
         _, found = self.find(searcher, point)
         if isinstance(found, DatasetPicture):
             return preprocessing.pixels(cropped(self.of_dataset(searcher, found), box))
-        return self._decoding.pixels(found.read(), found.path, preprocessing, box)
+        return self.decoding.pixels(found.read(), found.path, preprocessing, box)
 
     @staticmethod
     def of_dataset(searcher: Searcher, found: DatasetPicture) -> Image.Image:
-        """Return a dataset's picture; CbirError if the dataset is not here."""
-        return searcher.open_picture(found.uri)
+        """Return a dataset's picture; NotFoundError if there is none of that uri, or the dataset is not here."""
+        try:
+            return searcher.open_picture(found.uri)
+        except SourceError as error:
+            raise NotFoundError(str(error)) from None
 
 
 def _permitted(place: Payload, payload: Payload, metadata: Metadata) -> File | DatasetPicture | None:
@@ -158,7 +171,8 @@ def _permitted(place: Payload, payload: Payload, metadata: Metadata) -> File | D
         status = os.stat(file)  # noqa: PTH116
     except OSError:
         return None
-    return File(path, f"{file}\0{status.st_mtime_ns}\0{status.st_size}\0{path}", above is not None, required)
+    stamp = f"{file}\0{status.st_mtime_ns}\0{status.st_size}\0{path}"
+    return File(path, stamp, above is not None, status.st_size, required)
 
 
 def _relative(uri: str) -> str | None:

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from cbir.serve import body
+from cbir.serve.headers import LOCKED
 from cbir.serve.schemas import UploadAnswer
 from cbir.serve.state import Served
 
@@ -38,5 +39,5 @@ async def preview(upload_id: str, served: Served) -> Response:
     """Show an uploaded picture."""
     found = served.uploads.get(upload_id)
     content = await served.gate.run(served.uploads.preview, found)
-    headers = {"Cache-Control": "private, max-age=31536000, immutable"}
+    headers = {"Cache-Control": "private, max-age=31536000, immutable", **LOCKED}
     return Response(content, headers=headers, media_type="image/webp")
