@@ -358,14 +358,6 @@ class Searcher:
         located = present_first(places, self.metadata.roots.values())[0]
         return self.open_picture(located) if enough is None else self.open_picture(located, enough=enough)
 
-    def payload(self, point: str) -> Payload:
-        """Return what is stored with a point; NoSuchPointError if there is none of that id."""
-        with self._shared.used() as collection:
-            found = collection.payloads([point]) if is_point_id(point) else {}
-        if not found:
-            raise NoSuchPointError(f"collection '{self.name}' holds no point '{point}'")
-        return next(iter(found.values()))
-
     def info(self) -> Info:
         """Return the collection's size and place."""
         with self._shared.used() as collection:

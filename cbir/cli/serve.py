@@ -20,6 +20,20 @@ def serve(
     token: Annotated[
         str | None, typer.Option(envvar="CBIR_TOKEN", show_envvar=True, help="Whoever asks must show it.")
     ] = None,
+    write_token: Annotated[
+        str | None,
+        typer.Option(
+            envvar="CBIR_WRITE_TOKEN",
+            show_envvar=True,
+            help="Whoever adds or removes pictures must show it; default: nobody may.",
+        ),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None, typer.Option(metavar="NAME", help="The server may be asked by this name, too; repeatable.")
+    ] = None,
+    allow_origin: Annotated[
+        list[str] | None, typer.Option(metavar="URL", help="Pages from there may ask, too; repeatable.")
+    ] = None,
     qdrant_url: QdrantUrl = None,
     data_dir: DataDir = None,
 ) -> None:
@@ -33,5 +47,13 @@ def serve(
 
             webbrowser.open(address)
 
-    config = ServeConfig(host=host, port=port, token=token, collection=collection)
+    config = ServeConfig(
+        host=host,
+        port=port,
+        token=token,
+        write_token=write_token,
+        hosts=tuple(allow_host or ()),
+        origins=tuple(each.rstrip("/").lower() for each in allow_origin or ()),
+        collection=collection,
+    )
     cbir.serve(config, qdrant_url=qdrant_url, data_dir=data_dir, ready=ready)

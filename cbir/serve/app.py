@@ -9,14 +9,26 @@ from typing import TYPE_CHECKING
 from fastapi import FastAPI
 
 from cbir.serve import pages
+from cbir.serve.guard import CommonHeaders, Guard
+from cbir.serve.limits import Bodies
 from cbir.serve.metrics import Measured
 from cbir.serve.problems import Problem, add_problems
 from cbir.serve.routes import collections, distances, facets, health, pictures, points, search, uploads
 from cbir.serve.state import State
 
 if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
     from cbir.serve.config import ServeConfig
     from cbir.serve.library import Library
+
+
+class _App(FastAPI):
+    """An application whose every answer has the headers that browsers go by."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Return the application with what is around it."""
+        return CommonHeaders(super().build_middleware_stack())
 
 
 def create_app(library: Library, config: ServeConfig) -> FastAPI:
@@ -28,7 +40,7 @@ def create_app(library: Library, config: ServeConfig) -> FastAPI:
         state.close()
 
     state = State(library, config)
-    app = FastAPI(
+    app = _App(
         title="cbir",
         description="Find the pictures that look like a picture.",
         lifespan=living,
@@ -43,5 +55,7 @@ def create_app(library: Library, config: ServeConfig) -> FastAPI:
         app.include_router(routes.router)
     for each in pages.routers():
         app.include_router(each)
+    app.add_middleware(Bodies, config=config)
+    app.add_middleware(Guard, config=config, tokens=state.tokens)
     app.add_middleware(Measured, metrics=state.metrics)  # last, and so around all others
     return app

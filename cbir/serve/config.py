@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass
 
 from cbir.core.errors import CbirError
@@ -30,6 +31,10 @@ class ServeConfig:
         The one that is shown first; None: the one ingested last.
     most_bytes, most_pixels : int
         Of an uploaded picture.
+    body_seconds, pause_seconds : float
+        For a request's body to come, and for its next part.
+    bodies_bytes : int
+        Of all bodies that come or are worked on at once.
     workers, waiting : int
         Requests in work at once, and those that may wait; beyond these, 503.
     uploads_bytes : int
@@ -47,6 +52,9 @@ class ServeConfig:
     collection: str | None = None
     most_bytes: int = 64 * MIB
     most_pixels: int = 200_000_000
+    body_seconds: float = 120.0
+    pause_seconds: float = 15.0
+    bodies_bytes: int = 512 * MIB
     workers: int = 8
     waiting: int = 64
     uploads_bytes: int = 256 * MIB
@@ -58,6 +66,14 @@ class ServeConfig:
         for token in (self.token, self.write_token):
             if token is not None and not (token and token.isascii() and token.isprintable() and " " not in token):
                 raise CbirError("a token is letters, digits and signs without spaces; set it again")
+        for host in self.hosts:
+            if not re.fullmatch(r"[^\s/@?#]+", host):
+                raise CbirError(f"--allow-host is '{host}'; give a name as browsers send it, such as pictures.example")
+        for origin in self.origins:
+            if not re.fullmatch(r"https?://[^\s/@?#*]+", origin):
+                raise CbirError(
+                    f"--allow-origin is '{origin}'; give where the page is, such as https://pictures.example"
+                )
         if not self.local and self.token is None:
             raise CbirError(
                 f"{self.host} can be reached by others: give a token that they must show with --token or CBIR_TOKEN"

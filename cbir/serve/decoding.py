@@ -88,6 +88,8 @@ class Decoding:
             return self._processes.call(self._seconds, function, self._most_pixels, content, name, *args, **kwargs)
         except ProcessError as error:
             raise PassingError(f"{name} cannot be decoded: {error}") from None
+        except MemoryError:
+            raise PassingError(f"{name} cannot be decoded: there is not enough memory for it") from None
 
 
 def cropped(picture: Image.Image, box: Box | None) -> Image.Image:

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import anyio.to_thread
 import uvicorn
@@ -15,6 +16,7 @@ import uvicorn
 from cbir.collection.lent.lender import lending
 from cbir.core.errors import CbirError
 from cbir.serve.app import create_app
+from cbir.serve.connections import Connection, most_connections
 from cbir.serve.keeper import Keeper
 from cbir.serve.warned import sorted_by_thread
 
@@ -40,7 +42,19 @@ def run(library: Library, config: ServeConfig, ready: Callable[[str], object]) -
         raise
     with listening:
         server = _Server(
-            uvicorn.Config(app, log_level="warning", access_log=False, lifespan="on", timeout_graceful_shutdown=5),
+            uvicorn.Config(
+                app,
+                http=Connection,
+                ws="none",
+                log_level="warning",
+                access_log=False,
+                lifespan="on",
+                # An idle connection costs a descriptor and some kilobytes, so that there may be thousands: work is
+                # bounded by the gate. Beyond these, uvicorn answers 503 itself, before descriptors run out.
+                limit_concurrency=most_connections(),
+                timeout_keep_alive=10,
+                timeout_graceful_shutdown=5,
+            ),
             lambda: ready(_address(config, listening)),
             lambda: _lending(library, app.state.cbir),
         )
@@ -110,5 +124,8 @@ def _listening(config: ServeConfig) -> socket.socket:
 
 
 def _address(config: ServeConfig, listening: socket.socket) -> str:
+    """Return the page's address; with a token, which a browser keeps as a cookie, so that who starts it is let in."""
     host = f"[{config.host}]" if ":" in config.host else config.host
-    return f"http://{host}:{listening.getsockname()[1]}/"
+    token = config.write_token or config.token
+    query = "" if token is None else f"?token={quote(token, safe='')}"
+    return f"http://{host}:{listening.getsockname()[1]}/{query}"

@@ -15,6 +15,7 @@ from cbir.serve.health import Health
 from cbir.serve.metrics import Metrics
 from cbir.serve.stored import Pictures
 from cbir.serve.thumbnails import Thumbnails
+from cbir.serve.tokens import Tokens
 from cbir.serve.uploads import Uploads
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class State:
     def __init__(self, library: Library, config: ServeConfig) -> None:
         self.library = library
         self.config = config
+        self.tokens = Tokens(config)
         self.gate = Gate(config.workers, config.waiting)
         self.metrics = Metrics(self.gate)
         self.health = Health(library)

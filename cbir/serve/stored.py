@@ -13,8 +13,9 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from cbir.collection.errors import NoSuchPointError
 from cbir.collection.place import stored_places
-from cbir.collection.point import text_of
+from cbir.collection.point import is_point_id, text_of
 from cbir.core.uris import is_absolute, path_of, shown
 from cbir.ingest.sources.catalogue import NAMES
 from cbir.ingest.sources.member_pictures import archive_above, read_member
@@ -119,7 +120,7 @@ class Pictures:
         NotFoundError
             It is not there any more, or not below the collection's roots.
         """
-        payload = searcher.payload(point)
+        payload = _payload(searcher, point)
         for place in stored_places(payload):
             found = _permitted(place, payload, searcher.metadata)
             if found is not None:
@@ -144,6 +145,14 @@ class Pictures:
             return searcher.open_picture(found.uri)
         except SourceError as error:
             raise NotFoundError(str(error)) from None
+
+
+def _payload(searcher: Searcher, point: str) -> Payload:
+    with searcher.used() as collection:
+        found = collection.payloads([point]) if is_point_id(point) else {}
+    if not found:
+        raise NoSuchPointError(f"collection '{searcher.name}' holds no point '{point}'")
+    return next(iter(found.values()))
 
 
 def _permitted(place: Payload, payload: Payload, metadata: Metadata) -> File | DatasetPicture | None:

@@ -102,6 +102,12 @@ async def page(
     return HTMLResponse(html, status, {"Cache-Control": "no-cache"})
 
 
+def bare(template: str, status: int = 200, **shown: Any) -> HTMLResponse:
+    """Return a page that says nothing of the collections: a template, and what it uses."""
+    html = _templates.get_template(template).render(collection=None, choices=[], menu=[], **shown)
+    return HTMLResponse(html, status, {"Cache-Control": "no-cache"})
+
+
 def _href(request: Request, route: str, collection: str) -> str | None:
     try:
         return str(request.app.url_path_for(route, name=collection))
@@ -129,8 +135,7 @@ async def _failed(request: Request, error: Exception) -> Response:
     try:
         told = await page(request, served, "error.html", None, answer.status_code, problem=problem)
     except (CbirError, BusyError):  # not even the collections can be listed
-        html = _templates.get_template("error.html").render(collection=None, choices=[], menu=[], problem=problem)
-        told = HTMLResponse(html, answer.status_code)
+        told = bare("error.html", answer.status_code, problem=problem)
     if "retry-after" in answer.headers:
         told.headers["Retry-After"] = answer.headers["retry-after"]
     return told
