@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 from fastapi.testclient import TestClient
 
+import cbir
 from cbir.core.errors import CbirError
 from cbir.serve.config import ServeConfig
 from cbir.serve.tokens import Writer
+from tests.commands import failure, run
 from tests.serve.asking import asking
 
 TOKEN, WRITE = "correct-horse", "battery-staple"
@@ -239,3 +241,20 @@ def test_every_answer_tells_browsers_what_it_is_not_for(guarded: TestClient):
 def test_a_name_that_is_none_is_refused_at_once(wrong: dict[str, tuple[str, ...]]):
     with pytest.raises(CbirError, match="--allow-"):
         ServeConfig(**wrong)  # type: ignore[arg-type]
+
+
+def test_flags_and_the_environment_say_who_may_ask(monkeypatch: pytest.MonkeyPatch):
+    seen: list[ServeConfig] = []
+    monkeypatch.setattr(cbir, "serve", lambda config, **_: seen.append(config))
+    flags = ("--allow-host", "a.example", "--allow-host", "b.example", "--allow-origin", "https://C.example/")
+    run("serve", "--host", "0.0.0.0", *flags, CBIR_TOKEN=TOKEN, CBIR_WRITE_TOKEN=WRITE)
+    assert seen == [
+        ServeConfig(
+            host="0.0.0.0",
+            token=TOKEN,
+            write_token=WRITE,
+            hosts=("a.example", "b.example"),
+            origins=("https://c.example",),
+        )
+    ]
+    assert "--token" in failure("serve", "--host", "0.0.0.0")

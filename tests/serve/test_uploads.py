@@ -90,16 +90,18 @@ def test_a_preview_is_upright_and_no_larger_than_a_screen(client: TestClient):
     assert bottom.argmax() == 0
 
 
-def test_the_oldest_uploads_make_room(digits: Path):
+def test_uploads_not_used_for_longest_make_room(digits: Path):
     contents = [
         file_of(Image.fromarray(np.random.default_rng(seed).integers(0, 256, (64, 64), np.uint8))) for seed in range(3)
     ]
     with asking(uploads_bytes=2 * max(map(len, contents))) as client:
-        first, second, third = (upload(client, content)["id"] for content in contents)
-        gone = client.post(SEARCH, json={"upload": first})
+        first, second = (upload(client, content)["id"] for content in contents[:2])
+        assert hits(client, upload=first)
+        third = upload(client, contents[2])["id"]
+        gone = client.post(SEARCH, json={"upload": second})
         assert (gone.status_code, gone.headers["content-type"]) == (404, "application/problem+json")
         assert "upload it again" in gone.json()["detail"]
-        assert [client.get(f"/uploads/{each}").status_code for each in (first, second, third)] == [404, 200, 200]
+        assert [client.get(f"/uploads/{each}").status_code for each in (first, second, third)] == [200, 404, 200]
 
 
 @pytest.mark.parametrize(
