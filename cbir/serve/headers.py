@@ -6,8 +6,8 @@ In: nothing. Out: names and values: `COMMON` on every answer, `LOCKED` on those 
 from __future__ import annotations
 
 #: Nothing is loaded from elsewhere, nothing that stands in a page is run, and no other page shows this one in a frame
-#: or uses its answers; where somebody came from is told to nobody else. (With `no-referrer`, browsers send `Origin: null`
-#: with the forms of our own pages.)
+#: or uses its answers; where somebody came from is told to nobody else. (With the policy `no-referrer`, browsers send
+#: `Origin: null` with the forms of our own pages.)
 COMMON = {
     "Content-Security-Policy": "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; "
     "form-action 'self'; frame-ancestors 'none'",

@@ -63,12 +63,17 @@ def _validated(content: str | bytes) -> SearchRequest:
         raise RequestValidationError(errors) from None
 
 
-@router.post("/search", openapi_extra=_BODY)
-async def search(
+@router.post("/search", name="search", openapi_extra=_BODY)
+async def posted(
     name: str, asked: Annotated[tuple[SearchRequest, bytes | None], Depends(_asked)], served: Served
 ) -> SearchAnswer:
     """Find the stored pictures that are like a query."""
-    return await served.gate.run(_searched, served, name, *asked)
+    return await search(name, asked[0], served, asked[1])
+
+
+async def search(name: str, asked: SearchRequest, served: State, image: bytes | None = None) -> SearchAnswer:
+    """Answer a search; `image` is a picture's file that came with it."""
+    return await served.gate.run(_searched, served, name, asked, image)
 
 
 def _searched(served: State, name: str, asked: SearchRequest, image: bytes | None) -> SearchAnswer:
