@@ -14,6 +14,10 @@ class CollectionBusyError(CollectionError):
     """Another process uses the collection."""
 
 
+class SearcherClosedError(CollectionError):
+    """What searches a collection was closed meanwhile: it is made again by whoever asks again."""
+
+
 class NoSuchCollectionError(CollectionError):
     """No collection has this name."""
 

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from cbir.collection.errors import CollectionError
+from cbir.collection.errors import SearcherClosedError
 from cbir.collection.interface import Collection
 from cbir.collection.lent.line import LenderGoneError
 
@@ -39,7 +39,7 @@ class SharedCollection:
         """The collection, opened when first needed; CollectionError after `close`."""
         with self._changes:
             if self._closed:
-                raise CollectionError(
+                raise SearcherClosedError(
                     f"this searcher of collection '{self._name}' is closed; make another: cbir.open()"
                 )
             if self._collection is None:

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import io
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cbir import documents
 from cbir.collection.errors import CollectionError
 from cbir.collection.metadata import Metadata
+from cbir.core.digest import has_sha256
 from cbir.core.errors import CbirError
+from cbir.core.uris import is_absolute
 from cbir.ingest.sources.catalogue import NAMES
 from cbir.mcp.paths import RefusedError, permitted, roots_of
 from cbir.search.places import located_places
@@ -127,15 +130,18 @@ class Tools:
         payload = searcher.collection.payloads([identity]).get(identity)
         if payload is None:
             raise CollectionError(f"collection '{searcher.name}' holds no point '{identity}'")
-        refused: CbirError = RefusedError(f"the picture of point '{identity}' is not below the collection's folders")
+        content, listed = payload.get("sha256"), len(roots_of([searcher.metadata])) < len(searcher.metadata.roots)
         for place in located_places(payload, searcher.metadata):
             if place.partition(":")[0] in NAMES and not os.path.lexists(place):
                 return place  # a dataset's
-            try:
+            if not is_absolute(place):
+                continue
+            with suppress(RefusedError):
                 return permitted(place, roots_of([searcher.metadata]))
-            except RefusedError as error:
-                refused = error
-        raise refused
+            # Of files that were listed one by one, any is below the root: it has to be the very content.
+            if listed and isinstance(content, str) and has_sha256(Path(place), content):
+                return place
+        raise RefusedError(f"the picture of point '{identity}' is not below the collection's folders")
 
     def _roots(self) -> list[str]:
         return roots_of(known for known in self._library.all_metadata().values() if isinstance(known, Metadata))

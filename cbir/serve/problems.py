@@ -15,7 +15,13 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from cbir.collection.errors import CollectionBusyError, CollectionError, NoSuchCollectionError, NoSuchPointError
+from cbir.collection.errors import (
+    CollectionBusyError,
+    CollectionError,
+    NoSuchCollectionError,
+    NoSuchPointError,
+    SearcherClosedError,
+)
 from cbir.collection.filter import FilterError
 from cbir.core.errors import CbirError
 from cbir.model.errors import ModelError
@@ -58,6 +64,7 @@ def add_problems(app: FastAPI) -> None:
 #: What errors of ours mean, the first that fits; any other is the request's fault.
 _STATUS: dict[type[CbirError], HTTPStatus] = {
     CollectionBusyError: HTTPStatus.SERVICE_UNAVAILABLE,
+    SearcherClosedError: HTTPStatus.SERVICE_UNAVAILABLE,  # the collection was replaced in between
     NoSuchCollectionError: HTTPStatus.NOT_FOUND,
     NoSuchPointError: HTTPStatus.NOT_FOUND,
     NotFoundError: HTTPStatus.NOT_FOUND,

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,13 @@ from mcp.client.stdio import stdio_client
 from mcp.types import CallToolResult, ImageContent, TextContent
 from PIL import Image
 
+import cbir
+from cbir.collection import home as homes
+from cbir.core.errors import CbirError
+from cbir.core.settings import read_settings
 from cbir.mcp.paths import RefusedError, permitted
+from cbir.mcp.tools import Tools
+from cbir.serve.library import Library
 from tests.commands import run_process
 from tests.conftest import picture
 from tests.serve.test_beside import serving
@@ -210,3 +217,35 @@ def test_a_folder_whose_name_begins_as_a_roots_is_not_below_it(tmp_path: Path):
     with pytest.raises(RefusedError):
         permitted(str(tmp_path / "photos-private" / "1.png"), [str(tmp_path / "photos")])
     assert permitted(str(tmp_path / "photos" / "1.png"), [str(tmp_path / "photos")])
+
+
+def test_a_stored_picture_outside_of_its_folder_is_not_shown_whatever_a_payload_says(
+    bundle: Path, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Other tools write payloads too; of files that were listed, it must be the very content."""
+    monkeypatch.setenv("CBIR_HOME", str(tmp_path / "home"))
+    pictures, secret = tmp_path / "pictures", tmp_path / "secret.png"
+    pictures.mkdir()
+    for seed in range(2):
+        picture(seed).save(pictures / f"{seed}.png")
+    picture(3).save(secret)
+    (tmp_path / "list.txt").write_text(f"{folder / 'cat' / '1.png'}\n")
+    cbir.ingest(pictures, model=bundle)
+    cbir.ingest(tmp_path / "list.txt", model=bundle, collection="listed")
+    with closing(Library(read_settings())) as library:
+        tools = Tools(library)
+
+        def shown(collection: str, identity: str) -> bytes:
+            return tools.picture(identity=identity, path=None, collection=collection, size=100)[0]
+
+        for collection in ("pictures", "listed"):
+            with closing(homes.embedded_engine(read_settings()).open(collection)) as opened:
+                page = next(opened.scroll())
+                identity, payload = page.ids[0], page.payloads[0]
+                assert shown(collection, identity)
+                for uri in ("../secret.png", str(secret), f"file://{secret}", f"{secret}"[1:]):
+                    opened.replace_payloads([identity], [{**payload, "uri": uri}])
+                    with pytest.raises(CbirError, match=r"is not below|does not exist"):
+                        shown(collection, identity)
+                opened.replace_payloads([identity], [payload])
+            assert shown(collection, identity)
