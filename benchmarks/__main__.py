@@ -2,7 +2,19 @@
 
 import sys
 
-from benchmarks import article, duplicates, figures, filters, folder, ingest, photographs, search, served, training
+from benchmarks import (
+    article,
+    duplicates,
+    figures,
+    filters,
+    folder,
+    ingest,
+    photographs,
+    search,
+    serve,
+    served,
+    training,
+)
 
 ALL = {
     "training": training.main,
@@ -10,13 +22,14 @@ ALL = {
     "search": search.main,
     "filters": filters.main,
     "served": served.main,
+    "serve": serve.main,
     "article": article.main,
     "photographs": photographs.main,
     "duplicates": duplicates.main,
     "folder": folder.main,
 }
 #: Those whose name may be followed by some of their parts; `figures` takes hours, and only runs by name.
-PARTS = {"figures": figures.main, "photographs": photographs.main, "folder": folder.main}
+PARTS = {"figures": figures.main, "photographs": photographs.main, "folder": folder.main, "serve": serve.main}
 
 
 def main() -> None:
