@@ -6,14 +6,18 @@ says. The name of a file that a form has is not looked at.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, ValidationError
 from starlette.datastructures import UploadFile
 
 from cbir.core.errors import CbirError
 
 if TYPE_CHECKING:
     from fastapi import Request
+
+M = TypeVar("M", bound=BaseModel)
 
 #: The part of a form with the picture, and the one with the rest of a query, as JSON.
 IMAGE, QUERY = "image", "query"
@@ -55,6 +59,15 @@ async def read_picture(request: Request) -> bytes:
     return (await read_form(request))[0] if is_form(request) else _some(await request.body())
 
 
+def validated(model: type[M], content: str | bytes) -> M:
+    """Return JSON as a model; RequestValidationError if it is none."""
+    try:
+        return model.model_validate_json(content)
+    except ValidationError as error:
+        errors = [{**each, "loc": ("body", *each["loc"])} for each in error.errors(include_context=False)]
+        raise RequestValidationError(errors) from None
+
+
 def _some(content: bytes) -> bytes:
     if not content:
         raise NoPictureError("the uploaded picture is empty (0 bytes)")
@@ -68,4 +81,5 @@ def form_schema(query: dict[str, Any] | None = None) -> dict[str, Any]:
     if query is not None:
         parts[QUERY] = query
         content["encoding"] = {QUERY: {"contentType": "application/json"}}
-    return {"schema": {"type": "object", "properties": parts, "required": [IMAGE]}, **content}
+    form = {"type": "object", "properties": parts, "required": [IMAGE], "additionalProperties": False}
+    return {"schema": form, **content}

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import math
-from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 from cbir.core.memory import bounded_memory
 from cbir.core.processes import ProcessError, Processes, usual_processes
@@ -65,6 +65,10 @@ class Decoding:
     ) -> np.ndarray:
         """Return what an encoder sees of a picture, or of a part of it, (h, w, c) uint8; ImageError as above."""
         return self._call(_pixels, content, name, preprocessing, box, inverted)
+
+    def seen(self, content: bytes, name: str, preprocessing: Preprocessing) -> tuple[np.ndarray, dict[str, Any]]:
+        """Return what an encoder sees of a picture, and what its file says of it, as fields; ImageError as above."""
+        return self._call(_seen, content, name, preprocessing)
 
     def webp(self, content: bytes, name: str, side: int) -> bytes:
         """Return a picture as WebP, upright, of at most `side` pixels a side; ImageError as above."""
@@ -135,6 +139,17 @@ def _pixels(
         _check(most_pixels, content, name)
         picture = cropped(decode(content, name, enough=enough), box)
         return preprocessing.pixels(invert(picture) if inverted else picture)
+
+
+def _seen(
+    most_pixels: int, content: bytes, name: str, preprocessing: Preprocessing
+) -> tuple[np.ndarray, dict[str, Any]]:
+    from cbir.model.picture import decoded
+
+    with bounded_memory(_MEMORY):
+        _check(most_pixels, content, name)
+        found = decoded(content, name, enough=preprocessing.enough)
+        return preprocessing.pixels(found.picture), found.details.payload()
 
 
 def _webp(most_pixels: int, content: bytes, name: str, side: int) -> bytes:

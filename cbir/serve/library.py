@@ -18,6 +18,7 @@ from cbir.core.errors import CbirError
 from cbir.core.names import same_name
 
 if TYPE_CHECKING:
+    from cbir.collection.interface import Collection
     from cbir.collection.metadata import Metadata
     from cbir.core.settings import Settings
     from cbir.search.searcher import Searcher
@@ -48,6 +49,7 @@ class Library:
         self._opening: dict[str, threading.Lock] = {}
         self._away: set[str] = set()
         self._fresh = _FRESH_HERE if settings.qdrant_url is None else _FRESH_ON_SERVER
+        self._writing: dict[str, threading.Lock] = {}
         self._searchers: dict[str, tuple[Searcher, float]] = {}
         try:
             self._first = None if first is None else home.collection_or_default(self._engine, first)
@@ -106,6 +108,25 @@ class Library:
             with self._lock:
                 self._searchers[name] = found, time.monotonic()
             return found
+
+    @contextmanager
+    def writing(self, name: str) -> Iterator[tuple[Searcher, Collection]]:
+        """Yield a collection to be changed: nobody else changes it meanwhile, and everybody searches on.
+
+        Raises
+        ------
+        CollectionBusyError
+            Another process fills it.
+        CollectionError, ModelError
+            As of `searcher`.
+        """
+        with self._lock:
+            writing = self._writing.setdefault(name, threading.Lock())
+        with writing:
+            searcher = self.searcher(name)
+            with self._engine.writing(name), searcher.used() as collection:
+                yield searcher, collection
+                searcher.metadata = collection.metadata
 
     def _opened(self, name: str, metadata: Metadata) -> Searcher:
         from cbir.ingest.sources.catalogue import picture_opener

@@ -11,6 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
 
 from cbir.collection.groups import By
 
+#: A value of a feature: distances between such are no larger than float32 can say.
+Number = Annotated[FiniteFloat, Field(ge=-1e15, le=1e15)]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 #: Left, top, right and bottom, in shares of the upright picture's width and height.
 Box = tuple[Fraction, Fraction, Fraction, Fraction]
@@ -48,7 +50,7 @@ class Example(_Asked):
 
     id: str | None = Field(None, description="A stored point.")
     upload: str | None = Field(None, description="An uploaded picture: the `id` that `POST /api/uploads` answered.")
-    vector: list[FiniteFloat] | None = Field(None, description="A feature, of the collection's dimension.")
+    vector: list[Number] | None = Field(None, description="A feature, of the collection's dimension.")
     text: Annotated[str, Field(max_length=2000)] | None = Field(
         None, description="Words, where the encoder understands them."
     )
@@ -86,7 +88,7 @@ class SearchRequest(_Asked):
 
     id: str | None = None
     upload: str | None = None
-    vector: list[FiniteFloat] | None = None
+    vector: list[Number] | None = None
     text: Annotated[str, Field(max_length=2000)] | None = None
     box: Box | None = None
     like: list[Weighed] = Field(
@@ -142,6 +144,31 @@ class PointAnswer(PictureAnswer):
     """A stored picture, asked for by its id."""
 
     vector: list[float] | None = Field(description="Its feature, if it was asked for.")
+
+
+class AddRequest(_Asked):
+    """What is said of a picture that is added."""
+
+    label: Annotated[int, Field(strict=True)] | str | None = Field(
+        None, description="What it shows; a text or a whole number, as the collection's other labels.", examples=["cat"]
+    )
+    payload: dict[str, Any] = Field(
+        default={}, max_length=100, description="More fields to store.", examples=[{"mood": "calm"}]
+    )
+    save: bool = Field(
+        False,
+        description="Keep the picture as a file below the collection's first folder, in the folder `added`, or in that "
+        "of its label if there is one. If not, it is found but cannot be shown.",
+    )
+
+
+class AddedAnswer(BaseModel):
+    """A picture that was added."""
+
+    id: str = Field(description="Of the point; it follows from the picture's content.")
+    created: bool = Field(
+        description="Whether it is new; if not, the content was stored already, and took the label and the fields."
+    )
 
 
 class FieldAnswer(BaseModel):

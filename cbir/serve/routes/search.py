@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
 from fastapi import APIRouter, Depends, Request
-from fastapi.exceptions import RequestValidationError
-from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
 from cbir import documents
@@ -48,19 +46,11 @@ async def _asked(request: Request) -> tuple[SearchRequest, bytes | None]:
             fields = None
         if not isinstance(fields, dict) or "upload" in fields:
             raise body.NoPictureError("the part query is a JSON object, without upload: the form has the picture")
-        return _validated(json.dumps({**fields, "upload": _FORM})), image
+        return body.validated(SearchRequest, json.dumps({**fields, "upload": _FORM})), image
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
         raise HTTPException(415, "a search is application/json, or multipart/form-data with the picture as image")
-    return _validated(await request.body()), None
-
-
-def _validated(content: str | bytes) -> SearchRequest:
-    try:
-        return SearchRequest.model_validate_json(content)
-    except ValidationError as error:
-        errors = [{**each, "loc": ("body", *each["loc"])} for each in error.errors(include_context=False)]
-        raise RequestValidationError(errors) from None
+    return body.validated(SearchRequest, await request.body()), None
 
 
 @router.post("/search", name="search", openapi_extra=_BODY)
@@ -89,7 +79,8 @@ def _searched(served: State, name: str, asked: SearchRequest, image: bytes | Non
     like, unlike = (
         [(each.weight, _query(served, searcher, each, image)) for each in some] for some in asked.examples()
     )
-    hits = searcher.search(like=like, unlike=unlike, options=options)[asked.offset :]
+    with served.metrics.searching():
+        hits = searcher.search(like=like, unlike=unlike, options=options)[asked.offset :]
     answers = [HitAnswer(**documents.hit(hit, searcher.metadata)) for hit in hits]
     return SearchAnswer(collection=name, hits=answers)
 
