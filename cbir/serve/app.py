@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
@@ -12,7 +13,8 @@ from cbir.serve import pages
 from cbir.serve.guard import CommonHeaders, Guard
 from cbir.serve.limits import Bodies
 from cbir.serve.metrics import Measured
-from cbir.serve.problems import Problem, add_problems
+from cbir.serve.openapi import add_document
+from cbir.serve.problems import add_problems
 from cbir.serve.routes import collections, distances, facets, health, pictures, points, search, uploads
 from cbir.serve.state import State
 
@@ -47,10 +49,11 @@ def create_app(library: Library, config: ServeConfig) -> FastAPI:
         docs_url=None,  # they load scripts from elsewhere
         redoc_url=None,
         openapi_url="/api/openapi.json",
-        responses={"default": {"model": Problem, "description": "A problem document (RFC 9457)."}},
+        version=version("cbir"),
     )
     app.state.cbir = state
     add_problems(app)
+    add_document(app)
     for routes in (collections, distances, facets, health, points, search, uploads, pictures):
         app.include_router(routes.router)
     for each in pages.routers():

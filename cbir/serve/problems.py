@@ -75,6 +75,13 @@ _STATUS: dict[type[CbirError], HTTPStatus] = {
 }
 
 
+#: What Starlette's own errors say in words.
+_SAYING_NOTHING: dict[int, str] = {
+    HTTPStatus.NOT_FOUND: "there is nothing at this address; /api/openapi.json describes what there is",
+    HTTPStatus.METHOD_NOT_ALLOWED: "this is not done at this address; the header Allow names what is",
+}
+
+
 def _of_ours(_: Request, error: Exception) -> JSONResponse:
     status = next((status for kind, status in _STATUS.items() if isinstance(error, kind)), None)
     headers = {"Retry-After": "5"} if status is HTTPStatus.SERVICE_UNAVAILABLE else None
@@ -87,7 +94,10 @@ def _of_busy(_: Request, error: Exception) -> JSONResponse:
 
 
 def _of_http(_: Request, error: HTTPException) -> JSONResponse:
-    return problem(error.status_code, str(error.detail), dict(error.headers or {}))
+    detail = str(error.detail)
+    if detail == HTTPStatus(error.status_code).phrase:
+        detail = _SAYING_NOTHING.get(error.status_code, detail)
+    return problem(error.status_code, detail, dict(error.headers or {}))
 
 
 def _of_validation(_: Request, error: RequestValidationError) -> JSONResponse:
