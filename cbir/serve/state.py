@@ -13,6 +13,7 @@ from cbir.serve.encoding import Encoding
 from cbir.serve.gate import Gate
 from cbir.serve.health import Health
 from cbir.serve.metrics import Metrics
+from cbir.serve.searching import Searching
 from cbir.serve.stored import Pictures
 from cbir.serve.thumbnails import Thumbnails
 from cbir.serve.tokens import Tokens
@@ -52,6 +53,7 @@ class State:
         self.thumbnails = Thumbnails(library.settings.cache / "thumbnails", config.thumbnails_bytes)
         self._lock = threading.Lock()
         self._encodings: dict[str, Encoding] = {}
+        self._searchings: dict[str, Searching] = {}
 
     def encoding(self, searcher: Searcher) -> Encoding:
         """Return the encoder of a collection, which batches what requests ask at the same time."""
@@ -60,6 +62,11 @@ class State:
             if key not in self._encodings:
                 self._encodings[key] = Encoding(lambda pixels: searcher.encoder.encode(pixels), self.metrics.encoded)
             return self._encodings[key]
+
+    def searching(self, searcher: Searcher) -> Searching:
+        """Return the searches of a collection, which are batched when requests ask at the same time."""
+        with self._lock:
+            return self._searchings.setdefault(searcher.name, Searching())
 
     def close(self) -> None:
         """Close all."""

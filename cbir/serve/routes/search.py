@@ -18,6 +18,7 @@ from cbir.serve.state import Served
 from cbir.serve.uploads import NAME
 
 if TYPE_CHECKING:
+    from cbir.collection.point import Hit
     from cbir.search.searcher import Searcher
     from cbir.serve.state import State
 
@@ -80,9 +81,24 @@ def _searched(served: State, name: str, asked: SearchRequest, image: bytes | Non
         [(each.weight, _query(served, searcher, each, image)) for each in some] for some in asked.examples()
     )
     with served.metrics.searching():
-        hits = searcher.search(like=like, unlike=unlike, options=options)[asked.offset :]
+        hits = _hits(served, searcher, like, unlike, options)[asked.offset :]
     answers = [HitAnswer(**documents.hit(hit, searcher.metadata)) for hit in hits]
     return SearchAnswer(collection=name, hits=answers)
+
+
+def _hits(
+    served: State,
+    searcher: Searcher,
+    like: list[tuple[float, Single]],
+    unlike: list[tuple[float, Single]],
+    options: SearchOptions,
+) -> list[Hit]:
+    """Search, together with other requests if that costs nobody time: what is slow is searched by itself."""
+    slow = unlike or len(like) > 1 or options.where is not None or options.expand or options.rerank
+    query = like[0][1]
+    if slow or isinstance(query, Words) or served.library.settings.qdrant_url is not None:
+        return searcher.search(like=like, unlike=unlike, options=options)
+    return served.searching(searcher).search(searcher, query, options)
 
 
 def _query(served: State, searcher: Searcher, example: Weighed, image: bytes | None) -> Single:
