@@ -67,7 +67,7 @@ FIELDS = (
     Field(
         "source",
         ("keyword",),
-        "name of the dataset, the folder or the archive; `files`, `addresses`: listed one by one",
+        "name of the dataset, the folder or the archive; `files`, `addresses`: listed one by one; `added`: by HTTP",
         index="start",
     ),
     Field("code", ("integer",), "the short binary code, where the encoder has one", index="everywhere"),

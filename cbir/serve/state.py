@@ -79,7 +79,7 @@ class State:
         self.library.close()
 
 
-def _state(request: Request) -> State:
+async def _state(request: Request) -> State:  # async: what is not, FastAPI calls in a thread
     state: State = request.app.state.cbir
     return state
 

@@ -103,7 +103,7 @@ def _cookie(headers: Headers, name: str) -> str:
 _bearer = HTTPBearer(auto_error=False, description="The token of `--token`, or of `--write-token` to change something.")
 
 
-def _writer(request: Request, _: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]) -> None:
+async def _writer(request: Request, _: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]) -> None:
     if request.app.state.cbir.config.write_token is None:
         raise HTTPException(403, "this server changes nothing; start it with --write-token, or CBIR_WRITE_TOKEN")
     if request.scope.get(RIGHTS, Rights.NOTHING) < Rights.WRITE:
