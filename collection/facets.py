@@ -57,7 +57,7 @@ def facet(
             for payload in page.payloads:
                 counts.update(_elsewhere(payload, field, group))
     found = [(value, count) for (_, value), count in counts.items()]
-    found.sort(key=lambda each: (-each[1], isinstance(each[0], str), each[0]))
+    found.sort(key=lambda each: (-each[1], isinstance(each[0], str), each[0], isinstance(each[0], bool)))
     return found[:limit]
 
 

@@ -90,3 +90,12 @@ def test_values_are_grouped_by_time_and_by_folder(points: Collection):
 def test_what_cannot_be_counted_is_refused(field: str, by: Any, below: str, why: str):
     with pytest.raises(FilterError, match=why):
         Grouping(BY_NAME[field], by, below)
+
+
+def test_one_is_not_true_and_a_folder_may_begin_with_a_space(points: Collection):
+    stored = [{"mood": True}, {"mood": 1}, {"mood": [True, 1, 1.5, None]}, {"folder": " a, b/c"}]
+    points.upsert(ids(4), np.zeros((4, 4), np.float32), stored)
+    assert [(str(value), count) for value, count in points.facet("mood")] == [("1", 2), ("True", 2)]
+    grouping = Grouping(BY_NAME["folder"], "part")
+    assert points.facet("folder", group=grouping.group) == [(" a, b", 1)]
+    assert points.count(where=read_where(grouping.condition(" a, b"), points)) == 1
