@@ -116,7 +116,9 @@ class Asked:
                 }
             )
         except ValidationError as error:
-            raise AskedError(str(error.errors()[0]["msg"]).removeprefix("Value error, ")) from error
+            first = error.errors()[0]
+            place = next((f"{part}: " for part in first["loc"] if part in ("box", "max_distance")), "")
+            raise AskedError(place + first["msg"].removeprefix("Value error, ")) from error
 
 
 def _distinct(given: list[str]) -> tuple[str, ...]:
