@@ -21,6 +21,8 @@ export function begin() {
 
 function fill() {
   const part = byId("narrow");
+  const count = part.querySelectorAll(".conditions > li").length;
+  byId("narrow-panel").querySelector("summary").textContent = count ? `Narrow (${count})` : "Narrow";
   if (!byId("narrow-panel").open || filled.has(part)) return;
   filled.add(part);
   part.querySelectorAll(".facet").forEach(facet);

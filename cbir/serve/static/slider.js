@@ -39,18 +39,17 @@ export async function slider(number) {
 /** What is known of edited copies; or a button that has it measured. */
 function tell(known, most, marks, below) {
   if (known.copies) {
-    let last = -1;
-    marks.replaceChildren(
-      ...known.copies.map(({ share, distance }) => {
-        const at = Math.min(1, distance / most);
-        const close = at - last < 0.13;
-        if (!close) last = at;
-        const tick = element("span", { class: "tick" }, close ? "" : element("span", {}, percent(share)));
-        tick.title = `${percent(share)} of edited copies are closer than ${distance.toPrecision(3)}`;
-        tick.style.left = `${100 * at}%`;
-        return tick;
-      }),
-    );
+    let last = Infinity;
+    const ticks = known.copies.toReversed().map(({ share, distance }) => {
+      const at = Math.min(1, distance / most);
+      const room = last - at >= 0.13;
+      if (room) last = at;
+      const tick = element("span", { class: "tick" }, room ? element("span", {}, percent(share)) : "");
+      tick.title = `${percent(share)} of edited copies are closer than ${distance.toPrecision(3)}`;
+      tick.style.left = `${100 * at}%`;
+      return tick;
+    });
+    marks.replaceChildren(...ticks);
     below.textContent = "Marks: so many edited copies are closer.";
   } else if (known.measuring) {
     const [done, all] = known.measuring;

@@ -32,8 +32,8 @@ export async function page(address, signal) {
   return next;
 }
 
-/** Ask what an address asks. */
-export async function go(address, { push = true } = {}) {
+/** Ask what an address asks; `typed`: the field with a condition, which stays to be corrected if it is wrong. */
+export async function go(address, { push = true, typed = null } = {}) {
   const url = new URL(address, location.href);
   url.search = url.search.replace(/%3A/gi, ":").replace(/%2C/gi, ",").replace(/%2F/gi, "/"); // to be read by people
   if (url.pathname !== location.pathname) return location.assign(url);
@@ -42,6 +42,8 @@ export async function go(address, { push = true } = {}) {
   document.body.classList.add("waiting");
   try {
     const next = await page(url, mine.signal);
+    const wrong = next.getElementById("where-problem");
+    if (typed && wrong) return correct(typed, wrong);
     if (push) {
       keep();
       key = String(Math.random());
@@ -56,6 +58,15 @@ export async function go(address, { push = true } = {}) {
       asking = null;
     }
   }
+}
+
+/** Say beside a field what is wrong with it. */
+function correct(typed, wrong) {
+  byId("where-problem")?.remove();
+  typed.closest(".field").after(document.adoptNode(wrong));
+  typed.setAttribute("aria-invalid", "true");
+  typed.setAttribute("aria-describedby", "where-problem");
+  typed.focus();
 }
 
 /** Say what went wrong, where the pictures are. */
@@ -116,5 +127,5 @@ document.addEventListener("submit", (event) => {
   event.preventDefault();
   const asked = new URLSearchParams();
   for (const [name, value] of new FormData(form)) if (String(value).trim()) asked.append(name, value);
-  go(`?${asked}`);
+  go(`?${asked}`, { typed: form.querySelector("#where") });
 });
