@@ -40,6 +40,8 @@ _SAME_SIZE, _SAME_ANGLE, _SAME_PART = 0.02, 1.0, 0.03
 _FRAME = 0.88
 
 EDITED, ALIKE = "edited", "alike"
+#: What was done to a picture that is the same but for its pixels' values.
+UNNOTICED = "compressed or retouched"
 
 
 @dataclass(frozen=True)
@@ -222,4 +224,4 @@ def described(found: Relation, one: Look, other: Look, sizes: tuple[tuple[int, i
         said.append("partly covered or burnt out")
     if other.grey and not one.grey:
         said.append("in grey")
-    return ", ".join(said) or "compressed or retouched"
+    return ", ".join(said) or UNNOTICED
