@@ -1,0 +1,343 @@
+"""The page to search with, in a real browser before a real server."""
+
+import base64
+import io
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect
+
+import cbir
+from tests.search.duplicates.scenes import scene
+from tests.serve.browser import browser, opened, serving, until, violations  # noqa: F401 - a fixture
+
+#: Pictures in each of the folders.
+FOLDERS = {"hills": 30, "sea": 20, "town": 10}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pictures in folders that are their labels, wide and high ones."""
+    folder, seed = tmp_path_factory.mktemp("page") / "album", 0
+    for label, count in FOLDERS.items():
+        (folder / label).mkdir(parents=True)
+        for number in range(count):
+            size = (240, 160) if seed % 3 else (160, 240)
+            scene(seed, size=size).save(folder / label / f"{number:02}.png", compress_level=1)
+            seed += 1
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where the album is served."""
+    home = tmp_path_factory.mktemp("page-home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CBIR_HOME", str(home))
+        cbir.ingest(folder, encoder="hog", collection="album")
+    with serving(home) as at:
+        yield at
+
+
+@pytest.fixture
+def page(browser: Browser, address: str) -> Iterator[Page]:  # noqa: F811
+    """The page on a desk."""
+    with opened(browser) as page:
+        page.goto(f"{address}/c/album")
+        yield page
+
+
+def drop(page: Page, content: bytes, event: str = "drop") -> None:
+    """Drop a file on the page, or paste it."""
+    page.evaluate(
+        """([content, event]) => {
+            const bytes = Uint8Array.from(atob(content), (each) => each.charCodeAt(0));
+            const data = new DataTransfer();
+            data.items.add(new File([bytes], "it.png", { type: "image/png" }));
+            const given = event === "paste" ? { clipboardData: data } : { dataTransfer: data };
+            const kind = event === "paste" ? ClipboardEvent : DragEvent;
+            document.body.dispatchEvent(new kind(event, { ...given, bubbles: true, cancelable: true }));
+        }""",
+        [base64.b64encode(content).decode(), event],
+    )
+
+
+def found(page: Page) -> list[str]:
+    """Return the ids of the pictures on the page."""
+    return page.eval_on_selector_all("#hits > .hit", "hits => hits.map((each) => each.dataset.id)")
+
+
+def fields(page: Page, place: int = 0) -> dict:
+    """Return what the page knows of a picture."""
+    return page.eval_on_selector_all("#hits > .hit", f"hits => JSON.parse(hits[{place}].dataset.payload)")["fields"]
+
+
+def ask(page: Page, folder: Path, name: str = "hills/03.png") -> None:
+    """Drop a stored picture's file, and wait for what is like it."""
+    drop(page, (folder / name).read_bytes())
+    page.wait_for_url("**q=up*")
+    expect(page.locator("#hits .distance").first).to_have_text("0.000")
+    until(page, "document.querySelector('.frame img').naturalWidth > 0")
+
+
+def test_a_dropped_picture_is_searched_for_and_a_hit_opens_large(page: Page, folder: Path):
+    ask(page, folder)
+    assert len(found(page)) >= 10
+    assert fields(page)["uri"] == "hills/03.png"
+    page.locator("#hits .picture").nth(1).click()
+    expect(page.locator("#large")).to_be_visible()
+    expect(page.locator("#large-name")).to_have_text(fields(page, 1)["name"])
+    expect(page.locator("#large-fields")).to_contain_text("sha256")
+    until(page, "document.getElementById('large-picture').naturalWidth > 0")
+    wanted = found(page)[1]
+    page.locator("#large-more").click()
+    page.wait_for_url(f"**q=id:{wanted}*")
+    expect(page.locator("#large")).to_be_hidden()
+
+
+def test_a_picture_can_be_pasted_and_chosen(page: Page, folder: Path):
+    drop(page, (folder / "sea/04.png").read_bytes(), "paste")
+    page.wait_for_url("**q=up*")
+    expect(page.locator("#hits .distance").first).to_have_text("0.000")
+    assert fields(page)["uri"] == "sea/04.png"
+    page.set_input_files(".give input[data-as=q]", folder / "town/05.png")
+    until(page, "JSON.parse(document.querySelector('#hits > .hit').dataset.payload).uri === 'town/05.png'")
+
+
+def test_like_and_unlike_refine_and_the_trail_is_in_the_address(page: Page, folder: Path):
+    ask(page, folder)
+    first, asked = found(page), page.url
+    liked, unliked = first[4], first[1]
+    page.locator("#hits .hit").nth(4).hover()
+    page.locator("#hits .hit").nth(4).locator(".like").click()
+    page.wait_for_url(f"**like=id:{liked}*")
+    expect(page.locator(".chip.like")).to_have_count(1)
+    page.locator(f'.hit[data-id="{unliked}"]').hover()
+    page.locator(f'.hit[data-id="{unliked}"] .unlike').click()
+    expect(page.locator(".chip.unlike")).to_have_count(1)
+    refined = found(page)
+    assert refined != first
+    assert unliked not in refined[:10]
+    page.reload()
+    assert found(page) == refined, "a shared address finds the same"
+    page.go_back()
+    page.go_back()
+    expect(page.locator(".chip")).to_have_count(0)
+    assert (page.url, found(page)) == (asked, first)
+
+
+def test_facets_narrow_and_their_counts_are_right(page: Page, folder: Path):
+    facet = page.locator('.facet[data-field="label"] li')
+    expect(facet).to_have_count(3)
+    assert [text.split() for text in facet.all_inner_texts()] == [[name, str(n)] for name, n in FOLDERS.items()]
+    facet.filter(has_text="town").locator("a").click()
+    expect(page.locator("#hits .hit")).to_have_count(10)
+    expect(page.locator(".count")).to_have_text("10 pictures. Choose one to see what is like it.")
+    page.locator('.facet[data-field="label"] a', has_text="sea").click()
+    expect(page.locator("#hits .hit")).to_have_count(30)
+    assert '"town","sea"' in page.locator(".conditions").inner_text()
+    ask(page, folder, "sea/02.png")
+    assert len(found(page)) == 30, "what the pictures were narrowed to stays"
+
+
+def test_a_condition_is_typed_and_what_is_wrong_with_it_is_said_beside_it(page: Page):
+    page.fill("#where", "width>200")
+    page.press("#where", "Enter")
+    expect(page.locator(".count")).to_contain_text("40 pictures")
+    page.fill("#where", "widht=3")
+    page.press("#where", "Enter")
+    expect(page.locator("#where-problem")).to_contain_text("widht")
+    expect(page.locator("#where")).to_have_attribute("aria-invalid", "true")
+    expect(page.locator("#where")).to_have_value("widht=3")
+    expect(page.locator("#where")).to_be_focused()
+    expect(page.locator("#narrow-panel > summary")).to_have_text("Narrow (1)")
+    assert "widht" not in page.url
+    assert len(found(page)) == 40, "the pictures stay"
+    page.fill("#where", "width=240")
+    page.press("#where", "Enter")
+    expect(page.locator("#where-problem")).to_have_count(0)
+    page.goto(f"{page.url}&where=widht=3")
+    expect(page.locator("#where-problem")).to_contain_text("did you mean 'width'?")
+    page.locator(".conditions a").last.click()
+    expect(page.locator(".count")).to_contain_text("40 pictures")
+
+
+def test_the_slider_leaves_out_what_is_farther_and_marks_are_measured(page: Page, folder: Path):
+    ask(page, folder)
+    before = page.locator("#hits .distance").all_inner_texts()
+    slider = page.locator(".slider input")
+    expect(page.locator(".tick")).to_have_count(0)
+    page.get_by_role("button", name="Mark where edited copies lie").click()
+    expect(page.locator(".tick")).to_have_count(4, timeout=30_000)
+    middle = float(before[len(before) // 2])
+    slider.evaluate(
+        "(slider, to) => { slider.value = to; slider.dispatchEvent(new Event('change', { bubbles: true })); }", middle
+    )
+    page.wait_for_url("**max=*")
+    expect(page.locator(".conditions")).to_contain_text("no farther than")
+    left = page.locator("#hits .distance").all_inner_texts()
+    assert 0 < len(left) < len(before)
+    assert max(map(float, left)) <= middle * 1.01
+
+
+def test_a_box_searches_by_a_part(page: Page, folder: Path):
+    ask(page, folder)
+    box = page.locator(".frame").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + 0.25 * box["height"])
+    page.mouse.down()
+    page.mouse.move(box["x"] + 0.9 * box["width"], box["y"] + 0.75 * box["height"], steps=4)
+    page.mouse.up()
+    page.wait_for_url("**box=*")
+    left, top, right, bottom = map(float, page.locator(".frame").get_attribute("data-box").split(","))  # type: ignore[union-attr]
+    assert (left, top, right, bottom) == pytest.approx((0.5, 0.25, 0.9, 0.75), abs=0.03)
+    expect(page.locator(".frame .box")).to_be_visible()
+    expect(page.locator("#hits .distance").first).not_to_have_text("0.000")
+    page.get_by_role("link", name="All of it").click()
+    expect(page.locator("#hits .distance").first).to_have_text("0.000")
+
+
+def test_the_box_is_moved_by_keys(page: Page, folder: Path):
+    ask(page, folder)
+    page.get_by_role("button", name="Search by a part").press("Enter")
+    frame = page.locator(".frame")
+    expect(frame).to_be_focused()
+    for key in ("ArrowLeft", "ArrowUp", "Shift+ArrowRight", "Enter"):
+        frame.press(key)
+    page.wait_for_url("**box=0.230,0.230,0.750,0.730*")
+
+
+def test_more_come_by_scrolling(page: Page):
+    expect(page.locator("#hits .hit")).to_have_count(48)
+    page.mouse.wheel(0, 20_000)
+    expect(page.locator("#hits .hit")).to_have_count(60)
+    assert len(set(found(page))) == 60
+    expect(page.locator(".more")).to_have_count(0)
+
+
+def test_keys_move_open_and_close(page: Page):
+    pictures = page.locator("#hits .picture")
+    pictures.first.focus()
+    page.keyboard.press("ArrowRight")
+    expect(pictures.nth(1)).to_be_focused()
+    page.keyboard.press("ArrowDown")
+    below = page.evaluate(
+        "[...document.querySelectorAll('#hits .picture')].map((each) => each.getBoundingClientRect().top)"
+        ".indexOf(document.activeElement.getBoundingClientRect().top)"
+    )
+    assert below > 1, "the first of another row is at its height"
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Home")
+    page.keyboard.press("Enter")
+    expect(page.locator("#large")).to_be_visible()
+    name = page.locator("#large-name").inner_text()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#large-name")).not_to_have_text(name)
+    page.keyboard.press("Escape")
+    expect(page.locator("#large")).to_be_hidden()
+    expect(pictures.nth(1)).to_be_focused()
+
+
+def test_lines_join_the_keypoints_that_agree(page: Page, folder: Path):
+    edited = io.BytesIO()
+    with Image.open(folder / "hills/03.png") as original:
+        original.crop((15, 20, 150, 220)).save(edited, "PNG")
+    drop(page, edited.getvalue())
+    page.wait_for_url("**q=up*")
+    page.locator('.hit[data-payload*="hills/03.png"] .picture').click()
+    page.get_by_role("button", name="The same picture?").click()
+    expect(page.locator("#large-said")).to_contain_text(
+        "The same picture; next to the query's, this one is with something around it"
+    )
+    drawn = page.locator("#lines").evaluate(
+        "(canvas) => [...canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data].some(Boolean)"
+    )
+    assert drawn
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#lines")).to_be_hidden()
+    page.get_by_role("button", name="The same picture?").click()
+    expect(page.locator("#large-said")).to_contain_text("Not the same picture")
+
+
+def test_what_is_no_picture_is_said_in_words(page: Page):
+    drop(page, b"no picture")
+    expect(page.locator("#results .notice.bad")).to_contain_text("picture")
+    assert "q=" not in page.url
+
+
+def test_an_upload_that_is_gone_is_said_in_words(page: Page, address: str):
+    page.goto(f"{address}/c/album?q=up:gone")
+    expect(page.locator("#results .notice.bad")).to_contain_text("upload it again")
+
+
+def test_another_collection_is_chosen_and_one_that_is_not_there_is_said(page: Page, address: str):
+    page.locator(".chooser summary").click()
+    expect(page.locator(".chooser a", has_text="album")).to_have_attribute("href", "/c/album")
+    page.keyboard.press("Escape")
+    expect(page.locator(".chooser ul")).to_be_hidden()
+    answer = page.goto(f"{address}/c/nowhere")
+    assert answer is not None
+    assert answer.status == 404
+    expect(page.locator("main")).to_contain_text("nowhere")
+
+
+def test_it_works_without_scripts(browser: Browser, address: str):  # noqa: F811
+    with opened(browser, java_script_enabled=False) as page:
+        page.goto(address)
+        assert page.url == f"{address}/c/album"
+        page.locator("#hits .picture").first.click()
+        page.wait_for_url("**q=id*")
+        expect(page.locator(".count")).to_contain_text("Closest first")
+        page.locator("#hits .like").nth(3).click(force=True)
+        expect(page.locator(".chip.like")).to_have_count(1)
+        page.fill("#where", "label=sea")
+        page.get_by_role("button", name="Add", exact=True).click()
+        expect(page.locator("#hits .hit .name").first).to_have_text("sea")
+
+
+def test_a_phone_shows_all_of_it(browser: Browser, address: str, folder: Path):  # noqa: F811
+    with opened(browser, viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True) as page:
+        page.goto(f"{address}/c/album")
+        expect(page.get_by_text("Photograph")).to_be_visible()
+        ask(page, folder)
+        page.locator("#hits .picture").first.tap()
+        expect(page.locator("#large-name")).to_be_in_viewport()
+        expect(page.locator("#large .close")).to_be_in_viewport()
+        page.locator("#large .close").tap()
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= 390
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(browser: Browser, address: str, folder: Path, scheme: str):  # noqa: F811
+    with opened(browser, color_scheme=scheme) as page:
+        page.goto(f"{address}/c/album")
+        expect(page.locator(".facet li").first).to_be_visible()
+        light = sum(
+            map(int, page.evaluate("getComputedStyle(document.documentElement).backgroundColor.match(/[0-9]+/g)"))
+        )
+        assert (light < 200) == (scheme == "dark")
+        assert violations(page) == []
+        ask(page, folder)
+        page.locator("#hits .hit .like").nth(2).click(force=True)
+        expect(page.locator(".chip")).to_have_count(1)
+        page.fill("#where", "widht=3")
+        page.press("#where", "Enter")
+        expect(page.locator("#where-problem")).to_be_visible()
+        assert violations(page) == []
+        page.go_back()
+        page.locator("#hits .picture").first.click()
+        expect(page.locator("#large")).to_be_visible()
+        assert violations(page) == []
+
+
+def test_styles_are_kept_for_ever_and_have_another_address_when_they_change(page: Page, address: str):
+    sheet = page.locator("link[rel=stylesheet]").first.get_attribute("href")
+    assert sheet is not None
+    kept = page.request.get(address + sheet)
+    assert "immutable" in kept.headers["cache-control"]
+    other = page.request.get(f"{address}/static/another/{sheet.rpartition('/')[2]}")
+    assert other.headers["cache-control"] == "no-cache"
+    assert page.request.get(f"{address}/static/another/../base.html").status == 404
