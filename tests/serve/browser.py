@@ -26,9 +26,9 @@ def chromium() -> str | None:
     return given or next(filter(None, map(shutil.which, _USUAL)), None)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """A Chromium that is installed already."""
+    """A Chromium that is installed already; for a module, as others cannot run an event loop while Playwright does."""
     path = chromium()
     if path is None:
         pytest.skip("no Chromium is here: install it, or say in CBIR_CHROMIUM where it is")
