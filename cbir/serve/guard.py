@@ -31,7 +31,7 @@ _LOCAL = ("localhost", "127.0.0.1", "::1")
 _ANY = ("", "0.0.0.0", "::")  # noqa: S104 - what is compared, not bound
 _READING = ("GET", "HEAD")
 #: Who has no token yet needs these.
-_OPEN = ("/login", "/static/")
+_LOGIN, _FILES = "/login", "/static/"
 _METHODS, _HEADERS = "GET, HEAD, POST, DELETE", "Authorization, Content-Type"
 
 
@@ -125,7 +125,7 @@ class Guard:
             answer = self._logged_in(scope)
             if answer is not None:
                 return answer
-        if rights > Rights.NOTHING or path.startswith(_OPEN):
+        if rights > Rights.NOTHING or path == _LOGIN or path.startswith(_FILES):
             return None
         if not (reads and "text/html" in headers.get("accept", "")):
             challenge = {"WWW-Authenticate": "Bearer"}

@@ -48,6 +48,7 @@ def run(library: Library, config: ServeConfig, ready: Callable[[str], object]) -
                 ws="none",
                 log_level="warning",
                 access_log=False,
+                server_header=False,
                 lifespan="on",
                 # An idle connection costs a descriptor and some kilobytes, so that there may be thousands: work is
                 # bounded by the gate. Beyond these, uvicorn answers 503 itself, before descriptors run out.
