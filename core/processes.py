@@ -61,9 +61,13 @@ class Processes:
     most : int, optional
         Processes at the most; further calls wait. By default what `CBIR_PROCESSES` says, else one for each usable
         core, `MOST_PROCESSES` at the most. 0: calls are made in this process.
+    apart : bool
+        Where no process can be started, a call is an error, and not made in this process: what is called has to do
+        with files of people whom nobody knows.
     """
 
-    def __init__(self, most: int | None = None) -> None:
+    def __init__(self, most: int | None = None, *, apart: bool = False) -> None:
+        self._apart = apart
         self.most = usual_processes() if most is None else most
         self._free = threading.Semaphore(self.most)
         self._lock = threading.Lock()
@@ -90,7 +94,8 @@ class Processes:
         Raises
         ------
         ProcessError
-            The process crashed, ran out of memory, took too long, or was closed meanwhile.
+            The process crashed, ran out of memory, took too long, was closed meanwhile, or cannot be started where the
+            call must not be made in this one.
         """
         if not self.most:
             return function(*args, **kwargs)
@@ -99,6 +104,8 @@ class Processes:
                 raise ProcessError("it was cancelled")
             process = self._take()
             if process is None:  # none can be started here: better in this process than not at all
+                if self._apart:
+                    raise ProcessError("no process can be started for it")
                 return function(*args, **kwargs)
             try:
                 worked, result = process.call(seconds, function, args, kwargs)

@@ -54,7 +54,7 @@ class Decoding:
     def __init__(self, most_pixels: int, seconds: float = 30.0) -> None:
         self._most_pixels = most_pixels
         self._seconds = seconds
-        self._processes = Processes(max(1, usual_processes()))
+        self._processes = Processes(max(1, usual_processes()), apart=True)
 
     def size(self, content: bytes, name: str) -> tuple[int, int]:
         """Return the width and height of an upright picture, which can be decoded; `ImageError` if it cannot be."""

@@ -169,6 +169,8 @@ def test_where_no_process_can_be_started_calls_are_made_here(monkeypatch: pytest
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     with Processes(1) as workers:
         assert workers.call(10, os.getpid) == os.getpid()
+    with Processes(1, apart=True) as workers, pytest.raises(ProcessError, match="no process can be started"):
+        workers.call(10, os.getpid)
 
 
 @pytest.mark.parametrize(("given", "expected"), [("3", 3), (" 0 ", 0)])
