@@ -222,12 +222,11 @@ def test_all_bodies_together_are_bounded(small: Path, monkeypatch: pytest.Monkey
     with started(bodies_bytes=MIB) as port:
         other = head(Content_Length="500000", Connection="close"), bytes(500_000)
         with talk(port, head(Content_Length=str(MIB)), bytes(900_000)) as one:
-            # Once the first has been read as far as it goes.
-            statuses = {answer(talk(port, *other))[0] for _ in range(20)}
-            assert 503 in statuses
+            # Once the first has been read as far as it goes, and later, once it is forgotten.
+            assert any(answer(talk(port, *other))[0] == 503 for _ in range(50))
             one.sendall(bytes(MIB - 900_000))
             assert one.recv(65536).split(b" ")[1] == b"415"
-            assert answer(talk(port, *other))[0] == 415
+            assert any(answer(talk(port, *other))[0] == 415 for _ in range(50))
 
 
 def test_endless_and_slow_bodies_are_ended(small: Path, monkeypatch: pytest.MonkeyPatch):
