@@ -15,7 +15,18 @@ from cbir.serve.limits import Bodies
 from cbir.serve.metrics import Measured
 from cbir.serve.openapi import add_document
 from cbir.serve.problems import add_problems
-from cbir.serve.routes import agreement, collections, distances, facets, health, pictures, points, search, uploads
+from cbir.serve.routes import (
+    agreement,
+    collections,
+    distances,
+    duplicates,
+    facets,
+    health,
+    pictures,
+    points,
+    search,
+    uploads,
+)
 from cbir.serve.state import State
 
 if TYPE_CHECKING:
@@ -54,7 +65,7 @@ def create_app(library: Library, config: ServeConfig) -> FastAPI:
     app.state.cbir = state
     add_problems(app)
     add_document(app)
-    for routes in (collections, distances, agreement, facets, health, points, search, uploads, pictures):
+    for routes in (collections, distances, duplicates, agreement, facets, health, points, search, uploads, pictures):
         app.include_router(routes.router)
     for each in pages.routers():
         app.include_router(each)

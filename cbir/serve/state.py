@@ -9,6 +9,7 @@ from fastapi import Depends, Request
 
 from cbir.serve.decoding import Decoding
 from cbir.serve.distances import Distances
+from cbir.serve.duplicated import Duplicated
 from cbir.serve.encoding import Encoding
 from cbir.serve.gate import Gate
 from cbir.serve.health import Health
@@ -45,6 +46,7 @@ class State:
         self.metrics = Metrics(self.gate)
         self.health = Health(library)
         self.distances = Distances()
+        self.duplicated = Duplicated()
         self.decoding = Decoding(config.most_pixels)
         self.uploads = Uploads(self.decoding, config.uploads_bytes)
         self.pictures = Pictures(Decoding(config.most_pixels))
@@ -72,6 +74,7 @@ class State:
         """Close all."""
         self.health.close()
         self.distances.close()
+        self.duplicated.close()
         self.decoding.close()
         self.pictures.decoding.close()
         for encoding in self._encodings.values():
