@@ -71,7 +71,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings=_SETTINGS,
-    epilog="Every command takes --json. Collections and models are in CBIR_HOME (see: cbir info).",
+    epilog="Every command that prints a result takes --json. Collections and models are in CBIR_HOME (see: cbir info).",
 )
 
 
