@@ -225,7 +225,7 @@ def test_all_bodies_together_are_bounded(small: Path, monkeypatch: pytest.Monkey
             # Once the first has been read as far as it goes, and later, once it is forgotten.
             assert any(answer(talk(port, *other))[0] == 503 for _ in range(50))
             one.sendall(bytes(MIB - 900_000))
-            assert one.recv(65536).split(b" ")[1] == b"415"
+            assert one.recv(65536).split(b" ")[1] in {b"415", b"503"}  # the last of the others may be held still
             assert any(answer(talk(port, *other))[0] == 415 for _ in range(50))
 
 
