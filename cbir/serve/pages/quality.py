@@ -137,7 +137,7 @@ def _common(name: str, run: Found, figure: str) -> dict[str, Any]:
     scores = run.scores
     options = {"expand": scores.get("expand"), "rerank": scores.get("rerank"), "smooth": scores.get("smooth")}
     return {
-        "made": run.made.strftime("%-d %B %Y, %H:%M UTC"),
+        "made": f"{run.made.day} {run.made:%B %Y, %H:%M} UTC",
         "database": scores["database"],
         "options": [
             f"--{option} {value}" if value is not True else f"--{option}" for option, value in options.items() if value
@@ -154,7 +154,7 @@ def _comparison(name: str, compared: Compared) -> dict[str, Any]:
     ]
     return {
         "source": compared.source,
-        "made": compared.made.strftime("%-d %B %Y"),
+        "made": f"{compared.made.day} {compared.made:%B %Y}",
         "tables": compared.tables,
         "figures": figures,
     }
