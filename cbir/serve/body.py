@@ -17,6 +17,9 @@ from cbir.core.errors import CbirError
 if TYPE_CHECKING:
     from fastapi import Request
 
+#: Wrong parts of a request that are told one by one.
+_MOST_ERRORS = 50
+
 M = TypeVar("M", bound=BaseModel)
 
 #: The part of a form with the picture, and the one with the rest of a query, as JSON.
@@ -64,6 +67,9 @@ def validated(model: type[M], content: str | bytes) -> M:
     try:
         return model.model_validate_json(content)
     except ValidationError as error:
+        if error.error_count() > _MOST_ERRORS:  # each would be told, with where it is: megabytes
+            message = f"{error.error_count():,} parts of it are not valid"
+            raise RequestValidationError([{"loc": ("body",), "msg": message}]) from None
         errors = [{**each, "loc": ("body", *each["loc"])} for each in error.errors(include_context=False)]
         raise RequestValidationError(errors) from None
 

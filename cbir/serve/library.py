@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from cbir.collection import home
@@ -87,6 +87,7 @@ class Library:
         ModelError
             Its model is missing.
         """
+        name = self._known(name)
         with self._lock:
             opening = self._opening.setdefault(name, threading.Lock())
         with opening:
@@ -109,6 +110,14 @@ class Library:
                 self._searchers[name] = found, time.monotonic()
             return found
 
+    def _known(self, name: str) -> str:
+        """Return a name as the collection has it; CollectionError if there is none: nothing is kept for such names."""
+        if name in self._opening:
+            return name
+        name = self._engine.spelled(name)
+        self._engine.metadata(name)
+        return name
+
     @contextmanager
     def writing(self, name: str) -> Iterator[tuple[Searcher, Collection]]:
         """Yield a collection to be changed: nobody else changes it meanwhile, and everybody searches on.
@@ -120,11 +129,13 @@ class Library:
         CollectionError, ModelError
             As of `searcher`.
         """
+        name = self._known(name)
         with self._lock:
             writing = self._writing.setdefault(name, threading.Lock())
-        with writing:
+        with writing, self._engine.writing(name):
             searcher = self.searcher(name)
-            with self._engine.writing(name), searcher.used() as collection:
+            # Opened anew: a command that borrowed it may have remembered more since the searcher's was opened.
+            with searcher.used(), closing(self._engine.open(name)) as collection:
                 yield searcher, collection
                 searcher.metadata = collection.metadata
 
@@ -134,7 +145,8 @@ class Library:
         from cbir.search.searcher import Searcher
 
         settings = self.settings
-        engine = home.open_engine(settings)
+        # A request does not wait for another process: whoever asks is told to come again.
+        engine = home.open_engine(settings) if settings.qdrant_url else home.embedded_engine(settings, timeout=0)
         try:
             bundle = bundle_of(settings.models, name, metadata.model, metadata.fingerprint)
             return Searcher(engine, name, bundle, picture_opener(settings.data, settings.cache))

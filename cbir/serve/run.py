@@ -51,7 +51,7 @@ def run(library: Library, config: ServeConfig, ready: Callable[[str], object]) -
                 server_header=False,
                 lifespan="on",
                 # An idle connection costs a descriptor and some kilobytes, so that there may be thousands: work is
-                # bounded by the gate. Beyond these, uvicorn answers 503 itself, before descriptors run out.
+                # bounded by the gate. Beyond these, `Connection` closes them, before descriptors run out.
                 limit_concurrency=most_connections(),
                 timeout_keep_alive=10,
                 timeout_graceful_shutdown=5,
@@ -126,8 +126,10 @@ def _listening(config: ServeConfig) -> socket.socket:
 
 
 def _address(config: ServeConfig, listening: socket.socket) -> str:
-    """Return the page's address; with a token, which a browser keeps as a cookie, so that who starts it is let in."""
+    """Return the page's address; with a token, which a browser keeps as a cookie, so that who starts it is let in.
+
+    Not with the one for writing: other users see with what a browser was started.
+    """
     host = f"[{config.host}]" if ":" in config.host else config.host
-    token = config.write_token or config.token
-    query = "" if token is None else f"?token={quote(token, safe='')}"
+    query = "" if config.token is None else f"?token={quote(config.token, safe='')}"
     return f"http://{host}:{listening.getsockname()[1]}/{query}"

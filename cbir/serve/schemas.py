@@ -20,6 +20,10 @@ Box = tuple[Fraction, Fraction, Fraction, Fraction]
 #: A condition as `cbir search --where` takes it.
 Condition = Annotated[str, Field(max_length=2000, examples=["label=7", "taken_at>=2024-06", "folder=Holidays/**"])]
 
+#: The side of a box at the least, as a share of the picture's: less is no pixel of any.
+SMALLEST_BOX = 1e-5
+#: Values of a feature at the most.
+_MOST_VALUES = 65_536
 #: Hits of one answer at the most, and how far down a ranking they may begin.
 MOST_HITS, DEEPEST = 1000, 100_000
 
@@ -50,7 +54,9 @@ class Example(_Asked):
 
     id: str | None = Field(None, description="A stored point.")
     upload: str | None = Field(None, description="An uploaded picture: the `id` that `POST /api/uploads` answered.")
-    vector: list[Number] | None = Field(None, description="A feature, of the collection's dimension.")
+    vector: list[Number] | None = Field(
+        None, max_length=_MOST_VALUES, description="A feature, of the collection's dimension."
+    )
     text: Annotated[str, Field(max_length=2000)] | None = Field(
         None, description="Words, where the encoder understands them."
     )
@@ -67,6 +73,8 @@ class Example(_Asked):
                 raise ValueError("box is for pictures: id or upload")
             if left >= right or top >= bottom:
                 raise ValueError("box is left, top, right, bottom: left below right, top below bottom")
+            if min(right - left, bottom - top) < SMALLEST_BOX:
+                raise ValueError(f"box is at least {SMALLEST_BOX:g} of the picture wide and high")
         return self
 
 
@@ -88,7 +96,7 @@ class SearchRequest(_Asked):
 
     id: str | None = None
     upload: str | None = None
-    vector: list[Number] | None = None
+    vector: list[Number] | None = Field(None, max_length=_MOST_VALUES)
     text: Annotated[str, Field(max_length=2000)] | None = None
     box: Box | None = None
     like: list[Weighed] = Field(

@@ -142,3 +142,22 @@ def test_a_collection_that_is_being_filled_is_busy(client: TestClient):
         answer = add(client, file_of(picture(82)))
         assert (answer.status_code, "retry-after" in answer.headers) == (503, True)
     assert add(client, file_of(picture(82))).status_code == 201
+
+
+def test_what_a_command_beside_it_remembered_stays(client: TestClient, tmp_path: Path):
+    content = file_of(picture(77))
+    add(client, content)  # opens the collection
+    more = tmp_path / "more"
+    more.mkdir()
+    picture(78).save(more / "new.png")
+    cbir.ingest(more, collection="pictures")
+    assert client.delete(f"{POINTS}/{id_of(content)}").status_code == 204
+    with closing(homes.open_engine(read_settings())) as engine:
+        assert str(more) in engine.metadata("pictures").roots.values()
+
+
+def test_names_of_no_collection_are_not_kept(client: TestClient):
+    for number in range(3):
+        assert client.get(f"/api/collections/none{number}").status_code == 404
+    library = client.app.state.cbir.library  # type: ignore[attr-defined]
+    assert set(library._opening) <= {"pictures"}
