@@ -160,7 +160,8 @@ def _permitted(place: Payload, payload: Payload, metadata: Metadata) -> File | D
     source, uri = text_of(place, "source"), text_of(place, "uri")
     root = metadata.roots.get(source)
     if root is None:
-        is_dataset = source in NAMES and _DATASETS.fullmatch(uri) and uri.startswith(f"{source}:")
+        known = source in NAMES and source in metadata.sources
+        is_dataset = known and _DATASETS.fullmatch(uri) and uri.startswith(f"{source}:")
         return DatasetPicture(uri) if is_dataset and not os.path.lexists(uri) else None
     relative = _relative(uri)
     if relative is None:

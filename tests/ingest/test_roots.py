@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 import cbir
-from cbir.collection.embedded.engine import EmbeddedCollection, EmbeddedEngine
+from cbir.collection.embedded.engine import EmbeddedEngine
+from cbir.collection.embedded.points import EmbeddedCollection
 from cbir.collection.errors import CollectionBusyError
 from cbir.collection.interface import Collection
 from cbir.collection.metadata import Metadata

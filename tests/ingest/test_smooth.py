@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import cbir
-from cbir.collection.embedded.engine import EmbeddedCollection, EmbeddedEngine
+from cbir.collection.embedded.engine import EmbeddedEngine
+from cbir.collection.embedded.points import EmbeddedCollection
 from cbir.collection.errors import CollectionError
 from cbir.collection.metadata import Metadata
 from cbir.collection.point import Page

@@ -13,7 +13,8 @@ import pytest
 from PIL import Image
 
 import cbir
-from cbir.collection.embedded.engine import EmbeddedCollection, EmbeddedEngine
+from cbir.collection.embedded.engine import EmbeddedEngine
+from cbir.collection.embedded.points import EmbeddedCollection
 from cbir.collection.place import places_of
 from cbir.core.progress import Progress
 from cbir.ingest import read as reading
