@@ -282,7 +282,7 @@ def test_a_source_is_remembered_before_its_first_point_is_stored(
         raise KeyboardInterrupt
 
     cbir.ingest("digits", collection="pictures", encoder="pixels", limit=5)
-    monkeypatch.setattr("cbir.collection.embedded.engine.EmbeddedCollection.upsert", upsert)
+    monkeypatch.setattr("cbir.collection.embedded.points.EmbeddedCollection.upsert", upsert)
     with pytest.raises(KeyboardInterrupt):
         cbir.ingest(pictures, collection="pictures")
     assert seen[0].sources == ("digits", "pictures")
