@@ -29,6 +29,8 @@ from cbir.core.progress import silent
 _MOST = 64
 #: Seconds in which others give a collection back that is to be let go of.
 _PATIENCE = 5.0
+#: Seconds until it is noticed that a borrower has gone.
+_MOMENT = 0.5
 
 _log = logging.getLogger(__name__)
 
@@ -132,7 +134,7 @@ class Lender:
     def lent(self, name: str) -> Iterator[Collection]:
         """Yield a collection to one borrower; CollectionBusyError if it has to be let go of just now."""
         with self._changes:
-            if name in self._away:
+            if not self._back(name):
                 raise CollectionBusyError(f"collection '{name}' is being replaced or removed; try again in a moment")
             self._borrowed[name] += 1
         try:
@@ -150,7 +152,7 @@ class Lender:
     def let_go(self, name: str) -> Iterator[None]:
         """Let go of a collection while the block runs; CollectionBusyError if somebody does not give it back."""
         with self._changes:
-            if name in self._away:
+            if not self._back(name):
                 raise CollectionBusyError(f"collection '{name}' is being replaced or removed by another command")
             self._away.add(name)
         try:
@@ -164,6 +166,11 @@ class Lender:
         finally:
             with self._changes:
                 self._away.discard(name)
+                self._changes.notify_all()
+
+    def _back(self, name: str) -> bool:
+        """Wait a moment for a collection to be back: who had it let go of may just have gone, unnoticed as yet."""
+        return self._changes.wait_for(lambda: name not in self._away, _MOMENT)
 
     def search(self, asked: dict[str, Any]) -> dict[str, Any] | None:
         """Search for what was typed."""
