@@ -5,6 +5,7 @@ the worker processes of processes.py.
 """
 
 import os
+import sys
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -70,8 +71,8 @@ def ordered_map(
 
     Items are taken from the iterable, in the calling thread, only as results are consumed, so that memory stays
     bounded: by their number, and by their weight where that is known. If the function or the items raise, or the
-    generator is closed, calls that have not begun are cancelled, and only those in work are waited for (those that wait
-    for a server are ended after a while). Close it with `contextlib.closing`: after an error of the consumer, Python
+    generator is closed, calls that have not begun are cancelled, and only those in work are waited for (after Ctrl-C,
+    those that wait for a server are ended). Close it with `contextlib.closing`: after an error of the consumer, Python
     may keep it open until the error is forgotten.
 
     Parameters
@@ -131,9 +132,17 @@ def prefetched(items: Iterable[T]) -> Generator[T, None, None]:
 
 
 def _leave(pool: ThreadPoolExecutor, futures: list[Future[Any]]) -> None:
-    """Cancel the calls that nobody needs any more, and wait for those in work, a few seconds for a server."""
+    """Cancel what nobody needs any more, and wait for what is in work; after Ctrl-C, a few seconds for a server."""
     for future in futures:
         future.cancel()
-    if wait(futures, GRACE).not_done:
+    # Not where a consumer has merely seen enough: others of this process may be using the same server.
+    if _stopped(sys.exc_info()[1]) and wait(futures, GRACE).not_done:
         interrupt_calls()
     pool.shutdown()
+
+
+def _stopped(error: BaseException | None) -> bool:
+    """Tell whether Ctrl-C is why a generator ends: itself, or what its consumer was ended by when it closed it."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error is not None

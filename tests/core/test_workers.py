@@ -162,7 +162,8 @@ def test_who_stops_does_not_wait_for_a_server_that_hangs(over: Callable[..., Any
     assert hung.interrupted.is_set()
 
 
-def test_calls_in_work_are_waited_for():
+def test_calls_in_work_are_waited_for(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(workers, "GRACE", 0.01)
     hung = _Hung()
     begun, done = threading.Event(), []
 
