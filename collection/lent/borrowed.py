@@ -6,10 +6,8 @@ process at the other end is `cbir.collection.lent.lender`.
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING
 
-from cbir.collection.errors import CollectionError
 from cbir.collection.lent.line import LenderGoneError, Line
 from cbir.collection.lent.messages import packed, unpacked
 from cbir.core.progress import Progress, silent
@@ -159,10 +157,8 @@ class BorrowedCollection:
                 if found is None:
                     return
                 yield Page(found["ids"], unpacked(parts[0]), found["payloads"], found["checksums"])
-        finally:
-            if self._open:
-                with contextlib.suppress(CollectionError):
-                    self._line.ask("stop", scroll=number)
+        finally:  # nothing is asked here: the garbage collector may end this in the middle of another call
+            self._line.forget(number)
 
     def count(self, *, where: Where | None = None) -> int:
         """Count points exactly."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from cbir.collection.errors import CollectionBusyError, CollectionError
@@ -43,6 +44,7 @@ class Line:
         self._turn = threading.Lock()
         self._unanswered = 0
         self._half_sent = False
+        self._forgotten: deque[int] = deque()
 
     @classmethod
     def to(cls, collections: Path, name: str) -> Line | None:
@@ -96,7 +98,8 @@ class Line:
             try:
                 self._skip()
                 self._half_sent = True
-                self._wire.send({"do": what, **arguments}, parts)
+                forgotten = [self._forgotten.popleft() for _ in range(len(self._forgotten))]
+                self._wire.send({"do": what, **arguments, "forgotten": forgotten}, parts)
                 self._half_sent, self._unanswered = False, 1
                 answer, received = self._wire.receive()
                 while (said := answer.get("progress")) is not None:
@@ -120,6 +123,10 @@ class Line:
         while self._unanswered:
             if "progress" not in self._wire.receive()[0]:
                 self._unanswered = 0
+
+    def forget(self, scroll: int) -> None:
+        """Say with the next message that nobody reads a scroll on; waits for nothing, not even for another call."""
+        self._forgotten.append(scroll)
 
     def close(self) -> None:
         """Close the connection."""

@@ -47,6 +47,8 @@ class Session:
         verb = _VERBS.get(what)
         if verb is None:
             raise CollectionError(f"'{what:.50}' is nothing that a collection does")
+        for scroll in asked.get("forgotten", ()):
+            self._scrolls.pop(scroll, None)
         return verb(self, asked, parts, progress)
 
     def close(self) -> None:
@@ -115,25 +117,20 @@ class Session:
         return [[hit_to_json(hit) for hit in hits] for hits in found], []
 
     def _scroll(self, asked: dict[str, Any]) -> Answer:
-        match asked["do"]:
-            case "scroll":
-                self._number += 1
-                self._scrolls[self._number] = self.collection.scroll(
-                    vectors=bool(asked["vectors"]),
-                    fields=asked["fields"],
-                    where=where_from_json(asked["where"]),
-                    page=asked["page"],
-                )
-                return self._number, []
-            case "next":
-                page = next(self._scrolls.get(asked["scroll"], iter(())), None)
-                if page is None:
-                    return None, []
-                found = {"ids": page.ids, "payloads": page.payloads, "checksums": page.checksums}
-                return found, [packed(page.vectors)]
-            case _:
-                self._scrolls.pop(asked["scroll"], None)
-                return None, []
+        if asked["do"] == "scroll":
+            self._number += 1
+            self._scrolls[self._number] = self.collection.scroll(
+                vectors=bool(asked["vectors"]),
+                fields=asked["fields"],
+                where=where_from_json(asked["where"]),
+                page=asked["page"],
+            )
+            return self._number, []
+        page = next(self._scrolls.get(asked["scroll"], iter(())), None)
+        if page is None:
+            return None, []
+        found = {"ids": page.ids, "payloads": page.payloads, "checksums": page.checksums}
+        return found, [packed(page.vectors)]
 
 
 _VERBS: dict[str, Callable[[Session, dict[str, Any], list[bytes], Progress], Answer]] = {
@@ -146,7 +143,7 @@ _VERBS: dict[str, Callable[[Session, dict[str, Any], list[bytes], Progress], Ans
         lambda session, asked, parts, _progress: session._changed(asked, parts),
     ),
     **dict.fromkeys(("verify", "build_index"), lambda session, asked, _parts, progress: session._long(asked, progress)),
-    **dict.fromkeys(("scroll", "next", "stop"), lambda session, asked, _parts, _progress: session._scroll(asked)),
+    **dict.fromkeys(("scroll", "next"), lambda session, asked, _parts, _progress: session._scroll(asked)),
     "vectors": lambda session, asked, _parts, _progress: session._vectors(asked),
     "search_batch": lambda session, asked, parts, _progress: session._search(asked, parts),
 }

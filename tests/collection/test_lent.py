@@ -174,6 +174,25 @@ def test_borrowers_work_at_the_same_time_on_the_same_points(engine: EmbeddedEngi
         assert len(first.ids) + sum(len(page.ids) for page in pages) >= 10
 
 
+def test_a_scroll_that_the_garbage_collector_ends_in_the_middle_of_a_call_does_not_wait_for_it(
+    engine: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch
+):
+    with closing(engine.open("points")) as opened:
+        assert isinstance(opened, BorrowedCollection)
+        pages = [opened.scroll(page=3)]
+        next(pages[0])
+        line, counted = opened._line, []
+        send = line._wire.send
+        with monkeypatch.context() as patch:
+            patch.setattr(line._wire, "send", lambda *said: (pages.clear(), send(*said)))
+            thread = threading.Thread(target=lambda: counted.append(opened.count()), daemon=True)
+            thread.start()
+            thread.join(20)
+        assert counted == [10]
+        assert opened.count() == 10
+        assert line.ask("next", scroll=1)[0] is None  # the lender keeps it no longer
+
+
 def test_a_collection_that_is_replaced_or_removed_is_let_go_of(engine: EmbeddedEngine, holder: Holder):
     with engine.replacement("points", METADATA) as other:
         fill(other, VECTORS[:3])
