@@ -56,20 +56,17 @@ def added(served: State, name: str, content: bytes, asked: AddRequest) -> tuple[
     pixels, details = served.decoding.seen(content, "the picture", searcher.bundle.preprocessing)
     feature = served.encoding(searcher).encode(pixels)
     with served.library.writing(name) as (searcher, collection):
-        file, made = None, False
+        file = None
         if asked.save and not collection.payloads([identity]):
-            file, made = _saved(content, sha256, asked, collection.metadata)
+            # It stays whatever fails afterwards: its point may be stored although no answer came. The same request
+            # again, or the next ingest, finds it.
+            file = _saved(content, sha256, asked, collection.metadata)
         picture = Picture(sha256, details, pixels, feature, asked.label, asked.payload, file)
-        try:
-            return add(collection, picture, searcher.encoder.code_bits)
-        except BaseException:
-            if file is not None and made:
-                file.unlink(missing_ok=True)
-            raise
+        return add(collection, picture, searcher.encoder.code_bits)
 
 
-def _saved(content: bytes, sha256: str, asked: AddRequest, metadata: Metadata) -> tuple[Path, bool]:
-    """Write a picture's file below the collection's first folder; return its path, and whether it was not there."""
+def _saved(content: bytes, sha256: str, asked: AddRequest, metadata: Metadata) -> Path:
+    """Write a picture's file below the collection's first folder, if it is not there; return its path."""
     roots = [Path(root) for root in metadata.roots.values() if Path(root).parent != Path(root)]
     root = next((root for root in roots if root.is_dir()), None)
     if root is None:
@@ -84,9 +81,8 @@ def _saved(content: bytes, sha256: str, asked: AddRequest, metadata: Metadata) -
             raise NotAddedError(f"save: {folder} is a link; nothing was added")
         form = next(each for each in FORMATS if each.name == sniff(content))
         file = folder / f"{sha256}{form.suffixes[0]}"
-        made = not file.exists()
-        if made:
+        if not file.exists():
             write_atomic(file, content)
     except OSError as error:
         raise NotAddedError(f"save: {error.filename or folder} cannot be written ({error.strerror})") from error
-    return file, made
+    return file

@@ -14,6 +14,8 @@ from fastapi.testclient import TestClient
 
 import cbir
 from cbir.collection import home as homes
+from cbir.collection.embedded.points import EmbeddedCollection
+from cbir.collection.errors import CollectionError
 from cbir.collection.point import content_id
 from cbir.core.settings import read_settings
 from tests.conftest import picture
@@ -90,6 +92,22 @@ def test_a_content_that_is_stored_takes_what_is_said_this_time(client: TestClien
     assert after["payload"] == {**before["payload"], "label": "c", "mood": "new"}
     assert (after["vector"], after["path"]) == (before["vector"], before["path"])
     assert len(list(pictures.rglob("*.png"))) == 6  # it has a file already
+
+
+def test_the_file_of_a_point_that_was_stored_without_an_answer_stays(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch
+):
+    content, upsert = file_of(picture(83)), EmbeddedCollection.upsert
+
+    def unanswered(self: EmbeddedCollection, *points: Any) -> None:
+        upsert(self, *points)
+        raise CollectionError("no answer")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(EmbeddedCollection, "upsert", unanswered)
+        assert add(client, content, save=True).status_code >= 500
+    assert client.get(f"/images/pictures/{id_of(content)}").content == content
+    assert add(client, content, save=True).json() == {"id": id_of(content), "created": False}
 
 
 def test_an_unknown_label_makes_no_folder_of_its_name(client: TestClient, pictures: Path):
