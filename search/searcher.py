@@ -1,7 +1,6 @@
 """A query becomes hits: preprocess, encode, search by Euclidean distance.
 
-In: a collection's name and the model that filled it. Out: hits, closest
-first. This is what `cbir.open` returns.
+In: a collection's name and the model that filled it. Out: hits, closest first. This is what `cbir.open` returns.
 """
 
 import threading
@@ -110,6 +109,11 @@ class Searcher:
     def collection(self) -> Collection:
         """The collection, opened when first needed; CollectionBusyError if another process keeps it."""
         return self._shared.collection
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called, which waits for whoever uses the collection: what takes long should end."""
+        return self._shared.closed
 
     def used(self) -> AbstractContextManager[Collection]:
         """Keep the collection open for a block: `release` and `close` of another thread wait for its end."""

@@ -46,6 +46,11 @@ class SharedCollection:
                 self._collection = self._open()
             return self._collection
 
+    @property
+    def closed(self) -> bool:
+        """Whether it is closed for good, or is to be once nobody uses it: whoever takes long should end."""
+        return self._closed
+
     @contextmanager
     def used(self) -> Iterator[Collection]:
         """Yield the collection, which stays open until the block ends."""

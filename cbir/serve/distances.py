@@ -1,20 +1,21 @@
 """How far pictures of a collection are from each other, and edited copies from their originals: what a distance means.
 
 In: a searcher. Out: `Apart`. Strangers are measured when first asked for, which takes no time; copies when somebody
-asks for that, in a thread, as pictures are edited and encoded for it. Both are kept until the collection changes.
+asks for that, in the background, as pictures are edited and encoded for it. Both are kept until the collection changes.
 """
 
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from cbir.core.errors import CbirError
+from cbir.serve.background import Background, Work, stamp_of
 
 if TYPE_CHECKING:
+    from cbir.core.progress import Progress
     from cbir.search.searcher import Searcher
 
 #: Shares of edited copies whose distances are told.
@@ -32,19 +33,12 @@ class Apart:
     ----------
     farthest : float
         99 of 100 random pairs of stored pictures are no farther from each other; 0 if there are no pairs.
-    copies : tuple of (float, float), or None
-        Shares of edited copies, and the distance from their originals that so many do not exceed; None if not measured.
-    measuring : (int, int) or None
-        Pictures edited so far, and in all, while copies are being measured.
-    problem : str or None
-        Why they could not be.
+    copies : Work of tuple of (float, float)
+        Shares of edited copies, and the distance from their originals that so many do not exceed.
     """
 
     farthest: float
-    copies: tuple[tuple[float, float], ...] | None = None
-    measuring: tuple[int, int] | None = None
-    problem: str | None = None
-    ids: tuple[str, ...] = field(default=(), repr=False)
+    copies: Work[tuple[tuple[float, float], ...]]
 
 
 class Distances:
@@ -52,72 +46,48 @@ class Distances:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._known: dict[str, tuple[object, Apart]] = {}
-        self._closed = threading.Event()
-        self._threads: list[threading.Thread] = []
+        self._strangers: dict[str, tuple[object, float, list[str]]] = {}
+        self._copies = Background(self._measured, "calibrate")
 
     def of(self, searcher: Searcher) -> Apart:
         """Return what is known of a collection."""
-        stamp = searcher.metadata.fingerprint, searcher.metadata.updated
-        with self._lock:
-            known = self._known.get(searcher.name)
-        if known is not None and known[0] == stamp:
-            return known[1]
-        apart = _strangers(searcher)
-        with self._lock:
-            return self._put(searcher.name, stamp, apart)
+        return Apart(self._drawn(searcher)[0], self._copies.of(searcher))
 
     def measure(self, searcher: Searcher) -> Apart:
         """Begin to measure copies, unless that is done or under way."""
-        apart = self.of(searcher)
-        stamp = searcher.metadata.fingerprint, searcher.metadata.updated
-        with self._lock:
-            apart = self._known.get(searcher.name, (stamp, apart))[1]
-            if apart.copies is not None or apart.measuring is not None or not apart.ids:
-                return apart
-            apart = self._put(searcher.name, stamp, replace(apart, measuring=(0, min(_EDITED, len(apart.ids)))))
-            thread = threading.Thread(target=self._measure, args=(searcher, stamp, apart), daemon=True)
-            self._threads.append(thread)
-        thread.start()
-        return apart
+        farthest, ids = self._drawn(searcher)
+        work = self._copies.begin(searcher, min(_EDITED, len(ids))) if ids else self._copies.of(searcher)
+        return Apart(farthest, work)
 
     def close(self) -> None:
         """End what is being measured."""
-        self._closed.set()
-        for thread in self._threads:
-            thread.join()
+        self._copies.close()
 
-    def _put(self, name: str, stamp: object, apart: Apart) -> Apart:
-        self._known[name] = stamp, apart
-        return apart
+    def _drawn(self, searcher: Searcher) -> tuple[float, list[str]]:
+        """Return how far strangers are apart, and the points that were drawn to measure that."""
+        stamp = stamp_of(searcher)
+        with self._lock:
+            known = self._strangers.get(searcher.name)
+        if known is None or known[0] != stamp:
+            known = stamp, *_strangers(searcher)
+            with self._lock:
+                self._strangers[searcher.name] = known
+        return known[1:]
 
-    def _measure(self, searcher: Searcher, stamp: object, apart: Apart) -> None:
+    def _measured(self, searcher: Searcher, progress: Progress) -> tuple[tuple[float, float], ...]:
         from cbir.search.duplicates.calibration import copies_apart
         from cbir.search.duplicates.options import DuplicatesOptions
 
-        def told(stage: str, done: int, total: int | None, note: str = "") -> None:  # noqa: ARG001 - a Progress
-            if self._closed.is_set():
-                raise CbirError("the server ends")
-            with self._lock:
-                self._put(searcher.name, stamp, replace(apart, measuring=(done, total or done)))
-
-        try:
-            options = DuplicatesOptions(pictures=_EDITED, seed=_SEED)
-            far, _ = copies_apart(searcher, apart.ids, options, progress=told)
-        except Exception as error:  # noqa: BLE001 - told to those who wait for it
-            result = replace(apart, measuring=None, problem=str(error))
-        else:
-            marks = np.quantile(far, SHARES).tolist()
-            result = replace(apart, measuring=None, copies=tuple(zip(SHARES, marks, strict=True)))
-        with self._lock:
-            self._put(searcher.name, stamp, result)
+        options = DuplicatesOptions(pictures=_EDITED, seed=_SEED)
+        far, _ = copies_apart(searcher, self._drawn(searcher)[1], options, progress=progress)
+        return tuple(zip(SHARES, np.quantile(far, SHARES).tolist(), strict=True))
 
 
-def _strangers(searcher: Searcher) -> Apart:
+def _strangers(searcher: Searcher) -> tuple[float, list[str]]:
     from cbir.search.duplicates.calibration import drawn_from, strangers_apart
 
     with searcher.used() as collection:
         ids = [point for page in collection.scroll(vectors=False, fields=[]) for point in page.ids]
-    drawn = drawn_from(ids, _SEED)
-    far = strangers_apart(searcher, drawn, len(ids), 0)
-    return Apart(float(np.quantile(far, 0.99)) if len(far) else 0.0, ids=tuple(drawn))
+        drawn = drawn_from(ids, _SEED)
+        far = strangers_apart(searcher, drawn, len(ids), 0)
+    return float(np.quantile(far, 0.99)) if len(far) else 0.0, drawn

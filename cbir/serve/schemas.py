@@ -223,6 +223,15 @@ class SearchAnswer(BaseModel):
     notes: list[str] = Field(default=[], description="Why there is nothing, or what is odd about the query.")
 
 
+class WorkAnswer(BaseModel):
+    """How far something is that is done in the background."""
+
+    stage: str = Field(description="What is being done; empty: nothing.", examples=[""])
+    done: int = Field(description="Steps of this stage that are done.")
+    total: int | None = Field(description="Steps of this stage in all, where that is known.")
+    problem: str | None = Field(description="Why it could not be done.")
+
+
 class HealthAnswer(BaseModel):
     """What can be searched."""
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends, Request
 
+from cbir.serve.background import Background
 from cbir.serve.decoding import Decoding
 from cbir.serve.distances import Distances
-from cbir.serve.duplicated import Duplicated
 from cbir.serve.encoding import Encoding
 from cbir.serve.gate import Gate
 from cbir.serve.health import Health
@@ -21,6 +21,8 @@ from cbir.serve.tokens import Tokens
 from cbir.serve.uploads import Uploads
 
 if TYPE_CHECKING:
+    from cbir.core.progress import Progress
+    from cbir.search.duplicates.result import Duplicates
     from cbir.search.searcher import Searcher
     from cbir.serve.config import ServeConfig
     from cbir.serve.library import Library
@@ -46,7 +48,7 @@ class State:
         self.metrics = Metrics(self.gate)
         self.health = Health(library)
         self.distances = Distances()
-        self.duplicated = Duplicated()
+        self.duplicated = Background(_duplicates, "load", alone="is being looked through for duplicates")
         self.decoding = Decoding(config.most_pixels)
         self.uploads = Uploads(self.decoding, config.uploads_bytes)
         self.pictures = Pictures(Decoding(config.most_pixels))
@@ -80,6 +82,12 @@ class State:
         for encoding in self._encodings.values():
             encoding.close()
         self.library.close()
+
+
+def _duplicates(searcher: Searcher, progress: Progress) -> Duplicates:
+    from cbir.search.duplicates import find
+
+    return find.find_duplicates(searcher, progress=progress)
 
 
 async def _state(request: Request) -> State:  # async: what is not, FastAPI calls in a thread

@@ -43,7 +43,7 @@ async def duplicates_page(request: Request, name: str, served: Served) -> Respon
 def _told(served: State, name: str, offset: int) -> dict[str, Any]:
     searcher = served.library.searcher(name)
     looked = served.duplicated.of(searcher)
-    found = looked.found
+    found = looked.result
     groups = () if found is None else found.groups
     return {
         "looked": looked,

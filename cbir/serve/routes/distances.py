@@ -46,5 +46,7 @@ async def measure(name: str, served: Served) -> DistancesAnswer:
 def _told(served: State, name: str, *, measure: bool) -> DistancesAnswer:
     searcher = served.library.searcher(name)
     apart = served.distances.measure(searcher) if measure else served.distances.of(searcher)
-    copies = None if apart.copies is None else [Mark(share=share, distance=far) for share, far in apart.copies]
-    return DistancesAnswer(farthest=apart.farthest, copies=copies, measuring=apart.measuring, problem=apart.problem)
+    work = apart.copies
+    copies = None if work.result is None else [Mark(share=share, distance=far) for share, far in work.result]
+    measuring = (work.done, work.total or work.done) if work.stage else None
+    return DistancesAnswer(farthest=apart.farthest, copies=copies, measuring=measuring, problem=work.problem)

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter
-from pydantic import BaseModel, Field
+from pydantic import Field
 
+from cbir.serve.schemas import WorkAnswer
 from cbir.serve.state import Served
 
 if TYPE_CHECKING:
@@ -15,13 +16,9 @@ if TYPE_CHECKING:
 router = APIRouter(prefix="/api/collections/{name}/duplicates", tags=["duplicates"])
 
 
-class DuplicatesAnswer(BaseModel):
-    """How far the search for duplicates is, or what was found."""
+class DuplicatesAnswer(WorkAnswer):
+    """How far the search for duplicates is (load, calibrate, candidates, confirm), or what was found."""
 
-    stage: str = Field(description="What is being done: load, calibrate, candidates, confirm; empty: nothing.")
-    done: int = Field(description="Steps of this stage that are done.")
-    total: int | None = Field(description="Steps of this stage in all, where that is known.")
-    problem: str | None = Field(description="Why it could not be done.")
     found: dict[str, Any] | None = Field(description="As `cbir duplicates --json` prints it; null: not looked for yet.")
 
 
@@ -40,7 +37,7 @@ async def look(name: str, served: Served) -> DuplicatesAnswer:
 def _told(served: State, name: str, *, begin: bool) -> DuplicatesAnswer:
     searcher = served.library.searcher(name)
     looked = served.duplicated.begin(searcher) if begin else served.duplicated.of(searcher)
-    found = None if looked.found is None else looked.found.as_json()
+    found = None if looked.result is None else looked.result.as_json()
     return DuplicatesAnswer(
         stage=looked.stage, done=looked.done, total=looked.total, problem=looked.problem, found=found
     )
