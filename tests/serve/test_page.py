@@ -1,85 +1,14 @@
-"""The page to search with, in a real browser before a real server."""
+"""What is asked on the page to search with, in a real browser before a real server."""
 
-import base64
-import io
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-import cbir
-from tests.search.duplicates.scenes import scene
-from tests.serve.browser import browser, opened, serving, until, violations  # noqa: F401 - a fixture
+from tests.serve.album import FOLDERS, address, ask, browser, drop, fields, folder, found, page
+from tests.serve.browser import opened, until, violations
 
-#: Pictures in each of the folders.
-FOLDERS = {"hills": 30, "sea": 20, "town": 10}
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Pictures in folders that are their labels, wide and high ones."""
-    folder, seed = tmp_path_factory.mktemp("page") / "album", 0
-    for label, count in FOLDERS.items():
-        (folder / label).mkdir(parents=True)
-        for number in range(count):
-            size = (240, 160) if seed % 3 else (160, 240)
-            scene(seed, size=size).save(folder / label / f"{number:02}.png", compress_level=1)
-            seed += 1
-    return folder
-
-
-@pytest.fixture(scope="module")
-def address(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where the album is served."""
-    home = tmp_path_factory.mktemp("page-home")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CBIR_HOME", str(home))
-        cbir.ingest(folder, encoder="hog", collection="album")
-    with serving(home) as at:
-        yield at
-
-
-@pytest.fixture
-def page(browser: Browser, address: str) -> Iterator[Page]:  # noqa: F811
-    """The page on a desk."""
-    with opened(browser) as page:
-        page.goto(f"{address}/c/album")
-        yield page
-
-
-def drop(page: Page, content: bytes, event: str = "drop") -> None:
-    """Drop a file on the page, or paste it."""
-    page.evaluate(
-        """([content, event]) => {
-            const bytes = Uint8Array.from(atob(content), (each) => each.charCodeAt(0));
-            const data = new DataTransfer();
-            data.items.add(new File([bytes], "it.png", { type: "image/png" }));
-            const given = event === "paste" ? { clipboardData: data } : { dataTransfer: data };
-            const kind = event === "paste" ? ClipboardEvent : DragEvent;
-            document.body.dispatchEvent(new kind(event, { ...given, bubbles: true, cancelable: true }));
-        }""",
-        [base64.b64encode(content).decode(), event],
-    )
-
-
-def found(page: Page) -> list[str]:
-    """Return the ids of the pictures on the page."""
-    return page.eval_on_selector_all("#hits > .hit", "hits => hits.map((each) => each.dataset.id)")
-
-
-def fields(page: Page, place: int = 0) -> dict:
-    """Return what the page knows of a picture."""
-    return page.eval_on_selector_all("#hits > .hit", f"hits => JSON.parse(hits[{place}].dataset.payload)")["fields"]
-
-
-def ask(page: Page, folder: Path, name: str = "hills/03.png") -> None:
-    """Drop a stored picture's file, and wait for what is like it."""
-    drop(page, (folder / name).read_bytes())
-    page.wait_for_url("**q=up*")
-    expect(page.locator("#hits .distance").first).to_have_text("0.000")
-    until(page, "document.querySelector('.frame img').naturalWidth > 0")
+__all__ = ["address", "browser", "folder", "page"]
 
 
 def test_a_dropped_picture_is_searched_for_and_a_hit_opens_large(page: Page, folder: Path):
@@ -209,58 +138,6 @@ def test_the_box_is_moved_by_keys(page: Page, folder: Path):
     page.wait_for_url("**box=0.230,0.230,0.750,0.730*")
 
 
-def test_more_come_by_scrolling(page: Page):
-    expect(page.locator("#hits .hit")).to_have_count(48)
-    page.mouse.wheel(0, 20_000)
-    expect(page.locator("#hits .hit")).to_have_count(60)
-    assert len(set(found(page))) == 60
-    expect(page.locator(".more")).to_have_count(0)
-
-
-def test_keys_move_open_and_close(page: Page):
-    pictures = page.locator("#hits .picture")
-    pictures.first.focus()
-    page.keyboard.press("ArrowRight")
-    expect(pictures.nth(1)).to_be_focused()
-    page.keyboard.press("ArrowDown")
-    below = page.evaluate(
-        "[...document.querySelectorAll('#hits .picture')].map((each) => each.getBoundingClientRect().top)"
-        ".indexOf(document.activeElement.getBoundingClientRect().top)"
-    )
-    assert below > 1, "the first of another row is at its height"
-    page.keyboard.press("ArrowUp")
-    page.keyboard.press("Home")
-    page.keyboard.press("Enter")
-    expect(page.locator("#large")).to_be_visible()
-    name = page.locator("#large-name").inner_text()
-    page.keyboard.press("ArrowRight")
-    expect(page.locator("#large-name")).not_to_have_text(name)
-    page.keyboard.press("Escape")
-    expect(page.locator("#large")).to_be_hidden()
-    expect(pictures.nth(1)).to_be_focused()
-
-
-def test_lines_join_the_keypoints_that_agree(page: Page, folder: Path):
-    edited = io.BytesIO()
-    with Image.open(folder / "hills/03.png") as original:
-        original.crop((15, 20, 150, 220)).save(edited, "PNG")
-    drop(page, edited.getvalue())
-    page.wait_for_url("**q=up*")
-    page.locator('.hit[data-payload*="hills/03.png"] .picture').click()
-    page.get_by_role("button", name="The same picture?").click()
-    expect(page.locator("#large-said")).to_contain_text(
-        "The same picture; next to the query's, this one is with something around it"
-    )
-    drawn = page.locator("#lines").evaluate(
-        "(canvas) => [...canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data].some(Boolean)"
-    )
-    assert drawn
-    page.keyboard.press("ArrowRight")
-    expect(page.locator("#lines")).to_be_hidden()
-    page.get_by_role("button", name="The same picture?").click()
-    expect(page.locator("#large-said")).to_contain_text("Not the same picture")
-
-
 def test_what_is_no_picture_is_said_in_words(page: Page):
     drop(page, b"no picture")
     expect(page.locator("#results .notice.bad")).to_contain_text("picture")
@@ -283,7 +160,7 @@ def test_another_collection_is_chosen_and_one_that_is_not_there_is_said(page: Pa
     expect(page.locator("main")).to_contain_text("nowhere")
 
 
-def test_it_works_without_scripts(browser: Browser, address: str):  # noqa: F811
+def test_it_works_without_scripts(browser: Browser, address: str):
     with opened(browser, java_script_enabled=False) as page:
         page.goto(address)
         assert page.url == f"{address}/c/album"
@@ -297,21 +174,8 @@ def test_it_works_without_scripts(browser: Browser, address: str):  # noqa: F811
         expect(page.locator("#hits .hit .name").first).to_have_text("sea")
 
 
-def test_a_phone_shows_all_of_it(browser: Browser, address: str, folder: Path):  # noqa: F811
-    with opened(browser, viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True) as page:
-        page.goto(f"{address}/c/album")
-        expect(page.get_by_text("Photograph")).to_be_visible()
-        ask(page, folder)
-        page.locator("#hits .picture").first.tap()
-        expect(page.locator("#large-name")).to_be_in_viewport()
-        expect(page.locator("#large .close")).to_be_in_viewport()
-        page.locator("#large .close").tap()
-        wide = page.evaluate("document.documentElement.scrollWidth")
-        assert wide <= 390
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_serious(browser: Browser, address: str, folder: Path, scheme: str):  # noqa: F811
+def test_axe_finds_nothing_serious(browser: Browser, address: str, folder: Path, scheme: str):
     with opened(browser, color_scheme=scheme) as page:
         page.goto(f"{address}/c/album")
         expect(page.locator(".facet li").first).to_be_visible()

@@ -2,7 +2,7 @@
 
 import { say } from "./dom.js";
 import { json } from "./problem.js";
-import { fail, go } from "./view.js";
+import { fail, go, uncover } from "./view.js";
 
 /** Examples at the most. */
 const MOST = 16;
@@ -47,7 +47,7 @@ export function begin() {
 async function bring(files, as) {
   const pictures = [...files].slice(0, MOST);
   if (!pictures.length) return;
-  document.querySelector("dialog[open]")?.close();
+  uncover();
   document.body.classList.add("waiting");
   say("The picture is being read");
   try {

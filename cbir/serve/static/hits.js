@@ -1,6 +1,7 @@
-// The pictures: rows of one height, more of them as one scrolls, arrow keys.
+// The pictures: in rows, more of them as one scrolls, arrow keys.
 
 import { byId, say } from "./dom.js";
+import { again, extend, reshape } from "./rows.js";
 import { page, shown } from "./view.js";
 
 /** Sides of a picture from which it is drawn with sharp pixels, and how wide or high a place in a row may be. */
@@ -10,31 +11,40 @@ const NARROWEST = 0.5;
 
 let loading = null;
 
-function ratio(hit, width, height) {
-  if (width && height) hit.style.setProperty("--ratio", Math.min(WIDEST, Math.max(NARROWEST, width / height)).toFixed(4));
-}
+const shape = (width, height) => (width && height ? Math.min(WIDEST, Math.max(NARROWEST, width / height)) : 1);
 
-function place(hits) {
-  for (const hit of hits) {
+/** Show pictures at a list's end in rows; `hits`: elements, which are in the list already or are put there. */
+function place(list, hits) {
+  const there = list.contains(hits[0]);
+  const begin = there ? 0 : list.children.length;
+  if (!there) list.append(...hits);
+  const shapes = hits.map((hit, index) => {
     const picture = hit.querySelector("img");
     const given = [picture.getAttribute("width"), picture.getAttribute("height")].map(Number);
     const loaded = () => {
       if (!picture.naturalWidth) return;
       const sides = given[0] ? given : [picture.naturalWidth, picture.naturalHeight];
-      ratio(hit, ...sides);
-      if (Math.max(...sides) <= TINY) {
-        picture.classList.add("tiny");
-        byId("hits")?.classList.add("small");
-      }
+      reshape(list, begin + index, set(hit, shape(...sides)));
+      if (Math.max(...sides) > TINY) return;
+      picture.classList.add("tiny");
+      if (list.classList.contains("small")) return;
+      list.classList.add("small");
+      again(list);
     };
-    ratio(hit, ...given);
-    if (picture.complete) loaded();
+    if (picture.complete) queueMicrotask(loaded);
     picture.addEventListener("load", loaded);
     picture.addEventListener("error", () => {
       hit.querySelector(".picture").classList.add("gone");
       picture.replaceWith(Object.assign(document.createElement("span"), { textContent: picture.alt }));
     });
-  }
+    return set(hit, shape(...given));
+  });
+  extend(list, shapes);
+}
+
+function set(hit, wide) {
+  hit.style.setProperty("--ratio", wide.toFixed(4));
+  return wide;
 }
 
 /** Load the pictures that follow; true if some came. */
@@ -46,15 +56,14 @@ export async function more() {
     try {
       const next = await page(link.href);
       if (!link.isConnected) return false;
-      const seen = new Set([...byId("hits").children].map((hit) => hit.dataset.id));
-      const hits = [...next.querySelectorAll("#hits > .hit")].filter((hit) => !seen.has(hit.dataset.id));
-      place(hits);
-      byId("hits").append(...hits);
+      const list = byId("hits");
+      const hits = [...next.querySelectorAll("#hits > .hit")].filter((hit) => isNew(list, hit));
+      if (hits.length) place(list, hits);
       const after = next.querySelector(".more");
       if (after) link.parentElement.replaceWith(after);
       else link.parentElement.remove();
       watch();
-      say(`${byId("hits").children.length} pictures`);
+      say(`${list.children.length} pictures`);
       return hits.length > 0;
     } catch (error) {
       link.textContent = `${error.message} Try again`;
@@ -78,15 +87,22 @@ function watch() {
   if (link) observer.observe(link);
 }
 
-const placed = new WeakSet();
+/** Lists whose pictures are in rows, with the ids of these. */
+const placed = new WeakMap();
+
+function isNew(list, hit) {
+  const seen = placed.get(list);
+  return seen.size < seen.add(hit.dataset.id).size;
+}
 
 export function begin() {
   shown(() => {
     const list = byId("hits");
     if (list && !placed.has(list)) {
-      placed.add(list);
+      const hits = [...list.children];
+      placed.set(list, new Set(hits.map((hit) => hit.dataset.id)));
       list.classList.add("justified");
-      place([...list.children]);
+      place(list, hits);
     }
     watch();
   });

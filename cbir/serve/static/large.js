@@ -1,4 +1,5 @@
-// A picture large, beside all that is known of it. Arrow keys go on, Escape closes.
+// A picture large, beside all that is known of it. Arrow keys and swipes go on; Escape and the browser's Back close, as
+// it has a place of its own in the history.
 
 import { byId, element } from "./dom.js";
 import { more } from "./hits.js";
@@ -24,6 +25,7 @@ export function begin() {
     if (step) go(Number(step.dataset.step));
     if (event.target === dialog || event.target.closest(".close")) dialog.close();
   });
+  swipes(dialog.querySelector(".stage"));
   dialog.addEventListener("keydown", (event) => {
     const way = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
     if (way && !event.target.closest("input, textarea")) {
@@ -35,21 +37,54 @@ export function begin() {
   });
   dialog.addEventListener("close", () => {
     clearLines();
+    if (history.state?.large) history.back();
     if (hit?.isConnected) hit.querySelector(".picture").focus();
   });
+  addEventListener("popstate", again);
+  again();
   byId("large-copy").addEventListener("click", copy);
   byId("large-same").addEventListener("click", () => showLines(hit));
 }
 
 function open(which) {
+  history.pushState({ ...history.state, large: which.dataset.id, spare: false }, "");
   fill(which);
-  if (!byId("large").open) byId("large").showModal();
+  byId("large").showModal();
+}
+
+/** Open or close as the history says: after Back and Forward, and when the page is loaded anew. */
+function again() {
+  const { large, ...rest } = history.state ?? {};
+  const which = large && [...(byId("hits")?.children ?? [])].find((each) => each.dataset.id === large);
+  if (which) {
+    fill(which);
+    if (!byId("large").open) byId("large").showModal();
+    return;
+  }
+  if (large) history.replaceState({ ...rest, spare: true }, ""); // one that came by scrolling, before a reload
+  byId("large").close();
+}
+
+/** Go on by swiping; with two fingers the picture is zoomed. */
+function swipes(stage) {
+  let from = null;
+  stage.addEventListener("touchstart", ({ touches }) => {
+    from = touches.length === 1 && (visualViewport?.scale ?? 1) < 1.05 ? [touches[0].clientX, touches[0].clientY] : null;
+  }, { passive: true });
+  stage.addEventListener("touchend", ({ changedTouches: [end] }) => {
+    if (!from) return;
+    const across = end.clientX - from[0];
+    if (Math.abs(across) > 48 && Math.abs(across) > 2 * Math.abs(end.clientY - from[1])) go(across < 0 ? 1 : -1);
+    from = null;
+  });
 }
 
 async function go(way) {
   let next = way < 0 ? hit.previousElementSibling : hit.nextElementSibling;
   if (!next && way > 0 && (await more())) next = hit.nextElementSibling;
-  if (next) fill(next);
+  if (!next || !byId("large").open) return;
+  fill(next);
+  history.replaceState({ ...history.state, large: next.dataset.id }, "");
 }
 
 function fill(which) {

@@ -10,7 +10,7 @@ const kept = new Map();
 let key = history.state?.key ?? crypto.randomUUID?.() ?? String(Math.random());
 let asking = null;
 
-history.replaceState({ key }, "");
+history.replaceState({ ...history.state, key }, "");
 history.scrollRestoration = "manual";
 
 const parts = (from = document) => [...from.querySelectorAll("[data-part]")];
@@ -47,7 +47,7 @@ export async function go(address, { push = true, typed = null } = {}) {
     if (push) {
       keep();
       key = String(Math.random());
-      history.pushState({ key }, "", url);
+      history[history.state?.spare ? "replaceState" : "pushState"]({ key }, "", url);
     }
     put(next.title, parts(next), 0);
   } catch (error) {
@@ -58,6 +58,12 @@ export async function go(address, { push = true, typed = null } = {}) {
       asking = null;
     }
   }
+}
+
+/** Close the picture that is large; its place in the history is taken by the question that follows. */
+export function uncover() {
+  if (history.state?.large) history.replaceState({ key, spare: true }, "");
+  document.querySelector("dialog[open]")?.close();
 }
 
 /** Say beside a field what is wrong with it. */
@@ -103,11 +109,13 @@ function put(title, next, top) {
 }
 
 addEventListener("popstate", (event) => {
-  const there = kept.get(event.state?.key);
+  if (!event.state) return history.replaceState({ key }, ""); // to a place on this page
+  if (event.state.key === key) return; // the same question, with or without a picture that is large
+  const there = kept.get(event.state.key);
   keep();
   document.querySelector("dialog[open]")?.close();
   asking?.abort();
-  key = event.state?.key ?? String(Math.random());
+  key = event.state.key;
   if (there) put(there.title, there.parts, there.top);
   else go(location.href, { push: false });
 });
@@ -117,7 +125,7 @@ document.addEventListener("click", (event) => {
   if (!link || event.defaultPrevented || event.button || event.metaKey || event.ctrlKey || event.shiftKey || event.altKey)
     return;
   event.preventDefault();
-  link.closest("dialog")?.close();
+  if (link.closest("dialog")) uncover();
   go(link.href);
 });
 
