@@ -19,6 +19,8 @@ from cbir.core.stored import a_path, read_object, required
 NAME = "collection.json"
 #: Beside it: held by whoever fills the collection.
 LOCK = ".writing"
+#: Beside it: what `cbir.search.map` made of the points. It is not needed, and goes with them.
+MAP = "map.npz"
 _SHARD = "shard"
 
 

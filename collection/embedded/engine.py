@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cbir.collection.checks import validated_name
-from cbir.collection.embedded.card import LOCK, NAME, has_metadata, read_metadata, write_metadata
+from cbir.collection.embedded.card import LOCK, MAP, NAME, has_metadata, read_metadata, write_metadata
 from cbir.collection.errors import (
     CollectionBusyError,
     CollectionError,
@@ -134,6 +134,7 @@ class EmbeddedEngine:
                 collection.close()
             _used_shard(folder)  # again: hours may have passed
             write_metadata(folder, collection.metadata, shard)
+            (folder / MAP).unlink(missing_ok=True)
         except BaseException:
             shutil.rmtree(folder / shard, ignore_errors=True)
             with contextlib.suppress(OSError):
@@ -267,7 +268,11 @@ def _remove_folder(folder: Path) -> None:
     if has_metadata(folder):
         return
     sweep(folder)
-    for path in (*folder.glob(f".{NAME}.*.partial"), folder / LOCK):
+    for path in (
+        folder / MAP,
+        *(each for name in (NAME, MAP) for each in folder.glob(f".{name}.*.partial")),
+        folder / LOCK,
+    ):
         path.unlink(missing_ok=True)
     with contextlib.suppress(OSError):
         folder.rmdir()
