@@ -2,7 +2,8 @@
 
 It holds what runs (`encoder.onnx` of a network, `encoder.npz` of a classical
 encoder), a trained network in Keras's format (`autoencoder.keras`: to train on,
-denoise, share) and `model.json` (what it is, what it was trained on and how). It
+denoise, share), the same as a graph if it restores pictures (`autoencoder.onnx`)
+and `model.json` (what it is, what it was trained on and how). It
 is written to a temporary folder beside its place, which is then renamed.
 """
 
@@ -32,6 +33,7 @@ from cbir.model.graph import graph
 from cbir.model.method import Inference, Learned
 from cbir.model.preprocessing import Preprocessing
 from cbir.model.registry import kind_of
+from cbir.model.restoring import RESTORING
 from cbir.model.words import TextEncoder
 
 if TYPE_CHECKING:
@@ -223,6 +225,8 @@ _OPTIONAL: Mapping[str, Callable[[object, str], object]] = {
     "recipe": an_object,
     "words": an_object,
     "denoises": _truth,
+    "autoencoder_sha256": a_text,
+    "code_shape": a_list,
     "trained_on": a_text,
     "training": a_text,
     "images": a_whole_number,
@@ -298,24 +302,29 @@ def write_bundle(
 def copy_bundle(bundle: Bundle, path: Path) -> Bundle:
     """Copy a bundle to a path that does not exist yet, completely or not at all."""
     with atomic_folder(path) as folder:
-        for name in (_KERAS, _ONNX, _ARRAYS, _METADATA):
+        for name in (_KERAS, RESTORING, _ONNX, _ARRAYS, _METADATA):
             if (bundle.path / name).exists():
                 shutil.copyfile(bundle.path / name, folder / name)
     return read_bundle(path)
 
 
 def _network(folder: Path, network: "Model", preprocessing: Preprocessing) -> dict[str, Any]:
-    from cbir.model.networks.export import encoder_of, write_onnx
+    from cbir.model.networks.export import code_shape_of, encoder_of, write_onnx
 
     encoder = encoder_of(network)
     network.save(folder / _KERAS)
     write_onnx(encoder, folder / _ONNX)
+    restores = tuple(network.output_shape[1:]) == preprocessing.shape
+    if restores:
+        write_onnx(network, folder / RESTORING)
     return {
         "runs": _ONNX,
         "architecture": network.name,
         "dimension": int(encoder.output_shape[1]),
         "parameters": int(network.count_params()),
-        "denoises": tuple(network.output_shape[1:]) == preprocessing.shape,
+        "denoises": restores,
+        "autoencoder_sha256": sha256_of(folder / RESTORING) if restores else None,
+        "code_shape": code_shape_of(network),
     }
 
 

@@ -72,6 +72,11 @@ def encoder_of(model: "Model", name: str = "the model") -> "Model":
     return keras().Model(model.input, keras().layers.Flatten(name="feature")(code), name="encoder")
 
 
+def code_shape_of(model: "Model") -> list[int]:
+    """Return the shape that the layer `encoder` gives a picture's code: height, width and maps, or its length."""
+    return [int(side) for side in model.get_layer(CODE_LAYER).output.shape[1:]]
+
+
 def preprocessing_of(model: "Model") -> Preprocessing:
     """Return the preprocessing that yields this model's input."""
     _, height, width, channels = model.input_shape
@@ -88,7 +93,7 @@ def fingerprint_of(encoder: "Model", preprocessing: Preprocessing) -> str:
 
 
 def write_onnx(encoder: "Model", path: Path) -> None:
-    """Export the encoder for onnxruntime; the exporters' log messages are muted."""
+    """Export a network for onnxruntime; the exporters' log messages are muted."""
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)
     with muted():
         encoder(keras().ops.zeros((1, *encoder.input_shape[1:])))  # export wants a model called once

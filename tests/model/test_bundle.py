@@ -17,11 +17,17 @@ from cbir.model.method import Learned
 from cbir.model.networks.autoencoder import INPUT, article_autoencoder
 from cbir.model.networks.export import encoder_of, fingerprint_of, load_keras, preprocessing_of
 from cbir.model.preprocessing import to_unit
+from cbir.model.restoring import restoring
 
 
 def test_bundle_holds_a_runnable_encoder_and_what_it_was_trained_on(bundle: Path):
     loaded = read_bundle(bundle)
-    assert sorted(p.name for p in bundle.iterdir()) == ["autoencoder.keras", "encoder.onnx", "model.json"]
+    assert sorted(p.name for p in bundle.iterdir()) == [
+        "autoencoder.keras",
+        "autoencoder.onnx",
+        "encoder.onnx",
+        "model.json",
+    ]
     assert loaded.dimension == 128
     assert loaded.preprocessing.shape == (28, 28, 1)
     assert loaded.metadata["trained_on"] == "digits"
@@ -38,6 +44,21 @@ def test_onnx_features_are_keras_s(bundle: Path):
     code = np.asarray(encoder_of(loaded.autoencoder())(to_unit(images)))
     np.testing.assert_allclose(features, code, atol=1e-5)
     assert loaded.encoder(threads=1).encode(images[:0]).shape == (0, 128)
+
+
+def test_the_graph_restores_what_keras_does(bundle: Path, tmp_path: Path):
+    images = to_unit(np.random.default_rng(0).integers(0, 256, (3, 28, 28, 1), np.uint8))
+    loaded = read_bundle(bundle)
+    restored = restoring(copy_bundle(loaded, tmp_path / "copy"))
+    assert restored is not None
+    np.testing.assert_allclose(restored(images), np.asarray(loaded.autoencoder()(images)), atol=1e-5)
+    assert loaded.metadata["code_shape"] == [4, 4, 8]
+    (tmp_path / "copy" / "autoencoder.onnx").write_bytes(b"damaged")
+    with pytest.raises(ModelError, match="was changed"):
+        restoring(read_bundle(tmp_path / "copy"))
+    older = replace(loaded, metadata={**loaded.metadata, "autoencoder_sha256": None})
+    with pytest.raises(ModelError, match="--retrain"):
+        restoring(older)
 
 
 def test_fingerprint_is_of_weights_and_preprocessing(bundle: Path):
