@@ -20,7 +20,7 @@ from cbir.ingest.sources.digits import digits as load_digits
 from cbir.serve.app import create_app
 from cbir.serve.config import ServeConfig
 from cbir.serve.library import Library
-from tests.commands import run_process
+from tests.commands import run
 from tests.conftest import picture
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Python has no such sockets there")
@@ -95,7 +95,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def searched(*arguments: object, **environment: str) -> list[tuple[str, float]]:
-    found = json.loads(run_process("search", *arguments, "--json", **environment).stdout)
+    found = json.loads(run("search", *arguments, "--json", **environment).stdout)
     return [(hit["uri"], round(hit["distance"], 4)) for each in found["queries"] for hit in each["hits"]]
 
 
@@ -162,16 +162,16 @@ def test_pictures_of_another_folder_have_their_paths_in_the_server_too(
         (tmp_path / name).mkdir()
         picture(seed).save(tmp_path / name / "1.png")
         model = ["--model", home / "models" / "digits"]
-        run_process("ingest", tmp_path / name, "--collection", "several", *model)
+        run("ingest", tmp_path / name, "--collection", "several", *model)
         client.post("/api/collections/several/search", json={"vector": [0.0] * 128})
     found = client.post("/api/collections/several/search", json={"vector": [0.0] * 128}).json()["hits"]
     assert sorted(hit["path"] for hit in found) == [str(tmp_path / name / "1.png") for name in ("one", "two")]
     moved = tmp_path / "three"
     (tmp_path / "two").rename(moved)
-    run_process("move", tmp_path / "two", moved)
+    run("move", tmp_path / "two", moved)
     found = client.post("/api/collections/several/search", json={"vector": [0.0] * 128}).json()["hits"]
     assert sorted(hit["path"] for hit in found) == [str(tmp_path / name / "1.png") for name in ("one", "three")]
-    run_process("remove", "several", "--where", "uri=1.png", "--yes")
+    run("remove", "several", "--where", "uri=1.png", "--yes")
     assert client.get("/api/collections/several").json()["points"] == 0
 
 
@@ -179,17 +179,17 @@ def test_what_replaces_a_collection_asks_the_server_to_let_go(
     home: Path, client: httpx.Client, root: Path, tmp_path: Path
 ):
     model = ["--collection", "again", "--model", home / "models" / "digits"]
-    run_process("ingest", root, *model)
+    run("ingest", root, *model)
     assert client.get("/api/collections/again").json()["dimension"] == 128
-    run_process("ingest", root, "--collection", "again", "--retrain", "--encoder", "pca")
+    run("ingest", root, "--collection", "again", "--retrain", "--encoder", "pca")
     described = client.get("/api/collections/again").json()
     assert described["encoder"] == "pca"
     assert described["points"] == 40
     assert len(list((home / "collections" / "again").glob("shard-*"))) == 1
-    run_process("snapshot", "again", "--save", tmp_path / "again.zip")
-    run_process("remove", "again", "--yes")
+    run("snapshot", "again", "--save", tmp_path / "again.zip")
+    run("remove", "again", "--yes")
     assert client.get("/api/collections/again").status_code == 404
-    run_process("restore", tmp_path / "again.zip", "--collection", "again")
+    run("restore", tmp_path / "again.zip", "--collection", "again")
     assert client.get("/api/collections/again").json()["points"] == 40
 
 
@@ -217,9 +217,9 @@ def test_a_server_killed_in_the_middle_of_an_ingest_loses_nothing(
         _, said = process.communicate("\n\n\n", timeout=60)
         assert process.returncode == 1
         assert "Nothing stored is lost. Run the same command again" in said
-    again = run_process(*arguments)
+    again = run(*arguments)
     assert "16" in again.stdout + again.stderr
-    assert json.loads(run_process("info", "blobs", "--check", "--json").stdout)
+    assert json.loads(run("info", "blobs", "--check", "--json").stdout)
     assert len(searched(root / "1.png", "--collection", "blobs", "-k", "50")) == 40
 
 

@@ -18,7 +18,7 @@ from PIL import Image
 
 import cbir
 from cbir.core.settings import read_settings
-from cbir.serve import connections, decoding
+from cbir.serve import connections, decoding, limits
 from cbir.serve.config import ServeConfig
 from cbir.serve.library import Library
 from cbir.serve.run import run
@@ -181,7 +181,7 @@ def test_hostile_pictures_are_refused_or_shown_as_pictures(client: TestClient, n
     ("decoder", "seconds", "said"),
     [
         (decoders.take_all, 60, "not enough memory"),
-        (decoders.hang, 3, "more than 3 seconds"),
+        (decoders.hang, 2, "more than 2 seconds"),
         (decoders.crash, 60, "SIGSEGV"),
     ],
 )
@@ -204,7 +204,10 @@ def test_a_decoder_that_fails_fails_alone(
     [("image/png", MIB), ("", MIB), ("application/json", MIB), ("application/x-www-form-urlencoded", 1 << 16)],
 )
 @pytest.mark.parametrize("announced", [True, False])
-def test_a_body_is_no_larger_than_it_may_be(client: TestClient, kind: str, most: int, announced: bool):
+def test_a_body_is_no_larger_than_it_may_be(
+    client: TestClient, monkeypatch: pytest.MonkeyPatch, kind: str, most: int, announced: bool
+):
+    monkeypatch.setattr(limits, "_DRAINED_SECONDS", 0.05)  # this client never hangs up
     content = b"\xff" * (most + 1)
     body = content if announced else iter([content[:1000], content[1000:]])
     found = client.post("/api/uploads", content=body, headers={"Content-Type": kind})
@@ -231,7 +234,7 @@ def test_all_bodies_together_are_bounded(small: Path, monkeypatch: pytest.Monkey
 
 def test_endless_and_slow_bodies_are_ended(small: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("CBIR_HOME", str(small))
-    with started(most_bytes=MIB, body_seconds=3, pause_seconds=1.5) as port:
+    with started(most_bytes=MIB, body_seconds=2, pause_seconds=1) as port:
         silent = talk(port, head(Content_Length="100"), b"abc")
         dripping = talk(port, head(Transfer_Encoding="chunked"))
         stop = threading.Event()

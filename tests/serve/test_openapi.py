@@ -29,7 +29,7 @@ def test_the_api_does_what_its_document_says(digits: Path, mode: GenerationMode)
     called = {operation.ok().label: _called(operation.ok(), mode) for operation in schema.get_all_operations()}
     app.state.cbir.close()
     assert len(called) >= 14
-    assert sum(called.values()) > (120 if mode is GenerationMode.POSITIVE else 80)
+    assert sum(called.values()) > (80 if mode is GenerationMode.POSITIVE else 50)
 
 
 def _called(operation: Any, mode: GenerationMode) -> int:
@@ -37,7 +37,7 @@ def _called(operation: Any, mode: GenerationMode) -> int:
     calls = 0
 
     @settings(
-        max_examples=12,
+        max_examples=7,
         derandomize=True,
         database=None,
         deadline=None,
