@@ -263,7 +263,8 @@ def _measured(file: IO[bytes], data: int) -> tuple[int, int, int] | None:
             while chunk and not unpacker.eof:
                 out = unpacker.decompress(chunk, _CHUNK)
                 size, crc = size + len(out), zlib.crc32(out, crc)
-                packed += len(chunk) - len(unpacker.unconsumed_tail) - len(unpacker.unused_data)
+                # At its end, what follows may stand in both.
+                packed += len(chunk) - len(unpacker.unused_data if unpacker.eof else unpacker.unconsumed_tail)
                 chunk = unpacker.unconsumed_tail
         except zlib.error:
             return None

@@ -4,6 +4,7 @@ import bz2
 import gzip
 import io
 import lzma
+import random
 import struct
 import tarfile
 import zipfile
@@ -155,6 +156,105 @@ def test_a_zip_of_more_than_65535_members_is_listed(tmp_path: Path):
     assert len(listed(ZipMembers(tmp_path / "x"))) == 65_600
 
 
+#: Bytes and what a zip has for them: more than one piece of what is packed, and of what it unpacks to.
+STREAMED = {**FILES, "noise.png": random.Random(0).randbytes(600_000), "flat.bmp": bytes(1 << 20), "end.jpg": b"end"}
+
+
+def streamed(*, wide: bool = False, signed: bool = True, method: int = zipfile.ZIP_DEFLATED) -> bytes:
+    """A zip that tells behind each member how long it is, in 8 bytes if it is `wide`."""
+    target = Stream()
+    with zipfile.ZipFile(target, "w", method) as zipped:
+        for name, content in STREAMED.items():
+            with zipped.open(name, "w", force_zip64=wide) as member:
+                member.write(content)
+    return bytes(target.written) if signed else bytes(target.written).replace(b"PK\x07\x08", b"")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        archive("zip", STREAMED),
+        archive("deflated.zip", STREAMED),
+        b"PK\x07\x08" + archive("deflated.zip", STREAMED),
+        streamed(),
+        streamed(signed=False),
+        streamed(wide=True),
+        streamed(wide=True, signed=False),
+    ],
+    ids=["plain", "deflated", "spanned", "streamed", "unsigned", "wide", "wide and unsigned"],
+)
+def test_a_zip_without_its_directory_has_all_its_members(tmp_path: Path, content: bytes):
+    (tmp_path / "x").write_bytes(content[: content.index(b"PK\x01\x02")])
+    members = members_of(tmp_path / "x")
+    assert {member.name: members.read(member) for member in listed(members)} == STREAMED
+    assert members.problems == ["its end is missing: the members before that are read"]
+
+
+def test_what_cannot_be_found_without_a_directory_is_told(tmp_path: Path):
+    content = streamed(method=zipfile.ZIP_STORED)
+    (tmp_path / "x").write_bytes(content[: content.index(b"PK\x01\x02")])
+    members = members_of(tmp_path / "x")
+    assert listed(members) == []
+    assert members.problems[1:] == ["what follows a.jpg cannot be found without the zip's directory"]
+
+
+def test_a_directory_that_ends_too_early_is_told_and_an_empty_one_is_none_of_that(tmp_path: Path):
+    content = archive("zip")
+    end = bytearray(content[-22:])
+    end[8:12] = struct.pack("<2H", 9, 9)
+    (tmp_path / "x").write_bytes(content[:-22] + end)
+    members = ZipMembers(tmp_path / "x")
+    assert [members.read(member) for member in listed(members)] == list(FILES.values())
+    assert members.problems == ["its directory is damaged after 4 of 9 members"]
+    (tmp_path / "x").write_bytes(archive("zip", {}))
+    members = members_of(tmp_path / "x")
+    assert (listed(members), members.problems) == ([], [])
+
+
+@pytest.mark.parametrize(
+    "narrow", [(3, 0xFFFFFFFF, 0xFFFFFFFF), (0xFFFF, 0, 0), (9, 0xFFFFFFFF, 0), (9, 0, 0xFFFFFFFF)]
+)
+def test_a_zip_is_read_with_what_does_not_fit_where_it_used_to_be(tmp_path: Path, narrow: tuple[int, int, int]):
+    date, time = (2021 - 1980) << 9 | 3 << 5 | 4, 5 << 11 | 6 << 5 | 8 // 2
+    unix = 3 << 8
+    entries = [  # name, made by, attributes, date, which of size, packed size and offset are in the extra field
+        (b"\x81.jpg", 0, 0o120777 << 16, date, (True, True, True)),
+        (b"folder/", unix, 0o040755 << 16, date, (False, False, True)),
+        ("ü.png".encode(), unix, 0o100644 << 16, 0, (False, True, True)),
+        (b"link.png", unix, 0o120777 << 16, date, (False, False, False)),
+        (b"z.png", unix, 0o100644 << 16, date, (True, False, False)),
+    ]
+    body, directory = b"", b""
+    for name, made_by, attributes, day, wide in entries:
+        data, offset = b"" if name.endswith(b"/") else name * 100, len(body)
+        packer = zlib.compressobj(9, zlib.DEFLATED, -15)
+        packed = packer.compress(data) + packer.flush()
+        told, crc = (len(data), len(packed), offset), zlib.crc32(data)
+        body += struct.pack("<4s5H3L2H", b"PK\x03\x04", 45, 0, 8, time, day, crc, len(packed), len(data), len(name), 0)
+        body += name + packed
+        extra = struct.pack("<2H5s", 0x5455, 5, b"clock")  # another program's comes first
+        extra += struct.pack(
+            f"<2H{sum(wide)}Q", 1, 8 * sum(wide), *(n for n, far in zip(told, wide, strict=True) if far)
+        )
+        size, length, at = (0xFFFFFFFF if far else n for n, far in zip(told, wide, strict=True))
+        directory += struct.pack("<4s6H3L", b"PK\x01\x02", made_by, 45, 0, 8, time, day, crc, length, size)
+        directory += struct.pack("<5H2L", len(name), len(extra), 0, 0, 0, attributes, at) + name + extra
+    number, count = len(entries), narrow[0]
+    end = struct.pack("<4sQ2H2L4Q", b"PK\x06\x06", 44, 45, 45, 0, 0, number, number, len(directory), len(body))
+    end += struct.pack("<4sLQL", b"PK\x06\x07", 0, len(body) + len(directory), 1)
+    end += struct.pack("<4s4H2LH", b"PK\x05\x06", 0, 0, count, count, *narrow[1:], 0)
+    (tmp_path / "x").write_bytes(body + directory + end)
+    members = ZipMembers(tmp_path / "x")
+    found = listed(members)
+    assert [member.name for member in found] == ["ü.jpg", "ü.png", "link.png", "z.png"]
+    assert [member.left_out for member in found] == ["", "", "links", ""]
+    moment = 1_614_834_368_000_000_000  # 2021-03-04 05:06:08
+    assert [member.modified for member in found] == [moment, 0, moment, moment]
+    contents = [b"\x81.jpg", "ü.png".encode(), b"link.png", b"z.png"]
+    assert [members.read(member) for member in found] == [content * 100 for content in contents]
+    assert members.problems == []
+
+
 def overlapping_bomb(count: int) -> bytes:
     """A zip of one file's bytes that a directory names many times (D. Fifield, 2019)."""
     zeros = 10 << 20
@@ -202,6 +302,24 @@ def test_a_tar_whose_header_points_backwards_ends_there(tmp_path: Path):
     members = TarMembers(tmp_path / "x")
     assert listed(members)[0].name == "0.png"
     assert members.problems
+
+
+def test_a_tar_with_something_else_between_its_members_is_read_up_to_there(tmp_path: Path):
+    (tmp_path / "x").write_bytes(archive("tar", {"a.png": b"a", "b.png": b"b"})[:2048] + b"else" * 512)
+    members = TarMembers(tmp_path / "x")
+    assert [members.read(member) for member in listed(members)] == [b"a", b"b"]
+    assert [problem.partition(":")[0] for problem in members.problems] == ["it is damaged after 2 members"]
+
+
+def test_a_file_with_holes_in_a_tar_is_not_read_without_them(tmp_path: Path):
+    with tarfile.open(tmp_path / "x", "w", format=tarfile.GNU_FORMAT) as tarred:
+        info = tarfile.TarInfo("a.bmp")
+        info.type = tarfile.GNUTYPE_SPARSE
+        tarred.addfile(info)
+    members = TarMembers(tmp_path / "x")
+    (member,) = listed(members)
+    with pytest.raises(MemberError, match="stored with holes"):
+        members.read(member)
 
 
 def test_links_and_devices_in_a_tar_are_no_files(tmp_path: Path):
