@@ -1,5 +1,6 @@
 """What was not listed is gone only where that can be told."""
 
+import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,9 +13,10 @@ import cbir
 from cbir.collection.metadata import Metadata
 from cbir.collection.place import Place
 from cbir.ingest.gone import Gone
+from cbir.ingest.sources.choice import Choice
 from cbir.ingest.sources.folder import FolderSource
 from cbir.ingest.sources.several import SeveralSources
-from cbir.ingest.sources.source import Source
+from cbir.ingest.sources.source import Item, Source
 from cbir.model import formats
 from tests.collection.sample import METADATA
 from tests.conftest import picture
@@ -65,6 +67,55 @@ def test_what_one_of_several_could_not_list_is_not_gone(pictures: Path):
     found = [answers.is_gone(Place("photos", uri)) for uri in ("a/1.png", "b/1.png")]
     assert found == [False, True]
     assert answers.is_gone(Place("pictures", "a/1.png"))
+
+
+def test_what_is_below_another_root_is_gone_where_its_folder_tells(tmp_path: Path):
+    root = tmp_path / "root"
+    (root / "folder").mkdir(parents=True)
+    (root / "empty").mkdir()
+    tarred(root / "a.tar", [("1.png", png())])
+    os.mkfifo(root / "pipe")
+    (root / "there.png").write_bytes(png())
+    (root / "dangling.png").symlink_to("nowhere")
+    roots = {"photos": "/photos", "root": str(root), "empty": str(root / "empty"), "away": str(tmp_path / "away")}
+    answers = Gone(Listed(), replace(METADATA, roots=roots), complete=True)
+    gone = {
+        Place(source, uri): answers.is_gone(Place(source, uri))
+        for source, uri in [
+            *(("root", uri) for uri in ("there.png", "gone.png", "folder/gone.png", "gone/1.png", "dangling.png")),
+            *(("root", uri) for uri in ("a.tar/gone.png", "pipe/1.png", "x" * 300 + ".png")),
+            *(("empty", "1.png"), ("away", "1.png"), ("unknown", "1.png")),
+        ]
+    }
+    assert [place.uri for place, is_gone in gone.items() if is_gone] == [
+        "gone.png",
+        "folder/gone.png",
+        "gone/1.png",
+        "pipe/1.png",
+    ]
+
+
+def test_of_an_archive_that_is_there_what_is_left_out_is_not_missing(tmp_path: Path):
+    tarred(tmp_path / "a.tar", [("1.png", png())])
+    answers = Gone(
+        FolderSource(filled(tmp_path, range(1)), Choice(exclude=("draft*",))).renamed({tmp_path.name: "c"}),
+        replace(METADATA, roots={"c": str(tmp_path)}),
+        complete=True,
+    )
+    left_out = [answers.is_left_out("c", uri) for uri in ("0.png", "a.tar/draft.png", "a.tar/2.png", "draft.png")]
+    assert left_out == [True, True, False, False]
+
+
+def test_what_a_list_had_outside_of_all_folders_is_found_under_its_folder():
+    roots = {"files": "/", "photos": "/photos"}
+    inside = Item("1.png", None, "photos", lambda: picture(), location="/photos/1.png")
+    listed = Item("else/1.png", None, "files", lambda: picture(), location="/else/1.png")
+    nowhere = Item("1.png", None, "photos", lambda: picture())
+    answers = Gone(Listed(), replace(METADATA, roots=roots), complete=True)
+    assert answers.places_of(inside) == [("photos", "1.png"), ("files", "photos/1.png")]
+    assert answers.places_of(listed) == [("files", "else/1.png")]
+    assert answers.places_of(nowhere) == [("photos", "1.png")]
+    assert Gone(Listed(), METADATA, complete=True).places_of(inside) == [("photos", "1.png")]
 
 
 def test_pictures_are_not_gone_because_what_reads_them_is(home: Path, pictures: Path, monkeypatch: pytest.MonkeyPatch):

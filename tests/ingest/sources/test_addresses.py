@@ -209,3 +209,20 @@ def test_what_is_public():
 def test_what_is_an_address():
     assert all(map(is_address, ["http://a/b.jpg", "HTTPS://a/b.jpg"]))
     assert not any(map(is_address, ["a.jpg", "http:/a", "ftp://a/b", "mnist:test/1", "/http://a", ""]))
+
+
+def test_where_a_proxy_is_set_it_is_asked_but_for_what_is_inside(
+    server: ThreadingHTTPServer, monkeypatch: pytest.MonkeyPatch
+):
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("http_proxy", server.url)
+    outside = "http://8.8.8.8/1.png"
+    server.contents[outside] = CONTENT
+    assert Fetcher().fetch(outside) == CONTENT
+    with pytest.raises(ImageError, match=r"127\.0\.0\.1"):
+        Fetcher().fetch("http://127.0.0.1/1.png")
+    assert server.asked == [outside]
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    assert Fetcher(allow_private=True).fetch(f"{server.url}/picture") == CONTENT
+    assert server.asked == [outside, "/picture"]

@@ -16,10 +16,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cbir.core.uris import path_of
-from cbir.ingest.sources import archive
+from cbir.ingest.sources import archive, member_pictures
 from cbir.ingest.sources.archive import ArchiveSource, root_name, safe_path
+from cbir.ingest.sources.beside import beside_of
 from cbir.ingest.sources.catalogue import picture_opener
 from cbir.ingest.sources.choice import Choice
+from cbir.ingest.sources.member_pictures import read_member
 from cbir.ingest.sources.source import SourceError
 from cbir.model.errors import ImageError
 from tests.conftest import picture
@@ -73,6 +75,26 @@ def test_a_folder_around_everything_is_no_class(tmp_path: Path):
     assert set(labels(ArchiveSource(zipped(tmp_path / "b.zip", flat), choice=Choice(labels="folder"))).values()) == {
         "pets"
     }
+
+
+def test_any_picture_of_a_large_archive_is_read_by_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(member_pictures, "_TOGETHER", 3)
+    files = {f"{folder}{number}.png": png(number) for folder in ("", "a/", "b/c/") for number in range(5)}
+    path = zipped(tmp_path / "x.zip", {"readme.txt": b"", **files})
+    assert {inner: read_member(f"{path}/{inner}") for inner in files} == files
+    with pytest.raises(ImageError, match="the archive holds no such picture"):
+        read_member(f"{path}/a/5.png")
+
+
+def test_what_stands_beside_a_picture_is_taken_as_far_as_it_can_be_read():
+    said = [
+        ("txt", b"x" * ((1 << 20) + 1)),
+        ("json", b"{"),
+        ("json", b'{"n": 7, "yes": true, "part": 0.5, "label": true}'),
+    ]
+    fields = {"n": 7, "yes": True, "part": 0.5}
+    assert beside_of([*said, ("cls", b" 3\n")]) == {**fields, "label": 3}
+    assert beside_of([*said, ("cls", "٣".encode())]) == {**fields, "label": "٣"}
 
 
 def test_queries_beside_a_database_are_held_back(tmp_path: Path):

@@ -118,6 +118,12 @@ def test_held_back_queries_are_labelled_too(root: Path):
     assert {item.label for item in source.items()} == {"tabby", None}
 
 
+def test_lines_of_json_may_begin_with_a_mark_and_be_empty(root: Path):
+    lines = ['\ufeff{"uri": "cats/1.png", "label": "käse"}', "", '{"uri": "cats/2.png", "label": 2}', ""]
+    found = labelled(root, csv(root, "\n".join(lines), "labels.jsonl"))
+    assert (found["cats/1.png"], found["cats/2.png"]) == (("käse", {}), (2, {}))
+
+
 def test_rows_that_say_nothing_are_told(root: Path):
     table = csv(
         root, "uri,label,sha256,bytes\ncats/1.png,a,x,1\ncats/1.png,b,y,2\ngone\x1b.png,c,z,3\ncats/2.png,d,,\n"
