@@ -49,8 +49,10 @@ def create_app(library: Library, config: ServeConfig) -> FastAPI:
 
     @asynccontextmanager
     async def living(_: FastAPI) -> AsyncIterator[None]:
-        yield
-        state.close()
+        try:
+            yield
+        finally:
+            state.close()
 
     state = State(library, config)
     app = _App(

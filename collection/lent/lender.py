@@ -9,6 +9,7 @@ import logging
 import os
 import socket
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -27,7 +28,7 @@ from cbir.core.progress import silent
 
 #: Borrowers at once; beyond these, who connects is sent away.
 _MOST = 64
-#: Seconds in which others give a collection back that is to be let go of.
+#: Seconds in which others give a collection back that is to be let go of, or end what they asked last.
 _PATIENCE = 5.0
 #: Seconds until it is noticed that a borrower has gone.
 _MOMENT = 0.5
@@ -82,7 +83,10 @@ class Lender:
         self._accepting.start()
 
     def close(self) -> None:
-        """Send all borrowers away once what they asked last is done."""
+        """Send all borrowers away once what they asked last is done, or takes too long.
+
+        That may be an index, of minutes: its thread ends with the process, and nothing stored is lost.
+        """
         with self._changes:
             self._closed = True
             wires = list(self._wires)
@@ -92,8 +96,9 @@ class Lender:
         for wire in wires:
             wire.end()
         self._accepting.join()
+        until = time.monotonic() + _PATIENCE
         for thread in list(self._threads):
-            thread.join()
+            thread.join(max(0.0, until - time.monotonic()))
 
     def _accept(self) -> None:
         while True:

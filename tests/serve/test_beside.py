@@ -6,8 +6,9 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -15,6 +16,8 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
+from cbir.collection.home import open_engine
+from cbir.collection.lent.line import LenderGoneError
 from cbir.core.settings import read_settings
 from cbir.ingest.sources.digits import digits as load_digits
 from cbir.serve.app import create_app
@@ -42,12 +45,27 @@ BorrowedCollection.upsert = slow
 main()
 """
 
+#: A server where an index takes for ever.
+INDEXING = """
+import threading
+from cbir.__main__ import main
+from cbir.collection.embedded.points import EmbeddedCollection
+from cbir.collection.lent import lender
+
+def build_index(self, **options):
+    options["progress"]("index", 0, 1)
+    threading.Event().wait()
+EmbeddedCollection.build_index = build_index
+lender._PATIENCE = 0.5
+main()
+"""
+
 
 @contextmanager
-def serving(home: Path) -> Iterator[tuple["subprocess.Popen[str]", httpx.Client]]:
+def serving(home: Path, *program: str) -> Iterator[tuple["subprocess.Popen[str]", httpx.Client]]:
     """Run `cbir serve` on a home, and yield its process and whoever asks it."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "cbir", "serve", "--port", "0"],
+        [sys.executable, *(program or ("-m", "cbir")), "serve", "--port", "0"],
         stderr=subprocess.PIPE,
         text=True,
         env={**os.environ, "CBIR_HOME": str(home)},
@@ -221,6 +239,28 @@ def test_a_server_killed_in_the_middle_of_an_ingest_loses_nothing(
     assert "16" in again.stdout + again.stderr
     assert json.loads(run("info", "blobs", "--check", "--json").stdout)
     assert len(searched(root / "1.png", "--collection", "blobs", "-k", "50")) == 40
+
+
+def test_a_server_that_is_told_to_end_does_not_wait_for_the_index_of_another_command(
+    _trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    home = tmp_path / "home"
+    shutil.copytree(_trained, home)
+    monkeypatch.setenv("CBIR_HOME", str(home))
+    begun, ended = threading.Event(), threading.Event()
+
+    def build() -> None:
+        with suppress(LenderGoneError), closing(open_engine(read_settings()).open("digits")) as borrowed:
+            borrowed.build_index(progress=lambda *_: begun.set())
+        ended.set()
+
+    with serving(home, "-c", INDEXING) as (server, _):
+        threading.Thread(target=build, daemon=True).start()
+        assert begun.wait(30)
+        server.send_signal(signal.SIGINT)
+        assert server.wait(20) == 0
+        assert ended.wait(10)
+    assert len(searched("digits:queries/4", "--collection", "digits", "-k", "5")) == 5
 
 
 def test_who_asks_for_a_collection_that_is_being_replaced_is_told_to_come_again(digits: Path):
