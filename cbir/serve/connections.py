@@ -1,11 +1,13 @@
 """Connections: those that say nothing are closed after a while, so that they are not in the way of others.
 
-In: what uvicorn does with a connection. Out: the same, but a request's head has to come within some seconds: uvicorn
-itself closes only what is idle between two requests, and waits for ever for a first one, and for the rest of one.
+In: what uvicorn does with a connection. Out: the same, but a request's head has to come within some seconds, and an
+answer has to be read: uvicorn itself closes only what is idle between two requests, and waits for ever for a first
+one, for the rest of one, and for a reader.
 """
 
 from __future__ import annotations
 
+import math
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 
 #: Seconds for a request's head to come, and for the rest of a body that nobody reads once it is answered.
 HEAD_SECONDS = 15.0
+#: Of an answer that waits to be sent, so many bytes have to go in so many seconds: a slow phone takes 30 times as many.
+SENDING_SECONDS, _SENT_BYTES = 15.0, 1 << 16
 #: Descriptors that are asked of the system, and those left for files, pipes and sockets of others.
 _WANTED, _OTHERS, _FEWEST = 8192, 256, 64
 
@@ -24,6 +28,9 @@ class Connection(H11Protocol):
     """A connection over HTTP/1.1."""
 
     _closing: asyncio.TimerHandle | None = None
+    _sending: asyncio.TimerHandle | None = None
+    #: Bytes that waited when it was last looked at; infinity: more than that was sent since.
+    _waited = math.inf
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for a request, not for ever; and not for one of too many."""
@@ -37,6 +44,8 @@ class Connection(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget what is not needed any more."""
         self._stay()
+        if self._sending is not None:
+            self._sending.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -47,6 +56,35 @@ class Connection(H11Protocol):
             self._stay()
         elif self._closing is None:
             self._closing = self.loop.call_later(HEAD_SECONDS, self._close)
+
+    def pause_writing(self) -> None:
+        """Wait until the client has read some of an answer, not for ever."""
+        super().pause_writing()
+        self._watch()
+
+    def resume_writing(self) -> None:
+        """Go on with an answer."""
+        self._waited = math.inf
+        super().resume_writing()
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request; what is left of the answer has to be read as well."""
+        super().on_response_complete()
+        self._watch()
+
+    def _watch(self) -> None:
+        if self._sending is None and self.transport.get_write_buffer_size():
+            self._waited = math.inf
+            self._sending = self.loop.call_later(SENDING_SECONDS, self._check_sent)
+
+    def _check_sent(self) -> None:
+        self._sending = None
+        waiting = self.transport.get_write_buffer_size()
+        if waiting and waiting > self._waited - _SENT_BYTES:
+            self.transport.abort()
+        elif waiting:
+            self._waited = waiting
+            self._sending = self.loop.call_later(SENDING_SECONDS, self._check_sent)
 
     def _stay(self) -> None:
         if self._closing is not None:

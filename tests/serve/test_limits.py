@@ -295,3 +295,20 @@ def test_connections_that_do_not_ask_are_closed(small: Path, monkeypatch: pytest
                     pass
         status, _ = answer(talk(port, b"GET /api/collections HTTP/1.0\r\n\r\n"))
         assert status == 400, "a request without a host"
+
+
+def test_who_does_not_read_an_answer_is_sent_away(small: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CBIR_HOME", str(small))
+    monkeypatch.setattr(connections, "SENDING_SECONDS", 0.2)
+    gone, lost = threading.Event(), connections.Connection.connection_lost
+
+    def told(self: connections.Connection, exc: Exception | None) -> None:
+        lost(self, exc)
+        gone.set()
+
+    monkeypatch.setattr(connections.Connection, "connection_lost", told)
+    with started() as port, socket.socket() as line:
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        line.connect(("127.0.0.1", port))
+        line.sendall(head("GET", "/api/openapi.json") * 300)
+        assert gone.wait(30)
