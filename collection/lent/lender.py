@@ -26,10 +26,12 @@ from cbir.collection.lent.session import Answer, Session
 from cbir.collection.lent.values import error_to_json
 from cbir.core.progress import silent
 
-#: Borrowers at once; beyond these, who connects is sent away.
+#: Borrowers at once; beyond these, who connects is told to come again.
 _MOST = 64
 #: Seconds in which others give a collection back that is to be let go of, or end what they asked last.
 _PATIENCE = 5.0
+#: Seconds until a connection is accepted after one could not be.
+_PAUSE = 0.05
 #: Seconds until it is noticed that a borrower has gone.
 _MOMENT = 0.5
 
@@ -107,18 +109,32 @@ class Lender:
             except OSError:
                 if self._closed or self._listener.fileno() < 0:
                     return
-                continue  # the other end was gone already
-            wire = Wire(connection)
-            with self._changes:
-                welcome = not self._closed and len(self._wires) < _MOST and is_same_user(connection)
-                if welcome:
-                    self._wires.add(wire)
-            if not welcome:
-                wire.close()
+                time.sleep(_PAUSE)  # the other end was gone already, or there are too many open files just now
                 continue
+            self._welcome(Wire(connection), ours=is_same_user(connection))
+
+    def _welcome(self, wire: Wire, *, ours: bool) -> None:
+        """Attend to a borrower in a thread of its own; one of too many is told so, another user's is not spoken to."""
+        with self._changes:
+            room = len(self._wires) < _MOST
+            welcome = ours and room and not self._closed
+            if welcome:
+                self._wires.add(wire)
+        if welcome:
             thread = threading.Thread(target=self._attend, args=(wire,), name="cbir-lending", daemon=True)
-            self._threads = [each for each in self._threads if each.is_alive()] + [thread]
-            thread.start()
+            try:
+                thread.start()
+            except RuntimeError:  # the system gives no more threads just now
+                room = False
+                with self._changes:
+                    self._wires.discard(wire)
+            else:
+                self._threads = [each for each in self._threads if each.is_alive()] + [thread]
+                return
+        if ours and not room:
+            with contextlib.suppress(GoneError):
+                wire.send({"format": FORMAT, "collections": self._collections, "full": True})
+        wire.close()
 
     def _attend(self, wire: Wire) -> None:
         try:

@@ -53,7 +53,7 @@ class Line:
         Raises
         ------
         CollectionBusyError
-            It does not answer.
+            It does not answer, or too many others ask it.
         CollectionError
             It is another cbir.
         """
@@ -77,6 +77,11 @@ class Line:
         if greeting.get("collections") != os.path.realpath(collections):
             wire.close()
             return None
+        if greeting.get("full"):
+            wire.close()
+            raise CollectionBusyError(
+                f"too many commands use the cbir serve that holds collection '{name}'; try again in a moment"
+            )
         wire.patience(None)
         return cls(wire, name)
 

@@ -296,3 +296,57 @@ def test_a_searcher_whose_lender_has_ended_opens_the_collection_again(collection
         assert isinstance(opened, EmbeddedCollection)
         assert opened.count() == 10
     shared.release()
+
+
+def test_one_borrower_too_many_is_told_so(engine: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(lender, "_MOST", 1)
+    with closing(engine.open("points")) as opened:
+        with pytest.raises(CollectionBusyError, match="too many commands"):
+            engine.open("points")
+        assert opened.count() == 10
+
+
+def test_where_there_are_no_more_threads_a_borrower_is_told_and_the_next_is_served(engine: EmbeddedEngine):
+    def none(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(threading.Thread, "start", none)
+        with pytest.raises(CollectionBusyError, match="too many commands"):
+            engine.open("points")
+    with closing(engine.open("points")) as opened:
+        assert opened.count() == 10
+
+
+def test_where_there_are_no_more_descriptors_the_lender_waits_for_some(collections: Path):
+    code = """
+import os, resource, sys, time
+from pathlib import Path
+from cbir.collection.lent.lender import lending
+from tests.collection.lent import Holder
+
+with lending(Path(sys.argv[1]), Holder(Path(sys.argv[1]))):
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(map(int, os.listdir("/dev/fd"))), hard))
+    print("full", flush=True)
+    sys.stdin.readline()
+    began = time.process_time()
+    time.sleep(1)
+    print(time.process_time() - began, flush=True)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    sys.stdin.readline()
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(collections)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdin is not None
+        assert process.stdout.readline() == "full\n"
+        connection = place.connected(collections)
+        assert connection is not None
+        with closing(connection):
+            process.stdin.write("\n")
+            process.stdin.flush()
+            assert float(process.stdout.readline()) < 0.5
+            connection.settimeout(20)
+            assert Wire(connection).receive()[0]["collections"] == str(collections)
