@@ -52,7 +52,7 @@ class Encoding:
         answer: Future[np.ndarray] = Future()
         with self._asking:
             if self._closed:
-                raise BusyError("the server ends; ask again when it is back")
+                raise BusyError("the encoder is not used any more; ask again in a moment")
             self._asked.put((pixels, answer))
         return answer.result()
 

@@ -57,15 +57,22 @@ class State:
         self.thumbnails = Thumbnails(library.settings.cache / "thumbnails", config.thumbnails_bytes)
         self._lock = threading.Lock()
         self._encodings: dict[str, Encoding] = {}
+        #: The fingerprint of each collection's encoder.
+        self._used: dict[str, str] = {}
         self._searchings: dict[str, Searching] = {}
 
     def encoding(self, searcher: Searcher) -> Encoding:
         """Return the encoder of a collection, which batches what requests ask at the same time."""
         key = searcher.bundle.fingerprint
         with self._lock:
+            self._used[searcher.name] = key
             if key not in self._encodings:
                 self._encodings[key] = Encoding(lambda pixels: searcher.encoder.encode(pixels), self.metrics.encoded)
-            return self._encodings[key]
+            found = self._encodings[key]
+            unused = [self._encodings.pop(other) for other in {*self._encodings} - {*self._used.values()}]
+        for each in unused:  # of collections that have another encoder by now
+            each.close()
+        return found
 
     def searching(self, searcher: Searcher) -> Searching:
         """Return the searches of a collection, which are batched when requests ask at the same time."""

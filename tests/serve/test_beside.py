@@ -242,10 +242,10 @@ def test_a_server_killed_in_the_middle_of_an_ingest_loses_nothing(
 
 
 def test_a_server_that_is_told_to_end_does_not_wait_for_the_index_of_another_command(
-    _trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     home = tmp_path / "home"
-    shutil.copytree(_trained, home)
+    shutil.copytree(bundle.parents[1], home)
     monkeypatch.setenv("CBIR_HOME", str(home))
     begun, ended = threading.Event(), threading.Event()
 

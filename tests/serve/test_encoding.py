@@ -2,12 +2,23 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pytest
 
+from cbir.core.settings import read_settings
+from cbir.serve.config import ServeConfig
 from cbir.serve.encoding import MOST, Encoding
 from cbir.serve.gate import BusyError
+from cbir.serve.library import Library
+from cbir.serve.state import State
+
+if TYPE_CHECKING:
+    from cbir.search.searcher import Searcher
 
 
 class Encoder:
@@ -78,3 +89,15 @@ def test_nobody_waits_for_an_encoder_that_has_ended():
         closing.result(20)
     with pytest.raises(BusyError):
         encoding.encode(picture(3))
+
+
+def test_an_encoder_that_no_collection_has_any_more_is_let_go_of(digits: Path):
+    with closing(State(Library(read_settings()), ServeConfig())) as state:
+        searcher = state.library.searcher("digits")
+        before = state.encoding(searcher)
+        assert state.encoding(searcher) is before
+        retrained = SimpleNamespace(name="digits", bundle=SimpleNamespace(fingerprint="f" * 16))
+        after = state.encoding(cast("Searcher", retrained))
+        with pytest.raises(BusyError):
+            before.encode(picture(1))
+        assert state.encoding(cast("Searcher", retrained)) is after
