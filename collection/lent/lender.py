@@ -8,6 +8,7 @@ import contextlib
 import logging
 import os
 import socket
+import sys
 import threading
 import time
 from collections import Counter
@@ -267,6 +268,9 @@ def lending(collections: Path, keeper: Keeper) -> Iterator[bool]:
         except OSError as error:
             _log.warning("commands beside this server cannot go through it: %s", error)
             listener = None
+        else:
+            if listener is None and sys.platform != "win32":
+                _log.warning("another cbir serve runs on this home: commands go through that one, not through this")
         if listener is not None:
             stack.callback(Lender(listener, collections, keeper).close)
         yield listener is not None

@@ -11,6 +11,7 @@ import socket
 import struct
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,9 @@ _FOLDER, _SOCKET, _POINTER, _LOCK = "lending", "socket", "elsewhere", "lock"
 
 #: Bytes of a socket's path: the least that systems take is 104, with a zero at the end.
 _LONGEST = 100
+
+#: Seconds for which a folder may be swept.
+_MOMENT = 0.5
 
 #: What this process listens at: it does not borrow from itself. With its id, as forks inherit the set.
 _own: set[tuple[int, Path]] = set()
@@ -71,7 +75,7 @@ def listening(collections: Path) -> Iterator[socket.socket | None]:
     folder = _folder(collections)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder.chmod(0o700)
-    with _locked(folder) as alone, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+    with _locked(folder, _MOMENT) as alone, socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
         if not alone:
             yield None
             return
@@ -137,17 +141,25 @@ def _sweep(folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[bool]:
-    """Hold the lock of whoever listens, and yield True; yield False if another does. The system releases it."""
+def _locked(folder: Path, patience: float = 0.0) -> Iterator[bool]:
+    """Hold the lock of whoever listens, and yield True; yield False if another does. The system releases it.
+
+    Who only sweeps has it for less than the seconds of `patience`.
+    """
     if sys.platform == "win32":
         yield False
         return
     import fcntl
 
     with (folder / _LOCK).open("ab") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            yield False
-            return
+        until = time.monotonic() + patience
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except OSError:
+                if time.monotonic() >= until:
+                    yield False
+                    return
+                time.sleep(0.02)
         yield True

@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -74,11 +75,33 @@ def test_where_the_path_is_too_long_for_a_socket_a_file_names_another(tmp_path: 
     assert not elsewhere.parent.exists()
 
 
-def test_one_process_lends_and_a_second_does_not(collections: Path, holder: Holder):
+def test_one_process_lends_and_a_second_says_that_it_does_not(
+    collections: Path, holder: Holder, caplog: pytest.LogCaptureFixture
+):
     with lending(collections, holder) as lends:
         assert not lends
+    assert "another cbir serve runs on this home" in caplog.text
     with closing(EmbeddedEngine(collections).open("points")) as opened:
         assert isinstance(opened, BorrowedCollection)
+
+
+def test_a_lender_waits_for_whoever_sweeps_its_folder(collections: Path):
+    folder = collections.with_name("lending")
+    folder.mkdir()
+    swept = threading.Event()
+
+    def sweep() -> None:
+        with place._locked(folder) as alone:
+            assert alone
+            swept.set()
+            time.sleep(0.1)
+
+    thread = threading.Thread(target=sweep)
+    thread.start()
+    assert swept.wait(10)
+    with lending(collections, Holder(collections)) as lends:
+        assert lends
+    thread.join()
 
 
 def test_what_a_killed_lender_left_is_swept_by_who_finds_it(collections: Path):
