@@ -25,6 +25,7 @@ from cbir.serve.routes import (
     pictures,
     points,
     search,
+    seen,
     uploads,
 )
 from cbir.serve.state import State
@@ -67,7 +68,8 @@ def create_app(library: Library, config: ServeConfig) -> FastAPI:
     app.state.cbir = state
     add_problems(app)
     add_document(app)
-    for routes in (collections, distances, duplicates, agreement, facets, health, points, search, uploads, pictures):
+    searched = (collections, distances, duplicates, agreement, facets, points, search, seen)
+    for routes in (*searched, health, uploads, pictures):
         app.include_router(routes.router)
     for each in pages.routers():
         app.include_router(each)

@@ -70,6 +70,12 @@ class Decoding:
         """Return what an encoder sees of a picture, and what its file says of it, as fields; ImageError as above."""
         return self._call(_seen, content, name, preprocessing)
 
+    def explained(
+        self, content: bytes, name: str, preprocessing: Preprocessing, box: Box | None = None
+    ) -> tuple[np.ndarray, list[str]]:
+        """Return what an encoder sees of a picture, or of a part of it, and how it came about; ImageError as above."""
+        return self._call(_explained, content, name, preprocessing, box)
+
     def webp(self, content: bytes, name: str, side: int) -> bytes:
         """Return a picture as WebP, upright, of at most `side` pixels a side; ImageError as above."""
         return self._call(_webp, content, name, side)
@@ -132,13 +138,37 @@ def _pixels(
     from cbir.model.modes import invert
     from cbir.model.picture import decode
 
-    enough = preprocessing.enough
-    if box is not None:  # the part has as many pixels as the whole would have had
-        enough = math.ceil(enough / min(box[2] - box[0], box[3] - box[1]))
     with bounded_memory(_MEMORY):
         _check(most_pixels, content, name)
-        picture = cropped(decode(content, name, enough=enough), box)
+        picture = cropped(decode(content, name, enough=_enough(preprocessing, box)), box)
         return preprocessing.pixels(invert(picture) if inverted else picture)
+
+
+def _enough(preprocessing: Preprocessing, box: Box | None) -> int:
+    if box is None:
+        return preprocessing.enough
+    # The part has as many pixels as the whole would have had.
+    return math.ceil(preprocessing.enough / min(box[2] - box[0], box[3] - box[1]))
+
+
+def _explained(
+    most_pixels: int, content: bytes, name: str, preprocessing: Preprocessing, box: Box | None
+) -> tuple[np.ndarray, list[str]]:
+    from cbir.model.picture import decoded
+    from cbir.model.steps import explained, sized
+
+    with bounded_memory(_MEMORY):
+        _check(most_pixels, content, name)
+        found = decoded(content, name, enough=_enough(preprocessing, box))
+        whole = found.details.width, found.details.height
+        steps = [f"It has {sized(whole)}, upright, in sRGB; what is transparent is white."]
+        if found.picture.size != whole:
+            steps.append(f"It is read at {sized(found.picture.size)}, which is enough.")
+        part = cropped(found.picture, box)
+        if box is not None:
+            steps.append(f"Of it, the part that was chosen: {sized(part.size)}.")
+        pixels, others = explained(part, preprocessing)
+        return pixels, steps + others
 
 
 def _seen(

@@ -15,6 +15,7 @@ from cbir.serve.gate import Gate
 from cbir.serve.health import Health
 from cbir.serve.metrics import Metrics
 from cbir.serve.searching import Searching
+from cbir.serve.seeing import Seeing
 from cbir.serve.stored import Pictures
 from cbir.serve.thumbnails import Thumbnails
 from cbir.serve.tokens import Tokens
@@ -51,6 +52,7 @@ class State:
         self.duplicated = Background(_duplicates, "load", alone="is being looked through for duplicates")
         self.decoding = Decoding(config.most_pixels)
         self.uploads = Uploads(self.decoding, config.uploads_bytes)
+        self.seeing = Seeing()
         self.pictures = Pictures(Decoding(config.most_pixels))
         #: For pictures to look at, of which a page asks for many: a search does not wait for these.
         self.looking = Gate(config.workers, _LOOKED_AT)

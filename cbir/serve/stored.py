@@ -22,6 +22,7 @@ from cbir.ingest.sources.member_pictures import archive_above, read_member
 from cbir.ingest.sources.source import SourceError
 from cbir.model.errors import ImageError
 from cbir.model.picture import read_file
+from cbir.model.steps import explained
 from cbir.serve.decoding import cropped
 from cbir.serve.problems import NotFoundError
 
@@ -137,6 +138,15 @@ class Pictures:
         if isinstance(found, DatasetPicture):
             return preprocessing.pixels(cropped(self.of_dataset(searcher, found), box))
         return self.decoding.pixels(found.read(), found.path, preprocessing, box)
+
+    def explained(
+        self, searcher: Searcher, point: str, preprocessing: Preprocessing, box: Box | None = None
+    ) -> tuple[np.ndarray, list[str]]:
+        """Return what an encoder sees of a stored picture, and how that came about; errors as of `find`."""
+        _, found = self.find(searcher, point)
+        if isinstance(found, DatasetPicture):
+            return explained(cropped(self.of_dataset(searcher, found), box), preprocessing)
+        return self.decoding.explained(found.read(), found.path, preprocessing, box)
 
     @staticmethod
     def of_dataset(searcher: Searcher, found: DatasetPicture) -> Image.Image:

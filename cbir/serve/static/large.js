@@ -121,6 +121,7 @@ function fill(which) {
     const is = which.classList.contains(`${kind}d`);
     link.textContent = is ? "No example any more" : kind === "like" ? "+ Like" : "− Unlike";
   }
+  byId("large-seen").href = `${location.pathname}/seen?q=id:${which.dataset.id}`;
   byId("large-copy").dataset.path = known.path ?? known.uri;
   byId("large-copy").textContent = known.path ? "Copy path" : "Copy address";
   const folder = byId("large-folder");
