@@ -71,11 +71,20 @@ class Tokens:
 
     def cookie(self, shown: str, scope: Scope) -> str:
         """Return the header `Set-Cookie` for a token that is known; the cookie does not tell the token."""
-        secure = "; Secure" if scope.get("scheme") == "https" else ""
-        return (
-            f"{_name(scope)}={_of_cookie(shown.encode())}; Path=/; Max-Age={_REMEMBERED}; "
-            f"HttpOnly; SameSite=Strict{secure}"
-        )
+        return _set(scope, _of_cookie(shown.encode()), _REMEMBERED)
+
+    def no_cookie(self, scope: Scope) -> str:
+        """Return the header `Set-Cookie` that has a browser forget it."""
+        return _set(scope, "", 0)
+
+    def has_cookie(self, headers: Headers, scope: Scope) -> bool:
+        """Tell whether a request has a cookie of this server's."""
+        return bool(_cookie(headers, _name(scope)))
+
+
+def _set(scope: Scope, value: str, seconds: int) -> str:
+    secure = "; Secure" if scope.get("scheme") == "https" else ""
+    return f"{_name(scope)}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}"
 
 
 def _digest(token: bytes) -> bytes:

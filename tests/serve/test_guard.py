@@ -268,3 +268,12 @@ def test_flags_and_the_environment_say_who_may_ask(monkeypatch: pytest.MonkeyPat
         )
     ]
     assert "--token" in failure("serve", "--host", "0.0.0.0")
+
+
+def test_who_logs_out_has_to_show_the_token_again(digits: Path):
+    with asking(token=TOKEN) as client:
+        client.post("/login", data={"token": TOKEN})
+        assert "Log out" in client.get("/", headers={"Accept": "text/html"}).text
+        answer = client.post("/logout", follow_redirects=False)
+        assert (answer.status_code, answer.headers["location"]) == (303, "/login")
+        assert client.get(ASKED).status_code == 401

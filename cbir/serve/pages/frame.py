@@ -98,6 +98,7 @@ async def page(
         for name, title in MENU.items()
         if collection is not None and (href := _href(request, name, collection))
     ]
+    shown["logged_in"] = served.tokens.has_cookie(request.headers, request.scope)
     html = _templates.get_template(template).render(collection=collection, choices=choices, menu=menu, **shown)
     return HTMLResponse(html, status, {"Cache-Control": "no-cache"})
 

@@ -1,4 +1,4 @@
-"""`/login`: where people show the server's token, and their browser gets a cookie in its place."""
+"""`/login`: where people show the server's token, and their browser gets a cookie in its place; `/logout`."""
 
 from __future__ import annotations
 
@@ -33,6 +33,14 @@ async def logged_in(request: Request, served: Served) -> Response:
         return login_page(str(after), wrong=True)
     answer = RedirectResponse(_own(str(after)), 303)
     answer.headers["Set-Cookie"] = served.tokens.cookie(token.strip(), request.scope)
+    return answer
+
+
+@router.post("/logout")
+async def logged_out(request: Request, served: Served) -> Response:
+    """Have a browser forget its cookie."""
+    answer = RedirectResponse("/login", 303)
+    answer.headers["Set-Cookie"] = served.tokens.no_cookie(request.scope)
     return answer
 
 
