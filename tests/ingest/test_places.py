@@ -190,6 +190,16 @@ def test_a_place_that_shows_another_content_leaves_its_point():
         assert [each.place.uri for each in places.of_content(heir.content)] == ["3.png", "2.png"]
 
 
+def test_what_a_point_is_stays_as_long_as_its_first_place_does():
+    collection, places = table({"a": point("1.png", "2.png", "3.png", sha256="a", label="one")})
+    with places:
+        seen = claim(places, "3.png")
+        places.note([(claim(places, "2.png"), State.DISPLACED)], [(seen, {"label": "three"})])
+        places.sure([seen.number])
+        settle(collection, places)
+    assert (uris(collection.points["a"]), collection.points["a"]["label"]) == (["1.png", "3.png"], "one")
+
+
 @pytest.mark.parametrize(("added", "displaced", "moved"), [(0, 2, 0), (1, 2, 1), (1, 1, 1), (2, 1, 1), (3, 2, 2)])
 def test_what_looked_like_a_copy_has_moved_if_its_other_place_shows_another_content(
     added: int, displaced: int, moved: int

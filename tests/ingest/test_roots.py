@@ -20,6 +20,7 @@ from cbir.ingest.report import Report
 from cbir.ingest.roots import known_as, named_whole, new_name, open_known, overlapping
 from cbir.ingest.sources.arguments import open_sources
 from cbir.ingest.sources.folder import FolderSource
+from cbir.ingest.sources.several import SeveralSources
 from cbir.ingest.sources.source import Source, SourceError
 from tests.collection.sample import METADATA
 from tests.conftest import picture
@@ -125,6 +126,16 @@ def test_a_folder_that_moved_and_changed_is_the_stored_one_if_most_is(
     with pytest.warns(cbir.CbirWarning, match=f"{moved} has the same pictures"):
         report = cbir.ingest(moved, collection="pictures")
     assert counts(report) == ((106, 101, 0, 5) if limit is None else (106, 104, 0, 2))
+
+
+def test_several_folders_of_one_name_get_names_of_their_own(tmp_path: Path):
+    folders = [tmp_path / name / "photos" for name in "ab"]
+    for folder in folders:
+        folder.mkdir(parents=True)
+        picture().save(folder / "1.png")
+    source = new_name(SeveralSources(list(map(FolderSource, folders))), ["photos"])
+    assert len({*source.names, "photos"}) == 3
+    assert sorted(source.roots.values()) == sorted(map(str, folders))
 
 
 def test_a_folder_that_moves_is_found_whatever_its_name(home: Path, pictures: Path, tmp_path: Path):

@@ -97,6 +97,35 @@ def test_what_stands_beside_a_picture_is_taken_as_far_as_it_can_be_read():
     assert beside_of([*said, ("cls", "٣".encode())]) == {**fields, "label": "٣"}
 
 
+def test_a_shard_that_cannot_be_read_does_not_end_the_listing(tmp_path: Path):
+    shards = [tarred(tmp_path / f"{number}.tar", [(f"{number}.png", png(number))]) for number in range(3)]
+    shards[1].write_bytes(b"no archive")
+    source = ArchiveSource(tmp_path, shards)
+    assert [item.uri for item in source.items()] == ["0.tar/0.png", "2.tar/2.png"]
+    assert [item.content() for item in source.items() if item.content] == [png(0), png(2)]
+    assert [uri for uri, _ in source.problems] == ["1.tar"]
+
+
+def test_a_member_has_its_own_stamp_or_that_of_its_archive(tmp_path: Path):
+    with tarfile.open(tmp_path / "x.tar", "w") as target:
+        for name, modified in (("dated.png", 1_500_000_000), ("undated.png", 0)):
+            info = tarfile.TarInfo(name)
+            info.size, info.mtime = len(png()), modified
+            target.addfile(info, io.BytesIO(png()))
+    found = {item.uri: item.payload for item in ArchiveSource(tmp_path / "x.tar").items()}
+    assert {payload["bytes"] for payload in found.values()} == {len(png())}
+    assert found["dated.png"]["modified"] == 1_500_000_000 * 10**9
+    assert found["undated.png"]["modified"] == (tmp_path / "x.tar").stat().st_mtime_ns
+
+
+def test_a_class_beside_a_picture_counts_more_than_its_folder_and_less_than_a_table(tmp_path: Path):
+    files = [("cat/0.png", png()), ("cat/0.cls", b"7"), ("cat/1.png", png(1)), ("dog/2.png", png(2))]
+    path = tarred(tmp_path / "x.tar", files)
+    assert labels(ArchiveSource(path)) == {"cat/0.png": 7, "cat/1.png": "cat", "dog/2.png": "dog"}
+    (tmp_path / "labels.csv").write_text("uri,label\ncat/0.png,tiger\n")
+    assert labels(ArchiveSource(path, choice=Choice(labels=str(tmp_path / "labels.csv"))))["cat/0.png"] == "tiger"
+
+
 def test_queries_beside_a_database_are_held_back(tmp_path: Path):
     files = {f"x/{part}/cat/{number}.png": png(number) for part in ("database", "queries") for number in range(2)}
     source = ArchiveSource(zipped(tmp_path / "a.zip", files))

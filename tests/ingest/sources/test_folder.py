@@ -13,9 +13,9 @@ import pytest
 from cbir.core.errors import CbirWarning
 from cbir.ingest.sources.arguments import open_sources
 from cbir.ingest.sources.catalogue import collection_name, open_source, warn_of_namesake
-from cbir.ingest.sources.choice import Choice
+from cbir.ingest.sources.choice import IGNORE_FILE, Choice
 from cbir.ingest.sources.folder import FolderSource
-from cbir.ingest.sources.source import STAMP, LeftOut, SourceError, limited, stamp_of
+from cbir.ingest.sources.source import STAMP, FirstItems, LeftOut, SourceError, items_to_take, limited, stamp_of
 from cbir.model.picture import decode
 from tests.conftest import picture
 
@@ -264,3 +264,26 @@ def test_the_folder_of_a_downloaded_dataset_is_the_dataset(tmp_path: Path, monke
     warn_of_namesake("mnist", [Path("mnist")])
     with pytest.warns(CbirWarning, match="for that, write ./mnist"):
         warn_of_namesake("mnist", [tmp_path / "elsewhere"])
+
+
+def test_the_first_items_of_a_source_have_its_name_and_any_other(pictures: Path):
+    source = FolderSource(pictures)
+    first = FirstItems(source, 2)
+    assert (str(first), items_to_take(source, 1), len(first)) == (str(source), 1, 2)
+    assert [item.place for item in first.renamed({"pictures": "other"}).items()] == [
+        ("other", item.uri) for item in list(source.items())[:2]
+    ]
+
+
+def test_folders_called_as_those_of_the_system_are_folders(tmp_path: Path):
+    for name in ("proc", "dev", "sys"):
+        (tmp_path / name).mkdir()
+        picture().save(tmp_path / name / "1.png")
+    assert [item.uri for item in FolderSource(tmp_path).items()] == ["dev/1.png", "proc/1.png", "sys/1.png"]
+
+
+def test_an_ignore_file_names_what_is_no_text(tmp_path: Path):
+    for name in (b"caf\xe9.png", b"keep.png"):
+        picture().save(tmp_path / os.fsdecode(name))
+    (tmp_path / IGNORE_FILE).write_bytes(b"caf\xe9.png\n")
+    assert [item.uri for item in FolderSource(tmp_path).items()] == ["keep.png"]

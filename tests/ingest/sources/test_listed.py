@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cbir.ingest.sources.arguments import open_sources
-from cbir.ingest.sources.entries import MOST_BYTES, entries
+from cbir.ingest.sources.entries import MOST_BYTES, entries, looks_like_list, matching
 from cbir.ingest.sources.listed import ListedSource
 from cbir.ingest.sources.source import STAMP, Source, SourceError
 from cbir.model.errors import ImageError
@@ -48,6 +48,38 @@ def test_lines_are_entries_and_empty_ones_are_none():
 def test_what_is_no_list_says_so(content: bytes, reason: str):
     with pytest.raises(SourceError, match=reason):
         list(entries(io.BytesIO(content), "list"))
+
+
+@pytest.mark.parametrize(
+    ("content", "may_be"),
+    [
+        (b"there.png\n", True),
+        (b"gone.png\nthere.png\n", True),
+        (b"gone.png\0there.png\0", True),
+        (b"P1 200.jpg\0", True),
+        (b"https://example.org/1.jpg\n", True),
+        (b"gone.png\n", False),
+        (png() + b"\nthere.png\n", False),
+        (b"", False),
+    ],
+)
+def test_a_list_is_told_by_an_entry_that_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: bytes, may_be: bool
+):
+    monkeypatch.chdir(tmp_path)
+    for name in ("there.png", "P1 200.jpg"):
+        (tmp_path / name).touch()
+    (tmp_path / "list").write_bytes(content)
+    assert looks_like_list("list") == may_be
+    assert not looks_like_list("gone")
+
+
+def test_two_stars_match_at_any_depth(tmp_path: Path):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    files = [tmp_path / name for name in ("1.jpg", "a/2.jpg", "a/b/3.jpg")]
+    for file in files:
+        file.touch()
+    assert sorted(matching(f"{tmp_path}/**/*.jpg")) == sorted(map(str, files))
 
 
 def test_names_that_begin_as_pictures_do_are_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
