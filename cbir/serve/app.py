@@ -22,6 +22,7 @@ from cbir.serve.routes import (
     duplicates,
     facets,
     health,
+    maps,
     pictures,
     points,
     search,
@@ -68,7 +69,7 @@ def create_app(library: Library, config: ServeConfig) -> FastAPI:
     app.state.cbir = state
     add_problems(app)
     add_document(app)
-    searched = (collections, distances, duplicates, agreement, facets, points, search, seen)
+    searched = (collections, distances, duplicates, agreement, facets, maps, points, search, seen)
     for routes in (*searched, health, uploads, pictures):
         app.include_router(routes.router)
     for each in pages.routers():

@@ -95,6 +95,11 @@ class Background(Generic[T]):
             thread.start()
             return begun
 
+    def forget(self, searcher: Searcher) -> None:
+        """Forget what was made of a collection, which is no longer so."""
+        with self._lock:
+            self._works.pop(searcher.name, None)
+
     def close(self) -> None:
         """End all work."""
         with self._lock:

@@ -13,6 +13,7 @@ from cbir.serve.distances import Distances
 from cbir.serve.encoding import Encoding
 from cbir.serve.gate import Gate
 from cbir.serve.health import Health
+from cbir.serve.mapped import Maps
 from cbir.serve.metrics import Metrics
 from cbir.serve.searching import Searching
 from cbir.serve.seeing import Seeing
@@ -50,6 +51,7 @@ class State:
         self.health = Health(library)
         self.distances = Distances()
         self.duplicated = Background(_duplicates, "load", alone="is being looked through for duplicates")
+        self.maps = Maps(library.settings)
         self.decoding = Decoding(config.most_pixels)
         self.uploads = Uploads(self.decoding, config.uploads_bytes)
         self.seeing = Seeing()
@@ -86,6 +88,7 @@ class State:
         self.health.close()
         self.distances.close()
         self.duplicated.close()
+        self.maps.close()
         self.decoding.close()
         self.pictures.decoding.close()
         for encoding in self._encodings.values():

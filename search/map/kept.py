@@ -12,6 +12,7 @@ import json
 import zipfile
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -59,7 +60,7 @@ class Map:
     learned: int
     components: Principal
 
-    @property
+    @cached_property
     def version(self) -> str:
         """A hash of what it shows."""
         digest = hashlib.sha256()

@@ -5,6 +5,7 @@ had a place keeps it; what is new comes beside its neighbours; what is gone leav
 """
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -79,6 +80,21 @@ def can_be_arranged(made: Map) -> bool:
     return len(made.ids) >= FEWEST
 
 
+def rows_of(ids: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Return in which rows of rising ids others are, (m,); -1: in none.
+
+    Parameters
+    ----------
+    ids : ndarray of uint8, shape (n, 16)
+    wanted : ndarray of uint8, shape (m, 16)
+    """
+    if not len(ids):
+        return np.full(len(wanted), -1)
+    known, new = keys(ids), keys(wanted)
+    at = np.minimum(np.searchsorted(known, new), len(known) - 1)
+    return np.where(known[at] == new, at, -1)
+
+
 @dataclass(frozen=True)
 class _Read:
     """All points in the order of their ids, (n, 16) uint8, and their components' values, (n, r)."""
@@ -88,7 +104,7 @@ class _Read:
 
 
 def _ids(collection: Collection) -> np.ndarray:
-    pages = [_raw(page.ids) for page in collection.scroll(vectors=False, fields=[])]
+    pages = [raw_ids(page.ids) for page in collection.scroll(vectors=False, fields=[])]
     ids = np.concatenate([np.zeros((0, 16), np.uint8), *pages])
     return ids[np.argsort(keys(ids))]
 
@@ -97,7 +113,7 @@ def _reduced(collection: Collection, components: Principal, progress: Progress) 
     ids = [np.zeros((0, 16), np.uint8)]
     values = [np.zeros((0, len(components.components)), np.float32)]
     for page in features(collection, "read", progress):
-        ids.append(_raw(page.ids))
+        ids.append(raw_ids(page.ids))
         values.append(components.reduced(page.vectors))
     every = np.concatenate(ids)
     order = np.argsort(keys(every))
@@ -108,18 +124,18 @@ def _with_places(
     made: Map, values: np.ndarray, ids: np.ndarray, places: np.ndarray, placed: int, progress: Progress
 ) -> Map:
     """Return a map whose points have the places of those of the same ids, or come beside them."""
-    known, new = keys(ids), keys(made.ids)
-    at = np.minimum(np.searchsorted(known, new), max(0, len(known) - 1))
-    there = known[at] == new if len(known) else np.zeros(len(new), bool)
+    at = rows_of(ids, made.ids)
+    there = at >= 0
     if not there.any():
         return made
-    found = np.empty((len(new), 2), np.float32)
+    found = np.empty((len(there), 2), np.float32)
     found[there] = places[at[there]]
     found[~there] = beside(values[~there], values[there], found[there], progress)
-    return replace(made, neighbours=found, placed=min(len(new), placed + int((~there).sum())))
+    return replace(made, neighbours=found, placed=min(len(there), placed + int((~there).sum())))
 
 
-def _raw(ids: list[str]) -> np.ndarray:
+def raw_ids(ids: Sequence[str]) -> np.ndarray:
+    """Return ids as bytes, (n, 16) uint8."""
     content = b"".join(uuid.UUID(each).bytes for each in ids)
     return np.frombuffer(content, np.uint8).reshape(-1, 16)
 

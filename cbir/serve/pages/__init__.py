@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from fastapi import APIRouter
 
-from cbir.serve.pages import duplicates, login, quality, search, seen, static
+from cbir.serve.pages import duplicates, login, maps, quality, search, seen, static
 
 
 def routers() -> list[APIRouter]:
     """Return the pages' routes."""
-    return [static.router, login.router, search.router, quality.router, seen.router, duplicates.router]
+    return [static.router, login.router, search.router, quality.router, seen.router, duplicates.router, maps.router]

@@ -1,0 +1,147 @@
+"""Maps of collections, and what their points are coloured by.
+
+In: a searcher. Out: its map, once that is made: by principal components when first asked for, by neighbours when
+somebody asks for that, both in the background. It is kept with the collection and brought up to date when that changes.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from cbir.collection.filter_text import known_field
+from cbir.collection.groups import Grouping, usual_way
+from cbir.collection.stored_fields import StoredFields
+from cbir.serve.background import Background, Work
+
+if TYPE_CHECKING:
+    from cbir.collection.point import Label
+    from cbir.core.progress import Progress
+    from cbir.core.settings import Settings
+    from cbir.search.map.kept import Map
+    from cbir.search.searcher import Searcher
+
+#: Values with a colour of their own.
+_COLOURS = 11
+#: What a point counts as whose value has no colour of its own, and one without a value.
+OTHER, WITHOUT = 254, 255
+#: Colourings that are remembered.
+_REMEMBERED = 8
+
+
+@dataclass(frozen=True)
+class Colouring:
+    """What each point of a map counts as.
+
+    Attributes
+    ----------
+    values : tuple of (int or str or bool, int)
+        Values with a colour of their own, in their natural order, and how many points have each.
+    groups : ndarray of uint8, shape (n,)
+        A place in `values`, `OTHER` or `WITHOUT`, for each point of the map.
+    """
+
+    values: tuple[tuple[Label, int], ...]
+    groups: np.ndarray
+
+
+class Maps:
+    """Maps by collection; threads share it.
+
+    Parameters
+    ----------
+    settings : Settings
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._made = Background(self._make, "read")
+        self._arranged = Background(self._arrange, "read", alone="is being arranged")
+        self._lock = threading.Lock()
+        self._colourings: dict[tuple[str, str, str], Colouring] = {}
+
+    def of(self, searcher: Searcher) -> tuple[Map | None, Work[Map]]:
+        """Return a collection's map if it is made, and what is being done; begin to make it."""
+        made, arranged = self._made.of(searcher), self._arranged.of(searcher)
+        known = arranged.result or made.result
+        if known is not None and not arranged.stage:
+            with searcher.used() as collection:
+                changed = collection.count() != len(known.ids)
+            if changed:  # by somebody who changes points, and does not say so
+                self._made.forget(searcher)
+                self._arranged.forget(searcher)
+                known, arranged = None, Work()
+        if known is None and not made.problem:
+            made = self._made.begin(searcher)
+        return known, arranged if arranged.stage or arranged.problem else made
+
+    def arrange(self, searcher: Searcher) -> tuple[Map | None, Work[Map]]:
+        """Begin to arrange by neighbours, unless that is done or under way."""
+        known, work = self.of(searcher)
+        if known is None or known.neighbours is None or known.placed:
+            work = self._arranged.begin(searcher)
+        return known, work
+
+    def colouring(self, searcher: Searcher, made: Map, field: str) -> Colouring:
+        """Return what points count as by a field; FilterError if there is no such field, or it cannot be counted."""
+        key = searcher.name, made.version, field
+        with self._lock:
+            known = self._colourings.get(key)
+        if known is None:
+            known = _coloured(searcher, made, field)
+            with self._lock:
+                self._colourings[key] = known
+                while len(self._colourings) > _REMEMBERED:
+                    del self._colourings[next(iter(self._colourings))]
+        return known
+
+    def close(self) -> None:
+        """End what is being made."""
+        self._made.close()
+        self._arranged.close()
+
+    def _make(self, searcher: Searcher, progress: Progress) -> Map:
+        from cbir.search.map.kept import file_of, read_map
+        from cbir.search.map.make import make_map
+
+        metadata = searcher.metadata
+        kept = read_map(file_of(self._settings, searcher.name), metadata.fingerprint, metadata.dimension)
+        made = make_map(searcher.collection, kept, progress)
+        return made if made is kept else self._keep(searcher, made)
+
+    def _arrange(self, searcher: Searcher, progress: Progress) -> Map:
+        from cbir.search.map.make import arrange_map
+
+        return self._keep(searcher, arrange_map(searcher.collection, self._make(searcher, progress), progress))
+
+    def _keep(self, searcher: Searcher, made: Map) -> Map:
+        from cbir.search.map.kept import file_of, write_map
+
+        with suppress(OSError):  # it is shown for as long as the server runs
+            write_map(file_of(self._settings, searcher.name), made)
+        return made
+
+
+def _coloured(searcher: Searcher, made: Map, field: str) -> Colouring:
+    from cbir.search.map.make import raw_ids, rows_of
+
+    values: list[Label | None] = [None] * len(made.ids)
+    with searcher.used() as collection:
+        known = known_field(field, StoredFields(collection))
+        group = Grouping(known, usual_way(known)).group
+        for page in collection.scroll(vectors=False, fields=[field]):
+            for row, payload in zip(rows_of(made.ids, raw_ids(page.ids)).tolist(), page.payloads, strict=True):
+                value = payload.get(field)
+                value = value[0] if isinstance(value, list) and value else value
+                if row >= 0 and isinstance(value, int | str):
+                    values[row] = group(value) if group else value
+    counted = Counter(value for value in values if value is not None)
+    most = sorted(counted.most_common(_COLOURS), key=lambda each: (isinstance(each[0], str), each[0]))
+    places = {value: place for place, (value, _) in enumerate(most)}
+    groups = [WITHOUT if value is None else places.get(value, OTHER) for value in values]
+    return Colouring(tuple(most), np.array(groups, np.uint8))

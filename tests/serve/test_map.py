@@ -1,0 +1,163 @@
+"""The map of a collection: over HTTP, and drawn, moved and lassoed in a real browser."""
+
+import base64
+import re
+import shutil
+import time
+import uuid
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+from playwright.sync_api import Browser, Page, expect
+
+import cbir
+from cbir.search.map import neighbouring
+from tests.serve.asking import asking
+from tests.serve.browser import browser, opened, serving, until, violations
+
+__all__ = ["browser"]
+
+ADDRESS = "/api/collections/digits/map"
+
+
+def done(client: TestClient, address: str = ADDRESS) -> dict[str, Any]:
+    end = time.monotonic() + 60
+    while (told := client.get(address).json())["stage"]:
+        assert time.monotonic() < end, told
+        time.sleep(0.05)
+    return told
+
+
+@pytest.fixture
+def few(digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home of digits, in which there is no map yet."""
+    home = tmp_path / "home"
+    shutil.copytree(digits, home, ignore=shutil.ignore_patterns("map.npz"))
+    monkeypatch.setenv("CBIR_HOME", str(home))
+    return home
+
+
+def test_it_is_made_when_asked_for_and_kept(few: Path):
+    with asking() as client:
+        begun = client.get(ADDRESS).json()
+        assert (begun["points"], begun["methods"], begun["install"]) == (None, [], None)
+        assert client.get(f"{ADDRESS}/points").status_code in (200, 404)
+        told = done(client)
+        assert (told["points"], told["methods"], told["placed"], told["problem"]) == (1500, ["principal"], 0, None)
+        answer = client.get(f"{ADDRESS}/points")
+        assert len(answer.content) == 1500 * 24
+        places = np.frombuffer(answer.content[: 1500 * 8], "<f4").reshape(-1, 2)
+        assert np.isfinite(places).all()
+        assert (places.std(axis=0) > 0).all()
+        ids = [str(uuid.UUID(bytes=answer.content[first : first + 16])) for first in range(12_000, 36_000, 16)]
+        assert client.get(f"/api/collections/digits/points/{ids[7]}").json()["id"] == ids[7]
+        tag = answer.headers["ETag"]
+        assert client.get(f"{ADDRESS}/points", headers={"If-None-Match": tag}).status_code == 304
+        assert client.get(f"{ADDRESS}/points?method=neighbours").status_code == 404
+        colours = client.get(f"{ADDRESS}/colours", params={"field": "label"}).json()
+        groups = np.frombuffer(base64.b64decode(colours["groups"]), np.uint8)
+        assert [each["value"] for each in colours["values"]] == list(range(10))
+        assert np.bincount(groups).tolist() == [each["count"] for each in colours["values"]]
+        label = client.get(f"/api/collections/digits/points/{ids[7]}").json()["label"]
+        assert colours["values"][groups[7]]["value"] == label
+        assert client.get(f"{ADDRESS}/colours", params={"field": "labe"}).status_code == 422
+    with asking() as client:
+        client.get(ADDRESS)
+        assert done(client)["version"] == told["version"]
+    assert (few / "collections" / "digits" / "map.npz").is_file()
+
+
+def test_points_are_arranged_by_neighbours_in_the_background(few: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(neighbouring, "_PHASES", ((50, 12.0, 0.5), (50, 1.0, 0.8)))
+    with asking() as client:
+        client.get(ADDRESS)
+        done(client)
+        assert client.post(ADDRESS).status_code == 202
+        told = done(client)
+        assert (told["methods"], told["problem"]) == (["principal", "neighbours"], None)
+        assert client.post(ADDRESS).json() == told, "not a second time"
+        arranged = client.get(f"{ADDRESS}/points?method=neighbours").content
+        assert len(arranged) == 1500 * 24
+        assert arranged != client.get(f"{ADDRESS}/points").content
+        point = str(uuid.UUID(bytes=arranged[12_000:12_016]))
+        part = client.get("/c/digits/map/chosen", params={"id": [point, str(uuid.uuid4()), "x"]}).text
+        assert part.count("<li") == 1
+        assert f"id:{point}" in part
+    with cbir.open("digits") as digits:  # whoever changes points elsewhere
+        digits.collection.delete([point])
+    with asking() as client:
+        client.get(ADDRESS)
+        told = done(client)
+        assert (told["points"], told["methods"], told["placed"]) == (1499, ["principal", "neighbours"], 0)
+
+
+def test_without_the_extra_the_page_says_how_to_install_it(few: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(neighbouring, "can_arrange", lambda: False)
+    with asking() as client:
+        client.get(ADDRESS)
+        assert "pip install" in done(client)["install"]
+        client.post(ADDRESS)
+        assert "pip install" in done(client)["problem"]
+
+
+def lassoed(page: Page) -> None:
+    box = page.locator("#canvas").bounding_box()
+    assert box is not None
+    middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    page.mouse.move(middle[0] - 80, middle[1] - 60)
+    page.mouse.down()
+    for across, down in ((80, -60), (80, 60), (-80, 60)):
+        page.mouse.move(middle[0] + across, middle[1] + down, steps=3)
+    page.mouse.up()
+
+
+def test_a_map_is_drawn_moved_coloured_and_lassoed(browser: Browser, few: Path):
+    with serving(few) as address, opened(browser) as page:
+        page.goto(f"{address}/c/digits/map")
+        canvas = page.get_by_role("application")
+        expect(canvas).to_have_accessible_name("Map of 1,500 pictures, by their main directions", timeout=20_000)
+        expect(page.get_by_role("list", name="Colours").get_by_role("listitem")).to_have_count(10)
+        drawn = (
+            "new Set(document.getElementById('canvas').getContext('2d').getImageData(0, 0, 1200, 500).data).size > 50"
+        )
+        until(page, drawn)
+        assert not violations(page)
+        page.get_by_role("button", name="Lasso").click()
+        lassoed(page)
+        heading = page.locator("#chosen-title")
+        expect(heading).to_contain_text("pictures")
+        expect(page.locator("#chosen-list > li").first).to_be_visible()
+        count = int(heading.inner_text().split()[0].replace(",", ""))
+        assert 0 < count < 1500
+        assert not violations(page)
+        page.locator(".legend button").first.click()
+        expect(heading).not_to_have_text(f"{count} pictures")
+        expect(heading).to_contain_text("pictures")
+        page.get_by_role("button", name="Choose none").click()
+        expect(page.locator("#chosen")).to_be_hidden()
+        for _ in range(12):
+            canvas.press("+")
+        until(page, "Number(document.getElementById('canvas').dataset.thumbnails) > 0")
+        canvas.press("Enter")
+        expect(page.locator("#chosen")).to_be_focused()
+        page.get_by_role("link", name="Search with these").click()
+        expect(page.locator("#hits > li").first).to_be_visible()
+        assert page.url.count("like=id:") > 1
+
+
+def test_on_a_phone_in_the_dark_neighbours_are_arranged(browser: Browser, few: Path):
+    phone = {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark", "has_touch": True}
+    with serving(few) as address, opened(browser, **phone) as page:
+        page.goto(f"{address}/c/digits/map")
+        page.get_by_role("button", name="Neighbours").click()
+        expect(page.get_by_role("application")).to_have_accessible_name(
+            "Map of 1,500 pictures, each beside its neighbours", timeout=60_000
+        )
+        expect(page).to_have_url(re.compile(r"\?by=neighbours$"))
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        assert not violations(page)
+        page.reload()
+        expect(page.get_by_role("button", name="Neighbours")).to_have_attribute("aria-pressed", "true")
