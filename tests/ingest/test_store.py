@@ -107,6 +107,7 @@ def test_a_new_content_is_a_point_with_all_that_is_known_of_it():
     image = run.collection.points[point_id("photos", "set:1")]
     assert image == {"source": "photos", "uri": "set:1", "index": 1, "border_brightness": 0.5, "code": 6}
     assert (claim(run.places, "x/1.png").id, run.state("x/1.png")) == (content_id(A), State.SURE)
+    assert claim(run.places, "x/1.png").first
     assert run.places.at("photos", "set:1") == []
     assert run.places.backgrounds() == (pytest.approx(0.541167, abs=1e-6), pytest.approx(spread, abs=1e-4), 3)
     assert run() == Stored()
