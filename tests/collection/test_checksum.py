@@ -1,5 +1,6 @@
 """Checksums of points: those that earlier versions stored stay right, or every collection would seem damaged."""
 
+import math
 import zlib
 from typing import Any
 
@@ -47,6 +48,17 @@ def test_what_the_checksum_of_fields_is_made_of(payload: dict[str, Any], text: s
     assert fields_fit(ID, payload, stored[CHECKSUM])
     assert not fields_fit(ids(2)[1], payload, stored[CHECKSUM])
     assert not fields_fit(ID, {**payload, "more": 1}, stored[CHECKSUM])
+
+
+@pytest.mark.parametrize("number", [7701225126158513.0, -(2.0**60), 0.1234567890125, 48.85661234565, 1.5e-9])
+def test_a_number_whose_last_bit_a_reader_of_json_changes_is_the_same(number: float):
+    fields = {"gps": {"lat": number, "lon": 2.0}, "sizes": [1, 5.0, float(2**55)], "uri": "u", "exposure": 1 / 3}
+    (stored,) = signed([ID], np.zeros((1, 4), np.float32), [fields])
+    for changed in (math.nextafter(number, math.inf), math.nextafter(number, -math.inf)):
+        assert fields_fit(ID, {**fields, "gps": {"lat": changed, "lon": 2.0}}, stored[CHECKSUM])
+    for other in (number * 1.001, -number, 0.5, 3):
+        assert not fields_fit(ID, {**fields, "gps": {"lat": other, "lon": 2.0}}, stored[CHECKSUM])
+    assert not fields_fit(ID, {**fields, "uri": "v"}, stored[CHECKSUM])
 
 
 def test_the_checksum_of_a_vector_is_that_of_its_floats():

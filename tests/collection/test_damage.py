@@ -73,6 +73,12 @@ def test_what_is_stored_is_sound_and_stays_so_when_it_is_written_again(points: C
     assert (damage.points, damage.unsigned, damage.changed) == (190, 0, 0)
 
 
+def test_numbers_that_qdrant_reads_inexactly_are_no_damage(points: Collection):
+    wide = np.random.default_rng(0).integers(2**52, 2**62, 200)
+    points.upsert(ids(200), np.zeros((200, 4), np.float32), [{"numbers": [float(n), n / 2**56]} for n in wide.tolist()])
+    assert points.verify().none
+
+
 @given(
     vectors=st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=4, max_size=4), fields=FIELDS
 )
