@@ -90,7 +90,8 @@ class Grouping:
         if not isinstance(value, str):
             return None
         if not self.below:
-            return value.partition("/")[0]
+            first, slash, rest = value.partition("/")
+            return f"/{rest.partition('/')[0]}" if slash and not first else first  # '/a/b' is below '/a', not ''
         if value == self.below:
             return value
         if not value.startswith(f"{self.below}/"):

@@ -62,6 +62,17 @@ def test_the_condition_of_a_count_finds_as_many(points: Collection, stored: list
         assert sum(count for _, count in found) >= points.count(where=Exists(field))
 
 
+def test_paths_that_begin_with_a_slash_have_a_first_part(points: Collection):
+    folders = ["", "/", "//", "/a", "/a/b", "/ab", "a"]
+    points.upsert(ids(7), np.zeros((7, 4), np.float32), [{"folder": folder} for folder in folders])
+    by_part = Grouping(BY_NAME["folder"], "part")
+    found = dict(points.facet("folder", group=by_part.group))
+    assert found == {"": 1, "/": 2, "/a": 2, "/ab": 1, "a": 1}
+    for value, count in found.items():
+        assert points.count(where=read_where(by_part.condition(value), points)) == count
+    assert dict(points.facet("folder", group=Grouping(BY_NAME["folder"], "part", "/a").group)) == {"/a": 1, "/a/b": 1}
+
+
 def test_values_are_grouped_by_time_and_by_folder(points: Collection):
     folders = ["", "a", "a/b", "a/b/c", "a/bc", "ab"]
     times = [f"{when}T23:30:00Z" for when in ("2023-12-31", "2024-01-01", "2024-01-31", "2024-02-01")] + ["soon", "no"]
