@@ -21,6 +21,7 @@ from cbir.serve.routes import (
     distances,
     duplicates,
     facets,
+    folder,
     health,
     maps,
     pictures,
@@ -69,7 +70,7 @@ def create_app(library: Library, config: ServeConfig) -> FastAPI:
     app.state.cbir = state
     add_problems(app)
     add_document(app)
-    searched = (collections, distances, duplicates, agreement, facets, maps, points, search, seen)
+    searched = (collections, distances, duplicates, agreement, facets, folder, maps, points, search, seen)
     for routes in (*searched, health, uploads, pictures):
         app.include_router(routes.router)
     for each in pages.routers():

@@ -54,6 +54,8 @@ class File:
     ----------
     path : str
         The file's, or the archive's and the file's in it.
+    file : str
+        The file, or the archive.
     stamp : str
         Another one after the file was changed.
     member : bool
@@ -65,6 +67,7 @@ class File:
     """
 
     path: str
+    file: str
     stamp: str
     member: bool = False
     size: int = 0
@@ -192,7 +195,7 @@ def _permitted(place: Payload, payload: Payload, metadata: Metadata) -> File | D
     except OSError:
         return None
     stamp = f"{file}\0{status.st_mtime_ns}\0{status.st_size}\0{path}"
-    return File(path, stamp, above is not None, status.st_size, required)
+    return File(path, file, stamp, above is not None, status.st_size, required)
 
 
 def _relative(uri: str) -> str | None:

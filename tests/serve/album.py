@@ -1,6 +1,7 @@
 """An album in a browser: the pages' tests share its server, and how they ask."""
 
 import base64
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,8 +38,19 @@ def address(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CBIR_HOME", str(home))
         cbir.ingest(folder, encoder="hog", collection="album")
-    with serving(home) as at:
-        yield at
+        with_desktop(patch, folder.parent)
+        with serving(home) as at:
+            yield at
+
+
+def with_desktop(patch: pytest.MonkeyPatch, place: Path) -> Path:
+    """Let there be a desktop; return the file to which it writes what it is asked to open: how many, and which."""
+    program = place / "xdg-open"
+    program.write_text('#!/bin/sh\nprintf "%s\\n" "$#" "$@" >>"$0.asked"\n')
+    program.chmod(0o755)
+    patch.setenv("PATH", str(place), prepend=os.pathsep)
+    patch.setenv("DISPLAY", ":0")
+    return place / "xdg-open.asked"
 
 
 @pytest.fixture

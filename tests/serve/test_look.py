@@ -1,6 +1,7 @@
 """How the page shows pictures: in rows, large, on a phone; in a real browser before a real server."""
 
 import io
+import sys
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,15 @@ def test_back_closes_what_is_large_and_then_goes_back(page: Page):
     page.go_back()
     page.wait_for_url(start)
     expect(large).to_be_hidden()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="how other desktops are asked cannot be seen")
+def test_the_folder_of_a_picture_is_opened_on_the_desktop(page: Page, folder: Path):
+    page.locator("#hits .picture").nth(2).click()
+    page.get_by_role("button", name="Open its folder").click()
+    expect(page.locator("#large-said")).to_contain_text("opened")
+    there = folder / fields(page, 2)["folder"]
+    assert (folder.parent / "xdg-open.asked").read_text().splitlines() == ["1", str(there)]
 
 
 def test_lines_join_the_keypoints_that_agree(page: Page, folder: Path):

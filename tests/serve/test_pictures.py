@@ -2,10 +2,12 @@
 
 import os
 import shutil
+import sys
 import uuid
 import zipfile
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,7 @@ from cbir.collection import home as homes
 from cbir.core.settings import read_settings
 from cbir.ingest.sources.catalogue import open_dataset
 from cbir.serve import decoding
+from tests.serve.album import with_desktop
 from tests.serve.asking import asking, file_of, opened
 
 TURNED = 6
@@ -285,3 +288,49 @@ def test_what_leads_out_of_the_roots_is_not_there(place: Path, monkeypatch: pyte
             assert answer.status_code == (422 if payload == NO_ARCHIVE else 404), f"{payload}: {answer.text}"
     for name in ("link.png", "linked", "fifo"):
         (shelf / name).unlink()
+
+
+@pytest.fixture
+def asked_to_open(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A desktop, and what it is asked to open."""
+    if sys.platform != "linux":
+        pytest.skip("how other desktops are asked cannot be seen")
+    return with_desktop(monkeypatch, tmp_path)
+
+
+def open_folder(client: TestClient, uri: str, **headers: str) -> Any:
+    collection = next(each for each in ("digits", "shelf", "packed", "listed") if uri in points(client, each))
+    return client.post(
+        f"/api/collections/{collection}/points/{points(client, collection)[uri]['id']}/folder", headers=headers
+    )
+
+
+def test_the_desktop_opens_the_folder_of_a_file_and_of_an_archive(client: TestClient, place: Path, asked_to_open: Path):
+    assert open_folder(client, "cats/1.png").status_code == 204
+    assert open_folder(client, "in/3.png").status_code == 204
+    assert asked_to_open.read_text().splitlines() == ["1", str(place / "shelf" / "cats"), "1", str(place)]
+
+
+def test_the_desktop_is_not_asked_for_what_is_not_there_nor_by_another_page(client: TestClient, asked_to_open: Path):
+    assert open_folder(client, "digits:database/0").status_code == 404
+    assert client.post(f"/api/collections/shelf/points/{uuid.uuid4()}/folder").status_code == 404
+    elsewhere = open_folder(client, "cats/1.png", origin="https://elsewhere.example")
+    assert (elsewhere.status_code, asked_to_open.exists()) == (403, False)
+
+
+@pytest.mark.parametrize("how", [{"host": "0.0.0.0", "token": "t"}, {"hosts": ("pictures.example",)}])
+def test_the_desktop_is_not_asked_by_a_server_that_others_can_reach(
+    client: TestClient, asked_to_open: Path, monkeypatch: pytest.MonkeyPatch, how: dict[str, Any]
+):
+    config = client.app.state.cbir.config  # type: ignore[attr-defined]
+    monkeypatch.setattr(client.app.state.cbir, "config", replace(config, **how))  # type: ignore[attr-defined]
+    answer = open_folder(client, "cats/1.png")
+    assert (answer.status_code, asked_to_open.exists()) == (403, False)
+    assert "copy the path" in answer.json()["detail"]
+
+
+def test_a_desktop_that_cannot_is_told(client: TestClient, asked_to_open: Path, monkeypatch: pytest.MonkeyPatch):
+    asked_to_open.with_suffix("").write_text("#!/bin/sh\nexit 3\n")
+    assert "does not show" in open_folder(client, "cats/1.png").json()["detail"]
+    monkeypatch.delenv("DISPLAY")
+    assert open_folder(client, "cats/1.png").status_code == 403

@@ -18,6 +18,7 @@ from cbir.collection.filter import FilterError
 from cbir.collection.point import Hit, label_of, text_of
 from cbir.collection.stored_fields import StoredFields, read_where
 from cbir.core.errors import CbirError
+from cbir.serve.desktop import can_show
 from cbir.serve.gate import BusyError
 from cbir.serve.pages.asked import PAGE, Asked
 from cbir.serve.pages.frame import page, pages_router, status_of
@@ -94,6 +95,7 @@ def _about(served: State, name: str) -> dict[str, Any]:
     with searcher.used() as collection:
         fields = list(StoredFields(collection))
     return {
+        "opens_folders": can_show(served.config),
         "words": searcher.bundle.understands_words,
         "facets": {field: title for field, title in FACETS.items() if field in fields},
         "fields": fields,

@@ -1,9 +1,10 @@
 // A picture large, beside all that is known of it. Arrow keys and swipes go on; Escape and the browser's Back close, as
 // it has a place of its own in the history.
 
-import { byId, element } from "./dom.js";
+import { byId, collection, element } from "./dom.js";
 import { more } from "./hits.js";
 import { together, value } from "./conditions.js";
+import { json } from "./problem.js";
 import { clear as clearLines, offer, show as showLines } from "./same.js";
 
 /** Fields that are asked for by a click on their value. */
@@ -43,6 +44,7 @@ export function begin() {
   addEventListener("popstate", again);
   again();
   byId("large-copy").addEventListener("click", copy);
+  byId("large-open")?.addEventListener("click", openFolder);
   byId("large-same").addEventListener("click", () => showLines(hit));
 }
 
@@ -124,6 +126,7 @@ function fill(which) {
   byId("large-seen").href = `${location.pathname}/seen?q=id:${which.dataset.id}`;
   byId("large-copy").dataset.path = known.path ?? known.uri;
   byId("large-copy").textContent = known.path ? "Copy path" : "Copy address";
+  if (byId("large-open")) byId("large-open").hidden = !known.path;
   const folder = byId("large-folder");
   folder.hidden = typeof fields.folder !== "string";
   if (!folder.hidden) folder.href = `?${new URLSearchParams([["where", `folder=${value(fields.folder)}`]])}`;
@@ -175,5 +178,18 @@ async function copy() {
     byId("large-said").textContent = `Copied: ${path}`;
   } catch {
     byId("large-said").textContent = path; // no clipboard without https: to be copied by hand
+  }
+}
+
+/** Have the machine that serves, which is this one, show the folder in its file manager. */
+async function openFolder() {
+  const mine = hit;
+  const tell = (text) => mine === hit && (byId("large-said").textContent = text);
+  tell("");
+  try {
+    await json(`/api/collections/${encodeURIComponent(collection())}/points/${mine.dataset.id}/folder`, { method: "POST" });
+    tell("Its folder is opened, in another window.");
+  } catch (error) {
+    tell(error.message);
   }
 }
