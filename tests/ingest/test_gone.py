@@ -61,6 +61,14 @@ def test_what_is_below_a_folder_that_could_not_be_listed_is_not_gone(unlisted: l
     assert gone(unlisted, uri) == is_gone
 
 
+def test_what_is_stored_by_its_whole_path_is_not_gone_below_a_folder_that_could_not_be_listed():
+    source = Listed()
+    source.name, source.unlisted = "/photos", [("/photos", "a")]
+    answers = Gone(source, replace(METADATA, sources=("/photos",), roots={}), complete=True)
+    found = [answers.is_unclear("/photos", f"/photos/{uri}") for uri in ("a/1.png", "ab/1.png", "b/a/1.png")]
+    assert found == [True, False, False]
+
+
 def test_what_one_of_several_could_not_list_is_not_gone(pictures: Path):
     several = SeveralSources([Listed("a"), FolderSource(pictures)])
     answers = Gone(several, replace(METADATA, roots=several.roots), complete=True)

@@ -221,6 +221,15 @@ def test_what_looked_like_a_copy_has_moved_if_its_other_place_shows_another_cont
         assert len(collection.points) == 1 + bool(added)
 
 
+def test_two_points_of_one_content_become_one():
+    collection, places = table({"a": point("1.png", sha256="x"), "b": point("2.png", sha256="x", caption="theirs")})
+    with places:
+        settle(collection, places)
+        (kept,) = collection.points.values()
+        assert (sorted(uris(kept)), kept["caption"]) == (["1.png", "2.png"], "theirs")
+        assert claim(places, "1.png").content == claim(places, "2.png").content
+
+
 def test_points_of_the_same_content_become_one_with_the_places_of_all():
     collection, places = table(
         {
