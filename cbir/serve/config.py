@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from dataclasses import dataclass
 
 from cbir.core.errors import CbirError
+from cbir.core.hosts import is_loopback
 
 MIB = 1 << 20
 
@@ -82,9 +82,4 @@ class ServeConfig:
     @property
     def local(self) -> bool:
         """Whether only this machine can reach it."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(self.host)

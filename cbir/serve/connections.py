@@ -11,7 +11,10 @@ import math
 import sys
 from typing import TYPE_CHECKING, Any
 
+import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from cbir.serve.headers import COMMON
 
 if TYPE_CHECKING:
     import asyncio
@@ -36,6 +39,7 @@ class Connection(H11Protocol):
         """Wait for a request, not for ever; and not for one of too many."""
         super().connection_made(transport)
         most = self.config.limit_concurrency
+        self.limit_concurrency = None  # uvicorn would answer by itself, without our headers, one connection earlier
         if most is not None and len(self.connections) > most:
             transport.abort()
             return
@@ -71,6 +75,23 @@ class Connection(H11Protocol):
         """Wait for the next request; what is left of the answer has to be read as well."""
         super().on_response_complete()
         self._watch()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is not HTTP, with the headers of every answer."""
+        headers = {
+            **COMMON,
+            "Content-Type": "text/plain; charset=utf-8",
+            "Content-Length": str(len(msg)),
+            "Connection": "close",
+        }
+        response = h11.Response(
+            status_code=400,
+            headers=[(name.encode(), value.encode()) for name, value in headers.items()],
+            reason=b"Bad Request",
+        )
+        for event in (response, h11.Data(data=msg.encode("ascii")), h11.EndOfMessage()):
+            self.transport.write(self.conn.send(event))
+        self.transport.close()
 
     def _watch(self) -> None:
         if self._sending is None and self.transport.get_write_buffer_size():

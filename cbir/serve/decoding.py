@@ -70,6 +70,10 @@ class Decoding:
         """Return what an encoder sees of a picture, and what its file says of it, as fields; ImageError as above."""
         return self._call(_seen, content, name, preprocessing)
 
+    def picture(self, content: bytes, name: str, *, enough: int | None = None) -> Image.Image:
+        """Return a picture as `cbir.model.picture.decode` does; ImageError as above."""
+        return self._call(_picture, content, name, enough)
+
     def explained(
         self, content: bytes, name: str, preprocessing: Preprocessing, box: Box | None = None
     ) -> tuple[np.ndarray, list[str]]:
@@ -121,6 +125,14 @@ def as_webp(picture: Image.Image, side: int) -> bytes:
     lossless = max(shown.size) <= _TINY
     shown.save(file, "WEBP", quality=_QUALITY, method=_EFFORT, lossless=lossless)
     return file.getvalue()
+
+
+def _picture(most_pixels: int, content: bytes, name: str, enough: int | None) -> Image.Image:
+    from cbir.model.picture import decode
+
+    with bounded_memory(_MEMORY):
+        _check(most_pixels, content, name)
+        return decode(content, name, enough=enough)
 
 
 def _size(most_pixels: int, content: bytes, name: str) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,8 @@ from cbir.core.errors import CbirError
 from cbir.core.names import same_name
 
 if TYPE_CHECKING:
+    from PIL import Image
+
     from cbir.collection.interface import Collection
     from cbir.collection.metadata import Metadata
     from cbir.core.settings import Settings
@@ -51,6 +53,8 @@ class Library:
         self._fresh = _FRESH_HERE if settings.qdrant_url is None else _FRESH_ON_SERVER
         self._writing: dict[str, threading.Lock] = {}
         self._searchers: dict[str, tuple[Searcher, float]] = {}
+        #: Decodes pictures' files, as `cbir.model.picture.decode`; None: that does, in this process.
+        self.decode: Callable[..., Image.Image] | None = None
         try:
             self._first = None if first is None else home.collection_or_default(self._engine, first)
             if self._first is not None:
@@ -142,6 +146,7 @@ class Library:
     def _opened(self, name: str, metadata: Metadata) -> Searcher:
         from cbir.ingest.sources.catalogue import picture_opener
         from cbir.model.bundles import bundle_of
+        from cbir.model.picture import decode
         from cbir.search.searcher import Searcher
 
         settings = self.settings
@@ -149,7 +154,7 @@ class Library:
         engine = home.open_engine(settings) if settings.qdrant_url else home.embedded_engine(settings, timeout=0)
         try:
             bundle = bundle_of(settings.models, name, metadata.model, metadata.fingerprint)
-            return Searcher(engine, name, bundle, picture_opener(settings.data, settings.cache))
+            return Searcher(engine, name, bundle, picture_opener(settings.data, settings.cache, self.decode or decode))
         except BaseException:
             engine.close()
             raise

@@ -53,6 +53,7 @@ class State:
         self.duplicated = Background(_duplicates, "load", alone="is being looked through for duplicates")
         self.maps = Maps(library.settings)
         self.decoding = Decoding(config.most_pixels)
+        library.decode = self.decoding.picture
         self.uploads = Uploads(self.decoding, config.uploads_bytes)
         self.seeing = Seeing()
         self.pictures = Pictures(Decoding(config.most_pixels))

@@ -4,13 +4,13 @@ The key is never part of it: it comes from the environment and goes into a
 header, so that no URL, message or list of processes can show it.
 """
 
-import ipaddress
 import os
 import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from cbir.collection.errors import CollectionError
+from cbir.core.hosts import is_loopback
 
 _REST_PORT = 6333
 _HOST = re.compile(r"[\w.:\-]+")
@@ -39,12 +39,7 @@ class Address:
     @property
     def local(self) -> bool:
         """Whether the server is on this machine."""
-        if self.host == "localhost":
-            return True
-        try:
-            return ipaddress.ip_address(self.host).is_loopback
-        except ValueError:
-            return False
+        return is_loopback(self.host)
 
 
 def address(url: str) -> Address:

@@ -17,7 +17,7 @@ from cbir.ingest.sources.arrays import ArraySource
 from cbir.ingest.sources.choice import Choice
 from cbir.ingest.sources.mnist import DATASETS, mnist
 from cbir.ingest.sources.source import Source, SourceError
-from cbir.model.picture import decode, open_image
+from cbir.model.picture import decode, read_file
 
 NAMES = ("digits", *DATASETS)
 
@@ -113,12 +113,15 @@ def collection_name(source: str) -> str:
     return root_name(path) if path.is_file() else folder_name(path)
 
 
-def picture_opener(folders: Sequence[Path] = (), cache: Path = Path()) -> Callable[..., Image.Image]:
+def picture_opener(
+    folders: Sequence[Path] = (), cache: Path = Path(), decode: Callable[..., Image.Image] = decode
+) -> Callable[..., Image.Image]:
     """Return a function that opens a picture by its path, its address, or a dataset's uri such as `mnist:test/7`.
 
     Its keyword `enough` is that of `open_image`. A path may lead into an archive: `photos.zip/cats/1.jpg`. A dataset is
     read once (and looked for once, if it is not there), a file each time; either raises a `CbirError` if it cannot be.
-    Addresses in private networks are refused.
+    Addresses in private networks are refused. What is read is decoded by `decode`, which is as that of
+    `cbir.model.picture`.
     """
 
     @functools.cache
@@ -131,7 +134,7 @@ def picture_opener(folders: Sequence[Path] = (), cache: Path = Path()) -> Callab
     def open_picture(uri: str, *, enough: int | None = None) -> Image.Image:
         name = uri.partition(":")[0]
         if name not in NAMES or os.path.exists(uri):  # noqa: PTH110 - never raises
-            return _opened_elsewhere(uri, enough) or open_image(uri, enough=enough)
+            return decode(_read(uri), uri, enough=enough)
         source = dataset(name)
         if isinstance(source, SourceError):
             raise source
@@ -140,18 +143,19 @@ def picture_opener(folders: Sequence[Path] = (), cache: Path = Path()) -> Callab
     return open_picture
 
 
-def _opened_elsewhere(uri: str, enough: int | None) -> Image.Image | None:
-    """Open a picture in an archive, or at an address; return None if it is neither."""
+def _read(uri: str) -> bytes:
+    """Return the content of a picture's file, of one in an archive, or of one at an address."""
     if uri[:8].lower().startswith(("http://", "https://")):
         from cbir.ingest.sources.addresses import Fetcher
 
         fetcher = Fetcher()
         try:
-            return decode(fetcher.fetch(uri), uri, enough=enough)
+            return fetcher.fetch(uri)
         finally:
             fetcher.close()
-    if os.path.exists(uri):  # noqa: PTH110 - never raises
-        return None
-    from cbir.ingest.sources.member_pictures import archive_above, read_member
+    if not os.path.exists(uri):  # noqa: PTH110 - never raises
+        from cbir.ingest.sources.member_pictures import archive_above, read_member
 
-    return decode(read_member(uri), uri, enough=enough) if archive_above(uri) else None
+        if archive_above(uri):
+            return read_member(uri)
+    return read_file(uri)

@@ -9,6 +9,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,15 @@ from PIL import Image
 
 import cbir
 from cbir.core.settings import read_settings
+from cbir.model.errors import ImageError
+from cbir.search.options import SearchOptions
 from cbir.serve import connections, decoding, limits
 from cbir.serve.config import ServeConfig
+from cbir.serve.headers import COMMON
+from cbir.serve.keeper import Keeper
 from cbir.serve.library import Library
 from cbir.serve.run import run
+from cbir.serve.warned import sorted_by_thread
 from tests.serve import decoders
 from tests.serve.asking import asking, file_of
 
@@ -186,17 +192,24 @@ def test_hostile_pictures_are_refused_or_shown_as_pictures(client: TestClient, n
     ],
 )
 def test_a_decoder_that_fails_fails_alone(
-    small: Path, monkeypatch: pytest.MonkeyPatch, decoder: object, seconds: int, said: str
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, decoder: object, seconds: int, said: str
 ):
     monkeypatch.setenv("CBIR_HOME", str(small))
-    with asking() as client:
+    Image.linear_gradient("L").resize((8, 8)).save(tmp_path / "odd.png")
+    with asking() as client, sorted_by_thread():
         with monkeypatch.context() as patch:
             patch.setattr(client.app.state.cbir.decoding, "_seconds", seconds)  # type: ignore[attr-defined]
             patch.setattr(decoding, "_size", decoder)
+            patch.setattr(decoding, "_picture", decoder)
             found = client.post("/api/uploads", content=PNG)
+            # `cbir search odd.png` beside the server.
+            asked = "digits", [str(tmp_path / "odd.png")], asdict(SearchOptions())
+            with pytest.raises(ImageError, match=said):
+                Keeper(client.app.state.cbir).search(*asked)  # type: ignore[attr-defined]
         assert (found.status_code, found.headers["content-type"]) == (422, "application/problem+json")
         assert said in found.json()["detail"]
         assert client.post("/api/uploads", content=PNG).status_code == 201
+        Keeper(client.app.state.cbir).search(*asked)  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
@@ -295,6 +308,10 @@ def test_connections_that_do_not_ask_are_closed(small: Path, monkeypatch: pytest
                     pass
         status, _ = answer(talk(port, b"GET /api/collections HTTP/1.0\r\n\r\n"))
         assert status == 400, "a request without a host"
+        status, said = answer(talk(port, b"no request\r\n\r\n"))
+        assert status == 400
+        missing = [name for name, value in COMMON.items() if f"{name}: {value}".encode().lower() not in said.lower()]
+        assert not missing, "what no application has answered has the headers of every answer"
 
 
 def test_who_does_not_read_an_answer_is_sent_away(small: Path, monkeypatch: pytest.MonkeyPatch):
