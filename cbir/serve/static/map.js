@@ -17,6 +17,8 @@ const EVERY = 500;
 const TURN = 900;
 /** How near a pointer has to be, in pixels; and how many pictures "search with these" takes. */
 const NEAR = 12;
+/** Sides of a picture up to which its pixels are drawn sharp. */
+const TINY = 64;
 const EXAMPLES = 12;
 
 const name = collection();
@@ -265,6 +267,9 @@ async function more() {
   if (!answer.ok) throw new Error(`The server answered ${answer.status}.`);
   const part = new DOMParser().parseFromString(`<ul>${await answer.text()}</ul>`, "text/html");
   if (mine !== listed) return;
+  for (const picture of part.querySelectorAll("img")) {
+    picture.addEventListener("load", () => picture.classList.toggle("tiny", Math.max(picture.naturalWidth, picture.naturalHeight) <= TINY));
+  }
   list.append(...part.querySelectorAll("li"));
   byId("more").hidden = list.children.length >= listed.length || !some.length;
 }
