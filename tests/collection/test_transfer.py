@@ -137,7 +137,8 @@ def photos(engine: EmbeddedEngine | ServedEngine, name: str, root: str, hashes: 
     """Make a collection of a folder `photos` with pictures of these contents."""
     points = [point_id("photos", f"{number}.png") for number in range(len(hashes))]
     payloads = [{"source": "photos", "uri": f"{n}.png", "sha256": value} for n, value in enumerate(hashes)]
-    with closing(engine.create(name, replace(METADATA, sources=("photos",), roots={"photos": root}))) as collection:
+    roots = {"albums": "/albums", "photos": root}
+    with closing(engine.create(name, replace(METADATA, sources=("photos",), roots=roots))) as collection:
         collection.upsert(points, np.eye(len(hashes), 4, dtype=np.float32), payloads)
 
 
@@ -149,14 +150,14 @@ def test_another_folder_of_the_same_name_is_refused_and_nothing_is_replaced(here
     with closing(there.open("p")) as collection:
         stored = collection.payloads([point_id("photos", "0.png")])
     assert [payload["sha256"] for payload in stored.values()] == ["1"]
-    assert there.metadata("p").roots == {"photos": "/home/a/photos"}
+    assert there.metadata("p").roots == {"albums": "/albums", "photos": "/home/a/photos"}
 
 
 def test_a_folder_that_has_moved_is_brought_up_to_date(here: EmbeddedEngine, there: ServedEngine):
     photos(here, "p", "/new/photos", ["1", "5", "3"])
     photos(there, "p", "/old/photos", ["1", "2", "3"])
     assert transfer(here, there, "p").copied == 1
-    assert there.metadata("p").roots == {"photos": "/new/photos"}
+    assert there.metadata("p").roots == {"albums": "/albums", "photos": "/new/photos"}
 
 
 def test_another_encoder_is_refused(here: EmbeddedEngine, there: ServedEngine):
