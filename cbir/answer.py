@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from cbir.core.words import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from cbir.collection.filter import Filter
     from cbir.collection.metadata import Metadata
@@ -130,43 +130,91 @@ def asked_of_server(settings: Settings, name: str, arguments: Sequence[str], opt
     from cbir.collection.lent.line import Line
     from cbir.core.errors import CbirError
 
-    if settings.qdrant_url is not None or not _for_others(arguments, words=options.text):
+    sent = None if settings.qdrant_url is not None else _for_others(arguments, words=options.text)
+    if sent is None:
         return None
-    sent = [argument if options.text else os.path.abspath(argument) for argument in arguments]  # noqa: PTH100 - as text
     try:
         line = Line.to(settings.collections, name)
         if line is None:
             return None
         with closing(line):
-            found, _ = line.ask("search", name=name, arguments=sent, options=asdict(options))
+            found, _ = line.ask("search", name=name, **asdict(sent), options=asdict(options))
     except (CbirError, OSError):
         return None
-    if found is None:
-        return None
-    made = Answer(**found)
-    if options.text:
-        return made
-    for asked, argument in zip(made.document["queries"], arguments, strict=True):
-        asked["image"] = argument
-    return Answer(**{**found, "titles": list(arguments)})
+    return None if found is None else Answer(**found)
 
 
-def _for_others(arguments: Sequence[str], *, words: bool) -> bool:
-    """Tell whether another process reads queries as this one does: words, and files that are here."""
-    return "-" not in arguments and (words or all(map(os.path.isfile, arguments)))
+@dataclass(frozen=True)
+class _Sent:
+    """Queries as another process reads them: `typed` are the files' names here, by their absolute paths."""
+
+    arguments: list[str]
+    typed: dict[str, str]
 
 
-def search_for_others(searcher: Searcher, arguments: Sequence[str], options: dict[str, Any]) -> dict[str, Any] | None:
+def _for_others(arguments: Sequence[str], *, words: bool) -> _Sent | None:
+    """Return queries as another process reads them as this one does; None if some is only here, as what is piped."""
+    if words:
+        return _Sent(list(arguments), {})
+    sent = _Sent([], {})
+    operator = True  # nothing, or one, stands before: another `-` is standard input, or wrong
+    for argument in arguments:
+        if argument in ("+", "-"):
+            if operator:
+                return None
+            operator = True
+            sent.arguments.append(argument)
+            continue
+        operator = False
+        weight, colon, term = argument.partition(":")
+        if os.path.lexists(argument) or not _is_number(weight):
+            weight, colon, term = "", "", argument
+        if os.path.isfile(term):  # noqa: PTH113
+            path = os.path.abspath(term)  # noqa: PTH100 - as text
+            if sent.typed.setdefault(path, term) != term:
+                return None
+            term = path
+        elif os.path.lexists(term):
+            return None
+        sent.arguments.append(f"{weight}{colon}{term}")
+    return None if operator else sent
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def search_for_others(
+    searcher: Searcher, arguments: Sequence[str], typed: Mapping[str, str], options: dict[str, Any]
+) -> dict[str, Any] | None:
     """Search as `asked_of_server` asks; None if something is odd about the hits, so that whoever asked finds out."""
     from cbir.ingest.sources.catalogue import NAMES
     from cbir.search.options import SearchOptions
+    from cbir.search.query import terms_of
 
     chosen = SearchOptions(**options)
+    if _for_others(arguments, words=chosen.text) is None:
+        return None
     queries = searcher.parse(arguments, text=chosen.text, datasets=NAMES)
-    if len(queries) != len(arguments):  # a sum of several
+    pictures = [term.query for query in queries for term in terms_of(query) if isinstance(term.query, str)]
+    if not all(path in typed or path.partition(":")[0] in NAMES for path in pictures):  # a file of this folder
         return None
     found = searcher.search_many(queries, options=chosen)
     if not all(found):
         return None
-    made = answer(searcher, queries, found, chosen.filters(searcher.collection))
+    named = [_as_typed(query, typed) for query in queries]
+    made = answer(searcher, named, found, chosen.filters(searcher.collection))
     return None if made.missing else to_json(made)
+
+
+def _as_typed(query: Query, typed: Mapping[str, str]) -> Query:
+    """Return a query whose files have the names that they were typed by."""
+    from cbir.search.query import Combination, Term
+
+    if isinstance(query, Combination):
+        return Combination([Term(weight, _as_typed(term, typed)) for weight, term in query.terms])  # type: ignore[arg-type]
+    return typed.get(query, query) if isinstance(query, str) else query

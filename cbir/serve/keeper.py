@@ -40,10 +40,12 @@ class Keeper:
             _ = self._state.library.searcher(name).collection
         return opened
 
-    def search(self, name: str, arguments: list[str], options: dict[str, Any]) -> dict[str, Any] | None:
+    def search(
+        self, name: str, arguments: list[str], typed: dict[str, str], options: dict[str, Any]
+    ) -> dict[str, Any] | None:
         """Search as `cbir.answer.asked_of_server` asks; None if something is odd that whoever asked has to tell."""
         with heard() as warned:
-            found = search_for_others(self._state.library.searcher(name), arguments, options)
+            found = search_for_others(self._state.library.searcher(name), arguments, typed, options)
         return None if warned else found
 
     def let_go(self, name: str) -> AbstractContextManager[None]:

@@ -50,7 +50,9 @@ class Keeper(Protocol):
         """Close a collection, and leave it closed while the block runs."""
         ...
 
-    def search(self, name: str, arguments: list[str], options: dict[str, Any]) -> dict[str, Any] | None:
+    def search(
+        self, name: str, arguments: list[str], typed: dict[str, str], options: dict[str, Any]
+    ) -> dict[str, Any] | None:
         """Search for what was typed elsewhere; JSON values, whose meaning is the asker's and the keeper's."""
         ...
 
@@ -196,7 +198,8 @@ class Lender:
 
     def search(self, asked: dict[str, Any]) -> dict[str, Any] | None:
         """Search for what was typed."""
-        return self._keeper.search(str(asked["name"]), list(asked["arguments"]), dict(asked["options"]))
+        arguments, typed = list(asked["arguments"]), dict(asked["typed"])
+        return self._keeper.search(str(asked["name"]), arguments, typed, dict(asked["options"]))
 
     def encode(self, asked: dict[str, Any], parts: list[bytes]) -> Answer:
         """Encode pixels."""

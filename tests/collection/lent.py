@@ -34,7 +34,9 @@ class Holder:
         self.gone.append(name)
         yield
 
-    def search(self, name: str, arguments: list[str], options: dict[str, Any]) -> dict[str, Any] | None:
+    def search(
+        self, name: str, arguments: list[str], typed: dict[str, str], options: dict[str, Any]
+    ) -> dict[str, Any] | None:
         return {"name": name, "arguments": arguments, "options": options}
 
     def encode(self, name: str, fingerprint: str, pixels: np.ndarray) -> np.ndarray:

@@ -119,9 +119,10 @@ def searched(*arguments: object, **environment: str) -> list[tuple[str, float]]:
 
 def test_a_search_finds_the_same_and_loads_neither_encoder_nor_engine(home: Path, bundle: Path, tmp_path: Path):
     load_digits().picture("digits:queries/4").save(tmp_path / "q.png")
-    query = [tmp_path / "q.png", "--collection", "digits", "-k", "5", "--where", "label>=3"]
+    asked = [tmp_path / "q.png", "digits:queries/3", tmp_path / "q.png", "-", "0.5:digits:queries/5"]
+    query = [*asked, "--collection", "digits", "-k", "5", "--where", "label>=3"]
     alone = searched(*query, CBIR_HOME=str(bundle.parents[1]))
-    assert len(alone) == 5
+    assert len(alone) == 15
     assert searched(*query) == alone
     code = f"""
 import sys
@@ -142,7 +143,13 @@ def test_a_search_prints_the_same_whatever_is_asked(home: Path, bundle: Path, tm
     load_digits().picture("digits:queries/4").save(tmp_path / "q.png")
     (tmp_path / "text.png").write_text("no picture")
     Image.new("L", (28, 28), 255).save(tmp_path / "white.png")
-    for asked in (["q.png"], ["q.png", "white.png"], ["q.png", "--paths"], ["q.png", "text.png"], ["digits:queries/3"]):
+    for asked in (
+        ["q.png", "./q.png", "+", "2:./q.png"],
+        ["q.png", "white.png"],
+        ["q.png", "--paths"],
+        ["q.png", "text.png"],
+        ["digits:queries/3", "q.png", "-", "0.5:digits:queries/5"],
+    ):
         said = []
         for place in (home, bundle.parents[1]):
             command = [sys.executable, "-m", "cbir", "search", *asked, "--collection", "digits", "-k", "3"]

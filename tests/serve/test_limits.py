@@ -203,7 +203,8 @@ def test_a_decoder_that_fails_fails_alone(
             patch.setattr(decoding, "_picture", decoder)
             found = client.post("/api/uploads", content=PNG)
             # `cbir search odd.png` beside the server.
-            asked = "digits", [str(tmp_path / "odd.png")], asdict(SearchOptions())
+            path = str(tmp_path / "odd.png")
+            asked = "digits", [path], {path: "odd.png"}, asdict(SearchOptions())
             with pytest.raises(ImageError, match=said):
                 Keeper(client.app.state.cbir).search(*asked)  # type: ignore[attr-defined]
         assert (found.status_code, found.headers["content-type"]) == (422, "application/problem+json")
