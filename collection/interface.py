@@ -135,6 +135,7 @@ class Collection(Protocol):
         fields: Sequence[str] | None = None,
         where: Where | None = None,
         page: int = 4096,
+        start: str | None = None,
     ) -> Iterator[Page]:
         """Yield all points, or those that pass a filter, in the order of their ids.
 
@@ -147,6 +148,8 @@ class Collection(Protocol):
         where : Where, optional
         page : int
             The most points at once.
+        start : str, optional
+            An id: points before it are left out, at no cost. There need be no point of that id.
         """
         ...
 

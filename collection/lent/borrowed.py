@@ -139,6 +139,7 @@ class BorrowedCollection:
         fields: Sequence[str] | None = None,
         where: Where | None = None,
         page: int = 4096,
+        start: str | None = None,
     ) -> Iterator[Page]:
         """Yield all points, or those that pass a filter, in the order of their ids."""
         from cbir.collection.lent.values import where_to_json
@@ -150,6 +151,7 @@ class BorrowedCollection:
             fields=None if fields is None else list(fields),
             where=where_to_json(where),
             page=page,
+            start=start,
         )
         try:
             while True:

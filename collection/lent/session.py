@@ -124,6 +124,7 @@ class Session:
                 fields=asked["fields"],
                 where=where_from_json(asked["where"]),
                 page=asked["page"],
+                start=asked["start"],
             )
             return self._number, []
         page = next(self._scrolls.get(asked["scroll"], iter(())), None)

@@ -208,9 +208,10 @@ class ServedCollection:
         fields: Sequence[str] | None = None,
         where: Where | None = None,
         page: int = 4096,
+        start: str | None = None,
     ) -> Iterator[Page]:
         """Yield all points, or those that pass a filter, in the order of their ids."""
-        offset: Any = None
+        offset: Any = start
         keys = None if fields is None else [*(key_of(field) for field in fields), *([CHECKSUM] if vectors else [])]
         payload = True if keys is None else keys or False
         allowed = self._filter(where)

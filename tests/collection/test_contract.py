@@ -102,6 +102,15 @@ def test_scroll_yields_every_point_once_with_its_vector(points: Collection):
     assert next(points.scroll(vectors=False)).vectors.shape == (10 + 15, 0)
 
 
+def test_scroll_begins_at_an_id_whether_or_not_it_is_there(points: Collection):
+    fill(points, np.ones((25, 4), np.float32))
+    ids = [point for page in points.scroll(vectors=False, page=10) for point in page.ids]
+    assert [point for page in points.scroll(start=ids[11], page=10) for point in page.ids] == ids[11:]
+    points.delete([ids[11]])
+    assert next(points.scroll(start=ids[11], page=3, where={"uri": ["nowhere"]}), None) is None
+    assert next(points.scroll(start=ids[11], page=3)).ids == ids[12:15]
+
+
 def test_scroll_reads_only_the_given_fields(points: Collection):
     fill(points, np.ones((3, 4), np.float32), [7, None, 9])
     assert sorted(map(str, next(points.scroll(fields=["label"])).payloads)) == ["{'label': 7}", "{'label': 9}", "{}"]

@@ -7,9 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.datastructures import QueryParams
 
+from cbir.collection.point import point_id
 from cbir.serve.pages.asked import PAGE, Asked, AskedError
 
 TEXTS = st.text(st.characters(codec="utf-8"), min_size=1).filter(str.strip)
+POINT = point_id("digits", "digits:database/7")
 MANY = st.lists(TEXTS, unique=True, max_size=3).map(tuple)
 
 
@@ -21,6 +23,8 @@ def read(address: str) -> Asked:
 def test_an_address_asks_for_what_it_was_made_of(asked: Asked):
     assert read(asked.query()) == asked
     assert read(asked.query(offset=48)) == replace(asked, offset=48)
+    after = replace(asked, after=POINT)
+    assert (read(asked.query(after=POINT)), read(after.query(where=()))) == (after, replace(asked, where=()))
     assert read(replace(asked, offset=48).query(q="")) == replace(asked, q=""), "another question begins at its first"
 
 

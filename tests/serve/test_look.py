@@ -18,7 +18,8 @@ def test_more_come_by_scrolling(page: Page):
     expect(page.locator("#hits .hit")).to_have_count(48)
     page.mouse.wheel(0, 20_000)
     expect(page.locator("#hits .hit")).to_have_count(60)
-    assert len(set(found(page))) == 60
+    assert len(found(page)) == len(set(found(page))) == 60
+    assert found(page) == sorted(found(page))
     expect(page.locator(".more")).to_have_count(0)
 
 

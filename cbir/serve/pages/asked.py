@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 
 from pydantic import ValidationError
 
+from cbir.collection.point import is_point_id
 from cbir.core.errors import CbirError
 from cbir.serve.schemas import DEEPEST, SearchRequest
 
@@ -44,7 +45,9 @@ class Asked:
     max : str
         The distance that hits may have; empty: any.
     offset : int
-        Pictures before these.
+        Pictures before these, which are closer.
+    after : str
+        Where nothing is asked: the id of the picture before these; empty: from the first on.
     """
 
     q: str = ""
@@ -54,11 +57,13 @@ class Asked:
     where: tuple[str, ...] = ()
     max: str = ""
     offset: int = 0
+    after: str = ""
 
     @classmethod
     def of(cls, given: QueryParams) -> Asked:
         """Read a query string; words may stand in `text` as well, which is what a form sends."""
         words, offset = given.get("text", "").strip(), given.get("offset", "")
+        after = given.get("after", "")
         return cls(
             q=f"text:{words}" if words else given.get("q", ""),
             box="" if words else given.get("box", ""),
@@ -67,6 +72,7 @@ class Asked:
             where=_distinct(given.getlist("where")),
             max=given.get("max", ""),
             offset=min(int(offset), DEEPEST) if offset.isascii() and offset.isdigit() else 0,
+            after=after if is_point_id(after) else "",
         )
 
     @property
@@ -76,7 +82,7 @@ class Asked:
 
     def query(self, **changed: Any) -> str:
         """Return the query string, `?` before it, with some of it changed; from the first picture on."""
-        asked = replace(self, **{"offset": 0, **changed})
+        asked = replace(self, **{"offset": 0, "after": "", **changed})
         named = [
             ("q", asked.q),
             ("box", asked.box),
@@ -85,6 +91,7 @@ class Asked:
             *(("where", each) for each in asked.where),
             ("max", asked.max),
             ("offset", asked.offset or ""),
+            ("after", asked.after),
         ]
         given = [(name, value) for name, value in named if value]
         return "?" + urlencode(given, safe=":,/") if given else "?"

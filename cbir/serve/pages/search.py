@@ -7,7 +7,6 @@ is asked; the page's modules put parts of another answer in the place of these.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from fastapi import Request
@@ -28,8 +27,7 @@ from cbir.serve.schemas import HitAnswer
 from cbir.serve.state import Served
 
 if TYPE_CHECKING:
-    from cbir.collection.filter import Filter
-    from cbir.collection.interface import Collection
+    from cbir.collection.point import Page
     from cbir.serve.state import State
 
 #: Fields whose values are offered with their counts, where the collection has them, and what people call them.
@@ -60,14 +58,17 @@ async def search_page(request: Request, name: str, served: Served) -> Response:
     about = await served.gate.run(_about, served, name)
     hits: list[Shown] = []
     points: int | None = None
+    more: str | None = None
     problem, status = None, 200
     try:
         wanted = asked.request()
         if wanted is None:
-            hits, points = await served.gate.run(_some, served, name, asked)
+            hits, points, more = await served.gate.run(_some, served, name, asked)
         else:
             answer = await search(name, wanted, served)
             hits = [shown(name, hit, asked) for hit in answer.hits]
+            if len(hits) == PAGE:
+                more = asked.query(offset=asked.offset + PAGE)
     except (CbirError, BusyError) as error:
         status, detail = status_of(request, error)
         problem = {"detail": detail, "where": isinstance(error, FilterError)}
@@ -83,7 +84,7 @@ async def search_page(request: Request, name: str, served: Served) -> Response:
         unlike=[example(name, each) for each in asked.unlike],
         hits=hits,
         points=points,
-        more=asked.query(offset=asked.offset + PAGE) if len(hits) == PAGE else None,
+        more=more,
         problem=problem,
         **about,
     )
@@ -102,18 +103,24 @@ def _about(served: State, name: str) -> dict[str, Any]:
     }
 
 
-def _some(served: State, name: str, asked: Asked) -> tuple[list[Shown], int]:
-    """Return pictures of a collection, in the order of their ids, which is none; and how many there are in all."""
+def _some(served: State, name: str, asked: Asked) -> tuple[list[Shown], int, str | None]:
+    """Return pictures in the order of their ids, which is none; how many there are in all; the address of what follows.
+
+    That address names a picture, not how many come before it: these would be read to be left out.
+    """
     searcher = served.library.searcher(name)
     with searcher.used() as collection:
         where = read_where(list(asked.where), collection)
-        found = list(islice(_points(collection, where), asked.offset, asked.offset + PAGE))
+        # One more than is shown tells whether others follow; the one that these come after is read as well.
+        pages = collection.scroll(vectors=False, where=where, page=PAGE + 2, start=asked.after or None)
+        found = [each for each in _hits(next(pages, None)) if each.id != asked.after]
         points = collection.count(where=where)
-    hits = [HitAnswer(**documents.hit(each, searcher.metadata)) for each in found]
-    return [shown(name, hit, asked, near=False) for hit in hits], points
+    few = [HitAnswer(**documents.hit(each, searcher.metadata)) for each in found[:PAGE]]
+    more = asked.query(after=few[-1].id) if len(found) > PAGE else None
+    return [shown(name, hit, asked, near=False) for hit in few], points, more
 
 
-def _points(collection: Collection, where: Filter | None) -> Iterator[Hit]:
-    for points in collection.scroll(vectors=False, where=where, page=1024):
-        for point, payload in zip(points.ids, points.payloads, strict=True):
+def _hits(page: Page | None) -> Iterator[Hit]:
+    if page is not None:
+        for point, payload in zip(page.ids, page.payloads, strict=True):
             yield Hit(point, 0.0, label_of(payload), text_of(payload, "uri"), payload)
