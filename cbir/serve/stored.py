@@ -129,9 +129,7 @@ class Pictures:
             found = _permitted(place, payload, searcher.metadata)
             if found is not None:
                 return payload, found
-        raise NotFoundError(
-            f"the picture of point '{point}' is not there: its file is gone, or not below the collection's roots"
-        )
+        raise NotFoundError(_why_missing(point, payload, searcher.metadata))
 
     def pixels(
         self, searcher: Searcher, point: str, preprocessing: Preprocessing, box: Box | None = None
@@ -166,6 +164,16 @@ def _payload(searcher: Searcher, point: str) -> Payload:
     if not found:
         raise NoSuchPointError(f"collection '{searcher.name}' holds no point '{point}'")
     return next(iter(found.values()))
+
+
+def _why_missing(point: str, payload: Payload, metadata: Metadata) -> str:
+    roots = [metadata.roots.get(text_of(place, "source")) for place in stored_places(payload)]
+    gone = next((root for root in roots if root is not None and not os.path.lexists(root)), None)
+    if gone is None:
+        return f"the picture of point '{point}' is not there: its file is gone, or not below the collection's roots"
+    return (
+        f"{shown(gone)} is not there: mount the disk it is on; or say where it is now with: cbir move {shown(gone)} NEW"
+    )
 
 
 def _permitted(place: Payload, payload: Payload, metadata: Metadata) -> File | DatasetPicture | None:

@@ -2,6 +2,7 @@
 
 import base64
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -33,10 +34,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def address(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where the album is served."""
+    """Where the album is served, and one whose pictures are elsewhere by now."""
     home = tmp_path_factory.mktemp("page-home")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CBIR_HOME", str(home))
+        moving = shutil.copytree(folder / "town", folder.parent / "moving")
+        cbir.ingest(moving, encoder="hog", collection="moved")
+        moving.rename(folder.parent / "elsewhere")
         cbir.ingest(folder, encoder="hog", collection="album")
         with_desktop(patch, folder.parent)
         with serving(home) as at:

@@ -18,7 +18,12 @@ def test_a_dropped_picture_is_searched_for_and_a_hit_opens_large(page: Page, fol
     page.locator("#hits .picture").nth(1).click()
     expect(page.locator("#large")).to_be_visible()
     expect(page.locator("#large-name")).to_have_text(fields(page, 1)["name"])
-    expect(page.locator("#large-fields")).to_contain_text("sha256")
+    year = page.evaluate("new Date().getFullYear()")
+    expect(page.locator("#large-fields tr", has_text="added")).to_contain_text(str(year))
+    expect(page.get_by_text("brightness of the edge")).to_be_hidden()
+    page.get_by_text("More of it").click()
+    expect(page.locator("#large-rest tr", has_text="SHA-256")).to_contain_text(fields(page, 1)["sha256"][:16])
+    expect(page.get_by_text("brightness of the edge")).to_be_visible()
     until(page, "document.getElementById('large-picture').naturalWidth > 0")
     wanted = found(page)[1]
     page.locator("#large-more").click()

@@ -1,6 +1,7 @@
 // The pictures: in rows, more of them as one scrolls, arrow keys.
 
 import { byId, say } from "./dom.js";
+import { missed } from "./missing.js";
 import { again, extend, reshape } from "./rows.js";
 import { page, shown } from "./view.js";
 
@@ -36,6 +37,7 @@ function place(list, hits) {
     picture.addEventListener("error", () => {
       hit.querySelector(".picture").classList.add("gone");
       picture.replaceWith(Object.assign(document.createElement("span"), { textContent: picture.alt }));
+      missed(list, picture.src);
     });
     return set(hit, shape(...given));
   });

@@ -1,15 +1,12 @@
 // A picture large, beside all that is known of it. Arrow keys and swipes go on; Escape and the browser's Back close, as
 // it has a place of its own in the history.
 
-import { byId, collection, element } from "./dom.js";
+import { byId, collection } from "./dom.js";
 import { more } from "./hits.js";
-import { together, value } from "./conditions.js";
+import { value } from "./conditions.js";
+import { tell } from "./known.js";
 import { json } from "./problem.js";
 import { clear as clearLines, offer, show as showLines } from "./same.js";
-
-/** Fields that are asked for by a click on their value. */
-const ASKED_FOR = new Set(["label", "folder", "camera", "lens", "format", "source", "sha256"]);
-const HIDDEN = new Set(["inode", "changed", "code"]);
 
 let hit = null;
 
@@ -130,45 +127,10 @@ function fill(which) {
   const folder = byId("large-folder");
   folder.hidden = typeof fields.folder !== "string";
   if (!folder.hidden) folder.href = `?${new URLSearchParams([["where", `folder=${value(fields.folder)}`]])}`;
-  const rows = known.copies.length ? [["copies", known.copies.filter(Boolean).join("\n")]] : [];
-  byId("large-fields").replaceChildren(...[...Object.entries(fields), ...rows].filter(wanted).map(row));
+  tell(fields, known.copies.filter(Boolean));
   for (const step of document.querySelectorAll("#large [data-step]"))
     step.disabled = Number(step.dataset.step) < 0 ? !which.previousElementSibling : !which.nextElementSibling && !document.querySelector(".more");
   offer(which);
-}
-
-const wanted = ([name, content], index, all) =>
-  !HIDDEN.has(name) && !(name === "copies" && Array.isArray(content)) && all.findIndex((each) => each[0] === name) <= index;
-
-function row([name, content]) {
-  const text = said(name, content);
-  const cell = element("td");
-  if (ASKED_FOR.has(name) && content !== "") {
-    const asked = together(new URLSearchParams(location.search), name, [content]);
-    cell.append(element("a", { href: `?${asked}`, "data-go": true, title: `only ${name} ${text}` }, text));
-  } else cell.append(text);
-  return element("tr", {}, element("th", { scope: "row" }, name), cell);
-}
-
-function said(name, content) {
-  if (name === "sha256") return `${content.slice(0, 16)}…`;
-  if (name === "bytes") return bytes(content);
-  if (name === "modified") return new Date(content / 1e6).toLocaleString();
-  if (name === "ingested_at") return new Date(content).toLocaleString();
-  if (name === "taken_at") return String(content).replace("T", " ").replace(/(\.0+)?(Z|\+00:00)$/, "");
-  if (name === "gps" && content?.lat !== undefined) return `${content.lat}, ${content.lon}`;
-  if (name === "folder" && content === "") return "(the top)";
-  return typeof content === "object" ? JSON.stringify(content) : String(content);
-}
-
-function bytes(count) {
-  const units = ["bytes", "kB", "MB", "GB"];
-  let unit = 0;
-  while (count >= 1000 && unit < 3) {
-    count /= 1000;
-    unit += 1;
-  }
-  return `${unit ? count.toFixed(1) : count} ${units[unit]}`;
 }
 
 async function copy() {
@@ -184,12 +146,12 @@ async function copy() {
 /** Have the machine that serves, which is this one, show the folder in its file manager. */
 async function openFolder() {
   const mine = hit;
-  const tell = (text) => mine === hit && (byId("large-said").textContent = text);
-  tell("");
+  const answered = (text) => mine === hit && (byId("large-said").textContent = text);
+  answered("");
   try {
     await json(`/api/collections/${encodeURIComponent(collection())}/points/${mine.dataset.id}/folder`, { method: "POST" });
-    tell("Its folder is opened, in another window.");
+    answered("Its folder is opened, in another window.");
   } catch (error) {
-    tell(error.message);
+    answered(error.message);
   }
 }
