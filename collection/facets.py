@@ -6,8 +6,9 @@ all values, and read the field of the points otherwise.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
-from typing import TypeAlias
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, TypeAlias
 
 from cbir.collection.fields import BY_NAME, PLACE
 from cbir.collection.filter import Among, Exists, Filter, Not, both
@@ -19,11 +20,11 @@ from cbir.collection.translation import key_of, stored_values
 
 #: What a value counts as; None: not at all.
 Group: TypeAlias = Callable[[Label], Label | None]
-#: The values of an index that pass a filter, with the number of points of each.
-ByIndex: TypeAlias = Callable[[Filter | None], Iterable[tuple[Label, int]]]
+#: The values of a key's index that pass a filter, with the number of points of each.
+ByIndex: TypeAlias = Callable[[str, Filter | None], Iterable[tuple[Label, int]]]
 
 #: The types of indexes that know how many points have each value.
-COUNTED = ("keyword", "integer")
+_COUNTED = ("keyword", "integer")
 
 
 def facet(
@@ -33,21 +34,29 @@ def facet(
     limit: int | None,
     group: Group | None,
     *,
-    by_index: ByIndex | None,
     has_copies: bool,
+    indexed: Mapping[str, Any] = MappingProxyType({}),
+    types: Mapping[str, Any] = MappingProxyType({}),
+    by_index: ByIndex | None = None,
 ) -> list[tuple[Label, int]]:
     """Count points by the values of a field: see `Collection.facet`.
 
     Parameters
     ----------
-    by_index : callable, optional
-        Where the field has an index of a type in `COUNTED`.
     has_copies : bool
         Whether a point may be in several places.
+    indexed : mapping
+        Of the keys that have an index, what Qdrant says of it.
+    types : mapping
+        Qdrant's types of indexes by their names.
+    by_index : callable, optional
+        By default all points are read.
     """
-    counts = None if by_index is None else _indexed(collection, field, where, group, by_index)
+    key, counts = key_of(field), None
+    if by_index is not None and key in indexed and indexed[key].data_type in [types[kind] for kind in _COUNTED]:
+        counts = _indexed(collection, field, where, group, by_index)
     if counts is None:
-        key, counts = key_of(field), Counter()
+        counts = Counter()
         for page in collection.scroll(vectors=False, fields=[field], where=both(where, Exists(field))):
             for payload in page.payloads:
                 counts.update(_grouped(stored_values(payload, key), group))
@@ -68,7 +77,7 @@ def _indexed(
     declared = field in BY_NAME
     if group is not None and not declared:
         return None  # of a list, two values may be in one group
-    values = [(value, count) for value, count in by_index(where) if count]
+    values = [(value, count) for value, count in by_index(key_of(field), where) if count]
     # An index has values of one type, and other tools may have stored others.
     if not (declared and len(BY_NAME[field].types) == 1):
         others = Not(Among(field, tuple(value for value, _ in values)))

@@ -9,6 +9,7 @@ this cbir does not know are kept and written back.
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -195,3 +196,8 @@ def check_format(stored: Mapping[str, Any], owner: str) -> None:
         raise NewerFormatError(
             f"{owner} was written by a newer cbir (format {number}; this one reads up to {FORMAT}): upgrade cbir"
         )
+
+
+def changed_now(metadata: Metadata) -> Metadata:
+    """Return the metadata of a collection whose points were changed just now."""
+    return replace(metadata, updated=datetime.now(UTC).isoformat(timespec="milliseconds"))

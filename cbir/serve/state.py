@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import Depends, Request
 
 from cbir.serve.background import Background
+from cbir.serve.counted import Counted
 from cbir.serve.decoding import Decoding
 from cbir.serve.distances import Distances
 from cbir.serve.encoding import Encoding
@@ -56,6 +57,7 @@ class State:
         library.decode = self.decoding.picture
         self.uploads = Uploads(self.decoding, config.uploads_bytes)
         self.seeing = Seeing()
+        self.counted = Counted(keeping=library.settings.qdrant_url is None)
         self.pictures = Pictures(Decoding(config.most_pixels))
         #: For pictures to look at, of which a page asks for many: a search does not wait for these.
         self.looking = Gate(config.workers, _LOOKED_AT)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from cbir.collection import home
+from cbir.collection.metadata import changed_now
 from cbir.core.disk import disk_errors, size_on_disk
 from cbir.core.errors import CbirError
 from cbir.core.progress import Progress, silent
@@ -230,6 +231,8 @@ def _remove_points(engine: Engine, name: str, some: _Some, total: int, progress:
             opened.delete(page.gone)
             done += len(page)
             progress("remove", done, total)
+        if done:
+            opened.remember(changed_now(opened.metadata))
 
 
 def _counted(removal: Removal) -> str:

@@ -24,7 +24,7 @@ from cbir.collection.embedded.card import read_metadata, write_metadata
 from cbir.collection.embedded.filters import INDEX_TYPES, edge_filter, index_filtered, renew_indexes
 from cbir.collection.embedded.shards import check_free_space, edge_errors, open_shards
 from cbir.collection.errors import CollectionError
-from cbir.collection.facets import COUNTED, Group, facet
+from cbir.collection.facets import Group, facet
 from cbir.collection.fields import COPIES, indexes_needed
 from cbir.collection.filter import Exists, Filter, Where, both, filter_of
 from cbir.collection.interface import Info
@@ -238,24 +238,24 @@ class EmbeddedCollection:
         self, field: str, *, where: Where | None = None, limit: int | None = None, group: Group | None = None
     ) -> list[tuple[Label, int]]:
         """Count the points that have each value of a field, the most frequent value first."""
-        key, condition = key_of(field), filter_of(where)
         self._filter(Exists(field))  # indexes it, where that pays
         with edge_errors(self.name):
             indexed = self._shard.info().payload_schema
 
-        def by_index(where: Filter | None) -> list[tuple[Label, int]]:
+        def by_index(key: str, where: Filter | None) -> list[tuple[Label, int]]:
             request = edge.FacetRequest(key, limit=MOST_VALUES, exact=True, filter=self._filter(where))
             with edge_errors(self.name):
                 return [(hit.value, hit.count) for hit in self._shard.facet(request).hits]
 
-        counted = key in indexed and indexed[key].data_type in [INDEX_TYPES[kind] for kind in COUNTED]
         return facet(
             self,
             field,
-            condition,
+            filter_of(where),
             limit,
             group,
-            by_index=by_index if counted else None,
+            indexed=indexed,
+            types=INDEX_TYPES,
+            by_index=by_index,
             has_copies=COPIES[0] in indexed,
         )
 

@@ -176,7 +176,7 @@ class BorrowedCollection:
             from cbir.collection.facets import facet
             from cbir.collection.filter import filter_of
 
-            return facet(self, field, filter_of(where), limit, group, by_index=None, has_copies=True)
+            return facet(self, field, filter_of(where), limit, group, has_copies=True)
         from cbir.collection.lent.values import where_to_json
 
         found, _ = self._line.ask("facet", field=field, where=where_to_json(where), limit=limit)

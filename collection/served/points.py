@@ -22,7 +22,7 @@ from cbir.collection.checks import (
 from cbir.collection.checksum import resigned, signed
 from cbir.collection.damage import Damage
 from cbir.collection.errors import CollectionError
-from cbir.collection.facets import COUNTED, Group, facet
+from cbir.collection.facets import Group, facet
 from cbir.collection.fields import COPIES, indexes_needed
 from cbir.collection.filter import Filter, Where, filter_of
 from cbir.collection.interface import Info
@@ -240,22 +240,22 @@ class ServedCollection:
         self, field: str, *, where: Where | None = None, limit: int | None = None, group: Group | None = None
     ) -> list[tuple[Label, int]]:
         """Count the points that have each value of a field, the most frequent value first."""
-        key, condition = key_of(field), filter_of(where)
         indexed = self._described().payload_schema
 
-        def by_index(where: Filter | None) -> list[tuple[Label, int]]:
+        def by_index(key: str, where: Filter | None) -> list[tuple[Label, int]]:
             client, allowed = self._server.client, self._filter(where)
             found = self._call(client.facet, self._physical, key, facet_filter=allowed, limit=MOST_VALUES, exact=True)
             return [(hit.value, hit.count) for hit in found.hits]
 
-        counted = key in indexed and indexed[key].data_type in [INDEX_TYPES[kind] for kind in COUNTED]
         return facet(
             self,
             field,
-            condition,
+            filter_of(where),
             limit,
             group,
-            by_index=by_index if counted else None,
+            indexed=indexed,
+            types=INDEX_TYPES,
+            by_index=by_index,
             has_copies=COPIES[0] in indexed or not indexed,
         )
 

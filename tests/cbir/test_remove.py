@@ -340,8 +340,10 @@ def test_of_copies_those_places_are_removed_that_pass(
         cameras = ["a" if number == 1 else "b" if number == 2 else "c" for number in range(5)]
         changed = [{**stored[i], "camera": camera} for i, camera in zip(ids(5), cameras, strict=True)]
         collection.replace_payloads(ids(5), changed)
+    before = engine.metadata("albums").updated
     done = cbir.remove("albums", where=where)
     assert (done.points, done.kept) == (gone, int(left is not None and len(left) < 3))
+    assert (engine.metadata("albums").updated > before) == bool(done.points or done.kept)
     after = places(engine, "albums")
     assert len(after) == 5 - gone
     assert [uris for uris in after if "1.jpg" in uris[0] or "copy.jpg" in uris[0]] == ([left] if left else [])

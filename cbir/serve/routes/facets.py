@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Query
 
-from cbir.collection.filter import Exists, both
 from cbir.collection.filter_text import known_field
 from cbir.collection.groups import By, Grouping, usual_way, ways
 from cbir.collection.stored_fields import StoredFields, read_where
+from cbir.serve.counted import MOST_VALUES
 from cbir.serve.schemas import Condition, FacetAnswer, FacetValue, FieldAnswer, FieldsAnswer
 from cbir.serve.state import Served
 
@@ -39,7 +39,7 @@ async def facets(
     below: Annotated[
         str, Query(max_length=2000, description="By part: only what is in or below this folder.", examples=["Holidays"])
     ] = "",
-    limit: Annotated[int, Query(ge=1, le=1000, description="Values at the most.")] = 20,
+    limit: Annotated[int, Query(ge=1, le=MOST_VALUES, description="Values at the most.")] = 20,
 ) -> FacetAnswer:
     """Count the pictures that have each value of a field, or each year, month, day or folder; most frequent first."""
     return await served.gate.run(_facets, served, name, field, where, by, below, limit)
@@ -58,20 +58,20 @@ def _fields(served: State, name: str) -> FieldsAnswer:
 def _facets(
     served: State, name: str, field: str, where: list[str], by: By | None, below: str, limit: int
 ) -> FacetAnswer:
-    with served.library.searcher(name).used() as collection:
+    searcher = served.library.searcher(name)
+    with searcher.used() as collection:
         known = known_field(field, StoredFields(collection))
         grouping = Grouping(known, by or usual_way(known), below)
         passing = read_where(where, collection) if where else None
-        found = collection.facet(field, where=passing, group=grouping.group)
-        points = collection.count(where=passing)
-        having = collection.count(where=both(passing, Exists(field)))
-    values = [FacetValue(value=value, count=count, where=grouping.condition(value)) for value, count in found[:limit]]
+        counts = served.counted.of(searcher, collection, grouping, passing, (field, *where, grouping.by, below))
+    found = counts.found[:limit]
+    values = [FacetValue(value=value, count=count, where=grouping.condition(value)) for value, count in found]
     return FacetAnswer(
         collection=name,
         field=field,
         by=grouping.by,
         values=values,
-        more=max(0, len(found) - limit),
-        points=points,
-        without=points - having,
+        more=max(0, counts.values - limit),
+        points=counts.points,
+        without=counts.points - counts.having,
     )

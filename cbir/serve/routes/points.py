@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import quote
@@ -14,6 +12,7 @@ from starlette.exceptions import HTTPException
 
 from cbir import documents
 from cbir.collection.errors import NoSuchPointError
+from cbir.collection.metadata import changed_now
 from cbir.collection.point import Hit, label_of, text_of
 from cbir.serve import body
 from cbir.serve.adding import added
@@ -93,5 +92,4 @@ def _delete(served: State, name: str, id: str) -> None:  # noqa: A002
         if not collection.payloads([id]):
             raise NoSuchPointError(f"collection '{name}' holds no point '{id}'")
         collection.delete([id])
-        now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        collection.remember(replace(collection.metadata, updated=now))
+        collection.remember(changed_now(collection.metadata))
