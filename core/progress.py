@@ -8,6 +8,33 @@ progress callback in the project.
 
 from typing import Protocol
 
+#: What people call the stages.
+STAGES = {
+    "download": "downloading",
+    "list": "listing files",
+    "read": "reading pictures",
+    "train": "training",
+    "adapt": "adapting to the pictures",
+    "export": "exporting the encoder",
+    "check": "checking points",
+    "compare": "comparing with what is stored",
+    "encode": "encoding and storing",
+    "smooth": "averaging with neighbours",
+    "index": "indexing",
+    "load": "loading features",
+    "queries": "encoding queries",
+    "rank": "ranking",
+    "copies": "searching edited copies",
+    "calibrate": "trying edited copies",
+    "candidates": "looking for candidates",
+    "confirm": "comparing pictures",
+    "draw": "drawing",
+    "copy": "copying points",
+    "snapshot": "writing the snapshot",
+    "restore": "restoring",
+    "remove": "removing points",
+}
+
 
 class Progress(Protocol):
     """Called often and cheaply."""

@@ -15,34 +15,7 @@ from rich.text import Text
 
 from cbir.cli.output import note as say
 from cbir.cli.output import notes_above, printable, writing
-from cbir.core.progress import Progress
-
-_STAGES = {
-    "download": "downloading",
-    "list": "listing files",
-    "read": "reading pictures",
-    "train": "training",
-    "adapt": "adapting to the pictures",
-    "export": "exporting the encoder",
-    "check": "checking points",
-    "compare": "comparing with what is stored",
-    "encode": "encoding and storing",
-    "smooth": "averaging with neighbours",
-    "index": "indexing",
-    "load": "loading features",
-    "queries": "encoding queries",
-    "rank": "ranking",
-    "copies": "searching edited copies",
-    "calibrate": "trying edited copies",
-    "candidates": "looking for candidates",
-    "confirm": "comparing pictures",
-    "draw": "drawing",
-    "copy": "copying points",
-    "snapshot": "writing the snapshot",
-    "restore": "restoring",
-    "remove": "removing points",
-}
-
+from cbir.core.progress import STAGES, Progress
 
 #: Seconds after which progress is told in a line, where no bar can be drawn: short work says nothing.
 _EVERY = 30.0
@@ -76,7 +49,7 @@ def bars(*, transient: bool = False) -> Iterator[Progress]:
             drawn.start()  # not before: it would print an empty line
         note = printable(note, sys.stderr)
         if stage not in tasks:
-            tasks[stage] = drawn.add_task(_STAGES.get(stage, stage), total=total, note=note)
+            tasks[stage] = drawn.add_task(STAGES.get(stage, stage), total=total, note=note)
         elif done < drawn.tasks[tasks[stage]].completed:
             drawn.reset(tasks[stage])  # the next encoder begins the same stage
         drawn.update(tasks[stage], completed=done, total=total, note=note)
@@ -102,7 +75,7 @@ def _lines() -> Progress:
             return
         told = time.monotonic()
         of = "" if total is None else f" of {total:,}"
-        say(f"{_STAGES.get(stage, stage)}: {done:,}{of}{f', {note}' if note else ''}")
+        say(f"{STAGES.get(stage, stage)}: {done:,}{of}{f', {note}' if note else ''}")
 
     return report
 

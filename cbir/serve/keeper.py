@@ -14,6 +14,7 @@ from cbir.model.errors import ModelError
 from cbir.serve.warned import heard
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
 
     from cbir.collection.interface import Collection
@@ -51,6 +52,10 @@ class Keeper:
     def let_go(self, name: str) -> AbstractContextManager[None]:
         """Close a collection, and leave it closed while the block runs."""
         return self._state.library.let_go(name)
+
+    def hearing(self) -> AbstractContextManager[Callable[[dict[str, Any]], None]]:
+        """Yield what takes the messages of an ingest, so that pages show how far it is."""
+        return self._state.ingesting.hearing()
 
     def encode(self, name: str, fingerprint: str, pixels: np.ndarray) -> np.ndarray:
         """Encode with a collection's encoder, which may have to be loaded first."""

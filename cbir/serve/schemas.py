@@ -248,6 +248,18 @@ class UploadAnswer(BaseModel):
     height: int
 
 
+class IngestAnswer(BaseModel):
+    """An ingest that runs beside the server, or has ended within the last minute."""
+
+    stage: str = Field(
+        description="What is being done, in words; empty once it has ended.", examples=["encoding and storing"]
+    )
+    done: int = Field(description="Steps of this stage that are done.")
+    total: int | None = Field(description="Steps of this stage in all, where that is known.")
+    new: int | None = Field(description="Pictures that it added; null while it runs.")
+    ended: str | None = Field(description="When; null while it runs.")
+
+
 class CollectionAnswer(BaseModel):
     """A collection."""
 
@@ -255,6 +267,10 @@ class CollectionAnswer(BaseModel):
     dimension: int | None = Field(description="Values of a feature; null where its card cannot be read.")
     updated: str | None = Field(description="When it was last filled.")
     problem: str | None = Field(description="Why it cannot be searched.")
+    ingest: IngestAnswer | None = Field(
+        description="How far an ingest into it is; null if there is none, and where collections are on a Qdrant "
+        "server: there it is not known."
+    )
 
 
 class CollectionDetails(CollectionAnswer):

@@ -14,6 +14,7 @@ from cbir.serve.distances import Distances
 from cbir.serve.encoding import Encoding
 from cbir.serve.gate import Gate
 from cbir.serve.health import Health
+from cbir.serve.ingesting import Ingesting
 from cbir.serve.mapped import Maps
 from cbir.serve.metrics import Metrics
 from cbir.serve.searching import Searching
@@ -51,6 +52,7 @@ class State:
         self.metrics = Metrics(self.gate)
         self.health = Health(library)
         self.distances = Distances()
+        self.ingesting = Ingesting()
         self.duplicated = Background(_duplicates, "load", alone="is being looked through for duplicates")
         self.maps = Maps(library.settings)
         self.decoding = Decoding(config.most_pixels)

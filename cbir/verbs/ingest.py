@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import closing, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
@@ -118,6 +118,7 @@ def ingest(
     CbirError
         What went wrong and what to do about it, in one or two sentences.
     """
+    from cbir.collection.lent.telling import telling
     from cbir.collection.served.layout import Layout
     from cbir.ingest.chosen import Chosen
     from cbir.ingest.job import Care, run
@@ -155,23 +156,26 @@ def ingest(
         plan = Plan(kind, recipe, size, options={identifier(name): value for name, value in (options or {}).items()})
         if not retrain:
             home.warn_of_unused_layout(layout, name, engine)
-        report = run(
-            opened,
-            name,
-            engine,
-            settings.models,
-            plan,
-            model=Path(model) if model is not None else None,
-            retrain=retrain,
-            require_plan=encoder is not None or size is not None,
-            add_source=collection is not None,
-            limit=limit,
-            smooth=smooth,
-            index=index,
-            care=Care(prune=prune, force=force, checksum=checksum),
-            reports=settings.runs / f"ingest-{name}",
-            progress=progress,
-        )
+        with nullcontext() if settings.qdrant_url else telling(settings.collections, name) as told:
+            report = run(
+                opened,
+                name,
+                engine,
+                settings.models,
+                plan,
+                model=Path(model) if model is not None else None,
+                retrain=retrain,
+                require_plan=encoder is not None or size is not None,
+                add_source=collection is not None,
+                limit=limit,
+                smooth=smooth,
+                index=index,
+                care=Care(prune=prune, force=force, checksum=checksum),
+                reports=settings.runs / f"ingest-{name}",
+                progress=told.along(progress) if told else progress,
+            )
+            if told:
+                told.finished(report.ingested)
     if not report.trained and not retrain and kind is not None:
         given = {identifier(option) for option in (*(options or {}), *split(encoder or "")[1])}
         _warn_of_unused_options({option: getattr(recipe, option) for option in sorted(given)}, report.model)

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
@@ -54,6 +54,10 @@ class Keeper(Protocol):
         self, name: str, arguments: list[str], typed: dict[str, str], options: dict[str, Any]
     ) -> dict[str, Any] | None:
         """Search for what was typed elsewhere; JSON values, whose meaning is the asker's and the keeper's."""
+        ...
+
+    def hearing(self) -> AbstractContextManager[Callable[[dict[str, Any]], None]]:
+        """Yield what takes the messages of an ingest, for as long as its connection lasts; errors are its own."""
         ...
 
     def encode(self, name: str, fingerprint: str, pixels: np.ndarray) -> np.ndarray:
@@ -201,6 +205,10 @@ class Lender:
         arguments, typed = list(asked["arguments"]), dict(asked["typed"])
         return self._keeper.search(str(asked["name"]), arguments, typed, dict(asked["options"]))
 
+    def hearing(self) -> AbstractContextManager[Callable[[dict[str, Any]], None]]:
+        """Hear of an ingest, while the block runs."""
+        return self._keeper.hearing()
+
     def encode(self, asked: dict[str, Any], parts: list[bytes]) -> Answer:
         """Encode pixels."""
         features = self._keeper.encode(str(asked["name"]), str(asked["fingerprint"]), unpacked(parts[0]))
@@ -215,6 +223,7 @@ class _Borrower(contextlib.ExitStack):
         self._lender = lender
         self._wire = wire
         self._session: Session | None = None
+        self._hear: Callable[[dict[str, Any]], None] | None = None
         self.finished = False
 
     def serve(self) -> None:
@@ -240,6 +249,11 @@ class _Borrower(contextlib.ExitStack):
                 return None, []
             case "encode":
                 return self._lender.encode(asked, parts)
+            case "tell":
+                if self._hear is None:
+                    self._hear = self.enter_context(self._lender.hearing())
+                self._hear(asked)
+                return None, []
             case "search":
                 return self._lender.search(asked), []
             case "close":

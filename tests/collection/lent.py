@@ -1,6 +1,6 @@
 """A lender of embedded collections in the process of the tests, from which they borrow as if it were another."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ class Holder:
         self.collections = collections
         self.gone: list[str] = []
         self.opened: list[str] = []
+        self.heard: list[dict[str, Any]] = []
 
     def open(self, name: str) -> EmbeddedCollection:
         folder = self.collections / name
@@ -33,6 +34,10 @@ class Holder:
     def let_go(self, name: str) -> Iterator[None]:
         self.gone.append(name)
         yield
+
+    @contextmanager
+    def hearing(self) -> Iterator[Callable[[dict[str, Any]], None]]:
+        yield self.heard.append
 
     def search(
         self, name: str, arguments: list[str], typed: dict[str, str], options: dict[str, Any]

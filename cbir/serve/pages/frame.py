@@ -98,6 +98,7 @@ async def page(
         for name, title in MENU.items()
         if collection is not None and (href := _href(request, name, collection))
     ]
+    shown["watched"] = served.library.settings.qdrant_url is None  # of others' ingests, nothing is known
     shown["logged_in"] = served.tokens.has_cookie(request.headers, request.scope)
     html = _templates.get_template(template).render(collection=collection, choices=choices, menu=menu, **shown)
     return HTMLResponse(html, status, {"Cache-Control": "no-cache"})
@@ -105,7 +106,7 @@ async def page(
 
 def bare(template: str, status: int = 200, **shown: Any) -> HTMLResponse:
     """Return a page that says nothing of the collections: a template, and what it uses."""
-    html = _templates.get_template(template).render(collection=None, choices=[], menu=[], **shown)
+    html = _templates.get_template(template).render(collection=None, choices=[], menu=[], watched=False, **shown)
     return HTMLResponse(html, status, {"Cache-Control": "no-cache"})
 
 

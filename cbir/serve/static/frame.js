@@ -1,4 +1,4 @@
-// The frame's menus: Escape and a click elsewhere close them.
+// The frame's menus: Escape and a click elsewhere close them; of the pages, the one that is open is in view.
 
 const menus = () => document.querySelectorAll("details.chooser[open]");
 
@@ -14,3 +14,10 @@ document.addEventListener("keydown", (event) => {
     event.stopPropagation();
   }
 });
+
+const here = document.querySelector(".bar nav [aria-current]");
+if (here) {
+  const list = here.closest("ul");
+  const [around, own] = [list.getBoundingClientRect(), here.getBoundingClientRect()];
+  list.scrollLeft += own.left + own.width / 2 - around.left - around.width / 2;
+}
