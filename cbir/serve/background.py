@@ -1,7 +1,8 @@
 """What takes minutes is done in the background: what is made of a collection, how far that is, and why it failed.
 
 In: a function of a searcher. Out: a `Work`, which is kept until the collection changes. The collection stays open
-meanwhile; whoever closes it, or ends the server, ends the work at its next report of progress.
+meanwhile; whoever closes it, or ends the server, ends the work at its next report of progress. A collection that
+changes while it is worked on is worked on again only once that has ended.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ class Background(Generic[T]):
         self._closed = threading.Event()
 
     def of(self, searcher: Searcher) -> Work[T]:
-        """Return what is known of a collection as it is now."""
+        """Return what is known of a collection as it is now, or how far work on it is that began before it changed."""
         with self._lock:
             return self._known(searcher)
 
@@ -88,9 +89,8 @@ class Background(Generic[T]):
             if self._alone is not None and self._threads:
                 raise BusyError(f"'{next(iter(self._threads.values()))}' {self._alone}; wait until that is done")
             begun = Work[T](self._first, total=total)
-            stamp = stamp_of(searcher)
-            self._works[searcher.name] = stamp, begun
-            thread = threading.Thread(target=self._run, args=(searcher, stamp), daemon=True)
+            self._works[searcher.name] = stamp_of(searcher), begun
+            thread = threading.Thread(target=self._run, args=(searcher,), daemon=True)
             self._threads[thread] = searcher.name
             thread.start()
             return begun
@@ -98,7 +98,9 @@ class Background(Generic[T]):
     def forget(self, searcher: Searcher) -> None:
         """Forget what was made of a collection, which is no longer so."""
         with self._lock:
-            self._works.pop(searcher.name, None)
+            work = self._works.pop(searcher.name, (None, Work[T]()))[1]
+            if work.stage:  # what is being made will be of no use either
+                self._works[searcher.name] = None, work
 
     def close(self) -> None:
         """End all work."""
@@ -110,16 +112,16 @@ class Background(Generic[T]):
 
     def _known(self, searcher: Searcher) -> Work[T]:
         stamp, work = self._works.get(searcher.name, (None, Work[T]()))
-        return work if stamp == stamp_of(searcher) else Work()
+        return work if work.stage or stamp == stamp_of(searcher) else Work()
 
-    def _run(self, searcher: Searcher, stamp: object) -> None:
+    def _run(self, searcher: Searcher) -> None:
         def told(stage: str, done: int, total: int | None, note: str = "") -> None:  # noqa: ARG001 - a Progress
             if self._closed.is_set():
                 raise CbirError("the server ends")
             if searcher.closed:
                 raise CbirError(f"collection '{searcher.name}' was replaced or removed meanwhile")
             with self._lock:
-                self._works[searcher.name] = stamp, Work(stage, done, total)
+                self._works[searcher.name] = self._works[searcher.name][0], Work(stage, done, total)
 
         try:
             with searcher.used():
@@ -127,7 +129,10 @@ class Background(Generic[T]):
         except Exception as error:  # noqa: BLE001 - told to those who wait for it
             work = Work(problem=str(error) or type(error).__name__)
         with self._lock:
-            self._works[searcher.name] = stamp, work
+            if searcher.closed:  # the next searcher of that name, which may be of the same collection, begins anew
+                del self._works[searcher.name]
+            else:
+                self._works[searcher.name] = self._works[searcher.name][0], work
             del self._threads[threading.current_thread()]
 
 

@@ -10,6 +10,7 @@ import hashlib
 import io
 import json
 import zipfile
+import zlib
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 FORMAT = 1
 #: Bytes of a file at the most: of twenty million points.
 _MOST_BYTES = 1_000_000_000
+#: What zipfile raises for a damaged file; RuntimeError: a bit that says it is encrypted.
+_NO_ZIP = (zipfile.BadZipFile, RuntimeError, zlib.error)
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ def file_of(settings: Settings, name: str) -> Path:
 
 def read_map(file: Path, fingerprint: str, dimension: int) -> Map | None:
     """Read a map; None if there is none of that encoder that can be read."""
-    with suppress(OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, NotImplementedError):
+    with suppress(OSError, ValueError, KeyError, TypeError, EOFError, MemoryError, *_NO_ZIP):
         if file.stat().st_size > _MOST_BYTES:
             return None
         with np.load(io.BytesIO(file.read_bytes()), allow_pickle=False) as stored:

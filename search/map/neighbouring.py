@@ -1,8 +1,8 @@
 """Points beside their nearest neighbours: t-SNE, in a process of its own, with progress, and stopped when one likes.
 
 In: features of few values, and where points are to begin. Out: a place in two dimensions for each. openTSNE does it,
-which is the extra `map`; beside UMAP, on two cores, it took 33 s and 36 s for 10,000 digits (27% of the time of UMAP
-was compiling) and kept 36% and 20% of the ten nearest neighbours, of 499 photographs 54% and 52%.
+which is the extra `map`; beside UMAP, on two cores, it took 33 s and 36 s for 10,000 digits (to import UMAP took 13 s
+more) and kept 36% and 20% of the ten nearest neighbours, of 499 photographs 54% and 52%.
 """
 
 import contextlib

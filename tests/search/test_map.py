@@ -198,6 +198,9 @@ def test_a_damaged_file_is_as_good_as_none(collection: Collection, tmp_path: Pat
     for size in range(0, len(content), 101):
         file.write_bytes(content[:size])
         assert read_map(file, made.fingerprint, VALUES) is None
+    encrypted = content.rindex(b"PK\x01\x02") + 8
+    file.write_bytes(content[:encrypted] + bytes([content[encrypted] ^ 1]) + content[encrypted + 1 :])
+    assert read_map(file, made.fingerprint, VALUES) is None
     for place in range(0, len(content), 53):
         file.write_bytes(content[:place] + bytes([content[place] ^ 0xFF]) + content[place + 1 :])
         found = read_map(file, made.fingerprint, VALUES)

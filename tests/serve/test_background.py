@@ -28,16 +28,22 @@ def test_who_closes_a_collection_ends_what_is_done_with_it(digits: Path):
     while background.of(searcher).stage == "begin":
         assert time.monotonic() < began + 10
     searcher.close()
-    while (work := background.of(searcher)).stage:
+    while background.of(searcher).stage:
         assert time.monotonic() < began + 10
-    assert "'digits'" in str(work.problem)
+    with cbir.open("digits") as again:
+        assert background.of(again) == Work(), "no problem of this one"
     background.close()
 
 
-def test_a_collection_that_has_changed_knows_of_nothing(digits: Path, monkeypatch: pytest.MonkeyPatch):
+def test_what_is_made_of_a_changing_collection_ends_before_it_is_made_again(
+    digits: Path, monkeypatch: pytest.MonkeyPatch
+):
     done = threading.Event()
+    begun = []
 
     def count(searcher: Searcher, progress: Progress) -> int:
+        begun.append(searcher.metadata.updated)
+        progress("read", 1, 2)
         assert done.wait(10)
         return searcher.collection.count()
 
@@ -46,8 +52,16 @@ def test_a_collection_that_has_changed_knows_of_nothing(digits: Path, monkeypatc
         background = Background(count, "count")
         background.begin(searcher)
         monkeypatch.setattr(searcher, "metadata", replace(searcher.metadata, updated="later"))
-        assert background.of(searcher) == Work()
+        assert background.begin(searcher).stage
+        background.forget(searcher)
+        assert background.begin(searcher).stage
         done.set()
+        end = time.monotonic() + 10
+        while background.of(searcher) != Work():
+            assert time.monotonic() < end, "what was made of it as it was"
+        assert len(begun) == 1, "one at a time"
+        background.begin(searcher)
         background.close()
-        assert background.of(searcher) == Work(), "what was made of it as it was"
+        assert background.of(searcher).result == searcher.collection.count()
+        background.forget(searcher)
         assert background.begin(searcher) == Work(), "nothing is begun any more"
