@@ -62,6 +62,27 @@ def test_like_and_unlike_refine_and_the_trail_is_in_the_address(page: Page, fold
     assert (page.url, found(page)) == (asked, first)
 
 
+def test_a_picture_is_dragged_onto_like_and_unlike(page: Page, folder: Path):
+    def drag(place: int, area: str) -> str:
+        at = page.locator("#hits .picture").nth(place)
+        wanted = found(page)[place]
+        at.hover()
+        page.mouse.down()
+        page.mouse.move(500, 400, steps=3)
+        page.locator(".onto", has_text=area).wait_for()
+        page.get_by_text(area, exact=True).hover()
+        page.get_by_text(area, exact=True).hover()
+        page.mouse.up()
+        expect(page.locator(".onto")).to_be_hidden()
+        return wanted
+
+    liked = drag(3, "Like this")
+    page.wait_for_url(f"**like=id:{liked}*")
+    unliked = drag(2, "Not like this")
+    page.wait_for_url(f"**unlike=id:{unliked}*")
+    expect(page.locator("#large")).to_be_hidden()
+
+
 def test_facets_narrow_and_their_counts_are_right(page: Page, folder: Path):
     facet = page.locator('.facet[data-field="label"] li')
     expect(facet).to_have_count(3)
