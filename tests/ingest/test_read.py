@@ -1,5 +1,6 @@
 """Items are read in their order, in batches of bounded size, and no content is decoded twice."""
 
+import hashlib
 import io
 from collections.abc import Iterator
 from contextlib import closing
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from cbir.collection.place import Place, with_places
 from cbir.ingest import read as reading
 from cbir.ingest.decode import CHUNK
 from cbir.ingest.places import Places
@@ -20,6 +22,7 @@ from cbir.ingest.sources.source import Item
 from cbir.ingest.sync import Status
 from cbir.model.errors import ImageError
 from cbir.model.preprocessing import Preprocessing
+from tests.ingest.kept import table
 
 INPUT = Preprocessing(2, 2, 1)
 
@@ -136,6 +139,20 @@ def test_few_bytes_of_files_are_taken_ahead(monkeypatch: pytest.MonkeyPatch):
     with Places() as places, closing(read(endless(), INPUT, places)) as batches:
         used = len(next(batches))
         assert used < taken <= used + 20 + 2
+
+
+@pytest.mark.parametrize(("later", "same"), [(0, True), (1, False)])
+def test_what_the_first_cbir_stored_is_known_by_size_and_time(later: int, same: bool):
+    """It stored no hashes, and times in seconds."""
+    new = file(1, 7)
+    size, seconds = len(new.content()), 1_500_000_000
+    new = replace(new, payload={"bytes": size, "modified": seconds * 10**9 + 123})
+    place = Place("files", "1.png", (size, seconds + later, None, None))
+    with table({"old": with_places({"format": "PNG"}, [place])})[1] as places:
+        assert kinds_of(list(read([(new, Status.READ)], INPUT, places))) == [(1, "known" if same else "fresh")]
+        content = places.content(hashlib.sha256(new.content()).hexdigest())
+        assert content is not None
+        assert (content.id == "old") == same
 
 
 def test_reading_reports_each_batch_and_the_end():

@@ -26,6 +26,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.asked.append(self.path)
+        self.server.hosts.add(self.headers["Host"])
         if self.path in self.server.contents:
             self.answer(200, self.server.contents[self.path])
             return
@@ -84,7 +85,7 @@ class Handler(BaseHTTPRequestHandler):
 def server() -> Iterator[ThreadingHTTPServer]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
-    server.asked, server.contents = [], {}
+    server.asked, server.hosts, server.contents = [], set(), {}
     server.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -103,7 +104,9 @@ def fetcher(monkeypatch: pytest.MonkeyPatch) -> Iterator[Fetcher]:
 
 
 def test_what_is_there_is_fetched_also_by_a_redirect_and_by_many_threads(server, fetcher: Fetcher):
-    assert fetcher.fetch(f"{server.url}/there") == CONTENT
+    named = server.url.replace("//", "//user:secret@")
+    assert [fetcher.fetch(f"{url}/there") for url in (server.url, named)] == [CONTENT] * 2
+    assert server.hosts == {server.url.removeprefix("http://")}
     assert fetcher.fetch(f"{server.url}/busy") == CONTENT
     with ThreadPoolExecutor(8) as pool:
         assert set(pool.map(fetcher.fetch, [f"{server.url}/picture"] * 40)) == {CONTENT}
@@ -125,6 +128,8 @@ def test_what_is_not_to_be_had_says_why(server, path: str, reason: str):
     with pytest.raises(ImageError, match=reason) as caught:
         fetcher.fetch(f"{server.url}/{path}")
     assert str(caught.value).startswith(f"{server.url}/{path}: ")
+    if path != "slow":  # what would be answered again in the same way is not asked for again
+        assert len(server.asked) == (1 + 5 if path == "loop" else 1)
     fetcher.close()
 
 

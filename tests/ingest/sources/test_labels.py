@@ -78,6 +78,7 @@ def test_a_jsonl_file_keeps_the_types_that_it_has(root: Path):
 def test_a_parquet_file_is_read(root: Path):
     parquet, arrow = pytest.importorskip("pyarrow.parquet"), pytest.importorskip("pyarrow")
     import datetime
+    from decimal import Decimal
 
     table = arrow.table(
         {
@@ -85,12 +86,13 @@ def test_a_parquet_file_is_read(root: Path):
             "label": [1, None, 3],
             "when": [datetime.date(2024, 5, 1), None, None],
             "weight": [0.5, float("nan"), float("inf")],
+            "price": [Decimal("1.50"), None, None],
             "thumb": [b"x", b"y", b"z"],
         }
     )
     parquet.write_table(table, root.parent / "labels.parquet")
     found = labelled(root, root.parent / "labels.parquet")
-    assert found["cats/1.png"] == (1, {"when": "2024-05-01", "weight": 0.5})
+    assert found["cats/1.png"] == (1, {"when": "2024-05-01", "weight": 0.5, "price": "1.50"})
     assert (found["cats/2.png"], found["dogs/3.png"]) == ((None, {}), (3, {}))
     (root.parent / "labels.parquet").write_bytes(b"PAR1 no more")
     with pytest.raises(SourceError, match=r"labels.parquet is no Parquet file, or damaged"):

@@ -12,9 +12,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cbir.ingest.sources.arguments import open_sources
+from cbir.ingest.sources.choice import Choice
 from cbir.ingest.sources.entries import MOST_BYTES, entries, looks_like_list, matching
 from cbir.ingest.sources.listed import ListedSource
 from cbir.ingest.sources.source import STAMP, Source, SourceError
+from cbir.model import formats
 from cbir.model.errors import ImageError
 from cbir.model.formats import sniff
 from tests.conftest import picture
@@ -114,6 +116,40 @@ def test_files_anywhere_are_listed_once_and_the_rest_is_left_out(pictures: Path,
         gone.content()
 
 
+def test_an_entry_that_can_be_no_path_is_a_problem_and_the_rest_is_taken(pictures: Path):
+    source = ListedSource([f"{pictures}/b/0.png", "a\0b", f"{pictures}/b/1.png"])
+    assert [Path(uri).name for _, uri in places(source)] == ["0.png", "1.png"]
+    assert [reason for _, reason in source.problems] == ["a\\x00b is no path"]
+
+
+def test_what_a_listed_file_needs_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "1.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
+    monkeypatch.setattr(formats, "_installed", lambda library: library != "pillow_heif")
+    (tmp_path / "2.png").write_bytes(png())
+    (left,) = ListedSource([f"{tmp_path}/1.heic", f"{tmp_path}/2.png"]).left_out
+    assert (left.reason, left.hint) == ("HEIF pictures", "to read them: pip install 'cbir[heic]'")
+
+
+def test_a_list_in_a_file_may_be_ended_by_nul(tmp_path: Path):
+    for name in ("two\nlines.png", "b.png"):
+        (tmp_path / name).write_bytes(png())
+    (tmp_path / "list").write_text(f"{tmp_path}/two\nlines.png\0{tmp_path}/b.png\0")
+    assert len(open_sources([str(tmp_path / "list")], null_separated=True)) == 2
+
+
+def test_each_root_of_several_has_what_was_chosen_for_it(tmp_path: Path, pictures: Path):
+    zipped(tmp_path / "a.zip", {"a.png": png(), "b.png": png(1)})
+    for shard in "ab":
+        tarred(tmp_path / f"{shard}.tar", [("a.png", png()), ("b.png", png(1))])
+
+    def chosen(root: Path) -> Choice:
+        return Choice(exclude=["b.png"] if root == tmp_path / "a.zip" else ["0.png"] if root == pictures else ["a.png"])
+
+    source = open_sources([f"{tmp_path}/a.zip", str(pictures), f"{tmp_path}/*.tar"], choice=chosen)
+    assert {uri for source, uri in places(source) if source != "pictures"} == {"a.png", "a.tar/b.png", "b.tar/b.png"}
+    assert len(source) == 3 + 4
+
+
 def test_files_in_a_known_root_belong_to_it(pictures: Path, tmp_path: Path):
     (tmp_path / "link").symlink_to(pictures)
     picture().save(tmp_path / "other.png")
@@ -160,7 +196,8 @@ def test_addresses_are_fetched_when_they_are_read(server, tmp_path: Path):  # no
     with pytest.raises(ImageError, match="404"):
         bad.content()
     assert source.roots == {}
-    assert reasons(source) == {"named more than once": 1}
+    (left,) = source.left_out
+    assert (left.reason, left.count, left.examples) == ("named more than once", 1, (f"{server.url}/picture",))
     refused = open_sources([f"{server.url}/picture"])
     with pytest.raises(ImageError, match="private network"):
         next(refused.items()).content()

@@ -7,6 +7,7 @@ import lzma
 import random
 import struct
 import tarfile
+import time as clock
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -211,9 +212,20 @@ def test_a_directory_that_ends_too_early_is_told_and_an_empty_one_is_none_of_tha
     assert (listed(members), members.problems) == ([], [])
 
 
+@pytest.fixture
+def elsewhere() -> Iterator[None]:
+    """A clock that is not that of Greenwich: a zip's times are of none in particular."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TZ", "XXX-9")
+        clock.tzset()
+        yield
+    clock.tzset()
+
+
 @pytest.mark.parametrize(
     "narrow", [(3, 0xFFFFFFFF, 0xFFFFFFFF), (0xFFFF, 0, 0), (9, 0xFFFFFFFF, 0), (9, 0, 0xFFFFFFFF)]
 )
+@pytest.mark.usefixtures("elsewhere")
 def test_a_zip_is_read_with_what_does_not_fit_where_it_used_to_be(tmp_path: Path, narrow: tuple[int, int, int]):
     date, time = (2021 - 1980) << 9 | 3 << 5 | 4, 5 << 11 | 6 << 5 | 8 // 2
     unix = 3 << 8

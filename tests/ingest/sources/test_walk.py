@@ -1,4 +1,4 @@
-# ruff: noqa: PTH102, PTH113, PTH114, PTH118, PTH123, PTH211 - names are bytes
+# ruff: noqa: PTH102, PTH106, PTH108, PTH113, PTH114, PTH118, PTH123, PTH211 - names are bytes
 """A walk finds everything below a folder: taken, left out for a reason, or a problem; nothing ends it."""
 
 import os
@@ -128,6 +128,8 @@ def test_what_programs_keep_for_themselves_is_left_out_for_a_reason(tmp_path: Pa
         "files that macOS keeps beside others (._*)": 1,
     }
     assert source(tmp_path).found == 3 + 7 + 2 + 1
+    examples = {left.reason[:6]: left.examples for left in source(tmp_path).left_out}
+    assert examples["hidden"] == (".x/", "x/.1.jpg")
     assert set(uris(tmp_path, hidden=True)) == {*taken, ".x/1.jpg", "x/.1.jpg"}
 
 
@@ -151,6 +153,7 @@ def test_links_are_not_followed_out_of_the_folder_and_what_is_inside_is_taken_on
         "6.jpg": "/6.jpg is a link that leads nowhere: No such file or directory",
         "loop.jpg": "/loop.jpg is a link that leads nowhere: Too many levels of symbolic links",
     }
+    assert {left.hint for left in found.left_out if "out of" in left.reason} == {"--follow takes them"}
     assert found.found == 2 + 8 + 2
 
 
@@ -194,15 +197,18 @@ def test_what_is_no_file_is_never_opened(tmp_path: Path):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="permissions are others there")
 def test_folders_that_cannot_be_read_do_not_end_the_walk(shared: Path):
-    make(shared, "a/1.jpg", "lost+found/2.jpg", "listed/3.jpg", "listed/below/4.jpg", "z/5.jpg", "secret")
+    make(
+        shared, "a/1.jpg", "lost+found/2.jpg", "listed/3.jpg", "listed/below/4.jpg", "z/5.jpg", "secret", "secret.heic"
+    )
     (shared / "lost+found").chmod(0o000)
     (shared / "listed").chmod(0o444)  # names can be read, nothing can be entered
     (shared / "secret").chmod(0o000)
+    (shared / "secret.heic").chmod(0o000)
     try:
         with without_rights():
             found = source(shared)
             items = list(found.items())
-            assert [item.uri for item in items] == ["a/1.jpg", "z/5.jpg"]
+            assert [item.uri for item in items] == ["secret.heic", "a/1.jpg", "z/5.jpg"]  # reading tells why not
             assert dict(found.problems) == {
                 "lost+found": f"{shared}/lost+found cannot be listed: Permission denied",
                 "listed": f"{shared}/listed cannot be listed: Permission denied",
@@ -253,6 +259,51 @@ def test_a_folder_that_vanishes_or_becomes_a_file_meanwhile_is_not_there(
     monkeypatch.setattr(os, "scandir", scandir)
     found = source(tmp_path)
     assert ([item.uri for item in found.items()], list(found.problems)) == (["a/1.jpg", "d/4.jpg"], [])
+
+
+def test_what_vanishes_after_its_folder_was_read_is_taken_by_its_ending(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    make(tmp_path, "root/1.jpg", "root/2.heic", "root/3.txt", "outside/4.jpg")
+    (tmp_path / "outside" / "more").mkdir()
+    (tmp_path / "root" / "link").symlink_to(tmp_path / "outside")
+    real = os.scandir
+
+    @contextmanager
+    def scandir(path: bytes):
+        with real(path) as entries:
+            found = list(entries)
+        yield vanishing(found)
+
+    def vanishing(entries: list["os.DirEntry[bytes]"]) -> Iterator["os.DirEntry[bytes]"]:
+        for entry in entries:
+            if entry.name == b"more":
+                os.rmdir(entry.path)
+            elif entry.name.startswith((b"2", b"3")):
+                os.unlink(entry.path)
+            yield entry
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    found = source(tmp_path / "root", follow=True)
+    assert [item.uri for item in found.items()] == ["1.jpg", "2.heic", "link/4.jpg"]
+    assert (list(found.left_out), list(found.problems)) == ([], [])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have other folders")
+def test_what_the_system_makes_up_is_not_walked(monkeypatch: pytest.MonkeyPatch):
+    real = os.scandir
+
+    @contextmanager
+    def scandir(path: bytes):
+        assert path == b"/"
+        with real(path) as entries:
+            yield iter([entry for entry in entries if entry.name in (b"proc", b"sys", b"dev")])
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    listing = Listing()
+    walk("/", Choice(), listing)
+    (left,) = listing.tally.left_out
+    assert (left.reason, left.count, set(left.examples)) == ("of the running system", 3, {"proc/", "sys/", "dev/"})
 
 
 def test_a_disk_that_fails_in_the_middle_of_a_folder_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
