@@ -63,6 +63,8 @@ class Maps:
         self._made = Background(self._make, "read")
         self._arranged = Background(self._arrange, "read", alone="is being arranged")
         self._lock = threading.Lock()
+        #: Held to write a map.
+        self._keeping = threading.Lock()
         self._colourings: dict[tuple[str, str, str], Colouring] = {}
 
     def of(self, searcher: Searcher) -> tuple[Map | None, Work[Map]]:
@@ -109,15 +111,24 @@ class Maps:
         from cbir.search.map.kept import file_of, read_map
         from cbir.search.map.make import make_map
 
-        metadata = searcher.metadata
-        kept = read_map(file_of(self._settings, searcher.name), metadata.fingerprint, metadata.dimension)
-        made = make_map(searcher.collection, kept, progress)
-        return made if made is kept else self._keep(searcher, made)
+        file, known = file_of(self._settings, searcher.name), searcher.metadata
+        while True:
+            kept = read_map(file, known.fingerprint, known.dimension)
+            made = make_map(searcher.collection, kept, progress)
+            if made is kept:
+                return made
+            with self._keeping:
+                there = read_map(file, known.fingerprint, known.dimension)
+                if there is None or (kept is not None and there.version == kept.version):
+                    return self._keep(searcher, made)
+            # It was arranged meanwhile, which takes minutes: that is brought up to date in its place.
 
     def _arrange(self, searcher: Searcher, progress: Progress) -> Map:
         from cbir.search.map.make import arrange_map
 
-        return self._keep(searcher, arrange_map(searcher.collection, self._make(searcher, progress), progress))
+        made = arrange_map(searcher.collection, self._make(searcher, progress), progress)
+        with self._keeping:
+            return self._keep(searcher, made)
 
     def _keep(self, searcher: Searcher, made: Map) -> Map:
         from cbir.search.map.kept import file_of, write_map

@@ -135,8 +135,8 @@ def _with_places(
 
 
 def raw_ids(ids: Sequence[str]) -> np.ndarray:
-    """Return ids as bytes, (n, 16) uint8."""
-    content = b"".join(uuid.UUID(each).bytes for each in ids)
+    """Return ids as bytes, (n, 16) uint8; another tool's may be whole numbers."""
+    content = b"".join((uuid.UUID(int=int(each)) if each.isdecimal() else uuid.UUID(each)).bytes for each in ids)
     return np.frombuffer(content, np.uint8).reshape(-1, 16)
 
 

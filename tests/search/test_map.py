@@ -16,7 +16,7 @@ from cbir.core.errors import CbirError
 from cbir.core.settings import Settings
 from cbir.search.map import neighbouring
 from cbir.search.map.kept import Map, file_of, read_map, write_map
-from cbir.search.map.make import arrange_map, make_map
+from cbir.search.map.make import arrange_map, make_map, raw_ids
 from tests.collection.sample import METADATA
 
 #: Points of each of four groups, and values of a feature.
@@ -176,6 +176,14 @@ def test_it_is_kept_and_goes_with_its_collection(collection: Collection, tmp_pat
     with engine.writing("groups"):
         engine.delete("groups")
     assert not file.parent.exists()
+
+
+def test_ids_of_other_tools_are_whole_numbers():
+    each = str(uuid.uuid4())
+    assert [uuid.UUID(bytes=bytes(raw)) for raw in raw_ids([each, str(2**64 - 1)])] == [
+        uuid.UUID(each),
+        uuid.UUID(int=2**64 - 1),
+    ]
 
 
 def test_that_of_a_server_is_in_the_cache(tmp_path: Path):

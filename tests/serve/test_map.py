@@ -5,6 +5,7 @@ import re
 import shutil
 import time
 import uuid
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,11 @@ from fastapi.testclient import TestClient
 from playwright.sync_api import Browser, Page, expect
 
 import cbir
+from cbir.collection.interface import Collection
+from cbir.core.progress import Progress
 from cbir.search.map import neighbouring
+from cbir.search.map.kept import Map, write_map
+from cbir.search.map.make import make_map
 from tests.serve.asking import asking
 from tests.serve.browser import browser, opened, serving, until, violations
 
@@ -92,6 +97,36 @@ def test_points_are_arranged_by_neighbours_in_the_background(few: Path, monkeypa
         client.get(ADDRESS)
         told = done(client)
         assert (told["points"], told["methods"], told["placed"]) == (1499, ["principal", "neighbours"], 0)
+
+
+def test_what_was_arranged_while_a_map_was_made_is_brought_up_to_date(few: Path, monkeypatch: pytest.MonkeyPatch):
+    file = few / "collections" / "digits" / "map.npz"
+    made: list[Map] = []
+
+    def meanwhile(collection: Collection, before: Map | None, progress: Progress) -> Map:
+        made.append(make_map(collection, before, progress))
+        if len(made) == 1:
+            write_map(
+                file,
+                replace(
+                    made[0], ids=made[0].ids[1:], neighbours=made[0].principal[1:], principal=made[0].principal[1:]
+                ),
+            )
+        return made[-1]
+
+    monkeypatch.setattr("cbir.search.map.make.make_map", meanwhile)
+    with asking() as client:
+        client.get(ADDRESS)
+        told = done(client)
+    assert (told["points"], told["methods"], told["placed"]) == (1500, ["principal", "neighbours"], 1)
+
+
+def test_a_map_of_no_pictures_says_so(browser: Browser, few: Path):
+    with cbir.open("digits") as digits:
+        digits.collection.delete([each for page in digits.collection.scroll(fields=[]) for each in page.ids])
+    with serving(few) as address, opened(browser) as page:
+        page.goto(f"{address}/c/digits/map")
+        expect(page.get_by_role("application")).to_have_accessible_name("There is no picture in this collection yet.")
 
 
 def test_without_the_extra_the_page_says_how_to_install_it(few: Path, monkeypatch: pytest.MonkeyPatch):

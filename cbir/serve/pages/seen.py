@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import Request
 from fastapi.responses import Response
 
+from cbir.collection.point import is_point_id
 from cbir.core.errors import CbirError
 from cbir.serve.gate import BusyError
 from cbir.serve.pages.asked import Asked
@@ -52,7 +53,7 @@ def _offered(served: State, name: str) -> list[str]:
     searcher = served.library.searcher(name)
     with searcher.used() as collection:
         first: Any = next(iter(collection.scroll(vectors=False, fields=[], page=_OFFERED)), None)
-        return [] if first is None else list(first.ids[:_OFFERED])
+        return [] if first is None else [each for each in first.ids if is_point_id(each)][:_OFFERED]
 
 
 def _number(request: Request, name: str) -> float | None:

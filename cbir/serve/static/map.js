@@ -145,6 +145,10 @@ async function watch(answer) {
     if (answer.points && !shown) await show("principal");
   }
   byId("working").hidden = true;
+  if (!shown && !answer.points) {
+    byId("waiting-for").textContent = answer.problem ? "There is no map" : "There is no picture in this collection yet.";
+    canvas.setAttribute("aria-label", byId("waiting-for").textContent);
+  }
   tell(answer.problem);
   note(answer);
   return answer;
