@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 import pytest
 
+import cbir
 from cbir.core.settings import read_settings
 from cbir.serve.config import ServeConfig
 from cbir.serve.encoding import MOST, Encoding
@@ -91,7 +92,9 @@ def test_nobody_waits_for_an_encoder_that_has_ended():
         encoding.encode(picture(3))
 
 
-def test_an_encoder_that_no_collection_has_any_more_is_let_go_of(digits: Path):
+def test_an_encoder_that_no_collection_has_any_more_is_let_go_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("CBIR_HOME", str(tmp_path))
+    cbir.ingest("digits", encoder="pixels", limit=2)
     with closing(State(Library(read_settings()), ServeConfig())) as state:
         searcher = state.library.searcher("digits")
         before = state.encoding(searcher)
