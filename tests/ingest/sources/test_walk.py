@@ -6,7 +6,6 @@ import re
 import shutil
 import socket
 import sys
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +14,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cbir.core.options import OptionError
 from cbir.core.uris import folder_and_name, uri_of
 from cbir.ingest.sources import listing as listing_module
 from cbir.ingest.sources import walk as walk_module
@@ -131,50 +129,6 @@ def test_what_programs_keep_for_themselves_is_left_out_for_a_reason(tmp_path: Pa
     examples = {left.reason[:6]: left.examples for left in source(tmp_path).left_out}
     assert examples["hidden"] == (".x/", "x/.1.jpg")
     assert set(uris(tmp_path, hidden=True)) == {*taken, ".x/1.jpg", "x/.1.jpg"}
-
-
-def test_links_are_not_followed_out_of_the_folder_and_what_is_inside_is_taken_once(tmp_path: Path):
-    root, outside = tmp_path / "root", tmp_path / "outside"
-    make(root, "a/1.jpg", "a/2.jpg")
-    make(outside, "3.jpg", "more/4.jpg")
-    for name, target in [
-        ("self", "."), ("a/up", ".."), ("b", "a"), ("5.jpg", "a/1.jpg"), ("6.jpg", "gone.jpg"), ("7", "gone"),
-        ("loop.jpg", "loop.jpg"), ("out", outside), ("8.jpg", outside / "3.jpg"), ("a/parent", tmp_path),
-    ]:  # fmt: skip
-        (root / name).symlink_to(target)
-    found = source(root)
-    assert [item.uri for item in found.items()] == ["a/1.jpg", "a/2.jpg"]
-    assert reasons(root) == {
-        "links to what is in the folder anyway": 4,
-        "links that lead out of the folder": 3,
-        "links that lead nowhere": 1,
-    }
-    assert {uri: reason.removeprefix(str(root)) for uri, reason in found.problems} == {
-        "6.jpg": "/6.jpg is a link that leads nowhere: No such file or directory",
-        "loop.jpg": "/loop.jpg is a link that leads nowhere: Too many levels of symbolic links",
-    }
-    assert {left.hint for left in found.left_out if "out of" in left.reason} == {"--follow takes them"}
-    assert found.found == 2 + 8 + 2
-
-
-def test_links_that_are_followed_do_not_lead_in_circles(tmp_path: Path):
-    root, outside = tmp_path / "root", tmp_path / "outside"
-    make(root, "1.jpg")
-    make(outside, "3.jpg", "more/4.jpg", "note.txt")
-    (root / "out").symlink_to(outside)
-    (root / "out again").symlink_to(outside)
-    (root / "part").symlink_to(outside / "more")
-    (root / "parent").symlink_to(tmp_path)
-    (root / "3.jpg").symlink_to(outside / "3.jpg")
-    (root / "4.txt").symlink_to(outside / "note.txt")
-    (outside / "back").symlink_to(root)
-    (outside / "self").symlink_to(outside)
-    os.mkfifo(outside / "fifo")
-    (root / "fifo.jpg").symlink_to(outside / "fifo")
-    found = source(root, follow=True)
-    names = [Path(item.uri).name for item in found.items()]
-    assert Counter(names) == {"1.jpg": 1, "3.jpg": 2, "4.jpg": 1}  # 3.jpg by a link to it, and by one to its folder
-    assert all(item.payload["bytes"] == 0 for item in found.items())
 
 
 def test_what_is_no_file_is_never_opened(tmp_path: Path):
@@ -339,67 +293,6 @@ def test_a_full_disk_is_no_fault_of_a_folder(tmp_path: Path):
     listing._database.execute("PRAGMA max_page_count = 20")
     with pytest.raises(SourceError, match="list of files cannot be kept"):
         walk(str(tmp_path), Choice(), listing)
-
-
-def test_ignore_files_hold_for_what_is_below_them(tmp_path: Path):
-    make(
-        tmp_path, "1.jpg", "drafts/2.jpg", "drafts/keep.jpg", "a/3.jpg", "a/b/4.png", "a/b/drafts/5.jpg", "@eaDir/6.jpg"
-    )
-    (tmp_path / ".cbirignore").write_text("# not yet\ndrafts/**\n!drafts/keep.jpg\n*.png\n!@eaDir\n")
-    (tmp_path / "a" / "b" / ".cbirignore").write_bytes(b"\xef\xbb\xbf!*.png\r\n/drafts\r\n")
-    assert uris(tmp_path) == ["1.jpg", "@eaDir/6.jpg", "a/3.jpg", "a/b/4.png", "drafts/keep.jpg"]
-    assert reasons(tmp_path) == {"named in .cbirignore": 2, "hidden": 2}
-    (tmp_path / "a" / ".cbirignore").write_text("*")
-    assert "a/3.jpg" not in uris(tmp_path)
-    assert "a/b/4.png" not in uris(tmp_path)  # its folder is left out, so nobody looks into it
-
-
-def test_an_ignore_file_that_cannot_be_read_leaves_its_folder_unlisted(tmp_path: Path):
-    make(tmp_path, "1.jpg", "a/2.jpg", "b/3.jpg", "c/4.jpg")
-    (tmp_path / "a" / ".cbirignore").write_bytes(b"x" * (1 << 20) + b"x")
-    (tmp_path / "b" / ".cbirignore").write_text("a\n!\n")
-    os.mkfifo(tmp_path / "c" / ".cbirignore")
-    found = source(tmp_path)
-    assert [item.uri for item in found.items()] == ["1.jpg", "c/4.jpg"]
-    assert {uri: reason.partition("its ")[2] for uri, reason in found.problems} == {
-        "a": ".cbirignore has 1,048,577 bytes",
-        "b": ".cbirignore: Invalid git pattern: '!'",
-    }
-    assert [uri for _, uri in found.unlisted] == ["a", "b"]
-
-
-@pytest.mark.parametrize(
-    ("options", "taken"),
-    [
-        ({"exclude": ["b"]}, ["1.jpg", "a/2.png", "a/#x.jpg"]),
-        ({"exclude": ["*.png", "b/"]}, ["1.jpg", "a/#x.jpg"]),
-        ({"exclude": ["/a/**", "!a/2.png"]}, ["1.jpg", "a/2.png", "b/c/3.jpg"]),
-        ({"exclude": ["#x.jpg"]}, ["1.jpg", "a/2.png", "b/c/3.jpg"]),
-        ({"include": ["*.png"]}, ["a/2.png"]),
-        ({"include": ["b/**", "1.*"]}, ["1.jpg", "b/c/3.jpg"]),
-        ({"include": ["b"]}, ["b/c/3.jpg"]),
-        ({"include": ["@eaDir"]}, ["@eaDir/4.jpg"]),
-        ({"include": ["*", "@eaDir/"]}, ["1.jpg", "@eaDir/4.jpg", "a/#x.jpg", "a/2.png", "b/c/3.jpg"]),
-        ({"include": [".*"]}, [".h/5.jpg", "a/.6.jpg"]),
-        ({"include": ["*.jpg"], "hidden": True}, ["1.jpg", ".h/5.jpg", "a/#x.jpg", "a/.6.jpg", "b/c/3.jpg"]),
-        ({"include": ["b"], "exclude": ["*.jpg"]}, []),
-    ],
-)
-def test_patterns_choose(tmp_path: Path, options: dict[str, object], taken: list[str]):
-    make(tmp_path, "1.jpg", "a/2.png", "b/c/3.jpg", "@eaDir/4.jpg", ".h/5.jpg", "a/.6.jpg", "a/#x.jpg")
-    assert sorted(uris(tmp_path, **options)) == sorted(taken)
-
-
-def test_patterns_and_names_may_be_in_either_unicode_form(tmp_path: Path):
-    make(tmp_path, "Ka\u0308se/1.jpg", "Kaffee/2.jpg")
-    assert uris(tmp_path, exclude=["K\u00e4se"]) == ["Kaffee/2.jpg"]
-    assert uris(tmp_path, include=["K\u00e4se/**"]) == ["Ka\u0308se/1.jpg"]
-
-
-@pytest.mark.parametrize("pattern", ["!", "\\", "", "a["])
-def test_a_pattern_that_is_none_is_refused(tmp_path: Path, pattern: str):
-    with pytest.raises(OptionError, match="--exclude"):
-        source(tmp_path, exclude=[pattern])
 
 
 def test_progress_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
