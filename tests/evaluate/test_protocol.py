@@ -9,12 +9,14 @@ import pytest
 from sklearn.metrics import label_ranking_average_precision_score
 
 import cbir
-from cbir.evaluate.options import EvaluationOptions
+from cbir.collection.embedded.points import EmbeddedCollection
+from cbir.evaluate.copies.measure import measure_copies
+from cbir.evaluate.options import CopiesOptions, EvaluationOptions
 from cbir.evaluate.protocol import evaluate, evaluate_distorted
 from cbir.evaluate.run import save_run
 from cbir.ingest.sources.digits import digits as load_digits
 from cbir.ingest.sources.source import Item
-from cbir.model.distortion import distortions
+from cbir.model.distortion import COPIES, distortions
 from tests.conftest import picture
 from tests.evaluate.test_scores import make_run
 
@@ -157,6 +159,28 @@ def test_what_has_no_label_is_of_no_class_and_each_stage_reports_its_end(home: P
         "leave_one_out": False,
         "distortion": None,
     }
+
+
+def test_what_is_read_in_many_pages_scores_as_what_is_read_in_one(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for number in range(11):
+        place = tmp_path / "some" / f"class {number % 3}"
+        place.mkdir(parents=True, exist_ok=True)
+        picture(number).save(place / f"{number}.png")
+    cbir.ingest(tmp_path / "some", encoder="pixels")
+
+    def measured() -> tuple[object, ...]:
+        with cbir.open("some") as searcher:
+            run = evaluate(searcher, [], EvaluationOptions(seed=3))
+            copies = measure_copies(searcher, COPIES[:2], CopiesOptions(queries=7, seed=3))
+            damage = searcher.collection.verify()
+        return run.query_uris.tolist(), run.bits(0, 10)[0].tolist(), copies.pictures, copies.rows, damage
+
+    at_once = measured()
+    scroll = EmbeddedCollection.scroll
+    monkeypatch.setattr(EmbeddedCollection, "scroll", lambda *of, **asked: scroll(*of, **{**asked, "page": 5}))
+    assert measured() == at_once
 
 
 def test_queries_that_nothing_is_relevant_to_are_counted(home: Path, bundle: Path):
