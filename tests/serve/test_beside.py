@@ -218,6 +218,31 @@ def test_what_replaces_a_collection_asks_the_server_to_let_go(
     assert client.get("/api/collections/again").json()["points"] == 40
 
 
+def test_other_commands_do_beside_a_server_what_they_do_alone(
+    home: Path, client: httpx.Client, bundle: Path, root: Path, qdrant: str, tmp_path: Path
+):
+    picture(0).save(root / "copy.bmp")
+    alone = {"CBIR_HOME": str(tmp_path / "alone")}
+    shutil.copytree(bundle.parent, tmp_path / "alone" / "models")
+    ingested = ["ingest", root, "--collection", "beside", "--model"]
+    run(*ingested, home / "models" / "digits")
+    run(*ingested, tmp_path / "alone" / "models" / "digits", **alone)
+    away = ["beside", "--qdrant-url", qdrant, "--json"]
+    for command, told in (
+        (["info", "beside", "--check", "--json"], lambda found: (found[0]["sound"], found[0]["points"])),
+        (["duplicates", "beside", "--json"], lambda found: [each["keep"]["uri"] for each in found["groups"]]),
+        (["evaluate", "--collection", "beside", "--queries", "3", "--json"], lambda found: found["copies"]["rows"]),
+        (["prune", "--yes", "--json"], list),
+        (["push", *away], lambda found: (found["points"], found["compared"])),
+        (["pull", *away], lambda found: (found["points"], found["compared"])),
+    ):
+        assert client.get("/api/collections/beside").json()["points"] == 41, "the server has it open"
+        found, expected = (told(json.loads(run(*command, **where).stdout)) for where in ({}, alone))
+        assert found == expected, command
+    run("remove", "beside", "--qdrant-url", qdrant, "--yes")
+    assert len(searched(root / "1.png", "--collection", "beside", "-k", "50")) == 41
+
+
 def test_a_server_killed_in_the_middle_of_an_ingest_loses_nothing(
     bundle: Path, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
