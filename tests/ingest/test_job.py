@@ -62,6 +62,8 @@ def test_bad_files_are_skipped_and_reported(home: Path, pictures: Path, bundle: 
     assert (report.points, report.ingested) == (6, 6)
     assert sorted(Path(uri).name for uri, _ in report.unreadable) == ["empty.jpg", "gone.png", "text.png"]
     assert all(str(pictures / uri) in reason for uri, reason in report.unreadable)
+    assert report.file is not None
+    assert [json.loads(line)["what"] for line in report.file.read_text().splitlines()] == ["skipped"] * 3
     again = cbir.ingest(pictures)
     assert (again.points, again.unchanged, len(again.unreadable)) == (6, 6, 3)
 
