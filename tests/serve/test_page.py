@@ -127,14 +127,36 @@ def test_the_slider_leaves_out_what_is_farther_and_marks_are_measured(page: Page
     page.get_by_role("button", name="Mark where edited copies lie").click()
     expect(page.locator(".tick")).to_have_count(4, timeout=30_000)
     middle = float(before[len(before) // 2])
+    distances = page.url.partition("?")[0].replace("/c/", "/api/collections/") + "/distances"
+    farthest = page.request.get(distances).json()["farthest"]
     slider.evaluate(
-        "(slider, to) => { slider.value = to; slider.dispatchEvent(new Event('change', { bubbles: true })); }", middle
+        "(slider, to) => { slider.value = to; slider.dispatchEvent(new Event('change', { bubbles: true })); }",
+        200 * middle / farthest,
     )
     page.wait_for_url("**max=*")
     expect(page.locator(".conditions")).to_contain_text("no farther than")
     left = page.locator("#hits .distance").all_inner_texts()
     assert 0 < len(left) < len(before)
     assert max(map(float, left)) <= middle * 1.01
+
+
+def test_the_slider_keeps_its_place_and_the_keyboard_and_ends_at_any_distance(page: Page, folder: Path):
+    ask(page, folder)
+    slider, output = page.locator(".slider input"), page.locator(".slider output")
+    expect(output).to_have_text("any distance")
+    place = slider.bounding_box()
+    slider.focus()
+    for step in (199, 198):
+        page.keyboard.press("ArrowLeft")
+        expect(output).not_to_have_text("any distance")
+        expect(page.locator(".conditions")).to_have_count(1)
+        until(page, "document.activeElement.type === 'range' && !document.querySelector('body.waiting')")
+        expect(slider).to_have_value(str(step))
+        assert slider.bounding_box() == place
+    page.keyboard.press("End")
+    page.wait_for_url(lambda address: "max=" not in address)
+    expect(output).to_have_text("any distance")
+    expect(page.locator(".conditions")).to_have_count(0)
 
 
 def test_a_box_searches_by_a_part(page: Page, folder: Path):

@@ -1,9 +1,11 @@
 // How far pictures may be: a slider, with marks that say what share of edited copies lies below.
 
-import { collection, element } from "./dom.js";
+import { byId, collection, element } from "./dom.js";
 import { json } from "./problem.js";
 import { go } from "./view.js";
 
+/** Steps of the slider: whole numbers, as distances would be rounded; the last one stands for any distance. */
+const STEPS = 200;
 let distances = null;
 
 const place = () => `/api/collections/${encodeURIComponent(collection())}/distances`;
@@ -17,22 +19,34 @@ export async function slider(number) {
     distances = null;
     return; // the number alone will do
   }
-  const most = Math.max(known.farthest, Number(number.value) || 0);
+  const given = number.value === "" ? null : Number(number.value);
+  const most = given >= known.farthest ? 1.05 * given : known.farthest;
   if (!(most > 0) || !number.isConnected) return;
-  const range = element("input", { type: "range", id: "max", min: 0, max: most, step: most / 200 });
-  range.value = number.value || most;
-  const output = element("output", { for: "max" }, said(range, most));
+  const range = element("input", { type: "range", id: "max", min: 0, max: STEPS, step: 1 });
+  range.value = given === null ? STEPS : Math.min(STEPS - 1, Math.round((STEPS * given) / most));
+  const output = element("output", { for: "max" });
+  const tellHow = (distance) => {
+    output.textContent = distance === null ? "any distance" : distance.toPrecision(3);
+    range.setAttribute("aria-valuetext", output.textContent);
+  };
+  tellHow(given);
+  const set = () => (Number(range.value) < STEPS ? (most * Number(range.value)) / STEPS : null);
   const marks = element("div", { class: "scale" });
   const below = element("p", { class: "below" });
-  range.addEventListener("input", () => (output.textContent = said(range, most)));
-  range.addEventListener("change", () => {
+  range.addEventListener("input", () => tellHow(set()));
+  range.addEventListener("change", async () => {
     const asked = new URLSearchParams(location.search);
     asked.delete("offset");
     asked.delete("max");
-    if (Number(range.value) < most) asked.set("max", Number(range.value).toPrecision(4));
-    go(`?${asked}`);
+    if (set() !== null) asked.set("max", set().toPrecision(4));
+    const top = () => byId("max")?.closest(".distance").getBoundingClientRect().top ?? 0;
+    const before = top();
+    await go(`?${asked}`);
+    scrollBy(0, top() - before); // it stays under the pointer
   });
+  const held = document.activeElement === number;
   number.parentElement.replaceChildren(element("div", { class: "slider" }, output, range, marks, below));
+  if (held) range.focus({ preventScroll: true });
   tell(known, most, marks, below);
 }
 
@@ -50,7 +64,7 @@ function tell(known, most, marks, below) {
       return tick;
     });
     marks.replaceChildren(...ticks);
-    below.textContent = "Marks: so many edited copies are closer.";
+    below.textContent = "The marks say what share of edited copies (smaller, cut, turned) are closer than that.";
   } else if (known.measuring) {
     const [done, all] = known.measuring;
     below.textContent = `Measuring: ${done} of ${all} pictures`;
@@ -77,5 +91,4 @@ function tell(known, most, marks, below) {
   }
 }
 
-const said = (range, most) => (Number(range.value) < most ? Number(range.value).toPrecision(3) : "any distance");
 const percent = (share) => `${Math.round(100 * share)}%`;
