@@ -1,4 +1,4 @@
-"""Counts in words: `1 picture`, `2 pictures`."""
+"""Counts in words: `1 picture`, `2 pictures`, `20.9 KB`."""
 
 import re
 
@@ -31,3 +31,13 @@ def in_singular(reason: str) -> str:
     for many, one in _SINGULAR:
         words = re.sub(many, one, words)
     return words + bracket + details
+
+
+def size(count: int) -> str:
+    """Return a number of bytes with a unit, such as `1.5 MB`."""
+    value = float(count)
+    for unit in ("B", "KB", "MB", "GB"):
+        if value < 1000:
+            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
+        value /= 1000
+    return f"{value:.1f} TB"

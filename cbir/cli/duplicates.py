@@ -23,9 +23,9 @@ from cbir.cli.parameters import (
     Within,
     collection_or_default,
 )
-from cbir.cli.terminal import bars, line, size, table
+from cbir.cli.terminal import bars, line, table
 from cbir.core.options import OptionError
-from cbir.core.words import counted
+from cbir.core.words import counted, size
 from cbir.search.duplicates.options import DuplicatesOptions
 
 if TYPE_CHECKING:

@@ -36,7 +36,7 @@ def _print_encoders(listed: list[dict[str, Any]]) -> None:
 
 def _summary(encoder: dict[str, Any]) -> str:
     """Return what an encoder is, and what its first use downloads under which licence."""
-    from cbir.cli.terminal import size
+    from cbir.core.words import size
 
     if not encoder["download_bytes"]:
         return str(encoder["summary"])

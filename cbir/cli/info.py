@@ -92,7 +92,8 @@ def _in_words(found: Checked) -> Iterator[str]:
 
 def _print_overview(found: Overview) -> None:
     """Print tables of collections and models."""
-    from cbir.cli.terminal import line, size, table
+    from cbir.cli.terminal import line, table
+    from cbir.core.words import size
 
     line(f"home        {found.home}")
     line(f"downloads   {found.cache}")

@@ -11,7 +11,8 @@ from cbir import documents
 from cbir.cli.confirm import confirmed
 from cbir.cli.output import note, print_json
 from cbir.cli.parameters import AsJson, DryRun, Yes
-from cbir.cli.terminal import line, size, table
+from cbir.cli.terminal import line, table
+from cbir.core.words import size
 
 if TYPE_CHECKING:
     from cbir.verbs.prune import Pruned

@@ -21,9 +21,9 @@ from cbir.cli.parameters import (
     collection_or_default,
     conditions,
 )
-from cbir.cli.terminal import bars, line, size
+from cbir.cli.terminal import bars, line
 from cbir.core.errors import CbirError
-from cbir.core.words import counted
+from cbir.core.words import counted, size
 
 if TYPE_CHECKING:
     from cbir.verbs.remove import Removal

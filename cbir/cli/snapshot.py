@@ -9,7 +9,8 @@ import cbir
 from cbir import documents
 from cbir.cli.output import note, print_json
 from cbir.cli.parameters import AsJson, CollectionArgument, QdrantUrl
-from cbir.cli.terminal import bars, line, size
+from cbir.cli.terminal import bars, line
+from cbir.core.words import size
 
 
 def snapshot(

@@ -128,13 +128,3 @@ def _print(console: Console, text: Text) -> None:
 
 def _console(*, stderr: bool = False) -> Console:
     return Console(stderr=stderr, markup=False, emoji=False, highlight=False)
-
-
-def size(count: int) -> str:
-    """Return a number of bytes with a unit, such as `1.5 MB`."""
-    value = float(count)
-    for unit in ("B", "KB", "MB", "GB"):
-        if value < 1000:
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
-        value /= 1000
-    return f"{value:.1f} TB"

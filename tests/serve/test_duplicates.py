@@ -10,6 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 
 import cbir
 from cbir.core.progress import Progress
+from cbir.core.words import size
 from cbir.search.duplicates import find
 from cbir.search.duplicates.result import Duplicates
 from tests.serve.asking import asking
@@ -54,6 +55,7 @@ def test_they_are_looked_for_when_asked_and_kept(album: Path):
         text = client.get("/c/album/duplicates").text
         assert "2 groups of 4 pictures" in text
         assert "exact copy" in text
+        assert size(sum(path.stat().st_size for path in album.glob("* again.png"))) in text
         assert client.get("/c/none/duplicates").status_code == 404
 
 
@@ -118,14 +120,18 @@ def test_marked_paths_are_saved_and_stay_marked(browser: Browser, album: Path, h
         assert not violations(page)
         first = page.get_by_role("region", name="Group 1")
         expect(first.locator(".warning")).to_be_hidden()
-        first.get_by_role("button", pressed=False).click()
+        first.get_by_role("button", name="Remove", pressed=False).click()
         expect(first.locator(".warning")).to_be_visible()
-        expect(page.locator("#said")).to_have_text("3 marked; of 1 group nothing would be kept")
+        expect(page.locator("#said")).to_have_text("3 marked to remove; of 1 group nothing would be kept")
+        kept = first.get_by_role("group").last.get_by_role("button", name="Keep")
+        expect(kept).to_have_attribute("aria-pressed", "false")
+        kept.click()
+        expect(page.locator("#said")).to_have_text("2 marked to remove")
         page.evaluate(
             "key => localStorage.setItem(key, JSON.stringify([...JSON.parse(localStorage[key]), '/old']))",
             "duplicates:album",
         )
         page.reload()
-        expect(page.locator("#said")).to_contain_text("3 marked")
+        expect(page.locator("#said")).to_contain_text("2 marked")
         assert "/old" not in saved(page), "what is no duplicate now"
         assert len(list(album.iterdir())) == 6, "nothing is deleted"

@@ -13,6 +13,7 @@ from fastapi.responses import Response
 
 from cbir import documents
 from cbir.collection.point import Hit, label_of
+from cbir.core.words import size
 from cbir.serve.pages.asked import Asked
 from cbir.serve.pages.frame import page, pages_router
 from cbir.serve.pages.shown import shown
@@ -48,6 +49,7 @@ def _told(served: State, name: str, offset: int) -> dict[str, Any]:
     return {
         "looked": looked,
         "found": found,
+        "spare_size": None if found is None else size(found.spare_bytes),
         "spare": [] if found is None else found.paths(),
         "paths": [[member.path for member in (group.keep, *group.others)] for group in groups],
         "groups": [_group(name, group, searcher.metadata) for group in groups[offset : offset + _GROUPS]],
@@ -56,7 +58,7 @@ def _told(served: State, name: str, offset: int) -> dict[str, Any]:
 
 
 def _group(name: str, group: Group, metadata: Metadata) -> dict[str, Any]:
-    members = [_member(name, group.keep, f"kept: {group.why}", metadata)]
+    members = [_member(name, group.keep, f"best to keep: {group.why}", metadata)]
     members += [_member(name, other, other.how, metadata) for other in group.others]
     return {"exact": group.is_exact, "members": members}
 
@@ -64,7 +66,7 @@ def _group(name: str, group: Group, metadata: Metadata) -> dict[str, Any]:
 def _member(name: str, member: Member, words: str, metadata: Metadata) -> dict[str, Any]:
     hit = Hit(member.id, 0.0, label_of(member.payload), member.uri, member.payload)
     facts = [f"{member.size[0]} x {member.size[1]}"] if member.size else []
-    facts += [] if member.bytes is None else [_size(member.bytes)]
+    facts += [] if member.bytes is None else [size(member.bytes)]
     return {
         "shown": shown(name, HitAnswer(**documents.hit(hit, metadata)), Asked(), near=False),
         "uri": member.uri,
@@ -72,7 +74,3 @@ def _member(name: str, member: Member, words: str, metadata: Metadata) -> dict[s
         "words": words,
         "facts": ", ".join(facts),
     }
-
-
-def _size(count: int) -> str:
-    return f"{count / 1e6:.1f} MB" if count >= 1e6 else f"{count / 1e3:.0f} kB" if count >= 1e3 else f"{count} bytes"

@@ -57,8 +57,8 @@ if (byId("look")) {
 const key = `duplicates:${collection()}`;
 const groups = JSON.parse(page.dataset.groups);
 const known = new Set(groups.flat());
-const pathOf = (button) => groups[button.dataset.group][button.dataset.member];
-const buttons = [...document.querySelectorAll(".mark-it")];
+const pathOf = (choice) => groups[choice.dataset.group][choice.dataset.member];
+const choices = [...document.querySelectorAll(".group .switch")];
 
 function kept() {
   try {
@@ -72,18 +72,18 @@ function kept() {
 let marked = kept();
 
 function show() {
-  for (const button of buttons) {
-    const on = marked.has(pathOf(button));
-    button.setAttribute("aria-pressed", String(on));
-    button.textContent = on ? "Marked" : "Keep";
+  for (const choice of choices) {
+    const on = marked.has(pathOf(choice));
+    choice.querySelector(".keep").setAttribute("aria-pressed", String(!on));
+    choice.querySelector(".discard").setAttribute("aria-pressed", String(on));
   }
   for (const group of document.querySelectorAll(".group")) {
-    const all = [...group.querySelectorAll("li")].every((each) => each.querySelector(".mark-it[aria-pressed=true]"));
+    const all = [...group.querySelectorAll("li")].every((each) => each.querySelector(".discard[aria-pressed=true]"));
     group.querySelector(".warning").hidden = !all;
   }
   byId("export").disabled = !marked.size;
   const lost = groups.filter((paths) => paths.every((path) => marked.has(path))).length;
-  byId("said").textContent = `${marked.size} marked${lost ? `; of ${lost} ${lost === 1 ? "group" : "groups"} nothing would be kept` : ""}`;
+  byId("said").textContent = `${marked.size} marked to remove${lost ? `; of ${lost} ${lost === 1 ? "group" : "groups"} nothing would be kept` : ""}`;
 }
 
 function change(now) {
@@ -97,10 +97,11 @@ function change(now) {
 }
 
 if (byId("export")) {
-  for (const button of buttons) {
-    button.addEventListener("click", () => {
+  for (const choice of choices) {
+    choice.addEventListener("click", ({ target }) => {
       const now = new Set(marked);
-      if (!now.delete(pathOf(button))) now.add(pathOf(button));
+      if (target.classList.contains("discard")) now.add(pathOf(choice));
+      if (target.classList.contains("keep")) now.delete(pathOf(choice));
       change(now);
     });
   }
