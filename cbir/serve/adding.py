@@ -22,18 +22,21 @@ from cbir.model.formats import FORMATS, sniff
 
 if TYPE_CHECKING:
     from cbir.collection.metadata import Metadata
+    from cbir.serve.body import Form
     from cbir.serve.schemas import AddRequest
     from cbir.serve.state import State
 
 #: The folder of added pictures; those with a label that is a folder of the root's are put there.
 FOLDER = "added"
+#: The field with what the file was called that somebody sent: shown, never a path.
+ORIGINAL_NAME = "original_name"
 
 
 class NotAddedError(CbirError):
     """What is said of a picture cannot be stored, or its file cannot be kept."""
 
 
-def added(served: State, name: str, content: bytes, asked: AddRequest) -> tuple[str, bool]:
+def added(served: State, name: str, form: Form, asked: AddRequest) -> tuple[str, bool]:
     """Store a picture; return its point's id, and whether it is a new one.
 
     Raises
@@ -46,7 +49,7 @@ def added(served: State, name: str, content: bytes, asked: AddRequest) -> tuple[
     """
     if ours := sorted(field for field in asked.payload if field in BY_NAME or field.startswith("_")):
         raise NotAddedError(f"payload: cbir itself writes the field '{ours[0]}'")
-    sha256 = hashlib.sha256(content).hexdigest()
+    content, sha256 = form.image, hashlib.sha256(form.image).hexdigest()
     identity = content_id(sha256)
     try:
         check_payloads([identity], [{**asked.payload, "label": asked.label}])
@@ -56,12 +59,15 @@ def added(served: State, name: str, content: bytes, asked: AddRequest) -> tuple[
     pixels, details = served.decoding.seen(content, "the picture", searcher.bundle.preprocessing)
     feature = served.encoding(searcher).encode(pixels)
     with served.library.writing(name) as (searcher, collection):
-        file = None
-        if asked.save and not collection.payloads([identity]):
+        file, fields = None, asked.payload
+        is_new = not collection.payloads([identity])
+        if is_new and form.name:
+            fields = {ORIGINAL_NAME: form.name, **fields}
+        if is_new and asked.save:
             # It stays whatever fails afterwards: its point may be stored although no answer came. The same request
             # again, or the next ingest, finds it.
             file = _saved(content, sha256, asked, collection.metadata)
-        picture = Picture(sha256, details, pixels, feature, asked.label, asked.payload, file)
+        picture = Picture(sha256, details, pixels, feature, asked.label, fields, file)
         return add(collection, picture, searcher.encoder.code_bits)
 
 

@@ -1,12 +1,12 @@
 """A request's body with a picture in it: a form with the part `image`, or nothing but the picture.
 
 In: a request, whose bytes are bounded while they come (`limits`). Out: the picture's bytes, and what else the form
-says. The name of a file that a form has is not looked at.
+says, with the name of the picture's file to be shown: never a path.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ValidationError
@@ -26,10 +26,20 @@ M = TypeVar("M", bound=BaseModel)
 IMAGE, QUERY = "image", "query"
 #: Bytes of the part with the rest of a query.
 _MOST_QUERY = 1 << 22
+#: Letters of a file's name that are shown.
+_MOST_NAME = 200
 
 
 class NoPictureError(CbirError):
     """The request has no picture where one has to be."""
+
+
+class Form(NamedTuple):
+    """A form: its picture, the rest of its query as JSON, and what the picture's file is called; empty if not said."""
+
+    image: bytes
+    query: str
+    name: str
 
 
 def is_form(request: Request) -> bool:
@@ -37,8 +47,8 @@ def is_form(request: Request) -> bool:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower() == "multipart/form-data"
 
 
-async def read_form(request: Request) -> tuple[bytes, str]:
-    """Return a form's picture, and the rest of its query, empty if it has none.
+async def read_form(request: Request) -> Form:
+    """Return what a form says.
 
     Raises
     ------
@@ -54,12 +64,12 @@ async def read_form(request: Request) -> tuple[bytes, str]:
             raise NoPictureError(f"the form has no picture: send it as a file, in the part {IMAGE}")
         if not isinstance(query, str):
             raise NoPictureError(f"the part {QUERY} is text, not a file")
-        return _some(await image.read()), query
+        return Form(_some(await image.read()), query, _shown_name(image.filename or ""))
 
 
 async def read_picture(request: Request) -> bytes:
     """Return the picture that a body is, or that it has in a form; errors as above."""
-    return (await read_form(request))[0] if is_form(request) else _some(await request.body())
+    return (await read_form(request)).image if is_form(request) else _some(await request.body())
 
 
 def validated(model: type[M], content: str | bytes) -> M:
@@ -72,6 +82,12 @@ def validated(model: type[M], content: str | bytes) -> M:
             raise RequestValidationError([{"loc": ("body",), "msg": message}]) from None
         errors = [{**each, "loc": ("body", *each["loc"])} for each in error.errors(include_context=False)]
         raise RequestValidationError(errors) from None
+
+
+def _shown_name(name: str) -> str:
+    """Return the last part of a name that somebody sent, without letters that control how others are shown."""
+    last = name.replace("\\", "/").rpartition("/")[2]
+    return "".join(letter for letter in last if letter.isprintable())[:_MOST_NAME].strip()
 
 
 def _some(content: bytes) -> bytes:

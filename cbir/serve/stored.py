@@ -17,6 +17,7 @@ from cbir.collection.errors import NoSuchPointError
 from cbir.collection.place import stored_places
 from cbir.collection.point import is_point_id, text_of
 from cbir.core.uris import is_absolute, path_of, shown
+from cbir.ingest.added import SOURCE as ADDED
 from cbir.ingest.sources.catalogue import NAMES
 from cbir.ingest.sources.member_pictures import archive_above, read_member
 from cbir.ingest.sources.source import SourceError
@@ -167,6 +168,8 @@ def _payload(searcher: Searcher, point: str) -> Payload:
 
 
 def _why_missing(point: str, payload: Payload, metadata: Metadata) -> str:
+    if all(text_of(place, "source") == ADDED for place in stored_places(payload)):
+        return f"point '{point}' was added without its file (\"save\": true keeps it): it is found, but cannot be shown"
     roots = [metadata.roots.get(text_of(place, "source")) for place in stored_places(payload)]
     gone = next((root for root in roots if root is not None and not os.path.lexists(root)), None)
     if gone is None:

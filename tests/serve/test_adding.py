@@ -22,6 +22,8 @@ from tests.conftest import picture
 from tests.serve.asking import asking, file_of
 
 TOKEN = "may-write"
+#: What a browser may send: the last part of it is shown.
+NAME = "../C:\\x/a <b>\u202etabby.png"
 POINTS = "/api/collections/pictures/points"
 
 
@@ -35,7 +37,7 @@ def client(home: Path, pictures: Path, bundle: Path) -> Iterator[TestClient]:
 
 
 def add(client: TestClient, content: bytes, **said: Any) -> httpx.Response:
-    return client.post(POINTS, files={"image": ("x.png", content)}, data={"query": json.dumps(said)})
+    return client.post(POINTS, files={"image": (NAME, content)}, data={"query": json.dumps(said)})
 
 
 def point(client: TestClient, content: bytes) -> dict[str, Any]:
@@ -67,6 +69,7 @@ def test_an_added_picture_is_stored_as_an_ingest_stores_it(client: TestClient, p
     assert again["vector"] == here["vector"]
     mood, when = here["payload"].pop("mood"), here["payload"].pop("ingested_at")
     assert (mood, when <= again["payload"].pop("ingested_at")) == ("calm", True)
+    assert here["payload"].pop("original_name") == "a <b>tabby.png"
     assert again["payload"] == here["payload"]
     with closing(homes.open_engine(read_settings()).open("pictures")) as collection:
         assert collection.verify().none
@@ -81,6 +84,20 @@ def test_without_a_file_it_is_found_and_a_later_ingest_finds_its_file(client: Te
     (pictures / "b" / "later.png").write_bytes(content)
     assert cbir.ingest(pictures, collection="pictures").points == 7
     assert client.get(f"/images/pictures/{id_of(content)}").content == content
+
+
+@pytest.mark.parametrize("save", [True, False])
+def test_a_page_shows_an_added_picture_by_the_name_it_had(client: TestClient, save: bool):
+    content = file_of(picture(79))
+    add(client, content, save=save)
+    place = f"pictures/{id_of(content)}"
+    tiles = client.get("/c/pictures", params={"where": "original_name=a <b>tabby.png"}).text
+    assert "a &lt;b&gt;tabby.png" in tiles
+    assert (f"/thumbnails/{place}" in tiles, "unkept.svg" in tiles) == (save, not save)
+    for kind in ("images", "thumbnails"):
+        answer = client.get(f"/{kind}/{place}")
+        assert answer.status_code == (200 if save else 404)
+        assert save or "added without its file" in answer.json()["detail"]
 
 
 def test_a_content_that_is_stored_takes_what_is_said_this_time(client: TestClient, pictures: Path):

@@ -6,9 +6,14 @@ In: a hit of an answer, or an example as the address has it. Out: what the templ
 from __future__ import annotations
 
 import json
+import os.path
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
+
+from cbir.ingest.added import SOURCE as ADDED
+from cbir.serve.adding import ORIGINAL_NAME
+from cbir.serve.pages import static
 
 if TYPE_CHECKING:
     from cbir.serve.pages.asked import Asked
@@ -90,20 +95,23 @@ def shown(collection: str, hit: HitAnswer, asked: Asked, *, near: bool = True) -
     across = min(1.0, (sides[0] or 1) / (sides[1] or 1))
     most = max(sides[0] or 0, sides[1] or 0)
 
+    # Nothing is asked for that cannot be there.
+    unkept = static.address("unkept.svg") if hit.payload.get("source") == ADDED and not hit.copies else ""
+
     def thumbnail(side: int) -> str:
         return f"/thumbnails/{place}?size={side}&{version}"
 
     smalls = ", ".join(f"{thumbnail(side)} {max(1, round(side * across))}w" for side in _SIDES if side < 2 * most)
     return Shown(
         id=hit.id,
-        name=str(hit.payload.get("name") or hit.uri.rpartition("/")[2] or hit.uri),
+        name=_name(hit),
         label="" if hit.label is None else str(hit.label),
         distance=_distance(hit.distance) if near else "",
         width=sides[0],
         height=sides[1],
-        small=thumbnail(320),
-        smalls=smalls if most > _SIDES[0] else "",
-        large=f"/images/{place}?{version}",
+        small=unkept or thumbnail(320),
+        smalls=smalls if most > _SIDES[0] and not unkept else "",
+        large=unkept or f"/images/{place}?{version}",
         more=asked.query(q=own, box="", like=(), unlike=(), **kept),
         like=asked.query(like=_toggled(asked.like, own), unlike=_without(asked.unlike, own)),
         unlike=asked.query(unlike=_toggled(asked.unlike, own), like=_without(asked.like, own)),
@@ -123,6 +131,15 @@ def example(collection: str, text: str) -> Example | None:
     if kind == "id":
         return Example(text, "", f"/thumbnails/{_place(collection, value)}?size=640")
     return Example(text, "", f"/uploads/{quote(value, safe='')}")
+
+
+def _name(hit: HitAnswer) -> str:
+    """Return the name of a picture's file; of one that was added by HTTP, what it was called before."""
+    name = str(hit.payload.get("name") or hit.uri.rpartition("/")[2] or hit.uri)
+    sha256 = hit.payload.get("sha256")
+    if sha256 and os.path.splitext(name.removeprefix(f"{ADDED}:"))[0] == sha256:  # noqa: PTH122 - a name of any letters
+        return str(hit.payload.get(ORIGINAL_NAME) or "added picture")
+    return name
 
 
 def _place(collection: str, point: str) -> str:

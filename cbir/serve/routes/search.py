@@ -40,7 +40,7 @@ _BODY = {
 async def _asked(request: Request) -> tuple[SearchRequest, bytes | None]:
     """Return what is searched for, and the picture of a form."""
     if body.is_form(request):
-        image, query = await body.read_form(request)
+        image, query, _ = await body.read_form(request)
         try:
             fields: Any = json.loads(query or "{}")
         except (ValueError, RecursionError):

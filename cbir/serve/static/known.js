@@ -21,6 +21,7 @@ const NAMES = {
 /** Fields below the fold. */
 const REST = {
   name: "name",
+  original_name: "added as",
   uri: "address",
   modified: "file changed",
   width: "width",
