@@ -69,8 +69,8 @@ async def add_point(name: str, request: Request, response: Response, served: Ser
     """Store a picture as an ingest would: by its content, with what its file says of it.
 
     A content that is stored already keeps its feature, and takes the label and the fields that come with it. The point
-    has a file only if `save` asks for one, so that it can be shown, and be found again by the next ingest. The file gets
-    a name of its own; what the uploaded one was called is kept in the field `original_name`, to be shown.
+    has a file only if `save` asks for one, so that it can be shown, and be found again by the next ingest. The file
+    gets a name of its own; what the uploaded one was called is kept in the field `original_name`, to be shown.
     """
     if not body.is_form(request):
         raise HTTPException(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "a picture is added as multipart/form-data")
