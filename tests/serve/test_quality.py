@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
+from PIL import Image
 from playwright.sync_api import Browser, expect
 
 import cbir
@@ -76,6 +77,17 @@ def test_what_was_not_measured_is_told_with_the_commands_that_do(own: Path):
     assert "cbir evaluate --collection digits" in text
     assert "cbir evaluate --copies --collection digits" in text
     assert "cbir compare --source" in text
+
+
+def test_of_pictures_without_labels_nothing_is_said_of_labels(home: Path, tmp_path: Path):
+    (tmp_path / "album").mkdir()
+    Image.new("RGB", (32, 32), "red").save(tmp_path / "album" / "red.png")
+    cbir.ingest(tmp_path / "album", encoder="pixels")
+    with asking() as client:
+        text = client.get("/c/album/quality").text
+    assert "same label" not in text
+    assert "cbir evaluate --copies" in text
+    assert "--encoder photo --encoder dinov2" in text
 
 
 def test_the_numbers_are_those_of_the_runs(measured: Path):

@@ -102,5 +102,5 @@ def test_the_slider_changes_what_is_restored(browser: Browser, digits: Path):
         expect(page.locator("#noise")).to_have_value("0.90")
         expect(page.locator("#moved")).not_to_have_text("0.000")
         noisy = page.get_attribute("#noisy", "src")
-        page.get_by_role("button", name="Other noise").click()
+        page.get_by_role("button", name="Draw new noise").click()
         until(page, f"document.getElementById('noisy').src !== {noisy!r}")

@@ -8,6 +8,8 @@ from fastapi import Query, Request
 from fastapi.responses import Response
 
 from cbir import documents
+from cbir.collection.filter_text import known_field
+from cbir.collection.groups import Grouping, usual_way
 from cbir.collection.point import Hit, is_point_id, label_of, text_of
 from cbir.collection.stored_fields import StoredFields
 from cbir.serve.pages.asked import Asked
@@ -18,6 +20,9 @@ from cbir.serve.schemas import HitAnswer
 from cbir.serve.state import Served
 
 if TYPE_CHECKING:
+    from cbir.collection.fields import Field
+    from cbir.collection.interface import Collection
+    from cbir.search.searcher import Searcher
     from cbir.serve.state import State
 
 #: Pictures of one answer.
@@ -45,9 +50,20 @@ async def chosen(
 
 
 def _fields(served: State, name: str) -> dict[str, str]:
-    with served.library.searcher(name).used() as collection:
-        stored = list(StoredFields(collection))
-    return {field: title for field, title in FACETS.items() if field in stored and field != "lens"}
+    """Return the fields that tell pictures apart, with their titles."""
+    searcher = served.library.searcher(name)
+    with searcher.used() as collection:
+        known = StoredFields(collection)
+        stored = [field for field in known if field in FACETS and field != "lens"]
+        told = [field for field in stored if _tells(served, searcher, collection, known_field(field, known))]
+    return {field: title for field, title in FACETS.items() if field in told}
+
+
+def _tells(served: State, searcher: Searcher, collection: Collection, field: Field) -> bool:
+    """Whether pictures differ in a field: one value or none that they share gives all dots one colour."""
+    grouping = Grouping(field, usual_way(field))
+    counts = served.counted.of(searcher, collection, grouping, None, (field.name, grouping.by, ""))
+    return counts.values > 1 or (counts.values == 1 and counts.having < counts.points)
 
 
 def _chosen(served: State, name: str, ids: list[str]) -> list[Shown]:

@@ -16,6 +16,7 @@ from fastapi import Request
 from fastapi.responses import Response
 
 from cbir import documents
+from cbir.collection.filter import Exists
 from cbir.collection.point import Hit, label_of, text_of
 from cbir.core.errors import CbirError
 from cbir.serve.headers import LOCKED
@@ -83,6 +84,8 @@ def _told(served: State, name: str) -> dict[str, Any]:
     with searcher.used() as collection:
         told = {
             "points": collection.count(),
+            "labelled": collection.count(where=Exists("label")) > 0,
+            "encoders": ("photo", "dinov2") if searcher.metadata.input_shape[2] == 3 else ("contrastive", "pixels"),
             "labels": found.labels and _labels(name, found.labels, collection, searcher.metadata),
             "copies": found.copies and _copies(name, found.copies, collection, searcher.metadata),
         }

@@ -159,7 +159,7 @@ function note(answer) {
   byId("neighbours").disabled = !answer.methods.includes("neighbours") && (Boolean(answer.install) || !answer.points);
   byId("principal").disabled = !answer.points;
   byId("note").replaceChildren(
-    !answer.methods.includes("neighbours") && answer.install ? answer.install : many ? `${numbered(many)} came beside ${many === 1 ? "its" : "their"} neighbours later. ` : "",
+    !answer.methods.includes("neighbours") && answer.install ? answer.install : many ? `${numbered(many)} ${many === 1 ? "was" : "were"} added after the rest was arranged, each beside what it is most like. ` : "",
   );
   if (many && !answer.install) {
     const anew = element("button", { type: "button", class: "quiet" }, "Arrange anew");
@@ -256,6 +256,9 @@ function choose(some, go = false) {
   byId("chosen-list").replaceChildren();
   const step = Math.max(1, some.length / EXAMPLES);
   const examples = Array.from({ length: Math.min(EXAMPLES, some.length) }, (_, index) => idOf(shown.ids, some[Math.floor(index * step)]));
+  byId("search-these").textContent = some.length > EXAMPLES ? `Search with ${EXAMPLES} of these` : "Search with these";
+  byId("taken").hidden = some.length <= EXAMPLES;
+  byId("taken").textContent = `A search takes at most ${EXAMPLES} examples: they are spread over all that are chosen.`;
   byId("search-these").search = examples.map((id) => `like=id:${id}`).join("&");
   say(some.length ? `${numbered(some.length)} chosen, listed below the map` : "No picture is chosen");
   redraw();

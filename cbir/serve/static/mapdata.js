@@ -39,7 +39,7 @@ export function idOf(ids, point) {
 /** Get what each point counts as: a place in `entries`, whose last two are other values and none. */
 export async function groups(name, field, count) {
   const found = field ? await json(`${address(name)}/map/colours?field=${encodeURIComponent(field)}`) : { values: [], groups: "", other: 0, without: 0 };
-  const entries = found.values.map(({ value, count: many }, index) => ({ title: String(value) || "none", many, colour: index }));
+  const entries = found.values.map(({ value, count: many }, index) => ({ title: value === "" && field === "folder" ? "(the top)" : String(value), many, colour: index }));
   const places = new Uint8Array(count).fill(field ? LIGHT.length - 1 : 0);
   const bytes = atob(found.groups);
   for (let point = 0; point < Math.min(count, bytes.length); point += 1) {
@@ -47,7 +47,7 @@ export async function groups(name, field, count) {
     places[point] = group < OTHER ? group : LIGHT.length - (group === OTHER ? 2 : 1);
   }
   if (found.other) entries.push({ title: "others", many: found.other, colour: LIGHT.length - 2 });
-  if (found.without) entries.push({ title: "without", many: found.without, colour: LIGHT.length - 1 });
+  if (found.without) entries.push({ title: field === "folder" ? "(no folder)" : "(none)", many: found.without, colour: LIGHT.length - 1 });
   return { places, entries };
 }
 

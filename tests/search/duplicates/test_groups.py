@@ -72,12 +72,12 @@ COPY = Copy("1", 1000.0, covered=False, camera=False, grey=False, bytes=500, mod
     ("other", "kept", "why"),
     [
         ({"pixels": 4000.0, "grey": True, "covered": True}, "2", "most pixels"),
-        ({"pixels": 1010.0, "covered": True}, "1", "as large, nothing laid over it or around it"),
-        ({"camera": True, "bytes": 100}, "2", "as large, has the camera's data"),
-        ({"grey": True, "bytes": 900}, "1", "as large, in colour"),
-        ({"bytes": 900, "modified": 90}, "2", "as large, largest file"),
-        ({"modified": 10}, "2", "as large and as many bytes, oldest file"),
-        ({"modified": 0}, "1", "as large and as many bytes, first by name"),
+        ({"pixels": 1010.0, "covered": True}, "1", "as many pixels as others, but nothing laid over it or around it"),
+        ({"camera": True, "bytes": 100}, "2", "as many pixels as others, but has the camera's data"),
+        ({"grey": True, "bytes": 900}, "1", "as many pixels as others, but in colour"),
+        ({"bytes": 900, "modified": 90}, "2", "as many pixels as others, but largest file"),
+        ({"modified": 10}, "2", "as many pixels and bytes as others, but oldest file"),
+        ({"modified": 0}, "1", "as many pixels and bytes as others, but first by name"),
     ],
 )
 def test_what_is_kept_and_why(other: dict, kept: str, why: str):
