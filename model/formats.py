@@ -30,7 +30,7 @@ class Format:
     ending_counts : bool
         Whether the first bytes say too little, so that only a file with one of the suffixes is of this format.
     extra : str
-        What is installed with it, as in `pip install 'cbir[heic]'`; empty if nothing is.
+        What is installed with it, as in `pip install '.[heic]'`; empty if nothing is.
     library : str
         The module that reads it, if it is not Pillow's own.
     """

@@ -16,6 +16,7 @@ from typing import NoReturn
 from PIL import Image
 
 from cbir.core.errors import first_line
+from cbir.core.extras import to_install
 from cbir.model import decoder
 from cbir.model.camera_raw import raw_exif, raw_picture
 from cbir.model.containers.parts import ContainerError
@@ -199,7 +200,7 @@ def _format(content: bytes, name: str) -> str:
         _refuse(name)
     if extra := missing_extra(form):
         known_as = _KNOWN_AS.get(form, form)
-        raise ImageError(f"{name} is {known_as}; to read such pictures: pip install 'cbir[{extra}]'")
+        raise ImageError(f"{name} is {known_as}; to read such pictures: {to_install(extra)}")
     return form
 
 

@@ -6,6 +6,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 from cbir.core.errors import CbirError
+from cbir.core.extras import to_install
 from cbir.core.settings import read_settings
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def mcp(collection: str | None = None, *, qdrant_url: str | None = None, data_di
     except ModuleNotFoundError as error:
         if str(error.name).partition(".")[0] not in ("mcp", "anyio", "pydantic"):
             raise
-        raise CbirError("cbir mcp needs the extra 'mcp': pip install 'cbir[mcp]'") from None
+        raise CbirError(f"cbir mcp needs the extra 'mcp': {to_install('mcp')}") from None
     from cbir.serve.library import Library
 
     with closing(Library(read_settings(data_dir, qdrant_url), collection)) as library:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from cbir.core.errors import CbirError
+from cbir.core.extras import to_install
 from cbir.core.muted import muted
 from cbir.core.uris import shown
 from cbir.search.lettering import warn_of_missing
@@ -14,7 +15,7 @@ from cbir.search.typefaces import OWN, pieces
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-INSTALL = "it is cbir's extra 'figures': pip install '.[figures]' in its folder"
+INSTALL = f"it is cbir's extra 'figures': {to_install('figures')}"
 
 
 def can_draw() -> bool:

@@ -20,6 +20,7 @@ from cbir.collection.fields import FIELDS
 from cbir.collection.point import Label
 from cbir.core.disk import expanded
 from cbir.core.errors import CbirWarning, first_line
+from cbir.core.extras import to_install
 from cbir.core.uris import folder_and_name, path_of, shown, uri_of
 from cbir.ingest.sources.choice import MODES
 from cbir.ingest.sources.listing import Files, Listed, Listing
@@ -278,7 +279,7 @@ def _parquet_rows(path: Path) -> Iterator[_Row]:
         from pyarrow import ArrowException
         from pyarrow.parquet import ParquetFile
     except ImportError:
-        raise SourceError(f"reading {shown(str(path))} needs pyarrow: pip install 'cbir[parquet]'") from None
+        raise SourceError(f"reading {shown(str(path))} needs pyarrow: {to_install('parquet')}") from None
     if not path.exists():
         raise FileNotFoundError(2, os.strerror(2))
     try:

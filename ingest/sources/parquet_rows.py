@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cbir.core.errors import first_line
+from cbir.core.extras import to_install
 from cbir.ingest.sources.members import ArchiveError, Member, MemberError, Wanted, refuse_size
 from cbir.ingest.sources.spool import Spool
 from cbir.model.picture import MAX_BYTES
@@ -53,7 +54,7 @@ class ParquetRows:
         try:
             import pyarrow.parquet as pq
         except ImportError:
-            raise ArchiveError(f"{path} is a Parquet file; to read it: pip install 'cbir[parquet]'") from None
+            raise ArchiveError(f"{path} is a Parquet file; to read it: {to_install('parquet')}") from None
         self._path = path
         self.problems: list[str] = []
         try:

@@ -7,6 +7,7 @@ why; what has another ending, or none, is looked into.
 import functools
 from collections.abc import Callable
 
+from cbir.core.extras import to_install
 from cbir.model.formats import FORMATS, SUFFIXES, missing_extra, sniff, suffix_of
 
 
@@ -47,5 +48,5 @@ def refusal(name: str, head: Callable[[], bytes]) -> tuple[str, str, str] | None
     if found is None:
         return None if suffix in SUFFIXES else ("not pictures", suffix or "no ending", "")
     if extra := missing_extra(found):
-        return f"{found} pictures", "", f"to read them: pip install 'cbir[{extra}]'"
+        return f"{found} pictures", "", f"to read them: {to_install(extra)}"
     return None

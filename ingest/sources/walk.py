@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from cbir.core.errors import CbirError
+from cbir.core.extras import to_install
 from cbir.core.progress import Progress, silent
 from cbir.core.uris import shown, uri_of
 from cbir.ingest.sources.choice import IGNORE_FILE, Choice, Sieve, may_be_left_out, patterns
@@ -160,7 +161,7 @@ class Walk:
             self._listing.tally.add("not pictures", path, detail=_ending(suffix))
             return False
         if extra := missing_extra(format_):
-            self._listing.tally.add(f"{format_} pictures", path, hint=f"to read them: pip install 'cbir[{extra}]'")
+            self._listing.tally.add(f"{format_} pictures", path, hint=f"to read them: {to_install(extra)}")
             return False
         return True
 

@@ -12,6 +12,7 @@ import os
 import types
 
 from cbir.core.errors import CbirError
+from cbir.core.extras import to_install
 from cbir.core.workers import usable_cores
 from cbir.model.quiet import without_lines
 
@@ -38,7 +39,7 @@ def keras() -> types.ModuleType:
     except ImportError as error:
         raise CbirError(
             f"training, importing and denoising need Keras and TensorFlow ({error}); "
-            "they are cbir's extra 'train': pip install '.[train]' in its folder"
+            f"they are cbir's extra 'train': {to_install('train')}"
         ) from None
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from cbir.core.atomic import write_atomic
 from cbir.core.digest import has_sha256
 from cbir.core.errors import first_line, warn_caller
+from cbir.core.extras import to_install
 from cbir.core.progress import Progress, silent
 from cbir.model.errors import ModelError
 from cbir.model.pretrained.hub import HubFile, fetch, networks_cache, notes
@@ -191,9 +192,7 @@ def _tokenizers() -> "Callable[[Path, Words], Tokenizer]":
     try:
         from tokenizers import Tokenizer
     except ImportError:
-        raise ModelError(
-            "to search by words, install the extra 'words': pip install '.[words]' in cbir's folder"
-        ) from None
+        raise ModelError(f"to search by words, install the extra 'words': {to_install('words')}") from None
 
     def read(path: Path, words: Words) -> "Tokenizer":
         try:

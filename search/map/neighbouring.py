@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from cbir.core.errors import CbirError
+from cbir.core.extras import to_install
 from cbir.core.processes import ProcessError, Processes, usual_processes
 from cbir.core.progress import Progress, silent
 from cbir.core.workers import usable_cores
@@ -42,7 +43,7 @@ def can_arrange() -> bool:
 
 def how_to_install() -> str:
     """Return what to type where it is not."""
-    return "to arrange pictures by their neighbours: pip install 'cbir[map]'"
+    return f"to arrange pictures by their neighbours: {to_install('map')}"
 
 
 def arranged(

@@ -135,7 +135,7 @@ def test_pictures_are_not_gone_because_what_reads_them_is(home: Path, pictures: 
     monkeypatch.setattr(formats, "_installed", lambda library: False)
     report = cbir.ingest(pictures, prune=True)
     assert (report.points, report.pruned, report.gone, report.skipped) == (7, 1, 0, 0)
-    assert [left.hint for left in report.left_out] == ["to read them: pip install 'cbir[heic]'"]
+    assert [left.hint for left in report.left_out] == ["to read them: pip install '.[heic]' in cbir's folder"]
 
 
 def test_a_folder_that_is_empty_now_is_pruned_by_force_alone(home: Path, pictures: Path):

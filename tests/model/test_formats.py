@@ -119,8 +119,8 @@ def test_heic_is_read_whatever_it_is_called(tmp_path: Path):
 @pytest.mark.parametrize(
     ("name", "head", "words"),
     [
-        ("IMG_1.jpg", b"\0\0\0\x1cftypheic\0\0\0\0mif1heic", r"IMG_1\.jpg is HEIC; .*pip install 'cbir\[heic\]'"),
-        ("IMG_2.NEF", b"MM\0*\0\0\0\x08" + bytes(40), r"IMG_2\.NEF is camera raw; .*pip install 'cbir\[raw\]'"),
+        ("IMG_1.jpg", b"\0\0\0\x1cftypheic\0\0\0\0mif1heic", r"IMG_1\.jpg is HEIC; .*pip install '\.\[heic\]'"),
+        ("IMG_2.NEF", b"MM\0*\0\0\0\x08" + bytes(40), r"IMG_2\.NEF is camera raw; .*pip install '\.\[raw\]'"),
     ],
 )
 def test_what_an_extra_reads_is_named_with_the_command(

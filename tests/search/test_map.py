@@ -147,7 +147,7 @@ def test_without_the_extra_it_is_said_how_to_install_it(collection: Collection, 
     store(collection, features())
     made = make_map(collection)
     monkeypatch.setattr(neighbouring, "can_arrange", lambda: False)
-    with pytest.raises(CbirError, match=r"pip install 'cbir\[map\]'"):
+    with pytest.raises(CbirError, match=r"pip install '\.\[map\]'"):
         arrange_map(collection, made)
 
 

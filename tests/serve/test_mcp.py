@@ -203,7 +203,7 @@ def test_without_the_sdk_the_error_names_the_extra(home: Path):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 1
     assert done.stdout == ""
-    assert done.stderr == "cbir: cbir mcp needs the extra 'mcp': pip install 'cbir[mcp]'\n"
+    assert done.stderr == "cbir: cbir mcp needs the extra 'mcp': pip install '.[mcp]' in cbir's folder\n"
 
 
 @pytest.mark.parametrize("path", ["", "x.png", "\0", "/", "/etc/passwd", "~/x.png", "/root\0/x", "/tmp/../etc/passwd"])

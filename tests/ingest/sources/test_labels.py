@@ -104,7 +104,7 @@ def test_a_parquet_file_is_read(root: Path):
 def test_without_pyarrow_the_extra_is_named(root: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     (root.parent / "labels.parquet").touch()
-    with pytest.raises(SourceError, match=r"needs pyarrow: pip install 'cbir\[parquet\]'"):
+    with pytest.raises(SourceError, match=r"needs pyarrow: pip install '\.\[parquet\]'"):
         labelled(root, root.parent / "labels.parquet")
 
 

@@ -127,7 +127,7 @@ def test_what_a_listed_file_needs_is_said(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(formats, "_installed", lambda library: library != "pillow_heif")
     (tmp_path / "2.png").write_bytes(png())
     (left,) = ListedSource([f"{tmp_path}/1.heic", f"{tmp_path}/2.png"]).left_out
-    assert (left.reason, left.hint) == ("HEIF pictures", "to read them: pip install 'cbir[heic]'")
+    assert (left.reason, left.hint) == ("HEIF pictures", "to read them: pip install '.[heic]' in cbir's folder")
 
 
 def test_a_list_in_a_file_may_be_ended_by_nul(tmp_path: Path):

@@ -78,5 +78,5 @@ def test_what_is_no_table_of_pictures_says_so(tmp_path: Path):
 def test_without_pyarrow_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     pq.write_table(pa.table({"jpg": [png()]}), tmp_path / "a.parquet")
     monkeypatch.setitem(__import__("sys").modules, "pyarrow.parquet", None)
-    with pytest.raises(SourceError, match=r"pip install 'cbir\[parquet\]'"):
+    with pytest.raises(SourceError, match=r"pip install '\.\[parquet\]'"):
         ArchiveSource(tmp_path / "a.parquet")

@@ -108,7 +108,11 @@ def test_what_needs_an_extra_is_counted_with_the_command_that_installs_it(
     monkeypatch.setattr(formats, "_installed", lambda library: library != "pillow_heif")
     assert uris(tmp_path) == ["empty.heic", "jpeg.heic"]
     (left,) = source(tmp_path).left_out
-    assert (left.count, left.reason, left.hint) == (3, "HEIF pictures", "to read them: pip install 'cbir[heic]'")
+    assert (left.count, left.reason, left.hint) == (
+        3,
+        "HEIF pictures",
+        "to read them: pip install '.[heic]' in cbir's folder",
+    )
     monkeypatch.setattr(formats, "_installed", lambda library: True)
     assert len(uris(tmp_path)) == 5
 
