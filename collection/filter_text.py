@@ -157,4 +157,4 @@ def known_field(name: str, fields: Mapping[str, Field]) -> Field:
     known = {*names, *BY_NAME}
     near = _MEANT.get(name.lower()) or next(iter(difflib.get_close_matches(name.lower(), sorted(known), 1)), None)
     hint = f"; did you mean '{near}'?" if near is not None else ""
-    raise FilterError(f"no image has a field {shown(name)}{hint} (fields: {', '.join(names)})")
+    raise FilterError(f"no picture has a field {shown(name)}{hint} (fields: {', '.join(names)})")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from cbir import documents
 from cbir.collection.errors import CollectionError
 from cbir.collection.metadata import Metadata
+from cbir.collection.point import is_point_id
 from cbir.core.digest import has_sha256
 from cbir.core.errors import CbirError
 from cbir.core.uris import is_absolute
@@ -127,7 +128,7 @@ class Tools:
 
     def _place(self, searcher: Searcher, identity: str) -> str:
         """Return what opens a stored picture; RefusedError if it is not below the collection's roots."""
-        payload = searcher.collection.payloads([identity]).get(identity)
+        payload = searcher.collection.payloads([identity]).get(identity) if is_point_id(identity) else None
         if payload is None:
             raise CollectionError(f"collection '{searcher.name}' holds no point '{identity}'")
         content, listed = payload.get("sha256"), len(roots_of([searcher.metadata])) < len(searcher.metadata.roots)

@@ -14,6 +14,7 @@ from cbir.serve.guard import CommonHeaders, Guard
 from cbir.serve.limits import Bodies
 from cbir.serve.metrics import Measured
 from cbir.serve.openapi import add_document
+from cbir.serve.pages.frame import add_no_page
 from cbir.serve.problems import add_problems
 from cbir.serve.routes import (
     agreement,
@@ -69,6 +70,7 @@ def create_app(library: Library, config: ServeConfig) -> FastAPI:
     )
     app.state.cbir = state
     add_problems(app)
+    add_no_page(app)
     add_document(app)
     searched = (collections, distances, duplicates, agreement, facets, folder, maps, points, search, seen)
     for routes in (*searched, health, uploads, pictures):

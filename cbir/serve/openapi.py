@@ -29,10 +29,14 @@ _ABOUT = {
     ),
     408: ("The request came too slowly.", "the body did not come within 60 s"),
     413: ("The picture or the request is too large.", "the request has more than 64 MiB"),
-    415: ("It is no picture in a format that is read, or no such body.", "the uploaded picture is not a picture"),
-    422: ("The request is not valid.", "'labe=7': no image has a field 'labe'; did you mean 'label'?"),
+    415: ("It is no picture in a format that is read, or no such body.", "the uploaded file is not a picture"),
+    422: ("The request is not valid.", "'labe=7': no picture has a field 'labe'; did you mean 'label'?"),
     421: ("The request names another server.", "this server is not example.org"),
     500: ("A collection cannot be read, or this is a defect.", "collection 'x' is damaged; cbir check says more"),
+    501: (
+        "What it needs is not installed.",
+        "to arrange pictures by their neighbours: pip install '.[map]' in cbir's folder",
+    ),
     503: (
         "Too many requests at once, or the collection is in use.",
         "too many requests at once; ask again in a moment",
@@ -73,6 +77,7 @@ def _describe(path: str, operation: dict[str, Any]) -> None:
     if operation.get("parameters"):
         statuses.add(422)
     answers = operation["responses"]
+    statuses.update(int(each) for each in answers if each.isdigit() and int(each) in _ABOUT)
     for status in sorted(statuses):
         answers[str(status)] = _response(status)
 

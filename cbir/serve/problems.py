@@ -101,7 +101,10 @@ def _of_http(_: Request, error: HTTPException) -> JSONResponse:
 
 
 def _of_validation(_: Request, error: RequestValidationError) -> JSONResponse:
-    errors = [{"where": [str(part) for part in each["loc"]], "message": each["msg"]} for each in error.errors()]
+    errors = [
+        {"where": [str(part) for part in each["loc"]], "message": each["msg"].removeprefix("Value error, ")}
+        for each in error.errors()
+    ]
     first = errors[0]
     detail = f"{'.'.join(first['where'])}: {first['message']}"
     return problem(HTTPStatus.UNPROCESSABLE_ENTITY, detail, errors=errors)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from cbir.serve.schemas import Box
 
 #: What messages call an upload; it has no ending, which could be taken for a format's.
-NAME = "the uploaded picture"
+NAME = "the uploaded file"
 #: Pixels of a preview's longer side.
 _PREVIEW = 1600
 

@@ -123,10 +123,10 @@ def test_what_is_typed_means(berlin: None, text: str, meant: Filter):
         ("camera", "'camera' is no condition; write a field, one of = != > >= < <=, and a value"),
         ("=3", "is no condition"),
         ("", "is no condition"),
-        ("camra=x", "no image has a field 'camra'; did you mean 'camera'? (fields: label, uri, "),
+        ("camra=x", "no picture has a field 'camra'; did you mean 'camera'? (fields: label, uri, "),
         ("size>3", "did you mean 'bytes'?"),
         ("Date>2024", "did you mean 'taken_at'?"),
-        ("zzz=3", "no image has a field 'zzz' (fields:"),
+        ("zzz=3", "no picture has a field 'zzz' (fields:"),
         ("taken_at=>2024", "=> in 'taken_at=>2024' is written >="),
         ("width=wide", "'width=wide': width is a number, not 'wide'"),
         ("width=3.5", "width is a whole number, not '3.5'"),
@@ -145,7 +145,7 @@ def test_what_is_typed_means(berlin: None, text: str, meant: Filter):
         ("gps=1,2,0km", "more than 0 meters"),
         ("gps>3", "gps is not more or less than anything"),
         ("copies=3", "copies is a list of files; copies=* is true where there are any"),
-        ("cam\nera\x1b[31m=x", r"no image has a field 'cam\nera\x1b[31m'"),
+        ("cam\nera\x1b[31m=x", r"no picture has a field 'cam\nera\x1b[31m'"),
         ("camera=\udcff", "not valid UTF-8"),
     ],
 )
@@ -323,11 +323,11 @@ def test_a_typo_lists_the_fields_that_points_have(points: Collection):
     stored(points)
     with pytest.raises(FilterError, match=r"'moods'; did you mean 'mood'\? \(fields: uri, a.b, good, m.*, stars\)"):
         read_where("moods=7", points)
-    with pytest.raises(FilterError, match=r"no image has a field 'a\\b'; did"):
+    with pytest.raises(FilterError, match=r"no picture has a field 'a\\b'; did"):
         read_where("a\\b=7", points)
     assert len(StoredFields(points)) == 8
     points.delete(ids(3))
-    with pytest.raises(FilterError, match="no image has a field 'mood'"):
+    with pytest.raises(FilterError, match="no picture has a field 'mood'"):
         read_where("mood=7", points)
     fill(points, np.zeros((1, 4), np.float32))
     assert read_where("camera=x", points) == Among("camera", ("x",))

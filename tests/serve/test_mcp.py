@@ -128,6 +128,7 @@ def test_an_assistant_lists_searches_and_looks(home: Path, folder: Path):
             assert "no absolute path" in refusal(await client.call_tool("search", {"path": path}))
         assert "words" in refusal(await client.call_tool("search", {"text": "a cat"}))
         assert "give one of" in refusal(await client.call_tool("search", {}))
+        assert "holds no point 'zzz'" in refusal(await client.call_tool("get_picture", {"id": "zzz"}))
         assert "no collection" in refusal(await client.call_tool("search", {"path": query, "collection": "nothing"}))
         # Others may have the collection while the assistant thinks.
         assert run_process("search", query, "--json", CBIR_HOME=str(home)).stdout

@@ -78,6 +78,18 @@ def test_every_operation_is_described_with_examples(client: TestClient):
     assert "HTTPValidationError" not in document["components"]["schemas"]
 
 
+def test_people_who_ask_for_what_is_nowhere_get_a_page(client: TestClient):
+    for path, kind in (("/nowhere", "text/html"), ("/api/nowhere", "application/problem+json")):
+        answer = client.get(path, headers={"Accept": "text/html,*/*"})
+        assert (answer.status_code, answer.headers["content-type"].partition(";")[0]) == (404, kind)
+        assert "there is nothing at this address" in answer.text
+
+
+def test_a_query_that_says_nothing_is_told_in_plain_words(client: TestClient):
+    answer = client.post("/api/collections/digits/search", json={"k": 3})
+    assert answer.json()["detail"] == "body: give id, upload, vector, text, or like"
+
+
 @pytest.mark.parametrize(
     ("method", "path", "sent", "status"),
     [

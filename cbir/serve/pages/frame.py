@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Coroutine
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 from fastapi.routing import APIRoute
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -115,6 +116,16 @@ def _href(request: Request, route: str, collection: str) -> str | None:
         return str(request.app.url_path_for(route, name=collection))
     except NoMatchFound:
         return None
+
+
+def add_no_page(app: FastAPI) -> None:
+    """Have people who ask for what is nowhere get a page, programs a problem document."""
+
+    async def told(request: Request, error: Exception) -> Response:
+        is_page = "text/html" in request.headers.get("accept", "") and not request.url.path.startswith("/api/")
+        return await _failed(request, error) if is_page else _answered(request, error)
+
+    app.add_exception_handler(HTTPStatus.NOT_FOUND, told)
 
 
 def status_of(request: Request, error: Exception) -> tuple[int, str]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import numpy as np
 from fastapi import APIRouter, Header, Query
 from fastapi.responses import Response
 from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
 
 from cbir.serve.mapped import OTHER, WITHOUT
 from cbir.serve.problems import NotFoundError
@@ -62,7 +64,7 @@ async def state(name: str, served: Served) -> MapAnswer:
     return await served.gate.run(_told, served, name, begin=False)
 
 
-@router.post("", status_code=202, summary="Arrange a map by neighbours")
+@router.post("", status_code=202, summary="Arrange a map by neighbours", responses={501: {}})
 async def arrange(name: str, served: Served) -> MapAnswer:
     """Begin to arrange pictures so that those that are like each other are near: minutes for tens of thousands."""
     return await served.gate.run(_told, served, name, begin=True)
@@ -110,6 +112,8 @@ def _told(served: State, name: str, *, begin: bool) -> MapAnswer:
     from cbir.search.map.neighbouring import can_arrange, how_to_install
 
     searcher = served.library.searcher(name)
+    if begin and not can_arrange():
+        raise HTTPException(HTTPStatus.NOT_IMPLEMENTED, how_to_install())
     known, work = served.maps.arrange(searcher) if begin else served.maps.of(searcher)
     return _answer(known, work, None if can_arrange() else how_to_install())
 
