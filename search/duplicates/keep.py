@@ -57,7 +57,7 @@ def best(copies: Sequence[Copy]) -> tuple[Copy, str]:
     -------
     Copy
     str
-        Why: `most pixels`, `as many pixels as others, but largest file`, ...
+        Why: `most pixels`, `as many pixels, largest file`, ...
     """
     left, same, reason = list(copies), "", ""
     for words, equal, keeps in _RULES:
@@ -102,7 +102,7 @@ def _in_colour(copies: Sequence[Copy]) -> list[Copy]:
 
 #: The reason in words, what is said before later reasons, and which copies are left.
 _RULES: tuple[tuple[str, str, Callable[[Sequence[Copy]], list[Copy]]], ...] = (
-    ("most pixels", "as many pixels as others, but ", _most_pixels),
+    ("most pixels", "as many pixels, ", _most_pixels),
     ("nothing laid over it or around it", "", _uncovered),
     ("has the camera's data", "", _with_camera),
     ("in colour", "", _in_colour),
