@@ -7,13 +7,13 @@ feature, and takes the label and the fields that came with it this time.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from cbir.collection.interface import Collection
+from cbir.collection.metadata import changed_now
 from cbir.collection.place import places_of, with_places
 from cbir.collection.point import Label, content_id
 from cbir.ingest.described import fields_of, new_payload, place_of
@@ -94,13 +94,12 @@ def add(collection: Collection, picture: Picture, code_bits: int | None) -> tupl
     if code_bits is not None:
         payload["code"] = codes(picture.feature[None], code_bits)[0]
     collection.upsert([identity], encoded.features, [payload])
-    metadata = collection.metadata
+    metadata = changed_now(collection.metadata)
     collection.remember(
         replace(
             metadata,
             sources=tuple(dict.fromkeys((*metadata.sources, item.source))),
             background=merged(metadata.background, (float(light[0]), 0.0, 1)),
-            updated=datetime.now(UTC).isoformat(timespec="milliseconds"),
         )
     )
     return identity, True
