@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import signal
 import socket
 import threading
@@ -59,7 +61,7 @@ def run(library: Library, config: ServeConfig, ready: Callable[[str], object]) -
             lambda: ready(_address(config, listening)),
             lambda: _lending(library, app.state.cbir),
         )
-        with sorted_by_thread():
+        with sorted_by_thread(), _quiet():
             server.run(sockets=[listening])
 
 
@@ -92,10 +94,12 @@ class _Server(uvicorn.Server):
         """Take back what is lent before the collections are closed."""
         await anyio.to_thread.run_sync(self._lending.close)
         await super().shutdown(sockets=sockets)
+        if self.force_exit:  # uvicorn leaves the application as it is then, and its cancellation would be an error
+            await self.lifespan.shutdown()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """End in order at the first signal, at once at the second; unlike uvicorn, do not raise them again."""
+        """End at the first signal; wait for no answer after a second. Unlike uvicorn, do not raise them again."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -105,6 +109,21 @@ class _Server(uvicorn.Server):
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Say nothing of requests that are cancelled as the server ends: that is no error of theirs."""
+
+    def told(record: logging.LogRecord) -> bool:
+        return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
+
+    log = logging.getLogger("uvicorn.error")
+    log.addFilter(told)
+    try:
+        yield
+    finally:
+        log.removeFilter(told)
 
 
 def _listening(config: ServeConfig) -> socket.socket:
