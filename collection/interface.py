@@ -253,6 +253,10 @@ class Engine(Protocol):
         """
         ...
 
+    def encode_words(self, name: str, fingerprint: str, texts: Sequence[str]) -> np.ndarray | None:
+        """Encode texts, (n,), as `encode` does pixels; what the other process warns of is warned of here."""
+        ...
+
     def create(self, name: str, metadata: Metadata) -> Collection:
         """Make an empty collection; CollectionError if there is one of this name."""
         ...

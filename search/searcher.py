@@ -29,7 +29,7 @@ from cbir.search import stages
 from cbir.search.combination import combined
 from cbir.search.itself import itself
 from cbir.search.missing import present_first
-from cbir.search.neighbours import CollectionNeighbours, Ranking, without
+from cbir.search.neighbours import CollectionNeighbours, without
 from cbir.search.options import SearchKeywords, SearchOptions, search_options
 from cbir.search.order import check_sort, in_order
 from cbir.search.piped import open_query
@@ -259,7 +259,7 @@ class Searcher:
                 found = self._pruned(collection, features, own, balls, depth, where, exact=options.exact)
             if options.max_distance is not None:
                 found = [[hit for hit in hits if hit.distance <= options.max_distance] for hits in found]
-            found = [hits[: options.k] for hits in _reordered(points, features, found, options)]
+            found = [hits[: options.k] for hits in stages.hits_after(points, features, found, options)]
             return found if options.sort is None else [in_order(hits, options.sort) for hits in found]
 
     def _pruned(
@@ -294,7 +294,7 @@ class Searcher:
         features = np.zeros((len(queries), self.bundle.dimension), np.float32)
         words = {row: query.text for row, query in enumerate(queries) if isinstance(query, Words)}
         if words:
-            features[list(words)] = self.text_encoder.encode(list(words.values()))
+            features[list(words)] = self._encoded_words(list(words.values()))
         pictures = [row for row, query in enumerate(queries) if is_picture(query)]
         if pictures:
             features[pictures] = self.embed_many([queries[row] for row in pictures], invert=invert)  # type: ignore[misc]
@@ -331,6 +331,14 @@ class Searcher:
             if features is not None and features.shape == (len(pixels), self.bundle.dimension):
                 return features
         return self.encoder.encode(pixels)
+
+    def _encoded_words(self, texts: list[str]) -> np.ndarray:
+        """Encode words, by a process that lends the collection as pictures are."""
+        if self._text_encoder is None and self.bundle.understands_words:
+            features = self._engine.encode_words(self.name, self.bundle.fingerprint, texts)
+            if features is not None and features.shape == (len(texts), self.bundle.dimension):
+                return features
+        return self.text_encoder.encode(texts)
 
     def pixels(self, picture: Query, *, invert: bool = False) -> np.ndarray:
         """Return what the encoder sees of a picture, (h, w, c) uint8."""
@@ -382,19 +390,6 @@ class Searcher:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _reordered(
-    points: CollectionNeighbours, features: np.ndarray, found: list[list[Hit]], options: SearchOptions
-) -> list[list[Hit]]:
-    """Put hits into the order that the steps after a search give them."""
-    if not stages.depth(options):
-        return found
-    distances = [np.array([hit.distance for hit in hits], np.float32) for hits in found]
-    rankings = [Ranking([hit.id for hit in hits], far) for hits, far in zip(found, distances, strict=True)]
-    reordered = stages.after(points, features, rankings, options)
-    by_id = [{hit.id: hit for hit in hits} for hits in found]
-    return [[hits[key] for key in ranking.keys] for hits, ranking in zip(by_id, reordered, strict=True)]
 
 
 _inverted = invert  # the methods above have an argument of that name

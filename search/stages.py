@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from cbir.collection.point import Hit
 from cbir.search.expansion import expand
 from cbir.search.neighbours import Key, Neighbours, Ranking
 from cbir.search.options import RankingOptions
@@ -34,3 +35,16 @@ def after(
     if options.rerank:
         rankings = rerank(neighbours, features, rankings)
     return rankings
+
+
+def hits_after(
+    neighbours: Neighbours[str], features: np.ndarray, found: list[list[Hit]], options: RankingOptions
+) -> list[list[Hit]]:
+    """Return hits in the order that `after` gives their rankings."""
+    if not depth(options):
+        return found
+    distances = [np.array([hit.distance for hit in hits], np.float32) for hits in found]
+    rankings = [Ranking([hit.id for hit in hits], far) for hits, far in zip(found, distances, strict=True)]
+    by_id = [{hit.id: hit for hit in hits} for hits in found]
+    reordered = after(neighbours, features, rankings, options)
+    return [[hits[key] for key in ranking.keys] for hits, ranking in zip(by_id, reordered, strict=True)]

@@ -62,6 +62,18 @@ class Keeper:
         searcher = self._state.library.searcher(name)
         shape = searcher.bundle.preprocessing.shape
         if searcher.bundle.fingerprint != fingerprint or pixels.shape[1:] != shape or pixels.dtype != np.uint8:
-            raise ModelError(f"collection '{name}' has another encoder")
+            raise _another_encoder(name)
         encoding = self._state.encoding(searcher)
         return np.stack([encoding.encode(each) for each in pixels]) if len(pixels) else searcher.encoder.encode(pixels)
+
+    def encode_words(self, name: str, fingerprint: str, texts: list[str]) -> tuple[np.ndarray, list[str]]:
+        """Encode with a collection's text encoder, which may have to be loaded first; return what it warns of."""
+        searcher = self._state.library.searcher(name)
+        if searcher.bundle.fingerprint != fingerprint:
+            raise _another_encoder(name)
+        with heard() as warned:
+            return searcher.text_encoder.encode(texts), warned
+
+
+def _another_encoder(name: str) -> ModelError:
+    return ModelError(f"collection '{name}' has another encoder")

@@ -1,13 +1,12 @@
 """Collections in this process: Qdrant Edge, one folder for each collection.
 
-In a collection's folder, `collection.json` is the metadata file (card.py), and
-`shard-*` are Edge's shards of points (shards.py), of which the metadata file
-names the one in use.
+In a collection's folder, `collection.json` is the metadata file (card.py), and `shard-*` are Edge's shards of points
+(shards.py), of which the metadata file names the one in use.
 """
 
 import contextlib
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +21,7 @@ from cbir.collection.errors import (
     no_such_collection,
 )
 from cbir.collection.interface import Collection
-from cbir.collection.lent.asking import borrowed, encoded, let_go
+from cbir.collection.lent.asking import borrowed, encoded, encoded_words, let_go
 from cbir.collection.lent.borrowed import BorrowedCollection
 from cbir.collection.lent.line import LenderGoneError
 from cbir.collection.lock import Patience, filling
@@ -115,6 +114,10 @@ class EmbeddedEngine:
     def encode(self, name: str, fingerprint: str, pixels: "np.ndarray") -> "np.ndarray | None":
         """Encode pixels in the process that lends the collection; None if there is none."""
         return encoded(self.folder, name, fingerprint, pixels)
+
+    def encode_words(self, name: str, fingerprint: str, texts: Sequence[str]) -> "np.ndarray | None":
+        """Encode texts in the process that lends the collection; None if there is none."""
+        return encoded_words(self.folder, name, fingerprint, texts)
 
     @contextlib.contextmanager
     def replacement(self, name: str, metadata: Metadata) -> Iterator[Collection]:

@@ -1,20 +1,20 @@
 """What an embedded engine asks of the process that lends its collections, if there is one.
 
-In: the folder of embedded collections. Out: a collection, borrowed; one that was let go of; features of pixels.
+In: the folder of embedded collections. Out: a collection, borrowed; one that was let go of; features.
 """
 
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from cbir.collection.lent.borrowed import BorrowedCollection
 from cbir.collection.lent.line import LenderGoneError, Line
 from cbir.collection.lent.messages import GoneError, packed, unpacked
-from cbir.core.errors import CbirError
+from cbir.core.errors import CbirError, warn_caller
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -82,12 +82,36 @@ def encoded(collections: Path, name: str, fingerprint: str, pixels: np.ndarray) 
     -------
     ndarray of float32, shape (n, d), or None
     """
+    found = _features(collections, name, "encode", [packed(pixels)], fingerprint=fingerprint)
+    return None if found is None else found[0]
+
+
+def encoded_words(collections: Path, name: str, fingerprint: str, texts: Sequence[str]) -> np.ndarray | None:
+    """Encode texts in the process that lends, as `encoded` does pixels, and warn of what that warns of.
+
+    Returns
+    -------
+    ndarray of float32, shape (n, d), or None
+    """
+    found = _features(collections, name, "encode_words", fingerprint=fingerprint, texts=list(texts))
+    if found is None:
+        return None
+    features, warned = found
+    for each in warned or ():
+        warn_caller(str(each))
+    return features
+
+
+def _features(
+    collections: Path, name: str, what: str, parts: Sequence[bytes] = (), **asked: Any
+) -> tuple[np.ndarray, Any] | None:
+    """Return features, and what is said of them; None where nobody makes any, an older server for example."""
     try:
         line = Line.to(collections, name)
         if line is None:
             return None
         with contextlib.closing(line):
-            _, parts = line.ask("encode", [packed(pixels)], name=name, fingerprint=fingerprint)
-            return unpacked(parts[0])
-    except (CbirError, OSError, GoneError):
+            said, (features,) = line.ask(what, parts, name=name, **asked)
+            return unpacked(features), said
+    except (CbirError, OSError, GoneError, ValueError):
         return None

@@ -64,6 +64,10 @@ class Keeper(Protocol):
         """Encode with a collection's encoder; CbirError if it has another fingerprint, or cannot be loaded."""
         ...
 
+    def encode_words(self, name: str, fingerprint: str, texts: list[str]) -> tuple[np.ndarray, list[str]]:
+        """Encode texts as `encode` does pixels, and return what was warned of; CbirError if it understands none."""
+        ...
+
 
 class Lender:
     """Answers borrowers until it is closed.
@@ -214,6 +218,12 @@ class Lender:
         features = self._keeper.encode(str(asked["name"]), str(asked["fingerprint"]), unpacked(parts[0]))
         return None, [packed(features)]
 
+    def encode_words(self, asked: dict[str, Any]) -> Answer:
+        """Encode words."""
+        texts = [str(text) for text in asked["texts"]]
+        features, warned = self._keeper.encode_words(str(asked["name"]), str(asked["fingerprint"]), texts)
+        return warned, [packed(features)]
+
 
 class _Borrower(contextlib.ExitStack):
     """One connection: what it has borrowed is given back at its end."""
@@ -249,6 +259,8 @@ class _Borrower(contextlib.ExitStack):
                 return None, []
             case "encode":
                 return self._lender.encode(asked, parts)
+            case "encode_words":
+                return self._lender.encode_words(asked)
             case "tell":
                 if self._hear is None:
                     self._hear = self.enter_context(self._lender.hearing())

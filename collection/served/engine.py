@@ -1,10 +1,9 @@
 """Collections on a Qdrant server, through qdrant-client.
 
-Collection NAME is an alias of Qdrant's. The physical collection behind it, which
-holds the points, is NAME@1. A replacement is filled beside it as NAME@2, and
-takes its place when the alias is moved, which Qdrant does atomically. Other
-tools use NAME as if it were the collection. No collection is deleted that an
-alias names, or that another process may still be filling.
+Collection NAME is an alias of Qdrant's. The physical collection behind it, which holds the points, is NAME@1. A
+replacement is filled beside it as NAME@2, and takes its place when the alias is moved, which Qdrant does atomically.
+Other tools use NAME as if it were the collection. No collection is deleted that an alias names, or that another process
+may still be filling.
 """
 
 import contextlib
@@ -126,6 +125,9 @@ class ServedEngine:
 
     def encode(self, name: str, fingerprint: str, pixels: object) -> None:
         """Encode nothing: a Qdrant server does not."""
+
+    def encode_words(self, name: str, fingerprint: str, texts: object) -> None:
+        """Encode nothing, as `encode`."""
 
     def create(self, name: str, metadata: Metadata) -> ServedCollection:
         """Make an empty collection."""

@@ -24,6 +24,7 @@ from cbir.collection.lent.borrowed import BorrowedCollection
 from cbir.collection.lent.lender import lending
 from cbir.collection.lent.line import LenderGoneError
 from cbir.collection.lent.messages import GoneError, Wire
+from cbir.core.errors import CbirWarning
 from cbir.search.shared import SharedCollection
 from tests.collection.lent import Holder, lent
 from tests.collection.sample import METADATA, fill, ids
@@ -274,6 +275,14 @@ def test_pixels_are_encoded_where_the_encoder_is_loaded(engine: EmbeddedEngine):
     assert features is not None
     assert features.tolist() == pixels.reshape(2, -1)[:, :4].tolist()
     assert engine.encode("other", METADATA.fingerprint, pixels) is None
+
+
+def test_words_are_encoded_where_the_encoder_is_loaded_and_what_is_said_of_them_is_told(engine: EmbeddedEngine):
+    with pytest.warns(CbirWarning, match="^a long text$"):
+        features = engine.encode_words("points", METADATA.fingerprint, ["red", "a long text"])
+    assert features is not None
+    assert features.tolist() == [[3] * 4, [11] * 4]
+    assert engine.encode_words("other", METADATA.fingerprint, ["red"]) is None
 
 
 def test_an_interrupted_call_leaves_the_others_their_answers(engine: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch):

@@ -1,6 +1,7 @@
 """Searches by words: in Python, from the command line, and drawn; with a network of two towers from a hub."""
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from PIL import Image
 
 import cbir
 from cbir import Combination, Words
+from cbir.core.errors import CbirWarning
 from cbir.model.pretrained import networks, towers
 from cbir.model.pretrained.hosted import Network
 from cbir.search.shown import shown
@@ -17,6 +19,7 @@ from tests.model.pretrained.graphs import mean_colour
 from tests.model.pretrained.hub import Hub
 from tests.model.pretrained.test_hub import hub
 from tests.model.pretrained.test_networks import CONTEXT, text_tower, tokenizer
+from tests.serve.test_beside import serving
 
 __all__ = ["hub"]
 
@@ -130,6 +133,15 @@ def test_what_encodes_words_is_fetched_for_words_alone(colours: Path, offered: H
     assert first("blue", "red") == [["blue"], ["red"]]
     assert "warning: encoder 'colours' reads 6 tokens" in run("search", "blue blue blue blue blue").stderr
     assert len(offered.asked) == 3
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Python has no such sockets there")
+def test_beside_a_server_words_are_encoded_there(colours: Path, home: Path):
+    with serving(home), cbir.open() as searcher:
+        assert [hit.uri for hit in searcher.search("something blue", 2, text=True)] == ["blue.png", "red blue.png"]
+        with pytest.warns(CbirWarning, match="reads 6 tokens"):
+            assert searcher.search("blue blue blue blue blue", text=True)
+        assert searcher._text_encoder is None
 
 
 def test_a_text_tower_of_a_newer_cbir_is_no_hindrance_to_pictures(colours: Path):
