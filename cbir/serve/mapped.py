@@ -7,7 +7,6 @@ somebody asks for that, both in the background. It is kept with the collection a
 from __future__ import annotations
 
 import threading
-from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -141,18 +140,36 @@ class Maps:
 def _coloured(searcher: Searcher, made: Map, field: str) -> Colouring:
     from cbir.search.map.make import raw_ids, rows_of
 
-    values: list[Label | None] = [None] * len(made.ids)
+    codes: dict[Label, int] = {}
+    # 0: without a value; else the code of one.
+    stored = np.zeros(len(made.ids), np.int32)
     with searcher.used() as collection:
         known = known_field(field, StoredFields(collection))
         group = Grouping(known, usual_way(known)).group
         for page in collection.scroll(vectors=False, fields=[field]):
-            for row, payload in zip(rows_of(made.ids, raw_ids(page.ids)).tolist(), page.payloads, strict=True):
-                value = payload.get(field)
-                value = value[0] if isinstance(value, list) and value else value
-                if row >= 0 and isinstance(value, int | str):
-                    values[row] = group(value) if group else value
-    counted = Counter(value for value in values if value is not None)
-    most = sorted(counted.most_common(_COLOURS), key=lambda each: (isinstance(each[0], str), each[0]))
-    places = {value: place for place, (value, _) in enumerate(most)}
-    groups = [WITHOUT if value is None else places.get(value, OTHER) for value in values]
-    return Colouring(tuple(most), np.array(groups, np.uint8))
+            found = np.fromiter((_code(payload.get(field), codes) for payload in page.payloads), np.int32)
+            rows = rows_of(made.ids, raw_ids(page.ids))
+            stored[rows[rows >= 0]] = found[rows >= 0]
+    return _grouped(stored, [group(value) if group else value for value in codes])
+
+
+def _code(value: object, codes: dict[Label, int]) -> int:
+    """Return a value's code, which it gets when it is first seen; 0 if it is none that is counted."""
+    value = value[0] if isinstance(value, list) and value else value
+    return codes.setdefault(value, len(codes) + 1) if isinstance(value, int | str) else 0
+
+
+def _grouped(stored: np.ndarray, values: list[Label | None]) -> Colouring:
+    """Return what points count as, given each one's code, and what the codes from 1 on stand for; None: nothing."""
+    alike: dict[Label, int] = {}
+    group_of = np.array([0, *(0 if value is None else alike.setdefault(value, len(alike) + 1) for value in values)])
+    groups = group_of[stored]
+    counts = np.bincount(groups, minlength=len(alike) + 1)[1:]
+    most = np.argsort(-counts, kind="stable")[:_COLOURS].tolist()
+    named = list(alike)
+    coloured = [(named[place], int(counts[place])) for place in most if counts[place]]
+    coloured.sort(key=lambda each: (isinstance(each[0], str), each[0]))
+    colour_of = np.full(len(alike) + 1, OTHER, np.uint8)
+    colour_of[0] = WITHOUT
+    colour_of[[alike[value] for value, _ in coloured]] = np.arange(len(coloured))
+    return Colouring(tuple(coloured), colour_of[groups])

@@ -17,6 +17,9 @@ from cbir.core.progress import Progress, silent
 MOST = 50
 #: Of longer features, the components of so many pictures stand for those of all: their Gram matrix is no larger.
 _LONGEST, _SAMPLE = 2048, 2048
+#: Components are of length 1 where features vary by so much; others are made shorter or longer, so that squares of what
+#: they give are numbers. Values at the most that they give: of what came after they were learned.
+_USUAL, _FARTHEST = (1e-6, 1e6), 1e15
 #: Points and values read at once.
 _PAGE, _VALUES = 4096, 1 << 22
 
@@ -29,15 +32,22 @@ class Principal:
     ----------
     mean : ndarray of float32, shape (d,)
     components : ndarray of float32, shape (r, d)
-        Of length 1, the one along which features vary most first; r is at least 2, some may be zero.
+        Of length 1, or another if features are very large or very small; the one along which they vary most first.
+        r is at least 2, some may be zero.
     """
 
     mean: np.ndarray
     components: np.ndarray
 
     def reduced(self, features: np.ndarray) -> np.ndarray:
-        """Return the components' values, (n, r) float32, of (n, d) features."""
-        return np.ascontiguousarray((features - self.mean) @ self.components.T, np.float32)
+        """Return the components' values, (n, r) float32, of (n, d) features; finite, however large these are."""
+        values = (features - self.mean.astype(np.float64)) @ self.components.T.astype(np.float64)
+        return np.ascontiguousarray(values.clip(-_FARTHEST, _FARTHEST), np.float32)
+
+    @property
+    def first_two(self) -> "Principal":
+        """Those that make a map."""
+        return Principal(self.mean, self.components[:2])
 
 
 def principal(collection: Collection, progress: Progress = silent) -> Principal:
@@ -51,13 +61,13 @@ def principal(collection: Collection, progress: Progress = silent) -> Principal:
     """
     dimension = collection.metadata.dimension
     learned = _of_all if dimension <= _LONGEST else _of_some
-    mean, components = learned(collection, dimension, progress)
+    mean, variance, components = learned(collection, dimension, progress)
     components = components[:MOST]
     # Each points to the side of its largest value.
     largest = np.abs(components).argmax(axis=1)[:, None]
     components = components * np.where(np.take_along_axis(components, largest, axis=1) < 0, -1.0, 1.0)
     padded = np.zeros((max(2, len(components)), dimension), np.float32)
-    padded[: len(components)] = components
+    padded[: len(components)] = components * _length(variance)
     return Principal(mean.astype(np.float32), padded)
 
 
@@ -72,7 +82,13 @@ def features(collection: Collection, stage: str, progress: Progress) -> Iterator
         progress(stage, done, max(total, done))
 
 
-def _of_all(collection: Collection, dimension: int, progress: Progress) -> tuple[np.ndarray, np.ndarray]:
+def _length(variance: float) -> float:
+    """Return how long components are to be, given the variance along the first."""
+    wide = max(variance, 0.0) ** 0.5
+    return 1.0 if wide == 0 or _USUAL[0] <= wide <= _USUAL[1] else 1 / max(wide, 1e-35)
+
+
+def _of_all(collection: Collection, dimension: int, progress: Progress) -> tuple[np.ndarray, float, np.ndarray]:
     count, first = 0, np.zeros(dimension)
     sums, products = np.zeros(dimension), np.zeros((dimension, dimension))
     for page in features(collection, "learn", progress):
@@ -84,11 +100,11 @@ def _of_all(collection: Collection, dimension: int, progress: Progress) -> tuple
         sums += vectors.sum(axis=0)
         products += vectors.T @ vectors
     mean = sums / max(1, count)
-    _, components = np.linalg.eigh(products / max(1, count) - np.outer(mean, mean))
-    return first + mean, components.T[::-1]
+    variances, components = np.linalg.eigh(products / max(1, count) - np.outer(mean, mean))
+    return first + mean, float(variances[-1]), components.T[::-1]
 
 
-def _of_some(collection: Collection, dimension: int, progress: Progress) -> tuple[np.ndarray, np.ndarray]:
+def _of_some(collection: Collection, dimension: int, progress: Progress) -> tuple[np.ndarray, float, np.ndarray]:
     step = -(-collection.count() // _SAMPLE) or 1
     some, row = [np.zeros((0, dimension), np.float32)], 0
     for page in features(collection, "learn", progress):
@@ -98,6 +114,7 @@ def _of_some(collection: Collection, dimension: int, progress: Progress) -> tupl
     mean = vectors.mean(axis=0) if len(vectors) else np.zeros(dimension)
     vectors -= mean
     values, rows = np.linalg.eigh(vectors @ vectors.T)
-    kept = np.flatnonzero(values > max(values.max(initial=0), 1e-12) * 1e-9)[::-1][:MOST]
+    most = values.max(initial=0)
+    kept = np.flatnonzero(values > most * 1e-9)[::-1][:MOST]
     components = (vectors.T @ rows[:, kept]).T
-    return mean, components / np.linalg.norm(components, axis=1, keepdims=True)
+    return mean, most / max(1, len(vectors)), components / np.linalg.norm(components, axis=1, keepdims=True)

@@ -14,7 +14,7 @@ from cbir.collection.embedded.engine import EmbeddedEngine
 from cbir.collection.interface import Collection
 from cbir.core.errors import CbirError
 from cbir.core.settings import Settings
-from cbir.search.map import neighbouring
+from cbir.search.map import neighbouring, placing
 from cbir.search.map.kept import Map, file_of, read_map, write_map
 from cbir.search.map.make import arrange_map, make_map, raw_ids
 from tests.collection.sample import METADATA
@@ -82,6 +82,61 @@ def test_few_points_have_a_map_as_well(collection: Collection, points: int):
     assert np.isfinite(made.principal).all()
     with pytest.raises(CbirError, match="too few"):
         arrange_map(collection, made)
+
+
+def odd(kind: str, values: int) -> np.ndarray:
+    """Features as an encoder may make them by mistake."""
+    plain = features(values=values)
+    if kind == "the same":
+        return np.full_like(plain, 0.1)
+    if kind == "mostly the same":
+        plain[:, 1:] = 0.1
+    elif kind == "one far away":
+        plain[0] = -3e38
+        plain[1] = 3e38
+    else:
+        plain *= np.float32({"very large": 1e30, "very small": 1e-30}[kind])
+    return plain
+
+
+@pytest.mark.parametrize("values", [VALUES, 2100])
+@pytest.mark.parametrize("kind", ["very large", "very small", "the same", "mostly the same", "one far away"])
+def test_odd_features_have_places_that_are_numbers(tmp_path: Path, kind: str, values: int):
+    vectors = odd(kind, values)
+    with closing(EmbeddedEngine(tmp_path).create("odd", replace(METADATA, dimension=values))) as collection:
+        ids = store(collection, vectors[:-1])
+        made = make_map(collection)
+        found = places_of(made, ids, made.principal)
+        assert np.isfinite(found).all()
+        assert (np.ptp(found, axis=0).max() > 0) == (kind != "the same"), "what is the same lies in one place"
+        if kind.startswith("very"):
+            assert apart(np.concatenate([found, found[-1:]]))
+            assert 1e-9 < np.ptp(found) < 1e9
+        store(collection, vectors[-1:], first=1000)
+        now = make_map(collection, replace(made, neighbours=made.principal))
+        assert now.neighbours is not None
+        assert (now.placed, np.isfinite(now.neighbours).all()) == (1, True)
+
+
+@pytest.mark.parametrize("kind", ["very large", "the same"])
+def test_odd_features_are_arranged(collection: Collection, monkeypatch: pytest.MonkeyPatch, kind: str):
+    monkeypatch.setattr(neighbouring, "_PHASES", ((25, 12.0, 0.5), (25, 1.0, 0.8)))
+    store(collection, odd(kind, VALUES))
+    made = arrange_map(collection, make_map(collection))
+    assert made.neighbours is not None
+    assert np.isfinite(made.neighbours).all()
+
+
+@pytest.mark.parametrize(("points", "nearest"), [(1, 10), (10, 10), (11, 10), (1000, 10), (997, 3)])
+def test_points_come_amid_exactly_their_nearest_neighbours(points: int, nearest: int, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(placing, "_VALUES", 5000)  # some rows at once
+    generator = np.random.default_rng(3)
+    known, new = (generator.normal(size=(count, 5)).astype(np.float32) for count in (points, 23))
+    places = generator.normal(size=(points, 2)).astype(np.float32)
+    near = np.argsort(np.linalg.norm(new[:, None] - known, axis=2), axis=1)[:, :nearest]
+    found = placing.beside(new, known, places, nearest=nearest)
+    np.testing.assert_array_equal(found, np.median(places[near], axis=1))
+    assert placing.beside(new[:0], known, places).shape == (0, 2)
 
 
 def test_new_points_come_beside_their_neighbours_and_others_stay(collection: Collection):

@@ -139,6 +139,36 @@ def test_without_the_extra_the_page_says_how_to_install_it(few: Path, monkeypatc
         assert (answer.status_code, "pip install" in answer.json()["detail"]) == (501, True)
 
 
+def test_the_most_frequent_values_have_a_colour_of_their_own(few: Path):
+    with cbir.open("digits") as digits:
+        stored = {
+            each: payload
+            for page in digits.collection.scroll(vectors=False)
+            for each, payload in zip(page.ids, page.payloads, strict=True)
+        }
+        for row, payload in enumerate(stored.values()):
+            del payload["label"]
+            if row >= 7:
+                payload["label"] = [f"x{row % 20:02}", "y"] if row < 900 else f"x{row % 20:02}"
+                payload["taken_at"] = f"20{10 + row % 3}-05-0{1 + row % 9}T12:00:00"
+        digits.collection.replace_payloads(list(stored), list(stored.values()))
+    labels = [f"x{row % 20:02}" if row >= 7 else None for row in range(1500)]
+    with asking() as client:
+        client.get(ADDRESS)
+        done(client)
+        answer = client.get(f"{ADDRESS}/colours", params={"field": "label"}).json()
+        groups = np.frombuffer(base64.b64decode(answer["groups"]), np.uint8)
+        values = [each["value"] for each in answer["values"]]
+        assert values == [f"x{place:02}" for place in range(7, 18)], "of as many, those that come first"
+        places = {value: place for place, value in enumerate(values)}
+        assert groups.tolist() == [255 if label is None else places.get(label, 254) for label in labels]
+        assert [each["count"] for each in answer["values"]] == [labels.count(value) for value in values]
+        assert (answer["other"], answer["without"]) == (1493 - sum(map(labels.count, values)), 7)
+        years = client.get(f"{ADDRESS}/colours", params={"field": "taken_at"}).json()["values"]
+        assert [each["value"] for each in years] == ["2010", "2011", "2012"]
+        assert sum(each["count"] for each in years) == 1493
+
+
 SQUARE = ((-80, -60), (80, -60), (80, 60), (-80, 60))
 TRIANGLE = ((-80, -60), (80, -60), (-80, 60))
 
