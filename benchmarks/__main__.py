@@ -9,6 +9,7 @@ from benchmarks import (
     filters,
     folder,
     ingest,
+    million,
     photographs,
     search,
     serve,
@@ -28,8 +29,14 @@ ALL = {
     "duplicates": duplicates.main,
     "folder": folder.main,
 }
-#: Those whose name may be followed by some of their parts; `figures` takes hours, and only runs by name.
-PARTS = {"figures": figures.main, "photographs": photographs.main, "folder": folder.main, "serve": serve.main}
+#: Those whose name may be followed by some of their parts; `figures` and `million` take hours, and only run by name.
+PARTS = {
+    "figures": figures.main,
+    "photographs": photographs.main,
+    "folder": folder.main,
+    "serve": serve.main,
+    "million": million.main,
+}
 
 
 def main() -> None:

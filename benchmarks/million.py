@@ -1,0 +1,145 @@
+"""A million vectors in an embedded collection, beside Qdrant Edge alone, faiss and hnswlib.
+
+`python -m benchmarks million [POINTS] [DIMENSION] [ENGINE ...]`: 1,000,000 vectors of 128 values by default, and all
+engines. The vectors are made (`like_features`). It needs `pip install faiss-cpu hnswlib`. Each engine has a process to
+fill and index, and another to open and search. Graphs have 16 edges a point, are built with a width of 100 and searched
+with the same; IVF has 4,096 lists, of which 32 are searched. Memory is what the searching process has after the
+searches, without what it had before it opened anything, so that pages of a mapped file count once they were touched.
+
+Aims for cbir: open and cold search in at most 1 s; a warm median of at most 3 ms at a recall@10 of 0.98; memory at most
+1.3 times the vectors; load at 0.8 of Edge's own rate.
+"""
+
+import json
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from benchmarks.like_features import intrinsic_dimension, like_features
+from benchmarks.million_engines import ENGINES, Engine
+from benchmarks.setting import last_json, show, timed
+
+POINTS, DIMENSION = 1_000_000, 128
+QUERIES, COLD = 200, 5
+#: What is searched, beside all: a share of the points, by the remainder of their number.
+FILTERS = {"1%": 100, "50%": 2}
+BLOCK = 10_000
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Print the table; `fill` and `search` are the processes of one engine."""
+    verb, *others = arguments or [""]
+    if verb == "fill":
+        print(json.dumps(fill(ENGINES[others[0]](Path(others[1])), Path(others[1]))))
+    elif verb == "search":
+        print(json.dumps(search(ENGINES[others[0]](Path(others[1])), Path(others[1]))))
+    else:
+        numbers = [int(each.replace(",", "").replace("_", "")) for each in arguments or () if each[0].isdigit()]
+        points, dimension = [*numbers, *(POINTS, DIMENSION)[len(numbers) :]]
+        compare(points, dimension, [each for each in arguments or () if not each[0].isdigit()] or list(ENGINES))
+
+
+def compare(points: int, dimension: int, engines: list[str]) -> None:
+    """Print a row for each engine."""
+    with tempfile.TemporaryDirectory(dir=os.environ.get("CBIR_BENCH_DIR")) as folder:
+        vectors = made(Path(folder), points, dimension)
+        print(f"intrinsic dimension {intrinsic_dimension(vectors[:60_000]):.1f} of 60,000", file=sys.stderr, flush=True)
+        stored, answered = [], []
+        for name in engines:
+            print(name, file=sys.stderr, flush=True)
+            filled, found = (
+                last_json(timed(["-m", "benchmarks", "million", verb, name, folder]).output)
+                for verb in ("fill", "search")
+            )
+            seconds, size = (f"{filled[each]:.0f}" for each in ("load", "index")), vectors.nbytes
+            sizes = f"{filled['disk'] / size:.2f}", f"{found['memory'] / size:.2f}"
+            stored.append([name, *seconds, *sizes, f"{found['open']:.2f}", f"{1000 * found['cold']:.0f}"])
+            warm = (f"{1000 * found['warm'][each]:.1f}" for each in ("10", "100", *FILTERS))
+            answered.append([name, *warm, *(f"{found['recall'][each]:.3f}" for each in ("10", *FILTERS))])
+    made_of = f"{points:,} x {dimension}, {vectors.nbytes / 1e6:,.0f} MB"
+    columns = ("", "load, s", "index, s", "disk", "memory", "open, s", "cold search, ms")
+    show(f"{made_of}; disk and memory: times that", columns, stored)
+    searched = ("", "k = 10", "k = 100", "of 1%", "of 50%", "recall@10", "of 1%", "of 50%")
+    show(f"{made_of}: a warm search, median ms, of all or some points, and recall", searched, answered)
+
+
+def made(folder: Path, points: int, dimension: int) -> np.ndarray:
+    """Write vectors, queries and the exact answers to a folder; return the vectors, a mapped file."""
+    vectors = np.lib.format.open_memmap(folder / "vectors.npy", "w+", np.float32, (points, dimension))
+    at = 0
+    for block in like_features(points, dimension):
+        vectors[at : at + len(block)] = block
+        at += len(block)
+    queries = np.concatenate(list(like_features(QUERIES, dimension, seed=1)))
+    np.save(folder / "queries.npy", queries)
+    for name, every in {"10": 1, **FILTERS}.items():
+        np.save(folder / f"exact-{name}.npy", exact(vectors, queries, every))
+    return vectors
+
+
+def exact(vectors: np.ndarray, queries: np.ndarray, every: int, k: int = 10) -> np.ndarray:
+    """Return the rows of the closest vectors among each `every`th, (queries, k)."""
+    best = np.full((len(queries), k), np.inf)
+    rows = np.zeros((len(queries), k), np.int64)
+    for start in range(0, len(vectors), 100 * BLOCK):
+        numbers = np.arange(start + -start % every, min(start + 100 * BLOCK, len(vectors)), every)
+        some = np.asarray(vectors[numbers])
+        squares = (some**2).sum(1) - 2 * queries @ some.T
+        near = np.argpartition(squares, k, axis=1)[:, :k]
+        both = np.concatenate([best, np.take_along_axis(squares, near, 1)], 1)
+        names = np.concatenate([rows, numbers[near]], 1)
+        order = np.argsort(both, axis=1)[:, :k]
+        best, rows = np.take_along_axis(both, order, 1), np.take_along_axis(names, order, 1)
+    return rows
+
+
+def fill(engine: Engine, folder: Path) -> dict[str, Any]:
+    """Load and index; return the seconds of each and the bytes on disk."""
+    vectors = np.load(folder / "vectors.npy", mmap_mode="r")
+    start = time.perf_counter()
+    engine.load(vectors)
+    loaded = time.perf_counter()
+    engine.index()
+    return {"load": loaded - start, "index": time.perf_counter() - loaded, "disk": engine.disk()}
+
+
+def search(engine: Engine, folder: Path) -> dict[str, Any]:
+    """Open and search; return the seconds, the recall of the first ten, and the bytes of memory."""
+    queries = np.load(folder / "queries.npy")
+    before = resident()
+    start = time.perf_counter()
+    engine.open()
+    opened = time.perf_counter()
+    engine.search(queries[-1], 10)
+    cold = time.perf_counter() - opened
+    warm, recall = {}, {}
+    for name, k, every in (("10", 10, 1), ("100", 100, 1), *((each, 10, every) for each, every in FILTERS.items())):
+        engine.narrow(every)
+        engine.search(queries[-2], k)
+        seconds, hits = [], []
+        for query in queries:
+            begun = time.perf_counter()
+            hits.append(engine.search(query, k))
+            seconds.append(time.perf_counter() - begun)
+        warm[name] = median(seconds)
+        if k == 10:
+            right = np.load(folder / f"exact-{name}.npy")
+            recall[name] = float(
+                np.mean([len(set(a) & set(b)) / 10 for a, b in zip(hits, right.tolist(), strict=True)])
+            )
+    return {"open": opened - start, "cold": cold, "warm": warm, "recall": recall, "memory": resident() - before}
+
+
+def resident() -> int:
+    """Return the bytes of memory that this process has, mapped files among them."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
