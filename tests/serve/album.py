@@ -11,9 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 
 import cbir
 from tests.search.duplicates.scenes import scene
-from tests.serve.browser import browser, opened, serving, until
-
-__all__ = ["browser"]
+from tests.serve.browser import opened, serving, until
 
 #: Pictures in each of the folders.
 FOLDERS = {"hills": 30, "sea": 20, "town": 10}

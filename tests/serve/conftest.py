@@ -11,6 +11,11 @@ from cbir.core.settings import read_settings
 from cbir.serve.app import create_app
 from cbir.serve.config import ServeConfig
 from cbir.serve.library import Library
+from tests.serve.album import address, folder, page
+from tests.serve.browser import browser
+
+#: What several files of tests share: one album and its server for all of them.
+__all__ = ["address", "browser", "folder", "page"]
 
 
 def made_app(**config: object) -> FastAPI:

@@ -14,9 +14,8 @@ from cbir.core.words import size
 from cbir.search.duplicates import find
 from cbir.search.duplicates.result import Duplicates
 from tests.serve.asking import asking
-from tests.serve.browser import browser, opened, serving, violations
-
-__all__ = ["browser"]
+from tests.serve.browser import opened, violations
+from tests.serve.inside import serving_inside
 
 ADDRESS = "/api/collections/album/duplicates"
 
@@ -107,7 +106,7 @@ def saved(page: Page) -> list[str]:
 
 
 def test_marked_paths_are_saved_and_stay_marked(browser: Browser, album: Path, home: Path):
-    with serving(home) as address, opened(browser) as page:
+    with serving_inside(home) as address, opened(browser) as page:
         page.goto(f"{address}/c/album/duplicates")
         assert not violations(page)
         page.get_by_role("button", name="Look for duplicates").click()

@@ -19,10 +19,9 @@ from cbir.serve import ingesting
 from cbir.serve.ingesting import Ingesting
 from tests.conftest import picture
 from tests.serve.asking import asking
-from tests.serve.browser import browser, opened, serving, violations
+from tests.serve.browser import opened, violations
+from tests.serve.inside import serving_inside
 from tests.serve.test_beside import SLOW
-
-__all__ = ["browser"]
 
 beside = pytest.mark.skipif(sys.platform == "win32", reason="Python has no such sockets there")
 
@@ -86,7 +85,7 @@ def narrow(page: Page, address: str) -> None:
 
 @beside
 def test_a_page_shows_how_far_it_is_and_what_it_brought(browser: Browser, home: Path, root: Path):
-    with serving(home) as address, opened(browser) as page:
+    with serving_inside(home) as address, opened(browser) as page:
         page.goto(address)
         expect(page.get_by_role("alert")).to_contain_text("no collection yet")
         expect(page.locator("#ingests")).to_be_hidden()
@@ -118,7 +117,7 @@ def test_a_page_shows_how_far_it_is_and_what_it_brought(browser: Browser, home: 
 
 @beside
 def test_one_that_is_killed_is_told_of_no_more(home: Path, root: Path):
-    with serving(home) as address, ingest(home, root) as process:
+    with serving_inside(home) as address, ingest(home, root) as process:
         until(address, lambda answer: answer["ingest"] is not None)
         process.kill()
         assert until(address, lambda answer: answer["ingest"] is None)["points"] == 32

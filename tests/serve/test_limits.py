@@ -22,14 +22,12 @@ from cbir.core.settings import read_settings
 from cbir.model.errors import ImageError
 from cbir.search.options import SearchOptions
 from cbir.serve import connections, decoding, limits
-from cbir.serve.config import ServeConfig
 from cbir.serve.headers import COMMON
 from cbir.serve.keeper import Keeper
-from cbir.serve.library import Library
-from cbir.serve.run import run
 from cbir.serve.warned import sorted_by_thread
 from tests.serve import decoders
 from tests.serve.asking import asking, file_of
+from tests.serve.inside import serving_inside
 
 PNG = file_of(Image.new("RGB", (8, 8), "red"))
 MIB = 1 << 20
@@ -54,36 +52,9 @@ def client(small: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[TestClient]
 
 @contextmanager
 def started(**config: Any) -> Iterator[int]:
-    """Yield the port of a server that is started in a thread, over the collections of CBIR_HOME."""
-    listening, said = threading.Event(), []
-
-    def ready(address: str) -> None:
-        said.append(address)
-        listening.set()
-
-    servers: list[Any] = []
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("uvicorn.Server.__init__", _remembering(servers))
-        thread = threading.Thread(target=run, args=(Library(read_settings()), ServeConfig(port=0, **config), ready))
-        thread.start()
-        assert listening.wait(60)
-    try:
-        yield int(said[0].rsplit(":", 1)[1].rstrip("/"))
-    finally:
-        servers[0].should_exit = True
-        thread.join()
-
-
-def _remembering(servers: list[Any]) -> Any:
-    import uvicorn
-
-    usual = uvicorn.Server.__init__
-
-    def made(self: Any, *args: Any, **kwargs: Any) -> None:
-        usual(self, *args, **kwargs)
-        servers.append(self)
-
-    return made
+    """Yield the port of a real server over the collections of CBIR_HOME."""
+    with serving_inside(read_settings().home, **config) as address:
+        yield int(address.rsplit(":", 1)[1])
 
 
 def talk(port: int, *parts: bytes) -> socket.socket:
@@ -187,12 +158,12 @@ def test_hostile_pictures_are_refused_or_shown_as_pictures(client: TestClient, n
     ("decoder", "seconds", "said"),
     [
         (decoders.take_all, 60, "not enough memory"),
-        (decoders.hang, 2, "more than 2 seconds"),
+        (decoders.hang, 0.5, "more than 0.5 seconds"),
         (decoders.crash, 60, "SIGSEGV"),
     ],
 )
 def test_a_decoder_that_fails_fails_alone(
-    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, decoder: object, seconds: int, said: str
+    small: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, decoder: object, seconds: float, said: str
 ):
     monkeypatch.setenv("CBIR_HOME", str(small))
     Image.linear_gradient("L").resize((8, 8)).save(tmp_path / "odd.png")

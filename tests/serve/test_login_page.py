@@ -8,9 +8,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect
 
-from tests.serve.browser import browser, opened, serving
-
-__all__ = ["browser"]
+from tests.serve.browser import opened, serving
 
 TOKEN = "correct-horse"
 

@@ -8,10 +8,8 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from tests.serve.album import address, ask, browser, drop, fields, folder, found, page
+from tests.serve.album import ask, drop, fields, found
 from tests.serve.browser import opened, until
-
-__all__ = ["address", "browser", "folder", "page"]
 
 
 def test_more_come_by_scrolling(page: Page):

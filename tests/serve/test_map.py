@@ -22,11 +22,12 @@ from cbir.search.map import neighbouring
 from cbir.search.map.kept import Map, write_map
 from cbir.search.map.make import make_map
 from tests.serve.asking import asking
-from tests.serve.browser import browser, opened, serving, until, violations
-
-__all__ = ["browser"]
+from tests.serve.browser import opened, until, violations
+from tests.serve.inside import serving_inside
 
 ADDRESS = "/api/collections/digits/map"
+#: Fewer iterations than people get.
+SHORT = ((50, 12.0, 0.5), (50, 1.0, 0.8))
 
 
 def done(client: TestClient, address: str = ADDRESS) -> dict[str, Any]:
@@ -77,7 +78,7 @@ def test_it_is_made_when_asked_for_and_kept(few: Path):
 
 
 def test_points_are_arranged_by_neighbours_in_the_background(few: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(neighbouring, "_PHASES", ((50, 12.0, 0.5), (50, 1.0, 0.8)))
+    monkeypatch.setattr(neighbouring, "_PHASES", SHORT)
     with asking() as client:
         client.get(ADDRESS)
         done(client)
@@ -125,7 +126,7 @@ def test_what_was_arranged_while_a_map_was_made_is_brought_up_to_date(few: Path,
 def test_a_map_of_no_pictures_says_so(browser: Browser, few: Path):
     with cbir.open("digits") as digits:
         digits.collection.delete([each for page in digits.collection.scroll(fields=[]) for each in page.ids])
-    with serving(few) as address, opened(browser) as page:
+    with serving_inside(few) as address, opened(browser) as page:
         page.goto(f"{address}/c/digits/map")
         expect(page.get_by_role("application")).to_have_accessible_name("There is no picture in this collection yet.")
 
@@ -201,7 +202,7 @@ def test_colours_are_offered_by_what_tells_pictures_apart(home: Path, tmp_path: 
 
 
 def test_a_map_is_drawn_moved_coloured_and_lassoed(browser: Browser, few: Path):
-    with serving(few) as address, opened(browser) as page:
+    with serving_inside(few) as address, opened(browser) as page:
         page.goto(f"{address}/c/digits/map")
         canvas = page.get_by_role("application")
         expect(canvas).to_have_accessible_name("Map of 1,500 pictures, by their main directions", timeout=20_000)
@@ -234,9 +235,10 @@ def test_a_map_is_drawn_moved_coloured_and_lassoed(browser: Browser, few: Path):
         assert page.url.count("like=id:") > 1
 
 
-def test_on_a_phone_in_the_dark_neighbours_are_arranged(browser: Browser, few: Path):
+def test_on_a_phone_in_the_dark_neighbours_are_arranged(browser: Browser, few: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(neighbouring, "_PHASES", SHORT)
     phone = {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark", "has_touch": True}
-    with serving(few) as address, opened(browser, **phone) as page:
+    with serving_inside(few) as address, opened(browser, **phone) as page:
         page.goto(f"{address}/c/digits/map")
         page.get_by_role("button", name="Neighbours").click()
         expect(page.get_by_role("application")).to_have_accessible_name(

@@ -8,7 +8,6 @@ import schemathesis
 from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from hypothesis.errors import Unsatisfiable
 from schemathesis import GenerationMode
 
 from cbir.collection.point import point_id
@@ -26,9 +25,14 @@ def test_the_api_does_what_its_document_says(digits: Path, mode: GenerationMode)
     app = made_app(write_token="token")
     schema = schemathesis.openapi.from_asgi("/api/openapi.json", app)
     schema.config.checks.positive_data_acceptance.expected_statuses = ACCEPTED
-    called = {operation.ok().label: _called(operation.ok(), mode) for operation in schema.get_all_operations()}
+    operations = [operation.ok() for operation in schema.get_all_operations()]
+    called = {
+        operation.label: _called(operation, mode)
+        for operation in operations
+        if mode is GenerationMode.POSITIVE or _can_be_wrong(operation)
+    }
     app.state.cbir.close()
-    assert len(called) >= 14
+    assert len(operations) >= 25
     assert sum(called.values()) > (80 if mode is GenerationMode.POSITIVE else 50)
 
 
@@ -52,11 +56,15 @@ def _called(operation: Any, mode: GenerationMode) -> int:
         case.call_and_validate()
         calls += 1
 
-    try:
-        call()
-    except Unsatisfiable:  # without parameters, nothing can be wrong with it
-        assert mode is GenerationMode.NEGATIVE
+    call()
     return calls
+
+
+def _can_be_wrong(operation: Any) -> bool:
+    """Tell whether something can be said to it that its document forbids; any text may be a part of its path."""
+    names = [parameter.definition["schema"] for parameter in operation.path_parameters]
+    free = all(set(schema) == {"type", "title"} and schema["type"] == "string" for schema in names)
+    return bool(operation.body or operation.query or operation.headers) or not free
 
 
 def test_every_operation_is_described_with_examples(client: TestClient):

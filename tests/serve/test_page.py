@@ -5,10 +5,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from tests.serve.album import FOLDERS, address, ask, browser, drop, fields, folder, found, page
+from tests.serve.album import FOLDERS, ask, drop, fields, found
 from tests.serve.browser import opened, until, violations
-
-__all__ = ["address", "browser", "folder", "page"]
 
 
 def test_a_dropped_picture_is_searched_for_and_a_hit_opens_large(page: Page, folder: Path):

@@ -12,9 +12,8 @@ from playwright.sync_api import Browser, expect
 
 import cbir
 from tests.serve.asking import asking
-from tests.serve.browser import browser, opened, serving, violations
-
-__all__ = ["browser"]
+from tests.serve.browser import opened, violations
+from tests.serve.inside import serving_inside
 
 
 @pytest.fixture(scope="module")
@@ -148,7 +147,7 @@ def test_only_figures_of_what_the_page_tells_are_answered(own: Path):
 
 
 def test_misses_lead_to_the_search_page(browser: Browser, measured: Path):
-    with serving(measured) as address, opened(browser) as page:
+    with serving_inside(measured) as address, opened(browser) as page:
         page.goto(f"{address}/c/digits/quality")
         expect(page.get_by_role("link", name="How good")).to_have_attribute("aria-current", "page")
         expect(page.get_by_role("img", name="Curves")).to_have_js_property("complete", True)

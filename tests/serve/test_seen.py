@@ -16,9 +16,8 @@ from cbir.model.bundle import read_bundle
 from cbir.model.networks.denoising import denoise
 from tests.serve.asking import asking, file_of
 from tests.serve.asking import opened as picture_of
-from tests.serve.browser import browser, opened, serving, until, violations
-
-__all__ = ["browser"]
+from tests.serve.browser import opened, until, violations
+from tests.serve.inside import serving_inside
 
 ADDRESS = "/api/collections/digits/seen"
 SEVEN = "digits:database/7"
@@ -87,7 +86,7 @@ def test_an_upload_of_an_encoder_without_decoder_tells_its_steps(home: Path, pic
 
 
 def test_the_slider_changes_what_is_restored(browser: Browser, digits: Path):
-    with serving(digits) as address, opened(browser) as page:
+    with serving_inside(digits) as address, opened(browser) as page:
         page.goto(f"{address}/c/digits?q=id:{POINT}")
         page.locator("#ask").get_by_role("link", name="How it was seen").click()
         expect(page.locator("#noise")).to_have_value("0.50")  # as in training
