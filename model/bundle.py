@@ -211,6 +211,16 @@ def _notes(value: object, name: str) -> None:
         a_text(note, name)
 
 
+def _recipe(value: object, name: str) -> None:
+    if (noise := an_object(value, name).get("noise")) is not None and a_number(noise, "noise") < 0:
+        raise ValueError("noise is less than 0")
+
+
+def _shape(value: object, name: str) -> None:
+    for side in a_list(value, name):
+        a_whole_number(side, name, 1)
+
+
 def _truth(value: object, name: str) -> None:
     if not isinstance(value, bool):
         raise ValueError(f"{name} is not true or false")
@@ -222,11 +232,11 @@ _OPTIONAL: Mapping[str, Callable[[object, str], object]] = {
     "encoder_sha256": a_text,
     "code_bits": partial(a_whole_number, least=1, most=64),
     "revision": a_whole_number,
-    "recipe": an_object,
+    "recipe": _recipe,
     "words": an_object,
     "denoises": _truth,
     "autoencoder_sha256": a_text,
-    "code_shape": a_list,
+    "code_shape": _shape,
     "trained_on": a_text,
     "training": a_text,
     "images": a_whole_number,

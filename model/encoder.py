@@ -64,16 +64,23 @@ class Encoder:
         Raises
         ------
         ModelError
-            Wrong shape, or a value or feature that is not finite.
+            Wrong shape, of images or of features, or a value or feature that is not finite.
         """
         if images.ndim != 4 or images.shape[1:] != self.preprocessing.shape:
             expected = "x".join(str(s) for s in self.preprocessing.shape)
             raise ModelError(f"the encoder takes (n, {expected}) images, not {images.shape}")
-        features = np.empty((len(images), self.dimension), np.float32)
+        parts = [np.empty((0, self.dimension), np.float32)]
         size = max(_LEAST, min(_MOST, _VALUES // math.prod(self.preprocessing.shape)))
         for start in range(0, len(images), size):
             block = self.preprocessing.inputs(_finite(images[start : start + size]))
-            features[start : start + size] = self._run(block)
+            made = self._run(block)
+            if made.shape != (len(block), self.dimension):
+                raise ModelError(
+                    f"the encoder gave features of shape {made.shape} instead of {(len(block), self.dimension)}: "
+                    "the model is damaged"
+                )
+            parts.append(made.astype(np.float32, copy=False))
+        features = np.concatenate(parts)
         if not np.isfinite(features).all():
             raise ModelError(
                 "the encoder gave NaN or infinite features: the model is damaged, or does not suit these pictures"

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from cbir.core.digest import sha256_of
 from cbir.model.errors import ModelError
 from cbir.model.graph import graph
@@ -36,7 +38,8 @@ def restoring(bundle: Bundle, *, threads: int = 0) -> Inference | None:
     Raises
     ------
     ModelError
-        The bundle is of an older version, which wrote no such graph, or its file was changed.
+        The bundle is of an older version, which wrote no such graph, or its file was changed; later, if what it makes
+        is no picture.
     """
     if not bundle.metadata.get("denoises", False):
         return None
@@ -49,4 +52,12 @@ def restoring(bundle: Bundle, *, threads: int = 0) -> Inference | None:
     file = bundle.path / RESTORING
     if not file.is_file() or sha256_of(file) != digest:
         raise ModelError(f"{file} is missing or was changed; restore the bundle or train again with --retrain")
-    return graph(file, threads=threads)
+    run = graph(file, threads=threads)
+
+    def restored(inputs: np.ndarray) -> np.ndarray:
+        made = run(inputs)
+        if made.shape != inputs.shape or not np.isfinite(made).all():
+            raise ModelError(f"{file} restores no pictures: it is damaged; train again with --retrain")
+        return made
+
+    return restored

@@ -56,6 +56,13 @@ def test_the_graph_restores_what_keras_does(bundle: Path, tmp_path: Path):
     (tmp_path / "copy" / "autoencoder.onnx").write_bytes(b"damaged")
     with pytest.raises(ModelError, match="was changed"):
         restoring(read_bundle(tmp_path / "copy"))
+    encoder_sha256 = loaded.metadata["encoder_sha256"]  # a graph, and another one
+    shutil.copyfile(bundle / "encoder.onnx", tmp_path / "copy" / "autoencoder.onnx")
+    other = replace(loaded, path=tmp_path / "copy", metadata={**loaded.metadata, "autoencoder_sha256": encoder_sha256})
+    made = restoring(other)
+    assert made is not None
+    with pytest.raises(ModelError, match="restores no pictures"):
+        made(images)
     older = replace(loaded, metadata={**loaded.metadata, "autoencoder_sha256": None})
     with pytest.raises(ModelError, match="--retrain"):
         restoring(older)

@@ -28,7 +28,7 @@ JSON = st.recursive(
 KEYS = (
     *("format", "encoder", "revision", "recipe", "runs", "dimension", "parameters", "denoises", "code_bits"),
     *("fingerprint", "input_shape", "preprocessing", "created", "trained_on", "training", "images", "seconds"),
-    *("history", "encoder_sha256", "words", "notes"),
+    *("history", "encoder_sha256", "words", "notes", "code_shape", "autoencoder_sha256"),
 )
 PREPROCESSING = ("shape", "fit", "resample", "pad", "mean", "deviation", "layout", "values", "shortest", "trim")
 
@@ -50,6 +50,14 @@ HOSTILE: list[dict[str, Any]] = [
     {"code_bits": -1},
     {"revision": [1]},
     {"recipe": "grid=2"},
+    {"recipe": {"noise": "much"}},
+    {"recipe": {"noise": float("nan")}},
+    {"recipe": {"noise": 1e308}},
+    {"recipe": {"noise": 10**400}},
+    {"recipe": {"noise": -1}},
+    {"code_shape": [4.0, 4, 8]},
+    {"code_shape": [-4, -4, 8]},
+    {"code_shape": ["a", "b", "c"]},
     {"words": 1},
     {"denoises": "no"},
     {"trained_on": {"a": 1}},
@@ -101,7 +109,7 @@ def test_the_keys_that_are_tried_are_those_that_are_written(whole: Bundle):
     assert {*PREPROCESSING} >= {*whole.metadata["preprocessing"]}
 
 
-@pytest.mark.parametrize("wrong", HOSTILE, ids=repr)
+@pytest.mark.parametrize("wrong", HOSTILE, ids=lambda wrong: repr(wrong)[:60])
 def test_a_value_that_was_never_written_is_refused(whole: Bundle, tmp_path: Path, wrong: dict[str, Any]):
     copy = changed(whole, tmp_path, json.dumps({**whole.metadata, **wrong}).encode())
     with pytest.raises(ModelError, match=r"changed.model\.json is damaged|changed holds a model whose preprocessing"):
@@ -116,6 +124,8 @@ def test_a_value_that_was_never_written_is_refused(whole: Bundle, tmp_path: Path
     | st.tuples(st.sampled_from([f"preprocessing.{key}" for key in PREPROCESSING]), JSON)
 )
 @example(content=b"[" * 100_000)
+@example(content=("dimension", 64))
+@example(content=("dimension", 2**40))
 @example(content=b'{"format": ' + b"9" * 5000 + b"}")
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_anything_is_a_bundle_or_an_error_that_names_it(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
@@ -86,8 +87,8 @@ async def seen(
 def usual_noise(searcher: Searcher) -> float:
     """Return the noise of an encoder's training, or the article's; less where none was learned with."""
     usual = USUAL_NOISE if searcher.bundle.metadata.get("denoises") else _LITTLE_NOISE
-    noise = (searcher.bundle.metadata.get("recipe") or {}).get("noise", usual)
-    return min(max(float(noise), 0.0), MOST_NOISE) if isinstance(noise, int | float) else USUAL_NOISE
+    noise = (searcher.bundle.metadata.get("recipe") or {}).get("noise")
+    return usual if noise is None else min(float(noise), MOST_NOISE)
 
 
 def looked(served: State, name: str, asked: Asked, noise: float | None, seed: int) -> SeenAnswer:
@@ -135,9 +136,9 @@ def _png(pixels: np.ndarray) -> str:
     return base64.b64encode(file.getvalue()).decode()
 
 
-def _maps(feature: np.ndarray, shape: object) -> str | None:
+def _maps(feature: np.ndarray, shape: list[int] | None) -> str | None:
     """Return a code of feature maps as tiles side by side, light where they are high; None of another feature."""
-    if not isinstance(shape, list) or len(shape) != 3 or np.prod(shape) != len(feature):
+    if shape is None or len(shape) != 3 or math.prod(shape) != len(feature):
         return None
     height, width, count = shape
     high = max(float(feature.max()), 1e-9)
