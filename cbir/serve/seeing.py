@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -78,7 +79,8 @@ class Seeing:
     def __init__(self) -> None:
         self._clean: Kept[Clean] = Kept(_KEPT_BYTES)
         self._lock = threading.Lock()
-        self._restoring: dict[str, Inference | None] = {}
+        #: Goes with the searcher: when the collection gets another encoder, or is removed.
+        self._restoring: WeakKeyDictionary[Searcher, Inference | None] = WeakKeyDictionary()
 
     def seen(self, served: State, searcher: Searcher, example: Weighed, noise: float, seed: int) -> Seen:
         """Look at a picture under noise; errors as of `Uploads` and `Pictures`."""
@@ -114,9 +116,9 @@ class Seeing:
         bundle = searcher.bundle
         try:
             with self._lock:
-                if bundle.fingerprint not in self._restoring:
-                    self._restoring[bundle.fingerprint] = restoring(bundle)
-                run = self._restoring[bundle.fingerprint]
+                if searcher not in self._restoring:
+                    self._restoring[searcher] = restoring(bundle)
+                run = self._restoring[searcher]
             if run is None:
                 return None, f"The encoder '{bundle.kind}' has no decoder: it makes features of pictures, not pictures."
             return to_bytes(run(bundle.preprocessing.inputs(noisy[None]))[0]), ""

@@ -66,20 +66,22 @@ class State:
         self.thumbnails = Thumbnails(library.settings.cache / "thumbnails", config.thumbnails_bytes)
         self._lock = threading.Lock()
         self._encodings: dict[str, Encoding] = {}
-        #: The fingerprint of each collection's encoder.
-        self._used: dict[str, str] = {}
+        #: What searched each collection last.
+        self._used: dict[str, Searcher] = {}
         self._searchings: dict[str, Searching] = {}
 
     def encoding(self, searcher: Searcher) -> Encoding:
         """Return the encoder of a collection, which batches what requests ask at the same time."""
         key = searcher.bundle.fingerprint
         with self._lock:
-            self._used[searcher.name] = key
+            self._used[searcher.name] = searcher
+            self._used = {name: each for name, each in self._used.items() if not each.closed}
             if key not in self._encodings:
                 self._encodings[key] = Encoding(lambda pixels: searcher.encoder.encode(pixels), self.metrics.encoded)
             found = self._encodings[key]
-            unused = [self._encodings.pop(other) for other in {*self._encodings} - {*self._used.values()}]
-        for each in unused:  # of collections that have another encoder by now
+            used = {key, *(each.bundle.fingerprint for each in self._used.values())}
+            unused = [self._encodings.pop(other) for other in {*self._encodings} - used]
+        for each in unused:  # of collections that have another encoder by now, or are gone
             each.close()
         return found
 

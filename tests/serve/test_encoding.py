@@ -99,8 +99,12 @@ def test_an_encoder_that_no_collection_has_any_more_is_let_go_of(tmp_path: Path,
         searcher = state.library.searcher("digits")
         before = state.encoding(searcher)
         assert state.encoding(searcher) is before
-        retrained = SimpleNamespace(name="digits", bundle=SimpleNamespace(fingerprint="f" * 16))
+        retrained = SimpleNamespace(name="digits", bundle=SimpleNamespace(fingerprint="f" * 16), closed=False)
         after = state.encoding(cast("Searcher", retrained))
         with pytest.raises(BusyError):
             before.encode(picture(1))
         assert state.encoding(cast("Searcher", retrained)) is after
+        retrained.closed = True  # removed, say
+        state.encoding(cast("Searcher", SimpleNamespace(name="other", bundle=searcher.bundle, closed=False)))
+        with pytest.raises(BusyError):
+            after.encode(picture(1))

@@ -1,6 +1,7 @@
 """How a picture was seen: as the encoder gets it, under noise, restored; a slider is followed in a real browser."""
 
 import base64
+import gc
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +84,18 @@ def test_an_upload_of_an_encoder_without_decoder_tells_its_steps(home: Path, pic
         assert "has no decoder" in text
         assert 'value="0.20"' in text
         assert client.get("/c/pictures/seen?q=up:gone").status_code == 404
+
+
+def test_what_restored_pictures_for_an_encoder_that_was_replaced_is_let_go_of(home: Path):
+    cbir.ingest("digits", encoder="pixels", limit=2)
+    with asking() as client:
+        state = client.app.state.cbir  # type: ignore[attr-defined]
+        for encoder in ("hog", "color-histogram"):
+            assert client.get("/c/digits/seen").status_code == 200
+            gc.collect()
+            assert len(state.seeing._restoring) == 1
+            with state.library.let_go("digits"):
+                cbir.ingest("digits", encoder=encoder, limit=2, retrain=True)
 
 
 def test_the_slider_changes_what_is_restored(browser: Browser, digits: Path):
