@@ -31,6 +31,8 @@ from cbir.core.progress import silent
 _MOST = 64
 #: Seconds in which others give a collection back that is to be let go of, or end what they asked last.
 _PATIENCE = 5.0
+#: Seconds in which a borrower says what it wants; who only holds a connection takes it from others.
+_SILENCE = 10.0
 #: Seconds until a connection is accepted after one could not be.
 _PAUSE = 0.05
 #: Seconds until it is noticed that a borrower has gone.
@@ -150,6 +152,7 @@ class Lender:
     def _attend(self, wire: Wire) -> None:
         try:
             with _Borrower(self, wire) as borrower:
+                wire.patience(_SILENCE)
                 wire.send({"format": FORMAT, "collections": self._collections})
                 while not borrower.finished:
                     borrower.serve()
@@ -239,6 +242,7 @@ class _Borrower(contextlib.ExitStack):
     def serve(self) -> None:
         """Wait for a message and answer it; GoneError at the end."""
         asked, parts = self._wire.receive()
+        self._wire.patience(None)
         try:
             answer, more = self._answer(asked, parts)
         except GoneError:

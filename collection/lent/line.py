@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
@@ -22,10 +23,16 @@ if TYPE_CHECKING:
 
 #: Seconds in which a process that lends says that it is there.
 _GREETING = 10.0
+#: Seconds in which it has room for one more, and until it is asked again.
+_ROOM, _MOMENT = 3.0, 0.05
 
 
 class LenderGoneError(CollectionBusyError):
     """The process that lent a collection has ended; who opens the collection again may have it."""
+
+
+class _FullError(CollectionBusyError):
+    """As many borrow as can at once."""
 
 
 class Line:
@@ -57,6 +64,17 @@ class Line:
         CollectionError
             It is another cbir.
         """
+        until = time.monotonic() + _ROOM
+        while True:
+            try:
+                return cls._greeted(collections, name)
+            except _FullError:
+                if time.monotonic() >= until:
+                    raise
+            time.sleep(_MOMENT)
+
+    @classmethod
+    def _greeted(cls, collections: Path, name: str) -> Line | None:
         connection = connected(collections)
         if connection is None:
             return None
@@ -79,7 +97,7 @@ class Line:
             return None
         if greeting.get("full"):
             wire.close()
-            raise CollectionBusyError(
+            raise _FullError(
                 f"too many commands use the cbir serve that holds collection '{name}'; try again in a moment"
             )
         wire.patience(None)

@@ -25,6 +25,9 @@ _LONGEST = 100
 #: Seconds for which a folder may be swept.
 _MOMENT = 0.5
 
+#: Seconds in which a process that lends accepts a connection, when as many wait as the system lets.
+_PATIENCE = 10.0
+
 #: What this process listens at: it does not borrow from itself. With its id, as forks inherit the set.
 _own: set[tuple[int, Path]] = set()
 
@@ -42,12 +45,15 @@ def connected(collections: Path) -> socket.socket | None:
     folder = _folder(collections)
     if sys.platform == "win32" or (os.getpid(), folder) in _own:
         return None
-    address = _address(folder)
+    try:
+        address = _address(folder)
+    except OSError:  # another user's, who lends nothing to this one
+        return None
     if address is None:
         return None
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        connection.connect(str(address))
+        _connect(connection, address)
         if is_same_user(connection):
             return connection
     except ConnectionRefusedError:  # nobody listens any more
@@ -58,6 +64,22 @@ def connected(collections: Path) -> socket.socket | None:
         pass
     connection.close()
     return None
+
+
+def _connect(connection: socket.socket, address: Path) -> None:
+    """Connect; OSError, also if a process that hangs has not accepted those before."""
+    until = time.monotonic() + _PATIENCE
+    connection.settimeout(_PATIENCE)
+    while True:
+        try:
+            connection.connect(str(address))
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                raise
+            time.sleep(0.02)
+        else:
+            connection.settimeout(None)
+            return
 
 
 @contextlib.contextmanager

@@ -118,12 +118,15 @@ class Session:
 
     def _scroll(self, asked: dict[str, Any]) -> Answer:
         if asked["do"] == "scroll":
+            size = int(asked["page"])
+            if size < 1:  # of nothing at a time, there would be no end
+                raise CollectionError(f"a page holds at least 1 point, not {size}")
             self._number += 1
             self._scrolls[self._number] = self.collection.scroll(
                 vectors=bool(asked["vectors"]),
                 fields=asked["fields"],
                 where=where_from_json(asked["where"]),
-                page=asked["page"],
+                page=size,
                 start=asked["start"],
             )
             return self._number, []

@@ -7,7 +7,7 @@ own: the ingest waits for none of them, and goes on the same where nobody listen
 from __future__ import annotations
 
 import threading
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from cbir.collection.lent.line import Line
@@ -39,6 +39,7 @@ class Teller:
         self._collections = collections
         self._name = name
         self._said: dict[str, Any] | None = None
+        self._line: Line | None = None
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._tell, name="cbir-telling", daemon=True)
         self._thread.start()
@@ -62,21 +63,32 @@ class Teller:
         self._thread.join(_LAST)
 
     def _tell(self) -> None:
-        # An older server, or one that ends: the ingest is not about that.
-        with ExitStack() as stack, suppress(Exception):
-            line: Line | None = None
-            told: dict[str, Any] | None = None
+        told: dict[str, Any] | None = None
+        try:
             while True:
                 ended, said = self._ended.is_set(), self._said
-                if said is not None and said is not told:
-                    if line is None and (line := Line.to(self._collections, self._name)) is not None:
-                        stack.callback(line.close)
-                    if line is not None:
-                        line.ask("tell", name=self._name, **said)
-                        told = said
+                if said is not None and said is not told and self._is_told(said):
+                    told = said
                 if ended:
                     return
                 self._ended.wait(_EVERY if said is told else _AGAIN)
+        finally:
+            self._hang_up()
+
+    def _is_told(self, said: dict[str, Any]) -> bool:
+        # An older server, one that ends, or one that too many ask just now: the ingest is not about that.
+        with suppress(Exception):
+            self._line = self._line or Line.to(self._collections, self._name)
+            if self._line is not None:
+                self._line.ask("tell", name=self._name, **said)
+                return True
+        self._hang_up()
+        return False
+
+    def _hang_up(self) -> None:
+        if self._line is not None:
+            self._line.close()
+            self._line = None
 
 
 @contextmanager

@@ -18,7 +18,7 @@ import pytest
 from cbir.collection.embedded.engine import EmbeddedEngine
 from cbir.collection.embedded.points import EmbeddedCollection
 from cbir.collection.errors import CollectionBusyError, CollectionError
-from cbir.collection.lent import lender, place
+from cbir.collection.lent import lender, line, place
 from cbir.collection.lent.asking import let_go
 from cbir.collection.lent.borrowed import BorrowedCollection
 from cbir.collection.lent.lender import lending
@@ -330,15 +330,11 @@ def test_a_searcher_whose_lender_has_ended_opens_the_collection_again(collection
     shared.release()
 
 
-def test_one_borrower_too_many_is_told_so(engine: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(lender, "_MOST", 1)
-    with closing(engine.open("points")) as opened:
-        with pytest.raises(CollectionBusyError, match="too many commands"):
-            engine.open("points")
-        assert opened.count() == 10
+def test_where_there_are_no_more_threads_a_borrower_is_told_and_the_next_is_served(
+    engine: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(line, "_ROOM", 0)
 
-
-def test_where_there_are_no_more_threads_a_borrower_is_told_and_the_next_is_served(engine: EmbeddedEngine):
     def none(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
 

@@ -12,8 +12,10 @@ import pytest
 
 from cbir.collection.errors import CollectionError
 from cbir.collection.lent import place
+from cbir.collection.lent import telling as telling_module
 from cbir.collection.lent.place import listening
 from cbir.collection.lent.telling import telling
+from cbir.core.progress import silent
 from tests.collection.lent import Holder, lent
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Python has no such sockets there")
@@ -70,6 +72,20 @@ def test_a_server_that_takes_no_such_messages_is_left_alone(collections: Path, m
         assert tried.is_set()
         assert len(calls) == 2
         assert not holder.heard
+
+
+def test_a_server_that_ends_and_comes_again_hears_of_it_again(collections: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(telling_module, "_AGAIN", 0.05)
+    monkeypatch.setattr(telling_module, "_EVERY", 0.05)
+    with telling(collections, "points") as told:
+        report = told.along(silent)
+        for count in (1, 2):
+            with lent(collections) as holder:
+                report("read", count, None)
+                end = time.monotonic() + 10
+                while not any(said.get("count") == count for said in holder.heard):
+                    assert time.monotonic() < end
+                    time.sleep(0.01)
 
 
 def test_a_server_that_does_not_answer_is_not_waited_for(collections: Path, monkeypatch: pytest.MonkeyPatch):
