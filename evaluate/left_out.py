@@ -11,26 +11,29 @@ from functools import partial
 
 import numpy as np
 
+from cbir.collection.point import ids_of
 from cbir.core.errors import CbirWarning
 from cbir.core.words import counted
+from cbir.evaluate.database import payloads_of
+from cbir.evaluate.features import Features
 from cbir.evaluate.ranking import near
 from cbir.evaluate.twins import CLOSE, content_digests
 from cbir.search.searcher import Searcher
 
 
-def left_out(searcher: Searcher, ids: np.ndarray, features: np.ndarray, own_rows: np.ndarray) -> list[np.ndarray]:
+def left_out(searcher: Searcher, ids: np.ndarray, features: Features, own_rows: np.ndarray) -> list[np.ndarray]:
     """Return, for each stored image that is a query, its own row and those of its copies, ascending.
 
     Parameters
     ----------
     searcher : Searcher
-    ids : ndarray of str, shape (n,)
+    ids : ndarray of uint8, shape (n, 16)
         Of all stored points.
-    features : ndarray of float32, shape (n, d)
+    features : Features, shape (n, d)
     own_rows : ndarray of int, shape (m,)
         The queries'.
     """
-    groups = list(near(features, own_rows, CLOSE))
+    groups = near(features[own_rows], features, CLOSE)
     doubtful = sorted({int(row) for group in groups if len(group) > 1 for row in group})
     content = np.arange(len(ids))  # the first row of the same picture, as far as is known
     content[doubtful] = _same(searcher, ids, doubtful)
@@ -39,8 +42,8 @@ def left_out(searcher: Searcher, ids: np.ndarray, features: np.ndarray, own_rows
 
 def _same(searcher: Searcher, ids: np.ndarray, rows: Sequence[int]) -> list[int]:
     """Return the first of these rows that shows the same picture as each; itself, if it cannot be opened."""
-    payloads = searcher.collection.payloads([str(ids[row]) for row in rows])
-    openers = [partial(searcher.open_stored, payloads.get(str(ids[row]), {})) for row in rows]
+    payloads = payloads_of(searcher.collection, ids_of(ids[list(rows)]))
+    openers = [partial(searcher.open_stored, payload) for payload in payloads]
     first: dict[bytes, int] = {}
     same = []
     unreadable = 0

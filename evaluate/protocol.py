@@ -6,6 +6,7 @@ stored images are the queries, each left out of its own ranking.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -14,10 +15,11 @@ from typing import Any, Protocol
 import numpy as np
 from PIL import Image
 
-from cbir.collection.point import Label, Payload, label_of, text_of
+from cbir.collection.point import Label, ids_of, label_of, text_of
 from cbir.core.errors import CbirError
 from cbir.core.progress import Progress, silent
-from cbir.evaluate.labels import require_images, require_labels
+from cbir.evaluate.database import Database, load, payloads_of
+from cbir.evaluate.labels import require_labels
 from cbir.evaluate.left_out import left_out
 from cbir.evaluate.options import EvaluationOptions
 from cbir.evaluate.ranking import ExactNeighbours, rank, reordered
@@ -50,16 +52,6 @@ class QueryImage(Protocol):
     def open(self) -> Callable[[], Image.Image]:
         """A function that opens it."""
         ...
-
-
-@dataclass(frozen=True)
-class _Database:
-    """All points of a collection, in the order of their ids."""
-
-    ids: np.ndarray
-    payloads: list[Payload]
-    labels: list[Label | None]
-    features: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -111,12 +103,14 @@ def evaluate(
         Nothing stored, no labels, or too few images.
     """
     options = options or EvaluationOptions()
-    database, queries = _prepared(searcher, held_out, options, progress)
-    if queries.own_rows is None or searcher.metadata.smooth:  # stored, averaged with neighbours; a query is not
-        queries, (features,) = _embed(searcher, queries, [None], options.seed, progress)
-    else:
-        features = database.features[queries.own_rows]
-    return _search(searcher, database, queries, features, options, progress)
+    require_labels(searcher)  # before all features are loaded
+    with closing(load(searcher, progress)) as database:
+        queries = _drawn(searcher, database, held_out, options)
+        if queries.own_rows is None or searcher.metadata.smooth:  # stored, averaged with neighbours; a query is not
+            queries, (features,) = _embed(searcher, queries, [None], options.seed, progress)
+        else:
+            features = database.features[queries.own_rows]
+        return _search(searcher, database, queries, features, options, progress)
 
 
 def evaluate_distorted(
@@ -148,49 +142,32 @@ def evaluate_distorted(
         Nothing stored, no labels, too few images, or not one query picture that can be read.
     """
     options = options or EvaluationOptions()
-    database, queries = _prepared(searcher, held_out, options, progress)
-    variants = [None, *distortions]
-    queries, stacks = _embed(searcher, queries, variants, options.seed, progress)
-    for distortion, features in zip(variants, stacks, strict=True):
-        yield _search(searcher, database, queries, features, options, progress, distortion)
-
-
-def _prepared(
-    searcher: Searcher, held_out: Sequence[QueryImage], options: EvaluationOptions, progress: Progress
-) -> tuple[_Database, _Queries]:
-    """Load the database and draw the queries."""
     require_labels(searcher)  # before all features are loaded
-    database = _load(searcher, progress)
+    variants = [None, *distortions]
+    with closing(load(searcher, progress)) as database:
+        queries = _drawn(searcher, database, held_out, options)
+        queries, stacks = _embed(searcher, queries, variants, options.seed, progress)
+        for distortion, features in zip(variants, stacks, strict=True):
+            yield _search(searcher, database, queries, features, options, progress, distortion)
+
+
+def _drawn(
+    searcher: Searcher, database: Database, held_out: Sequence[QueryImage], options: EvaluationOptions
+) -> _Queries:
+    """Draw the queries: held-out images, or stored ones if there are none."""
     generator = np.random.default_rng(options.seed)
     labelled: list[QueryImage] = [item for item in held_out if item.label is not None]
     if labelled:
         drawn = generator.permutation(len(labelled))[: options.queries]
-        return database, _Queries([labelled[i] for i in drawn])
-    if len(database.ids) < 2:
+        return _Queries([labelled[i] for i in drawn])
+    if len(database) < 2:
         raise RunError(f"collection '{searcher.name}' holds one image; leaving it out leaves nothing to rank")
-    rows = np.array([row for row, label in enumerate(database.labels) if label is not None])
-    own_rows = generator.permutation(rows)[: options.queries]
+    own_rows = generator.permutation(np.flatnonzero(database.classes >= 0))[: options.queries]
     stored: list[QueryImage] = [
-        _StoredImage(text_of(payload, "uri"), database.labels[row], partial(searcher.open_stored, payload))
-        for row, payload in ((row, database.payloads[row]) for row in own_rows)
+        _StoredImage(text_of(payload, "uri"), label_of(payload), partial(searcher.open_stored, payload))
+        for payload in payloads_of(searcher.collection, ids_of(database.ids[own_rows]))
     ]
-    return database, _Queries(stored, own_rows, left_out(searcher, database.ids, database.features, own_rows))
-
-
-def _load(searcher: Searcher, progress: Progress) -> _Database:
-    """Read all features: exact ranks come from them, not from searches of huge depth."""
-    total = require_images(searcher)
-    ids: list[str] = []
-    payloads: list[Payload] = []
-    labels: list[Label | None] = []
-    stacks = []
-    for page in searcher.collection.scroll(fields=("label", "uri", "source")):
-        ids += page.ids
-        payloads += page.payloads
-        labels += [label_of(payload) for payload in page.payloads]
-        stacks.append(page.vectors)
-        progress("load", len(ids), total)
-    return _Database(np.array(ids), payloads, labels, np.concatenate(stacks))
+    return _Queries(stored, own_rows, left_out(searcher, database.ids, database.features, own_rows))
 
 
 def _embed(
@@ -234,7 +211,7 @@ def _variants(
 
 def _search(
     searcher: Searcher,
-    database: _Database,
+    database: Database,
     queries: _Queries,
     features: np.ndarray,
     options: EvaluationOptions,
@@ -245,31 +222,38 @@ def _search(
     out = queries.left_out
     neighbours = ExactNeighbours(database.features, out)
     features = stages.before(neighbours, features, options)
-    classes, wanted = _classes(database, queries)
-    ranks = len(database.ids) - (out is not None)
+    if queries.own_rows is None:
+        wanted = database.classes_of(query.label for query in queries.images)
+    else:
+        wanted = database.classes[queries.own_rows]
+    ranks = len(database) - (out is not None)
     count = min(_STORED_HITS, ranks)
 
-    relevant, tied, exact_ids, exact_distances = [], [], [], []
+    relevant, tied = (np.empty((len(features), -(-ranks // 8)), np.uint8) for _ in range(2))
+    exact_ids, exact_distances = [], []
     for block in rank(features, database.features, out):
         stop = block.start + len(block.order)
         # Qdrant serves rankings without the steps that follow a search: compare it with the same.
-        exact_ids.append(np.where(block.counts[:, :count], database.ids[block.order[:, :count]], ""))
+        texts = np.array([ids_of(ids) for ids in database.ids[block.order[:, :count]]])
+        exact_ids.append(np.where(block.counts[:, :count], texts, ""))
         exact_distances.append(block.distances[:, :count])
         final = reordered(block, features, neighbours, options)
-        relevant.append(pack((classes[final.order] == wanted[block.start : stop, None]) & final.counts))
+        relevant[block.start : stop] = pack(
+            (database.classes[final.order] == wanted[block.start : stop, None]) & final.counts
+        )
         same = np.zeros(final.distances.shape, bool)
         same[:, 1:] = final.distances[:, 1:] == final.distances[:, :-1]
-        tied.append(pack(same & final.counts))
+        tied[block.start : stop] = pack(same & final.counts)
         progress("rank", stop, len(features), "" if distortion is None else str(distortion))
 
-    own = None if out is None else [set(database.ids[rows].tolist()) for rows in out]
+    own = None if out is None else [set(ids_of(database.ids[rows])) for rows in out]
     served_ids, served_distances = _served(searcher, features, count, own)
     return Run(
         collection=searcher.name,
-        database=len(database.ids),
+        database=len(database),
         ranks=ranks,
-        relevant=np.concatenate(relevant),
-        tied=np.concatenate(tied),
+        relevant=relevant,
+        tied=tied,
         exact_ids=np.concatenate(exact_ids),
         exact_distances=np.concatenate(exact_distances),
         served_ids=served_ids,
@@ -278,17 +262,6 @@ def _search(
         copies=np.zeros(len(features), int) if out is None else np.array([len(rows) - 1 for rows in out]),
         about=_about(searcher, options, leave_one_out=out is not None, distortion=distortion),
     )
-
-
-def _classes(database: _Database, queries: _Queries) -> tuple[np.ndarray, np.ndarray]:
-    """Number the labels of database (n,) and queries (m,); what has none is of no class of the other.
-
-    They are compared as text: a dataset's 7 and a folder's "7" are the same class, as for the command line's --label.
-    """
-    texts = {str(label) for label in database.labels if label is not None}
-    numbers = {text: number for number, text in enumerate(sorted(texts))}
-    stored = np.array([-1 if label is None else numbers[str(label)] for label in database.labels])
-    return stored, np.array([numbers.get(str(query.label), -2) for query in queries.images])
 
 
 def _about(

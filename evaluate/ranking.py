@@ -3,7 +3,7 @@
 In: query features and database features. Out: for each block of queries, the
 whole database in order of Euclidean distance, after the steps that a search
 may add (`cbir.search.stages`). Memory is a few tables of block x database,
-whatever the number of queries.
+whatever the number of queries, and one tile of the database's features.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,12 +11,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cbir.evaluate.features import Features
 from cbir.search import stages
 from cbir.search.neighbours import Ranking
 from cbir.search.options import RankingOptions
 
-#: Distances held at once (float64: 32 MB).
-_BLOCK_VALUES = 4_000_000
+#: Ranks held at once (of eight bytes: 64 MB; at least those of one query), and values of features (float64: 16 MB).
+_BLOCK_VALUES, _TILE_VALUES = 8_000_000, 2_000_000
 
 
 @dataclass(frozen=True)
@@ -46,14 +47,15 @@ class RankedBlock:
 
 
 def rank(
-    queries: np.ndarray, database: np.ndarray, left_out: Sequence[np.ndarray] | None = None
+    queries: np.ndarray, database: np.ndarray | Features, left_out: Sequence[np.ndarray] | None = None
 ) -> Iterator[RankedBlock]:
     """Rank the database for each query.
 
     Parameters
     ----------
     queries : ndarray of float32, shape (m, d)
-    database : ndarray of float32, shape (n, d)
+    database : ndarray of float32 or Features, shape (n, d)
+        Gone through once for each block of queries.
     left_out : sequence of m ndarrays of int, optional
         Rows of the database that are no part of a query's ranking, at least one for each query: rankings
         have n - 1 columns then.
@@ -62,45 +64,49 @@ def rank(
     ------
     RankedBlock
     """
-    database = database.astype(np.float64)
-    squares = np.einsum("nd,nd->n", database, database)
-    rows = np.arange(len(database), dtype=np.uint64)
-    block = max(1, _BLOCK_VALUES // max(1, len(database)))
+    count = len(database)
+    block = max(1, _BLOCK_VALUES // max(1, count))
+    far = np.uint64(int(np.array(np.inf, np.float32).view(np.uint32)) << 32)
     for start in range(0, len(queries), block):
-        distances = _distances(queries[start : start + block].astype(np.float64), database, squares)
-        kept = np.full(len(distances), len(database))
-        for number, out in enumerate(left_out[start : start + block] if left_out is not None else ()):
-            distances[number, out] = np.inf
-            kept[number] -= len(out)
+        asked = queries[start : start + block].astype(np.float64)
         # One sort of whole numbers gives both: a float32 that is not negative sorts as
         # its bits do, so (bits, row) as one uint64 sorts by distance, then by row.
-        keys = (distances.view(np.uint32).astype(np.uint64) << np.uint64(32)) | rows
+        keys = np.empty((len(asked), count), np.uint64)
+        for rows, distances in _tiles(asked, database):
+            part = keys[:, rows]
+            part[:] = distances.view(np.uint32)
+            part <<= np.uint64(32)
+            part |= np.arange(rows.start, rows.stop, dtype=np.uint64)
+        kept = np.full(len(asked), count)
+        for number, out in enumerate(left_out[start : start + block] if left_out is not None else ()):
+            keys[number, out] = far | out.astype(np.uint64)
+            kept[number] -= len(out)
         keys.sort(axis=1)
         if left_out is not None:
             keys = keys[:, :-1]
-        order = (keys & np.uint64(0xFFFFFFFF)).astype(np.int64)
-        yield RankedBlock(start, order, (keys >> np.uint64(32)).astype(np.uint32).view(np.float32), kept)
+        found = (keys >> np.uint64(32)).astype(np.uint32).view(np.float32)
+        keys &= np.uint64(0xFFFFFFFF)
+        yield RankedBlock(start, keys.view(np.int64), found, kept)
 
 
-def near(features: np.ndarray, rows: np.ndarray, share: float) -> Iterator[np.ndarray]:
-    """Yield, for each of some rows of (n, d) features, all rows that are near it, itself among them, ascending.
+def near(queries: np.ndarray, database: np.ndarray | Features, share: float) -> list[np.ndarray]:
+    """Return, for each of some features, the rows of a database that are near it, ascending; all in one pass.
 
     Parameters
     ----------
-    features : ndarray of float32, shape (n, d)
-    rows : ndarray of int, shape (m,)
+    queries : ndarray of float32, shape (m, d)
+    database : ndarray of float32 or Features, shape (n, d)
     share : float
-        Near is what is no farther than this share of the row's length.
+        Near is what is no farther than this share of the query's length.
     """
-    database = features.astype(np.float64)
-    squares = np.einsum("nd,nd->n", database, database)
-    block = max(1, _BLOCK_VALUES // max(1, len(database)))
-    for start in range(0, len(rows), block):
-        own = rows[start : start + block]
-        distances = _distances(database[own], database, squares)
-        found = distances <= share * np.sqrt(squares[own])[:, None]
-        found[np.arange(len(own)), own] = True
-        yield from map(np.flatnonzero, found)
+    asked = queries.astype(np.float64)
+    within = share * np.sqrt(np.einsum("md,md->m", asked, asked))[:, None]
+    found: list[list[np.ndarray]] = [[] for _ in asked]
+    for rows, distances in _tiles(asked, database):
+        numbers, places = np.nonzero(distances <= within)
+        for number in np.unique(numbers):
+            found[number].append(rows.start + places[numbers == number])
+    return [np.concatenate([np.empty(0, np.int64), *parts]) for parts in found]
 
 
 class ExactNeighbours:
@@ -108,12 +114,12 @@ class ExactNeighbours:
 
     Parameters
     ----------
-    features : ndarray of float32, shape (n, d)
+    features : ndarray of float32 or Features, shape (n, d)
     left_out : sequence of m ndarrays of int, optional
         Rows that are no neighbours of a query, as `rank` takes them.
     """
 
-    def __init__(self, features: np.ndarray, left_out: Sequence[np.ndarray] | None = None) -> None:
+    def __init__(self, features: np.ndarray | Features, left_out: Sequence[np.ndarray] | None = None) -> None:
         self._features = features
         self._left_out = left_out
 
@@ -126,7 +132,8 @@ class ExactNeighbours:
 
     def vectors(self, keys: Iterable[int]) -> dict[int, np.ndarray]:
         """Return features by row."""
-        return {row: self._features[row] for row in keys}
+        rows = list(dict.fromkeys(keys))
+        return dict(zip(rows, self._features[np.array(rows, np.int64)], strict=True))
 
 
 def reordered(
@@ -157,6 +164,16 @@ def reordered(
     for row, (ranking, n) in enumerate(zip(stages.after(database, queries, rankings, options), depths, strict=True)):
         order[row, :n], far[row, :n] = ranking.keys, ranking.distances
     return RankedBlock(block.start, order, far, block.kept)
+
+
+def _tiles(queries: np.ndarray, database: np.ndarray | Features) -> Iterator[tuple[slice, np.ndarray]]:
+    """Yield the distances, (b, k) float32, of queries to the rows of a slice, until there are no more rows."""
+    count, values = database.shape
+    rows = max(1, min(_TILE_VALUES // max(1, values), _BLOCK_VALUES // max(1, len(queries))))
+    for start in range(0, count, rows):
+        place = slice(start, min(start + rows, count))
+        tile = database[place].astype(np.float64)
+        yield place, _distances(queries, tile, np.einsum("nd,nd->n", tile, tile))
 
 
 def _distances(queries: np.ndarray, database: np.ndarray, squares: np.ndarray) -> np.ndarray:

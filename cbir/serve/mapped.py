@@ -138,7 +138,8 @@ class Maps:
 
 
 def _coloured(searcher: Searcher, made: Map, field: str) -> Colouring:
-    from cbir.search.map.make import raw_ids, rows_of
+    from cbir.collection.point import raw_ids
+    from cbir.search.map.make import rows_of
 
     codes: dict[Label, int] = {}
     # 0: without a value; else the code of one.

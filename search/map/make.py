@@ -4,13 +4,12 @@ In: an open collection, and the map that was made of it before. Out: a `Map` of 
 had a place keeps it; what is new comes beside its neighbours; what is gone leaves.
 """
 
-import uuid
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from cbir.collection.interface import Collection
+from cbir.collection.point import raw_ids
 from cbir.core.progress import Progress, silent
 from cbir.search.map.kept import Map, keys
 from cbir.search.map.neighbouring import FEWEST, MOST, arranged
@@ -19,8 +18,6 @@ from cbir.search.map.principal import Principal, features, principal
 
 #: Components are learned anew once there are so many times the points of which they were learned, or so much fewer.
 _GROWN = 1.25
-#: Characters of a UUID, whose hyphens are where they must be.
-_UUID = 36
 _SEED = 0
 
 
@@ -138,15 +135,6 @@ def _with_places(
     found[there] = places[at[there]]
     found[~there] = beside(values[~there], values[there], found[there], progress)
     return replace(made, neighbours=found, placed=min(len(there), placed + int((~there).sum())))
-
-
-def raw_ids(ids: Sequence[str]) -> np.ndarray:
-    """Return ids as bytes, (n, 16) uint8; another tool's may be whole numbers."""
-    if all(len(each) == _UUID for each in ids):  # at once, as a million take seconds one by one
-        content = bytes.fromhex("".join(ids).replace("-", ""))
-    else:
-        content = b"".join((uuid.UUID(int=int(each)) if each.isdecimal() else uuid.UUID(each)).bytes for each in ids)
-    return np.frombuffer(content, np.uint8).reshape(-1, 16)
 
 
 def _first_two(values: np.ndarray) -> np.ndarray:

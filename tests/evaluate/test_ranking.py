@@ -1,9 +1,16 @@
+from contextlib import closing
+from pathlib import Path
+
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from cbir.core.errors import CbirError
+from cbir.evaluate import features as features_module
 from cbir.evaluate import ranking
+from cbir.evaluate.features import Features
 from cbir.evaluate.ranking import ExactNeighbours, RankedBlock, near, rank, reordered
 from cbir.search.neighbours import Ranking
 from cbir.search.options import RankingOptions
@@ -74,11 +81,57 @@ def test_near_rows_are_those_within_a_share_of_the_length(pair: tuple[np.ndarray
     _, database = pair
     asked = np.array(data.draw(st.lists(st.integers(0, len(database) - 1), min_size=1, max_size=5)))
     share = data.draw(st.sampled_from([0.0, 0.01, 0.9]))
-    for row, found in zip(asked, near(database, asked, share), strict=True):
+    for row, found in zip(asked, near(database[asked], database, share), strict=True):
         far = np.linalg.norm(database[row].astype(float) - database, axis=1)
         within = far <= share * np.linalg.norm(database[row].astype(float))
         assert found.tolist() == np.flatnonzero(within).tolist()
         assert row in found
+
+
+@given(features(), st.sampled_from([1, 7, 100]), st.sampled_from([1, 9, 1000]), st.booleans())
+def test_blocks_of_features_in_a_file_rank_as_one_sort_of_all(
+    pair: tuple[np.ndarray, np.ndarray], block: int, tile: int, leave_out: bool
+):
+    """Order, distances and ties are those of one sort of the whole, to the last bit."""
+    queries, database = pair
+    out = [np.array([number % len(database)]) for number in range(len(queries))] if leave_out else None
+    distances = np.sqrt(np.square(queries[:, None].astype(float) - database[None]).sum(axis=2)).astype(np.float32)
+    for row, left in enumerate(out or ()):
+        distances[row, left] = np.inf
+    order = np.argsort(distances, axis=1, kind="stable")[:, : len(database) - leave_out]
+    with pytest.MonkeyPatch.context() as patch, closing(Features(database.shape[1])) as stored:
+        patch.setattr(ranking, "_BLOCK_VALUES", block)
+        patch.setattr(ranking, "_TILE_VALUES", tile)
+        for start in range(0, len(database), 5):
+            stored.append(database[start : start + 5])
+        blocks = list(rank(queries, stored, out))
+    assert np.array_equal(np.concatenate([each.order for each in blocks]), order)
+    assert np.array_equal(
+        np.concatenate([each.distances for each in blocks]), np.take_along_axis(distances, order, axis=1)
+    )
+
+
+def test_features_that_leave_memory_are_read_as_those_that_stay(monkeypatch: pytest.MonkeyPatch):
+    rows = np.random.default_rng(0).random((100, 7), np.float32)
+    for held in (100, 100_000):
+        monkeypatch.setattr(features_module, "_HELD", held)
+        with closing(Features(7)) as stored:
+            for start in range(0, 100, 30):
+                stored.append(rows[start : start + 30])
+                assert np.array_equal(stored[np.array([start, 0])], rows[[start, 0]])
+            assert stored.shape == (100, 7)
+            assert np.array_equal(stored[20:1000], rows[20:])
+            assert stored[np.empty(0, np.int64)].shape == (0, 7)
+
+
+def test_a_full_disk_is_told(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(features_module, "_HELD", 1)
+    with closing(Features(2)) as stored:
+        stored.append(np.zeros((1, 2), np.float32))
+        stored.close()
+        stored._file = Path("/dev/full").open("wb", buffering=0)  # type: ignore[assignment]  # noqa: SIM115
+        with pytest.raises(CbirError, match=r"MB of features.*free some space, or name another place with TMPDIR"):
+            stored.append(np.zeros((10_000, 2), np.float32))
 
 
 def test_blocks_give_the_same_as_one(monkeypatch):
@@ -95,12 +148,11 @@ def test_blocks_of_near_rows_give_the_same_as_one(monkeypatch):
     generator = np.random.default_rng(0)
     database = generator.random((50, 8), np.float32)
     rows = generator.permutation(50)[:10]
-    whole = [found.tolist() for found in near(database, rows, 0.4)]
+    whole = [found.tolist() for found in near(database[rows], database, 0.4)]
     assert any(len(found) > 1 for found in whole)
-    monkeypatch.setattr(ranking, "_BLOCK_VALUES", 150)
-    assert [found.tolist() for found in near(database, rows, 0.4)] == whole
-    monkeypatch.setattr(ranking, "_BLOCK_VALUES", 1)
-    assert [found.tolist() for found in near(database, rows, 0.4)] == whole
+    for values in (150, 1):
+        monkeypatch.setattr(ranking, "_TILE_VALUES", values)
+        assert [found.tolist() for found in near(database[rows], database, 0.4)] == whole
 
 
 def test_a_row_is_at_no_distance_from_itself():

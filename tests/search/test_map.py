@@ -12,11 +12,12 @@ import pytest
 
 from cbir.collection.embedded.engine import EmbeddedEngine
 from cbir.collection.interface import Collection
+from cbir.collection.point import ids_of, raw_ids
 from cbir.core.errors import CbirError
 from cbir.core.settings import Settings
 from cbir.search.map import neighbouring, placing
 from cbir.search.map.kept import Map, file_of, read_map, write_map
-from cbir.search.map.make import arrange_map, make_map, raw_ids
+from cbir.search.map.make import arrange_map, make_map
 from tests.collection.sample import METADATA
 
 #: Points of each of four groups, and values of a feature.
@@ -235,6 +236,7 @@ def test_it_is_kept_and_goes_with_its_collection(collection: Collection, tmp_pat
 
 def test_ids_of_other_tools_are_whole_numbers():
     each = str(uuid.uuid4())
+    assert ids_of(raw_ids([each, str(2**64 - 1), "7"])) == [each, str(2**64 - 1), "7"]
     assert [uuid.UUID(bytes=bytes(raw)) for raw in raw_ids([each, str(2**64 - 1)])] == [
         uuid.UUID(each),
         uuid.UUID(int=2**64 - 1),
