@@ -131,6 +131,7 @@ def test_the_api_tells_of_a_collection_that_is_being_made(digits: Path):
         assert "being made" in found["photos"]["problem"]
         assert found["photos"]["ingest"] == {"stage": "training", "done": 3, "total": 90, "new": None, "ended": None}
         hear({"name": "photos", "new": 0})
+        hear({"name": "digits", "stage": "train", "count": 1, "total": 2})  # of one that is there
         assert [each["name"] for each in client.get("/api/collections").json()["collections"]] == ["digits"]
 
 
