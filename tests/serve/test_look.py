@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
+from cbir.core.words import size
 from tests.serve.album import ask, drop, fields, found
 from tests.serve.browser import opened, until
 
@@ -80,6 +81,7 @@ def test_back_closes_what_is_large_and_then_goes_back(page: Page):
     pictures.nth(2).click()
     swipe(-1)
     expect(page.locator("#large-name")).to_have_text(fields(page, 3)["name"])
+    expect(page.locator("#large-fields")).to_contain_text(size(fields(page, 3)["bytes"]))
     page.reload()
     expect(large).to_be_visible()
     expect(page.locator("#large-name")).to_have_text(fields(page, 3)["name"])

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from cbir.core.words import size
 from cbir.ingest.added import SOURCE as ADDED
 from cbir.serve.adding import ORIGINAL_NAME
 from cbir.serve.pages import static
@@ -87,7 +88,7 @@ def shown(collection: str, hit: HitAnswer, asked: Asked, *, near: bool = True) -
     own = f"id:{hit.id}"
     kept = {"where": asked.where}
     sides = [
-        size if isinstance(size := hit.payload.get(side), int) and size > 0 else None for side in ("width", "height")
+        long if isinstance(long := hit.payload.get(side), int) and long > 0 else None for side in ("width", "height")
     ]
     place = _place(collection, hit.id)
     # What a dataset's picture shows never changes; a file's has another hash then.
@@ -147,7 +148,9 @@ def _place(collection: str, point: str) -> str:
 
 
 def _payload(hit: HitAnswer) -> dict[str, Any]:
-    return {"uri": hit.uri, "path": hit.path, "copies": hit.copies, "gone": hit.gone, "fields": hit.payload}
+    known = {"uri": hit.uri, "path": hit.path, "copies": hit.copies, "gone": hit.gone, "fields": hit.payload}
+    count = hit.payload.get("bytes")
+    return {**known, "size": size(count)} if isinstance(count, int) else known
 
 
 def _distance(distance: float) -> str:

@@ -34,9 +34,9 @@ const REST = {
 const ASKED_FOR = new Set(["label", "folder", "camera", "lens", "format", "source", "sha256"]);
 const HIDDEN = new Set(["inode", "changed", "code"]);
 
-/** Show fields; `copies`: the paths of further copies. */
-export function tell(fields, copies) {
-  const known = { ...fields, copies: copies.join("\n") };
+/** Show fields; `copies`: the paths of further copies; `size`: the file's, in words. */
+export function tell(fields, copies, size) {
+  const known = { ...fields, bytes: size ?? fields.bytes, copies: copies.join("\n") };
   const own = Object.keys(fields).filter((name) => !(name in NAMES || name in REST || HIDDEN.has(name)));
   const rows = (names) => names.filter((name) => known[name] !== undefined && (name !== "copies" || copies.length));
   byId("large-fields").replaceChildren(...rows([...Object.keys(NAMES), ...own]).map((name) => row(name, known[name])));
@@ -58,7 +58,6 @@ function row(name, content) {
 
 function said(name, content) {
   if (name === "sha256") return `${content.slice(0, 16)}…`;
-  if (name === "bytes") return bytes(content);
   if (name === "modified") return date(content / 1e6);
   if (name === "ingested_at") return date(content);
   if (name === "taken_at") return String(content).replace("T", " ").replace(/(\.0+)?(Z|\+00:00)$/, "");
@@ -69,13 +68,3 @@ function said(name, content) {
 }
 
 const date = (moment) => new Date(moment).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "short" });
-
-function bytes(count) {
-  const units = ["bytes", "kB", "MB", "GB"];
-  let unit = 0;
-  while (count >= 1000 && unit < 3) {
-    count /= 1000;
-    unit += 1;
-  }
-  return `${unit ? count.toFixed(1) : count} ${units[unit]}`;
-}

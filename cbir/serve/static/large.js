@@ -127,7 +127,7 @@ function fill(which) {
   const folder = byId("large-folder");
   folder.hidden = typeof fields.folder !== "string";
   if (!folder.hidden) folder.href = `?${new URLSearchParams([["where", `folder=${value(fields.folder)}`]])}`;
-  tell(fields, known.copies.filter(Boolean));
+  tell(fields, known.copies.filter(Boolean), known.size);
   for (const step of document.querySelectorAll("#large [data-step]"))
     step.disabled = Number(step.dataset.step) < 0 ? !which.previousElementSibling : !which.nextElementSibling && !document.querySelector(".more");
   offer(which);
