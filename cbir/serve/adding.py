@@ -76,7 +76,7 @@ def _saved(content: bytes, sha256: str, asked: AddRequest, metadata: Metadata) -
     roots = [Path(root) for root in metadata.roots.values() if Path(root).parent != Path(root)]
     root = next((root for root in roots if root.is_dir()), None)
     if root is None:
-        raise NotAddedError("save: the collection has no folder to keep the picture in; it is added without a file")
+        raise NotAddedError("save: the collection has no folder to keep the picture in; nothing was added")
     folder = root / FOLDER
     try:
         with os.scandir(root) as entries:

@@ -92,7 +92,7 @@ def _shown_name(name: str) -> str:
 
 def _some(content: bytes) -> bytes:
     if not content:
-        raise NoPictureError("the uploaded picture is empty (0 bytes)")
+        raise NoPictureError("the picture that was sent is empty (0 bytes)")
     return content
 
 

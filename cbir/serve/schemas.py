@@ -165,8 +165,9 @@ class AddRequest(_Asked):
     )
     save: bool = Field(
         False,
-        description="Keep the picture as a file below the collection's first folder, in the folder `added`, or in that "
-        "of its label if there is one. If not, it is found but cannot be shown.",
+        description="Keep the picture as a file too: in the collection's first folder, in the subfolder of its label "
+        "if there is one, else in `added`. Without a file it is found, but cannot be shown. Nothing is written for a "
+        "picture that is stored already.",
     )
 
 
