@@ -9,7 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -22,18 +22,46 @@ from tests.commands import Finished, failure
 
 SETPRIV = shutil.which("setpriv")
 ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
+PLAIN = [SETPRIV, "--bounding-set=-all", "--inh-caps=-all"] if ROOT and SETPRIV else []
 permissions = pytest.mark.skipif(
     sys.platform == "win32" or (ROOT and SETPRIV is None), reason="needs permissions that count for this user"
 )
 
 
-def run_plain(*arguments: object, code: int = 0) -> Finished:
+#: Runs commands, one for each line: to start a process for each took a second of each.
+RUNNING = """
+import json, os, sys, tempfile
+from typer.testing import CliRunner
+from cbir.cli import app
+for line in sys.stdin:
+    asked, environment = json.loads(line)
+    os.environ.clear()
+    os.environ.update(environment)
+    tempfile.tempdir = None
+    done = CliRunner().invoke(app, asked)
+    print(json.dumps([done.exit_code, done.stdout, done.stderr]), flush=True)
+"""
+
+Plain = Callable[..., Finished]
+
+
+@pytest.fixture(scope="module")
+def run_plain() -> Iterator[Plain]:
     """Run a command in a process that may do what a plain user may do with the files of this user."""
-    plain = [SETPRIV, "--bounding-set=-all", "--inh-caps=-all"] if ROOT and SETPRIV else []
-    command = [*plain, sys.executable, "-m", "cbir", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == code, done.stderr
-    return Finished(done.stdout, done.stderr)
+    with subprocess.Popen(
+        [*PLAIN, sys.executable, "-c", RUNNING], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        ask, told = process.stdin, process.stdout
+        assert ask is not None
+        assert told is not None
+
+        def run(*arguments: str, code: int = 0) -> Finished:
+            print(json.dumps([arguments, dict(os.environ)]), file=ask, flush=True)
+            exit_code, *printed = json.loads(told.readline())
+            assert exit_code == code, printed
+            return Finished(*printed)
+
+        yield run
 
 
 @pytest.fixture
@@ -100,7 +128,7 @@ def test_an_unused_tilde_of_another_argument_names_nothing(home: Path):
 
 @permissions
 def test_a_home_that_cannot_be_written_is_searched_in_a_copy(
-    own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, run_plain: Plain
 ):
     (tmp_path / "copies").mkdir()
     monkeypatch.setenv("TMPDIR", str(tmp_path / "copies"))
@@ -144,16 +172,15 @@ def test_what_is_in_the_copy_is_read_only(own: Path):
                 print(error)
     """
     forbid_writing(own)
-    plain = [SETPRIV, "--bounding-set=-all", "--inh-caps=-all"] if ROOT and SETPRIV else []
     code = "\n".join(line[8:] for line in script.splitlines())
-    command = [*plain, sys.executable, "-c", code, str(own / "collections")]
+    command = [*PLAIN, sys.executable, "-c", code, str(own / "collections")]
     printed = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout.splitlines()
     assert len(printed) == 4
     assert all("nothing may be written" in line for line in printed)
 
 
 @permissions
-def test_a_collection_that_cannot_be_read_is_not_damaged_and_spoils_no_other(own: Path):
+def test_a_collection_that_cannot_be_read_is_not_damaged_and_spoils_no_other(own: Path, run_plain: Plain):
     collections = own / "collections"
     shutil.copytree(collections / "digits", collections / "whole")
     card = collections / "digits" / "collection.json"
@@ -182,7 +209,7 @@ def test_a_collection_that_cannot_be_read_is_not_damaged_and_spoils_no_other(own
 
 @permissions
 @pytest.mark.parametrize("folder", ["collections", "models", "models/digits", "."])
-def test_folders_that_cannot_be_read_are_named(own: Path, folder: str):
+def test_folders_that_cannot_be_read_are_named(own: Path, folder: str, run_plain: Plain):
     forbid(own / folder)
     try:
         message = run_plain("search", "digits:queries/0", code=1).stderr.splitlines()[-1]
