@@ -21,7 +21,8 @@ class Leftover:
     Attributes
     ----------
     kind : str
-        `model`, `run`, `checkpoint` (of a training), `points` (of no collection) or `partial` (half written).
+        `model`, `run`, `checkpoint` (of a training), `points` (of no collection), `map` (of a collection on a server
+        that is gone) or `partial` (half written).
     path : Path
         A file or a folder.
     bytes : int
@@ -30,7 +31,7 @@ class Leftover:
         Why it is one.
     """
 
-    kind: Literal["model", "run", "checkpoint", "points", "partial"]
+    kind: Literal["model", "run", "checkpoint", "points", "map", "partial"]
     path: Path
     bytes: int
     reason: str

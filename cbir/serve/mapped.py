@@ -19,6 +19,8 @@ from cbir.collection.stored_fields import StoredFields
 from cbir.serve.background import Background, Work
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from cbir.collection.point import Label
     from cbir.core.progress import Progress
     from cbir.core.settings import Settings
@@ -110,7 +112,8 @@ class Maps:
         from cbir.search.map.kept import file_of, read_map
         from cbir.search.map.make import make_map
 
-        file, known = file_of(self._settings, searcher.name), searcher.metadata
+        known = searcher.metadata
+        file = file_of(self._settings, searcher.name, known.created)
         while True:
             kept = read_map(file, known.fingerprint, known.dimension)
             made = make_map(searcher.collection, kept, progress)
@@ -119,21 +122,23 @@ class Maps:
             with self._keeping:
                 there = read_map(file, known.fingerprint, known.dimension)
                 if there is None or (kept is not None and there.version == kept.version):
-                    return self._keep(searcher, made)
+                    return self._keep(file, made)
             # It was arranged meanwhile, which takes minutes: that is brought up to date in its place.
 
     def _arrange(self, searcher: Searcher, progress: Progress) -> Map:
+        from cbir.search.map.kept import file_of
         from cbir.search.map.make import arrange_map
 
+        file = file_of(self._settings, searcher.name, searcher.metadata.created)
         made = arrange_map(searcher.collection, self._make(searcher, progress), progress)
         with self._keeping:
-            return self._keep(searcher, made)
+            return self._keep(file, made)
 
-    def _keep(self, searcher: Searcher, made: Map) -> Map:
-        from cbir.search.map.kept import file_of, write_map
+    def _keep(self, file: Path, made: Map) -> Map:
+        from cbir.search.map.kept import write_map
 
         with suppress(OSError):  # it is shown for as long as the server runs
-            write_map(file_of(self._settings, searcher.name), made)
+            write_map(file, made)
         return made
 
 

@@ -1,4 +1,4 @@
-"""Remove what nothing uses: models and runs without a collection, and what stopped processes left."""
+"""Remove what nothing uses: models, runs and maps without a collection, and what stopped processes left."""
 
 from __future__ import annotations
 
@@ -77,10 +77,10 @@ def prune(*, approve: Callable[[Pruned], bool] | None = None, qdrant_url: str | 
     urls = urls or [url for url in (settings.qdrant_url,) if url]
     with ExitStack() as stack, disk_errors(settings.home):
         embedded = home.embedded_engine(settings, timeout=0)
-        served = [
-            stack.enter_context(closing(home.served_engine(replace(settings, qdrant_url=url))))
+        served = {
+            url: stack.enter_context(closing(home.served_engine(replace(settings, qdrant_url=url))))
             for url in dict.fromkeys(urls)
-        ]
+        }
         look = _Look(settings, embedded, served)
         found, kept = look.unused()
         planned = Pruned(settings.home, tuple(found), (), kept)
@@ -116,7 +116,7 @@ class _Look:
 
     settings: Settings
     embedded: EmbeddedEngine
-    served: Sequence[ServedEngine]
+    served: Mapping[str, ServedEngine]
 
     def unused(self) -> tuple[list[Leftover], dict[str, str]]:
         """Return what nothing uses, and what stays although it may be unused, with the reason."""
@@ -125,7 +125,7 @@ class _Look:
 
         uses = self._uses()
         kept: dict[str, str] = {}
-        found = list(self.embedded.leftovers())
+        found = [*self.embedded.leftovers(), *self._maps()]
         busy = home.being_filled(self.settings)
         if uses.unknown:
             kept[f"{self.settings.models} and {self.settings.runs}"] = "; ".join(uses.unknown)
@@ -183,7 +183,7 @@ class _Look:
         from cbir.collection.errors import CollectionError
 
         uses = _Uses()
-        engines: list[Engine] = [self.embedded, *self.served]
+        engines: list[Engine] = [self.embedded, *self.served.values()]
         for engine in engines:
             for name, metadata in engine.all_metadata().items():
                 if isinstance(metadata, CollectionError):
@@ -193,16 +193,23 @@ class _Look:
                 uses.models.add(folded(metadata.model))
                 before = uses.filled.get(folded(name), frozenset())
                 uses.filled[folded(name)] = None if before is None else before | {metadata.fingerprint}
-        for folder in home.other_servers(self.settings, self.served):
+        for folder in home.other_servers(self.settings, list(self.served.values())):
             uses.unknown.append(
                 f"collections on the server {folder.name} may use them: name it with --qdrant-url; if it is no longer "
                 f"in use, remove {folder}"
             )
         return uses
 
+    def _maps(self) -> Iterator[Leftover]:
+        """Yield the maps of what is no longer on a server."""
+        from cbir.search.map.kept import unused_maps
+
+        for url, engine in self.served.items():
+            yield from unused_maps(replace(self.settings, qdrant_url=url), engine.all_metadata())
+
     def _without_a_name(self) -> Iterator[tuple[str, str]]:
         """Yield the collections of servers that no name stands for."""
-        for engine in self.served:
+        for engine in self.served.values():
             for name in engine.unnamed():
                 yield (
                     f"'{name}' at {engine.location}",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -134,6 +134,7 @@ def remove(
                 )
             if some is None:
                 engine.delete(name)
+                _remove_maps(engine, settings)
             else:
                 _remove_points(engine, name, some, (planned.points or 0) + planned.kept, progress)
     return replace(planned, removed=True)
@@ -233,6 +234,16 @@ def _remove_points(engine: Engine, name: str, some: _Some, total: int, progress:
             progress("remove", done, total)
         if done:
             opened.remember(changed_now(opened.metadata))
+
+
+def _remove_maps(engine: Engine, settings: Settings) -> None:
+    """Remove the maps of what is no longer on a server; what stays is removed by the next time, or `cbir prune`."""
+    from cbir.search.map.kept import unused_maps
+
+    if settings.qdrant_url is not None:
+        with suppress(CbirError, OSError):
+            for each in unused_maps(settings, engine.all_metadata()):
+                each.path.unlink(missing_ok=True)
 
 
 def _counted(removal: Removal) -> str:

@@ -1,5 +1,8 @@
 """A map, and its file: in the folder of an embedded collection, or in the cache where the collection is on a server.
 
+The first goes with its collection; those in the cache are of a server's collection of that name, made at that time, and
+are found and removed once there is none (`unused_maps`).
+
 In: a collection's name, and settings. Out: the map that was made last, or None: a file that cannot be read, is of
 another encoder or of another version of cbir is as good as none, as a map can be made again.
 """
@@ -19,12 +22,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from cbir.collection.embedded.card import MAP
+from cbir.collection.metadata import Metadata
 from cbir.core.atomic import write_atomic
+from cbir.core.disk import size_on_disk
+from cbir.core.leftover import Leftover
 from cbir.search.map.principal import Principal
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from cbir.collection.errors import CollectionError
     from cbir.core.settings import Settings
 
 FORMAT = 1
@@ -72,12 +80,39 @@ class Map:
         return digest.hexdigest()[:16]
 
 
-def file_of(settings: Settings, name: str) -> Path:
-    """Return where a collection's map is kept."""
+def file_of(settings: Settings, name: str, created: str) -> Path:
+    """Return where a collection's map is kept, given when the collection was made."""
     if settings.qdrant_url is None:
         return settings.collections / name / MAP
-    place = hashlib.sha256(f"{settings.qdrant_url}\0{name}".encode("utf-8", "surrogatepass")).hexdigest()
-    return settings.cache / "maps" / f"{place}.npz"
+    return _of_server(settings) / f"{_hashed(name, created)}.npz"
+
+
+def unused_maps(settings: Settings, there: Mapping[str, Metadata | CollectionError]) -> Iterator[Leftover]:
+    """Yield the maps of a server's collections that were removed, renamed or made anew.
+
+    Parameters
+    ----------
+    settings : Settings
+        Which name the server.
+    there : Mapping
+        Its collections. If one of them cannot be read, nothing is yielded.
+    """
+    known = {name: each.created for name, each in there.items() if isinstance(each, Metadata)}
+    if settings.qdrant_url is None or len(known) < len(there):
+        return
+    used = {file_of(settings, name, created) for name, created in known.items()}
+    folder = _of_server(settings)
+    # Beside the folders of servers: as an earlier cbir kept them.
+    for path in sorted({*folder.glob("*.npz"), *folder.parent.glob("*.npz")} - used):
+        yield Leftover("map", path, size_on_disk(path), "of a collection that is no longer on the server")
+
+
+def _of_server(settings: Settings) -> Path:
+    return settings.cache / "maps" / _hashed(settings.qdrant_url or "")
+
+
+def _hashed(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def read_map(file: Path, fingerprint: str, dimension: int) -> Map | None:

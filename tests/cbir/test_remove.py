@@ -27,6 +27,8 @@ from cbir.collection.interface import Engine
 from cbir.collection.place import places_of
 from cbir.collection.served.engine import ServedEngine
 from cbir.core.errors import CbirError
+from cbir.core.settings import read_settings
+from cbir.search.map.kept import file_of
 from cbir.verbs.remove import Removal
 from tests.collection.sample import METADATA, fill, ids
 from tests.commands import failure, run
@@ -234,6 +236,27 @@ def test_a_served_collection_is_removed_with_its_points(url: str, served: Served
     assert (document["location"], document["points"], document["bytes"]) == (url, 3, None)
     assert served.names() == ["b"]
     assert [c.name for c in served.server.client.get_collections().collections] == ["b@1"]
+
+
+def test_maps_of_what_is_no_longer_on_a_server_go(url: str, served: ServedEngine, home: Path):
+    settings = read_settings(qdrant_url=url)
+    created = METADATA.created
+    maps = [file_of(settings, *of) for of in (("a", created), ("b", created), ("b", "before"), ("renamed", created))]
+    elsewhere = file_of(replace(settings, qdrant_url="http://other:6333"), "a", created)
+    earlier = settings.cache / "maps" / "0123.npz"
+
+    def made(*files: Path) -> None:
+        for each in files:
+            each.parent.mkdir(parents=True, exist_ok=True)
+            each.write_bytes(b"0")
+
+    made(*maps, elsewhere, earlier)
+    run("remove", "a", "--yes", "--qdrant-url", url)
+    assert [each.exists() for each in (*maps, elsewhere, earlier)] == [False, True, False, False, True, False]
+    made(maps[0])
+    found = json.loads(run("prune", "--yes", "--json", "--qdrant-url", url).stdout)["unused"]
+    assert [(each["kind"], each["path"]) for each in found] == [("map", str(maps[0]))]
+    assert [each.exists() for each in (*maps[:2], elsewhere)] == [False, True, True]
 
 
 def test_a_served_collection_is_not_removed_while_it_is_filled(url: str, home: Path):

@@ -210,7 +210,7 @@ def test_without_the_extra_it_is_said_how_to_install_it(collection: Collection, 
 def test_it_is_kept_and_goes_with_its_collection(collection: Collection, tmp_path: Path):
     store(collection, features())
     settings = Settings(tmp_path, tmp_path / "cache")
-    file = file_of(settings, "groups")
+    file = file_of(settings, "groups", METADATA.created)
     assert file.parent == tmp_path / "collections" / "groups"
     made = arrange_map(collection, make_map(collection))
     write_map(file, made)
@@ -245,8 +245,9 @@ def test_ids_of_other_tools_are_whole_numbers():
 
 def test_that_of_a_server_is_in_the_cache(tmp_path: Path):
     one, other = (Settings(tmp_path, tmp_path / "cache", qdrant_url=f"http://{host}:6333") for host in ("a", "b"))
-    assert file_of(one, "groups").parent == tmp_path / "cache" / "maps"
-    assert len({file_of(one, "groups"), file_of(other, "groups"), file_of(one, "x")}) == 3
+    assert file_of(one, "groups", "now").parent.parent == tmp_path / "cache" / "maps"
+    files = {file_of(each, name, when) for each in (one, other) for name in ("groups", "x") for when in ("now", "then")}
+    assert len(files) == 8, "another server's, another's, one of that name that was made anew"
 
 
 def test_a_damaged_file_is_as_good_as_none(collection: Collection, tmp_path: Path):
