@@ -235,6 +235,37 @@ def test_a_map_is_drawn_moved_coloured_and_lassoed(browser: Browser, few: Path):
         assert page.url.count("like=id:") > 1
 
 
+def test_of_very_many_some_are_drawn_while_the_map_moves(browser: Browser, few: Path):
+    with serving_inside(few) as address, opened(browser) as page:
+        page.route(
+            "**/mapdraw.js*",
+            lambda route: route.fulfill(response=(got := route.fetch()), body=got.text().replace("60_000", "400")),
+        )
+        page.goto(f"{address}/c/digits/map")
+        canvas = page.get_by_role("application")
+        expect(canvas).to_have_accessible_name("Map of 1,500 pictures, by their main directions", timeout=20_000)
+        expect(canvas).to_have_attribute("data-step", "1")
+        page.get_by_role("button", name="Lasso").click()
+        before = lassoed(page, TRIANGLE)
+        page.get_by_role("button", name="Choose none").click()
+        steps = page.evaluate(
+            """async () => {
+              const canvas = document.getElementById("canvas"), steps = [];
+              for (let turn = 0; turn < 10; turn += 1) {
+                const key = turn % 2 ? "ArrowLeft" : "ArrowRight";
+                canvas.dispatchEvent(new KeyboardEvent("keydown", { key }));
+                await new Promise(requestAnimationFrame);
+                steps.push(canvas.dataset.step);
+              }
+              return steps;
+            }"""
+        )
+        assert "4" in steps
+        # At once, as what is drawn does not say what is chosen.
+        assert lassoed(page, TRIANGLE) == before
+        expect(canvas).to_have_attribute("data-step", "1")
+
+
 def test_on_a_phone_in_the_dark_neighbours_are_arranged(browser: Browser, few: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(neighbouring, "_PHASES", SHORT)
     phone = {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark", "has_touch": True}

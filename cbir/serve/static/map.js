@@ -48,6 +48,7 @@ function redraw() {
     drawing.over(view.line, ring, colours);
     canvas.dataset.took = (performance.now() - began).toFixed(1);
     canvas.dataset.thumbnails = drawing.placed.length;
+    canvas.dataset.step = drawing.step;
   });
 }
 
@@ -93,6 +94,7 @@ async function turn(from, to) {
   for (let share = 0; share < 1; ) {
     share = Math.min(1, (performance.now() - began) / TURN);
     const eased = share * share * (3 - 2 * share);
+    drawing.drawn.x = NaN; // as if the map moved: what it shows does
     for (let index = 0; index < to.length; index += 1) between[index] = from[index] + (to[index] - from[index]) * eased;
     view.camera.x = start.x * (1 - eased);
     view.camera.y = start.y * (1 - eased);
@@ -192,14 +194,18 @@ async function guarded(act) {
 function under([x, y]) {
   const picture = drawing.placed.find((each) => each.wide && Math.abs(each.x - x) <= each.wide / 2 && Math.abs(each.y - y) <= each.high / 2);
   if (picture) return picture;
+  const { camera } = view;
+  const [left, top] = [(x - view.width / 2) / camera.scale + camera.x, (y - view.height / 2) / camera.scale + camera.y];
   let best = null;
-  let least = NEAR;
-  for (const point of drawing.visible ?? []) {
-    const [across, down] = screen(point);
-    const far = Math.hypot(across - x, down - y);
-    if (far < least) [best, least] = [{ point, x: across, y: down }, far];
+  let least = (NEAR / camera.scale) ** 2;
+  for (const point of drawing.visible) {
+    const [across, down] = [shown.places[2 * point] - left, shown.places[2 * point + 1] - top];
+    const far = across * across + down * down;
+    if (far < least) [best, least] = [point, far];
   }
-  return best;
+  if (best === null) return null;
+  const [across, down] = screen(best);
+  return { point: best, x: across, y: down };
 }
 
 const known = new Map();

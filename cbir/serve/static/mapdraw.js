@@ -5,6 +5,9 @@ const SIDES = [34, 104];
 const MOST = 260;
 const CROWD = 2600;
 const LOADING = 8;
+/** Dots that are drawn while the map moves: of more in view every second, third and so on, until it stands still for so long. */
+const SMOOTH = 60_000;
+const STILL = 150;
 const KEPT = 800;
 
 /** Discs as offsets and how much of a pixel they cover, by radius in pixels. */
@@ -36,6 +39,9 @@ export class Drawing {
     this.loading = 0;
     this.placed = [];
     this.loaded = () => {};
+    this.visible = new Int32Array(0);
+    this.step = 1;
+    this.drawn = {};
   }
 
   resize(width, height) {
@@ -49,8 +55,28 @@ export class Drawing {
   }
 
   /** Draw points, `places` of which lie in the camera's world; `groups` says which colour each has. */
-  draw({ places, groups, chosen, count }, camera, palette) {
-    const { pixels, ratio } = this;
+  draw(scene, camera, palette) {
+    const now = { ...scene, ...camera, palette, image: this.image };
+    const changed = (...names) => names.some((name) => now[name] !== this.drawn[name]);
+    const moved = changed("x", "y", "scale") && !changed("ids", "image");
+    if (moved) {
+      clearTimeout(this.waits);
+      this.waits = setTimeout(() => {
+        this.drawn = {};
+        this.loaded();
+      }, STILL);
+    }
+    if (moved || changed(...Object.keys(now))) {
+      this.step = moved ? Math.max(1, Math.ceil((this.visible.length * this.step) / SMOOTH)) : 1;
+      this.dots(scene, camera, palette);
+      this.drawn = now;
+    }
+    this.context.putImageData(this.image, 0, 0);
+    this.thumbnails(scene.places, scene.groups, this.visible, camera, palette);
+  }
+
+  dots({ places, groups, chosen, count }, camera, palette) {
+    const { pixels, ratio, step } = this;
     const [wide, high] = [this.canvas.width, this.canvas.height];
     pixels.fill(palette.paper);
     const scale = camera.scale * ratio;
@@ -64,16 +90,18 @@ export class Drawing {
     const shares = new Int32Array(parts.length);
     const pieces = parts.length;
     const { colours } = palette;
-    const visible = [];
+    if (!this.room || this.room.length < count) this.room = new Int32Array(count);
+    const visible = this.room;
+    let seen = 0;
     for (const pass of chosen ? [0, 1] : [1]) {
       const strength = pass ? (count > 20_000 ? 205 : 225) : 46;
       for (let part = 0; part < pieces; part += 1) shares[part] = parts[part][2] * strength;
-      for (let point = 0; point < count; point += 1) {
+      for (let point = 0; point < count; point += step) {
         if (chosen && chosen[point] !== pass) continue;
         const x = (places[2 * point] * scale + left) | 0;
         const y = (places[2 * point + 1] * scale + top) | 0;
         if (x < reach || y < reach || x >= wide - reach || y >= high - reach) continue;
-        if (pass) visible.push(point);
+        if (pass) visible[seen++] = point;
         const colour = colours[groups[point]];
         const red = colour & 255;
         const green = (colour >> 8) & 255;
@@ -92,9 +120,7 @@ export class Drawing {
         }
       }
     }
-    this.context.putImageData(this.image, 0, 0);
-    this.visible = visible;
-    this.thumbnails(places, groups, visible, camera, palette);
+    this.visible = visible.subarray(0, seen);
   }
 
   /** Choose thumbnails that do not cover each other, the first points first, so that they stay as one goes nearer. */
