@@ -32,6 +32,8 @@ _ANY = ("", "0.0.0.0", "::")  # noqa: S104 - what is compared, not bound
 _READING = ("GET", "HEAD")
 #: Who has no token yet needs these.
 _LOGIN, _FILES = "/login", "/static/"
+#: Who has logged out in another tab is not refused to do it here.
+_LOGOUT = "/logout"
 _METHODS, _HEADERS = "GET, HEAD, POST, DELETE", "Authorization, Content-Type"
 
 
@@ -125,7 +127,8 @@ class Guard:
             answer = self._logged_in(scope)
             if answer is not None:
                 return answer
-        if rights > Rights.NOTHING or path == _LOGIN or path.startswith(_FILES):
+        anybodys = path == _LOGIN or path.startswith(_FILES) or (path == _LOGOUT and not reads)
+        if rights > Rights.NOTHING or anybodys:
             return None
         if not (reads and "text/html" in headers.get("accept", "")):
             challenge = {"WWW-Authenticate": "Bearer"}

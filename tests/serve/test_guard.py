@@ -274,6 +274,13 @@ def test_who_logs_out_has_to_show_the_token_again(digits: Path):
     with asking(token=TOKEN) as client:
         client.post("/login", data={"token": TOKEN})
         assert "Log out" in client.get("/", headers={"Accept": "text/html"}).text
-        answer = client.post("/logout", follow_redirects=False)
-        assert (answer.status_code, answer.headers["location"]) == (303, "/login")
-        assert client.get(ASKED).status_code == 401
+        assert client.get("/logout").status_code == 405
+        for elsewhere in ({"Origin": "https://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}):
+            refused = client.post("/logout", headers=elsewhere)
+            assert (refused.status_code, "set-cookie" in refused.headers) == (403, False)
+        assert client.get(ASKED).status_code == 200
+        for _ in range(2):  # the second time in another tab
+            answer = client.post("/logout", headers=PEOPLE, follow_redirects=False)
+            assert (answer.status_code, answer.headers["location"]) == (303, "/login")
+            assert not client.cookies
+            assert client.get(ASKED).status_code == 401
