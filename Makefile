@@ -11,6 +11,10 @@ SECONDS ?= 240
 # A process for each core; but a server that QDRANT_URL names is shared by all tests, one after the other.
 WORKERS := $(if $(QDRANT_URL),,-n auto --dist loadfile)
 
+# Temporary files in memory, where there are 8 GiB for them: a small collection waits a third of a second for a disk.
+ROOM := $(shell df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 8 * 2 ^ 20 { print "/dev/shm" }')
+TEMPORARY := $(if $(ROOM),PYTEST_DEBUG_TEMPROOT=$(ROOM))
+
 export CBIR_DATA
 
 .PHONY: help demo test test-all lint fuzz torture bench figures clean
@@ -22,7 +26,7 @@ demo: $(READY) ## Set up, then train, ingest, search and evaluate the bundled di
 	@BIN=$(BIN) OUT=$(DEMO) sh ./demo.sh
 
 test: $(READY) lint ## Set up, then lint, types and the whole test suite
-	@$(BIN)/python -m pytest $(WORKERS)
+	@$(TEMPORARY) $(BIN)/python -m pytest $(WORKERS)
 
 test-all: ## The same with each of Python 3.11, 3.12 and 3.13 that is here
 	@for python in $(PYTHONS); do \
