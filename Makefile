@@ -8,8 +8,9 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO := demo
 SECONDS ?= 240
-# A process for each core; but a server that QDRANT_URL names is shared by all tests, one after the other.
-WORKERS := $(if $(QDRANT_URL),,-n auto --dist loadfile)
+# A process for each core, and none is idle while one file takes long; but a server that QDRANT_URL names is shared by
+# all tests, one after the other.
+WORKERS := $(if $(QDRANT_URL),,-n auto --dist worksteal)
 
 # Temporary files in memory, where there are 8 GiB for them: a small collection waits a third of a second for a disk.
 ROOM := $(shell df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 8 * 2 ^ 20 { print "/dev/shm" }')
