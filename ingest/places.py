@@ -198,6 +198,9 @@ class Places:
         wanted = [identity for identity in ids if identity in self.damaged and identity not in self.illegible]
         return self._collection.payloads(wanted) if wanted and self._collection is not None else {}
 
+    def prepare(self, hashes: Iterable[str]) -> None:
+        """Do nothing: all contents are in the table."""
+
     def content(self, sha256: str, place: tuple[str, str] | None = None) -> Content | None:
         """Return the content of this hash: of several, which an old cbir stored, the one that claims a place."""
         rows = self._all(

@@ -8,18 +8,18 @@ read does not stop the run: it is passed on with the reason.
 
 import hashlib
 from collections.abc import Generator, Iterable, Mapping
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from cbir.core.progress import Progress, silent
 from cbir.core.uris import shown
 from cbir.core.workers import ordered_map, portions
-from cbir.ingest.claim import Content
+from cbir.ingest.claim import Claim, Content
 from cbir.ingest.decode import (
     CHUNK,
     CHUNK_BYTES,
@@ -34,7 +34,6 @@ from cbir.ingest.decode import (
     see,
 )
 from cbir.ingest.described import id_of, place_of
-from cbir.ingest.places import Places
 from cbir.ingest.sources.source import Item
 from cbir.ingest.sync import Status
 from cbir.model.errors import ImageError, PassingError
@@ -155,11 +154,33 @@ class Batch:
         return len(self.fresh) + len(self.known) + len(self.described) + len(self.failed)
 
 
+class Contents(Protocol):
+    """Knows which contents are stored: `cbir.ingest.places.Places`, or what asks the collection."""
+
+    def prepare(self, hashes: Iterable[str]) -> None:
+        """Find out what is stored of these contents; the next calls are about them."""
+
+    def content(self, sha256: str, place: tuple[str, str] | None = None) -> Content | None:
+        """Return the content of a hash; of several, the one that claims a place."""
+
+    def expect(self, identity: str, sha256: str | None) -> Content:
+        """Note a content that is about to be stored."""
+
+    def at(self, source: str, uri: str) -> list[Claim]:
+        """Return the claims to a place."""
+
+    def hashed(self, content: int, sha256: str) -> None:
+        """Note the hash of a content that was stored without one."""
+
+
 def read(
     work: Iterable[tuple[Item, Status]],
     preprocessing: Preprocessing,
-    places: Places,
+    places: Contents,
     made: Mapping[str, Made] = MappingProxyType({}),
+    *,
+    decoders: Decoders | None = None,
+    chunk: int = CHUNK,
 ) -> Generator[Batch, None, None]:
     """Read items' files, and decode those contents that are not stored.
 
@@ -168,10 +189,14 @@ def read(
     work : iterable of (Item, Status)
         What is unchanged is not among them.
     preprocessing : Preprocessing
-    places : Places
+    places : Contents
         Knows which contents are stored, and notes which are about to be.
     made : Mapping
         `key` of pictures to what learning the encoder made of them.
+    decoders : Decoders, optional
+        Open ones, which stay open; by default some of its own.
+    chunk : int
+        Files that are hashed, and asked about, at once.
 
     Yields
     ------
@@ -180,29 +205,30 @@ def read(
     """
     inputs = Inputs.only(preprocessing)
     most = max(_LEAST_BATCH, min(BATCH, _BATCH_BYTES // inputs.values))
-    decoders = Decoders()
+    own = decoders is None
+    decoders = decoders or Decoders()
     hashed = ordered_map(
         _hash_chunk,
-        portions(work, CHUNK, weigh=lambda each: file_bytes(each[0]), heavy=CHUNK_BYTES),
+        portions(work, chunk, weigh=lambda each: file_bytes(each[0]), heavy=CHUNK_BYTES),
         ahead=_HASHED_AHEAD,
-        weigh=lambda chunk: sum(file_bytes(item) for item, _ in chunk),
+        weigh=lambda part: sum(file_bytes(item) for item, _ in part),
         most_weight=held_bytes(decoders.threads),
     )
     opened = ordered_map(
         partial(_open_chunk, decoders, inputs),
-        (_decide(chunk, places, made) for chunk in hashed),
+        (_decide(part, places, made) for part in hashed),
         threads=decoders.threads,
         ahead=portions_ahead(decoders.threads, inputs),
-        weigh=lambda chunk: sum(len(read.content or b"") for read in chunk),
+        weigh=lambda part: sum(len(read.content or b"") for read in part),
         most_weight=held_bytes(decoders.threads),
     )
     gathered: list[_Read] = []
     pictures = 0
     # Left in this order, so that what is in work is stopped before it is waited for.
-    with closing(hashed), closing(opened), decoders:
-        for chunk in opened:
-            gathered += chunk
-            pictures += sum(read.fresh for read in chunk)
+    with closing(hashed), closing(opened), decoders if own else nullcontext():
+        for part in opened:
+            gathered += part
+            pictures += sum(read.fresh for read in part)
             if pictures >= most or len(gathered) >= _MOST_ITEMS:
                 yield _batch(gathered, preprocessing)
                 gathered, pictures = [], 0
@@ -297,8 +323,9 @@ def _hash_chunk(chunk: Iterable[tuple[Item, Status]]) -> list[_Read]:
     return found
 
 
-def _decide(chunk: list[_Read], places: Places, made: Mapping[str, Made]) -> list[_Read]:
+def _decide(chunk: list[_Read], places: Contents, made: Mapping[str, Made]) -> list[_Read]:
     """Between the steps, in the items' order: which contents are new."""
+    places.prepare(read.sha256 for read in chunk if read.sha256 is not None)
     for read in chunk:
         if read.problem or read.status is not Status.READ:
             continue
@@ -316,7 +343,7 @@ def _decide(chunk: list[_Read], places: Places, made: Mapping[str, Made]) -> lis
     return chunk
 
 
-def _unhashed(item: Item, sha256: str, places: Places) -> Content | None:
+def _unhashed(item: Item, sha256: str, places: Contents) -> Content | None:
     """Return what the first cbir stored of this very file: without a hash, and with times in seconds."""
     size, modified, *_ = place_of(item).stamp
     seconds = None if modified is None else modified // _SECOND

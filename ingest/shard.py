@@ -2,7 +2,9 @@
 
 A share and its result can be pickled, so that any process that can open the
 collection can do the work; results are added up. An ingest in one process is
-one share, and what is no longer so is settled afterwards, by one process.
+one share, and what is no longer so is settled afterwards, by one process. What
+has to be read after the comparison is the `Work` of a loop: `here`, in this
+process, or `cbir.ingest.distributed.loop.OnRay`, on many machines.
 """
 
 import time
@@ -70,6 +72,52 @@ class Share:
         return self.stop - self.start
 
 
+@dataclass(frozen=True)
+class Work:
+    """What a share needs after its items were compared with the collection.
+
+    Attributes
+    ----------
+    share : Share
+    statuses : bytearray
+        A `cbir.ingest.sync.Status` for each item.
+    collection : Collection
+    places : Places
+    made : Mapping
+    log : Log
+    unreadable : Unreadable or None
+    progress : Progress
+        As of `ingest_share`.
+    """
+
+    share: Share
+    statuses: bytearray
+    collection: Collection
+    places: Places
+    made: Mapping[str, Made]
+    log: Log
+    unreadable: Unreadable | None
+    progress: Progress
+
+    def items(self) -> Iterator[tuple[int, Item, Status]]:
+        """Yield number, item and status of what has to be read or described anew."""
+        compared = enumerate(zip(self.share.items(), map(Status, self.statuses), strict=False), self.share.start)
+        return ((n, item, status) for n, (item, status) in compared if status in (Status.READ, Status.DESCRIBED))
+
+    @property
+    def total(self) -> int:
+        """Number of these items."""
+        return self.statuses.count(Status.READ) + self.statuses.count(Status.DESCRIBED)
+
+    def gone(self) -> Gone:
+        """Return what knows whether a stored place still has its file."""
+        return Gone(self.share.source, self.collection.metadata, complete=self.share.whole)
+
+
+#: Does the work; yields what was done with some items, as `ingest_share` does.
+Loop = Callable[[Work], Generator[Stored, None, None]]
+
+
 def ingest_share(
     share: Share,
     collection: Collection,
@@ -78,6 +126,7 @@ def ingest_share(
     made: Mapping[str, Made] = MappingProxyType({}),
     log: Log = silent_log,
     unreadable: Unreadable | None = None,
+    loop: Loop | None = None,
     progress: Progress = silent,
 ) -> Generator[Stored, None, None]:
     """Encode the contents of a share that are new, and store them; note where the others are.
@@ -95,6 +144,8 @@ def ingest_share(
         Is told of items that are skipped or moved.
     unreadable : Unreadable, optional
         Files that could not be read before; notes others.
+    loop : callable, optional
+        What reads, encodes and stores; by default `here`.
     progress : Progress
         Stages `compare`, `encode`, `smooth`.
 
@@ -115,21 +166,30 @@ def ingest_share(
     statuses = compare(share.items(), places, total=len(share), checksum=share.checksum, skip=skip, progress=progress)
     passed += Stored(unchanged=statuses.count(Status.UNCHANGED))
     yield passed
-    done = passed.items
-    if done == len(statuses):
-        return
-    encoder = read_bundle(share.model).encoder()
-    gone = Gone(share.source, collection.metadata, complete=share.whole)
-    compared = zip(share.items(), map(Status, statuses), strict=False)
-    work = ((item, status) for item, status in compared if status not in (Status.UNCHANGED, Status.SKIPPED))
-    with closing(read(work, encoder.preprocessing, places, made)) as pictures:
-        batches, total = encode(pictures, encoder), len(statuses) - done
-        smoothed = collection.metadata.smooth
+    work = Work(share, statuses, collection, places, made, log, unreadable, progress)
+    if work.total:
+        yield from (loop or here)(work)
+
+
+def here(work: Work) -> Generator[Stored, None, None]:
+    """Read, encode and store in this process, its threads and its worker processes; parameters as of `Loop`."""
+    encoder = read_bundle(work.share.model).encoder()
+    items = ((item, status) for _, item, status in work.items())
+    with closing(read(items, encoder.preprocessing, work.places, work.made)) as pictures:
+        batches, total, progress = encode(pictures, encoder), work.total, work.progress
+        smoothed = work.collection.metadata.smooth
         if smoothed:
-            batches = smooth(_reported(batches, len, total, progress), collection, smoothed, progress=progress)
+            batches = smooth(_reported(batches, len, total, progress), work.collection, smoothed, progress=progress)
         # While a batch is stored, the next one is encoded; but what is smoothed looks at what is stored by then.
         storing = _Storing(
-            partial(store, collection=collection, places=places, gone=gone, log=log, unreadable=unreadable)
+            partial(
+                store,
+                collection=work.collection,
+                places=work.places,
+                gone=work.gone(),
+                log=work.log,
+                unreadable=work.unreadable,
+            )
         )
         with closing(ordered_map(storing, _timed(batches), threads=1, ahead=0 if smoothed else 1)) as stored:
             yield from stored if smoothed else _reported(stored, attrgetter("items"), total, progress)

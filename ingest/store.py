@@ -9,7 +9,9 @@ is gone and turned up elsewhere; the rest is `settle`'s.
 
 import math
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 
@@ -22,7 +24,7 @@ from cbir.ingest.described import described, fields_of, new_payload, other_place
 from cbir.ingest.encode import Encoded
 from cbir.ingest.gone import Gone
 from cbir.ingest.places import Places
-from cbir.ingest.read import Failed, Known
+from cbir.ingest.read import Failed, Fresh, Known
 from cbir.ingest.report import Log, silent_log
 from cbir.ingest.sources.source import Item
 from cbir.ingest.unreadable import Unreadable
@@ -129,6 +131,14 @@ def store(
         Notes files that need not be opened again.
     """
     clock = time.perf_counter()
+    done = counted(batch, places, log, unreadable)
+    done += _upsert(batch, collection, places, gone, log)
+    done += _replace(batch, collection, places, gone, log)
+    return replace(done, upsert_seconds=time.perf_counter() - clock)
+
+
+def counted(batch: Encoded, places: Places, log: Log, unreadable: Unreadable | None) -> Stored:
+    """Note what cannot be read, and count that and what its pictures are like."""
     done = Stored(background=_statistics(batch.brightness), coloured=batch.batch.coloured)
     for failed in batch.batch.failed:
         if failed.sha256 is not None:
@@ -136,9 +146,7 @@ def store(
         if failed.lasting and unreadable is not None:
             unreadable.note(failed.item, failed.problem)
         done += skipped(failed, log)
-    done += _upsert(batch, collection, places, gone, log)
-    done += _replace(batch, collection, places, gone, log)
-    return replace(done, upsert_seconds=time.perf_counter() - clock)
+    return done
 
 
 def skipped(failed: Failed, log: Log) -> Stored:
@@ -149,25 +157,51 @@ def skipped(failed: Failed, log: Log) -> Stored:
 
 def _upsert(batch: Encoded, collection: Collection, places: Places, gone: Gone, log: Log) -> Stored:
     """Store contents that are new."""
-    fresh = batch.batch.fresh
-    if not fresh:
+    if not batch.batch.fresh:
         return Stored()
-    payloads = []
-    displaced = [[] if each.sha256 is None else _claims(each.item, places, gone) for each in fresh]
-    payloads_before = places.payloads(claim for before in displaced for claim in before if claim.first)
+    displaced = [claims_before(each, places, gone) for each in batch.batch.fresh]
+    payloads_before = places.payloads(claim for claims in displaced for claim in claims if claim.first)
+    before = [next((payloads_before.get(c.id) for c in claims if c.first), None) for claims in displaced]
     replaced = places.replaced(batch.ids)
-    # As many digits as eight bits have: a payload is read by people too.
-    lit = [round(float(value), 4) for value in batch.brightness]
-    for row, (each, before) in enumerate(zip(fresh, displaced, strict=True)):
-        stored = next((payloads_before.get(claim.id) for claim in before if claim.first), replaced.get(each.id))
-        details = {**each.details, "border_brightness": lit[row]}
-        payload = new_payload(each.item, each.sha256, details, stored)
-        if others := other_places(each.item, replaced.get(each.id)):
+    collection.upsert(batch.ids, batch.features, new_payloads(batch, before, replaced))
+    return note_stored(batch, places, displaced, replaced, log)
+
+
+def new_payloads(
+    batch: Encoded, before: Sequence[Payload | None], replaced: Mapping[str, Payload] = MappingProxyType({})
+) -> list[Payload]:
+    """Return the payloads of the contents of a batch that are new.
+
+    Parameters
+    ----------
+    batch : Encoded
+    before : sequence of dict or None
+        Payload of another content that was at the same place, for each of them.
+    replaced : Mapping
+        Payloads of damaged points that are stored again, by id.
+    """
+    payloads = []
+    for row, (each, stored, lit) in enumerate(zip(batch.batch.fresh, before, _lit(batch), strict=True)):
+        again = replaced.get(each.id)
+        details = {**each.details, "border_brightness": lit}
+        payload = new_payload(each.item, each.sha256, details, again if stored is None else stored)
+        if others := other_places(each.item, again):
             payload = with_places(payload, [place_of(each.item), *others])
         payloads.append(payload if batch.codes is None else {**payload, "code": batch.codes[row]})
-    collection.upsert(batch.ids, batch.features, payloads)
+    return payloads
+
+
+def note_stored(
+    batch: Encoded,
+    places: Places,
+    displaced: Sequence[Sequence[Claim]],
+    replaced: Mapping[str, Payload] = MappingProxyType({}),
+    log: Log = silent_log,
+) -> Stored:
+    """Note the new contents of a batch, which are stored; `displaced` are the claims to the place of each before."""
+    fresh = batch.batch.fresh
     with places.together():
-        for each, before, brightness in zip(fresh, displaced, lit, strict=True):
+        for each, before, brightness in zip(fresh, displaced, _lit(batch), strict=True):
             if each.sha256 is None:  # an image of a dataset is nobody's copy
                 content = places.expect(each.id, None)
             else:
@@ -184,6 +218,11 @@ def _upsert(batch: Encoded, collection: Collection, places: Places, gone: Gone, 
             log("warning", source=each.item.source, uri=each.item.uri, reason=warning)
             warnings.append((each.item.uri, f"{each.item.location or each.item.uri}: {warning}"))
     return Stored(ingested=len(fresh), warned=len(warnings), warnings=tuple(warnings[:MOST_NAMED]))
+
+
+def _lit(batch: Encoded) -> list[float]:
+    """Return how light borders are, with as many digits as eight bits have: a payload is read by people too."""
+    return [round(float(value), 4) for value in batch.brightness]
 
 
 def _replace(batch: Encoded, collection: Collection, places: Places, gone: Gone, log: Log) -> Stored:
@@ -230,6 +269,11 @@ def _same_failure(known: Known, content: Content | None) -> Failed:
     if content is None or content.problem is None:
         return Failed(known.item, f"{name} cannot be read")
     return Failed(known.item, content.problem.replace(content.located or name, name))
+
+
+def claims_before(fresh: Fresh, places: Places, gone: Gone) -> list[Claim]:
+    """Return the claims to the place of a content that is new."""
+    return [] if fresh.sha256 is None else _claims(fresh.item, places, gone)
 
 
 def _claims(item: Item, places: Places, gone: Gone) -> list[Claim]:
