@@ -24,7 +24,7 @@ from cbir.ingest.learn import Plan, Ready, bundle_for
 from cbir.ingest.places import Places
 from cbir.ingest.report import Log, LogFile, Report
 from cbir.ingest.settle import Settled, prune, settle
-from cbir.ingest.shard import Share, ingest_share
+from cbir.ingest.shard import Loop, Share, ingest_share
 from cbir.ingest.sources.source import Source, SourceError, limited, nothing_to_read
 from cbir.ingest.store import MOST_NAMED, Statistics, Stored, merged
 from cbir.ingest.target import find_target, open_target
@@ -68,6 +68,7 @@ def run(
     care: Care = Care(),
     reports: Path | None = None,
     asked: bool = True,
+    loop: Loop | None = None,
     progress: Progress = silent,
 ) -> Report:
     """Fill a collection from a source, or bring it in step with what has changed there.
@@ -103,6 +104,8 @@ def run(
         Folder for the file with a line for each picture that was skipped, moved and so on.
     asked : bool
         Somebody asked for this collection to be filled, so that it becomes the one that is used where none is named.
+    loop : callable, optional
+        What reads, encodes and stores; by default this process, see `cbir.ingest.shard.ingest_share`.
     progress : Progress
         Stages `read`, `train`, `export`, `compare`, `encode`, `smooth`, `index`.
 
@@ -126,7 +129,7 @@ def run(
         )
         share = Share(target.source, 0, count, ready.bundle.path, care.checksum)
         with open_target(engine, target, _new_metadata(ready.bundle, target.smooth, asked)) as collection:
-            sync = _Sync(collection, share, ready, care, log, unreadable, asked, progress)
+            sync = _Sync(collection, share, ready, care, log, unreadable, asked, loop, progress)
             sync.run()
             points = collection.count()
             if not points and not sync.settled.pruned:
@@ -193,6 +196,7 @@ class _Sync:
         log: Log,
         unreadable: Unreadable,
         asked: bool,
+        loop: Loop | None,
         progress: Progress,
     ) -> None:
         self._collection = collection
@@ -203,6 +207,7 @@ class _Sync:
         self._log = log
         self._unreadable = unreadable
         self._asked = asked
+        self._loop = loop
         self._progress = progress
         self.stored = Stored()
         self.settled = Settled()
@@ -254,6 +259,7 @@ class _Sync:
             made=made,
             log=self._log,
             unreadable=self._unreadable,
+            loop=self._loop,
             progress=self._progress,
         )
         with closing(work) as batches:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -16,6 +16,7 @@ from cbir.cli.output import note, print_json
 from cbir.cli.parameters import AsJson, DataDir, Index, OnDisk, QdrantUrl, Quantization, Replicas, Shards
 from cbir.cli.terminal import bars, line, table
 from cbir.cli.watching import follow
+from cbir.core.errors import CbirError
 from cbir.core.words import counted
 from cbir.ingest.sources.choice import Choice, as_typed
 
@@ -96,6 +97,21 @@ def ingest(
         typer.Option("--watch", help="Stay, and follow what changes in the folder; implies --prune. Ctrl-C ends it."),
     ] = False,
     options: Choice,
+    on: Annotated[
+        Literal["ray"] | None,
+        typer.Option(help="ray: read and encode on many machines, into a collection on a server."),
+    ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS", help="Ray's cluster, HOST:6379; also RAY_ADDRESS; default: Ray on this machine alone."
+        ),
+    ] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="With --on ray: how many encode.")] = None,
+    gpus_per_worker: Annotated[
+        float | None, typer.Option(min=0, help="With --on ray: GPUs that each of them takes; 0.5: two share one.")
+    ] = None,
+    read_workers: Annotated[int | None, typer.Option(min=1, help="With --on ray: how many read and decode.")] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if anything was skipped.")] = False,
     qdrant_url: QdrantUrl = None,
     quantization: Quantization = None,
@@ -128,8 +144,15 @@ def ingest(
         "on_disk": on_disk,
         "shards": shards,
         "replicas": replicas,
+        "on": on,
+        "ray": ray,
+        "workers": workers,
+        "gpus_per_worker": gpus_per_worker,
+        "read_workers": read_workers,
         "data_dir": data_dir,
     }
+    if watch and on:
+        raise CbirError("--watch follows a folder on this machine: not with --on ray")
     if watch:
         show = partial(_show, sources=named, given=chosen, pruned=True, json_=False)
         skipped = follow(named, given, show, json_=json_)

@@ -13,7 +13,7 @@ from cbir.core.disk import disk_errors
 from cbir.core.errors import CbirError, CbirWarning
 from cbir.core.options import identifier, spelled, split
 from cbir.core.progress import Progress, silent
-from cbir.core.settings import read_settings
+from cbir.core.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from cbir.collection.interface import Engine
@@ -45,6 +45,11 @@ def ingest(
     on_disk: bool = False,
     shards: int | None = None,
     replicas: int | None = None,
+    on: str | None = None,
+    ray: str | None = None,
+    workers: int | None = None,
+    gpus_per_worker: float | None = None,
+    read_workers: int | None = None,
     data_dir: str | Path | None = None,
     progress: Progress = silent,
     **choice: Unpack[ChoiceKeywords],
@@ -102,6 +107,14 @@ def ingest(
         Let the server keep the vectors on disk; for a new collection.
     shards, replicas : int, optional
         In how many parts a cluster spreads the points, and how many copies of each it stores; for a new collection.
+    on : {'ray'}, optional
+        Read and encode on many machines, by Ray (see docs/distributed.md); the collection has to be on a server.
+    ray : str, optional
+        Address of Ray's cluster, such as `head:6379`; by default `RAY_ADDRESS`, else Ray is started on this machine.
+    workers, read_workers : int, optional
+        How many encode, and how many read; by default as many as there is room for.
+    gpus_per_worker : float, optional
+        GPUs that each encoder takes; by default none.
     data_dir : str or Path, optional
         Folder of `mnist` and `fashion-mnist`; also `CBIR_DATA`.
     progress : Progress
@@ -133,6 +146,7 @@ def ingest(
     if model is not None and retrain:
         raise CbirError("--model uses a model and --retrain trains one: give only one of them")
     settings = read_settings(data_dir, qdrant_url)
+    loop = _loop(on, settings, smooth, ray=ray, workers=workers, gpus=gpus_per_worker, read_workers=read_workers)
     layout = Layout(quantization, on_disk, shards, replicas)
     named_sources = [str(source)] if isinstance(source, (str, Path)) else [str(each) for each in source]
     with closing(home.open_engine(settings, layout)) as engine, disk_errors(settings.home):
@@ -156,7 +170,7 @@ def ingest(
         plan = Plan(kind, recipe, size, options={identifier(name): value for name, value in (options or {}).items()})
         if not retrain:
             home.warn_of_unused_layout(layout, name, engine)
-        with nullcontext() if settings.qdrant_url else telling(settings.collections, name) as told:
+        with loop, nullcontext() if settings.qdrant_url else telling(settings.collections, name) as told:
             report = run(
                 opened,
                 name,
@@ -172,6 +186,7 @@ def ingest(
                 index=index,
                 care=Care(prune=prune, force=force, checksum=checksum),
                 reports=settings.runs / f"ingest-{name}",
+                loop=loop if on else None,
                 progress=told.along(progress) if told else progress,
             )
             if told:
@@ -180,6 +195,41 @@ def ingest(
         given = {identifier(option) for option in (*(options or {}), *split(encoder or "")[1])}
         _warn_of_unused_options({option: getattr(recipe, option) for option in sorted(given)}, report.model)
     return report
+
+
+def _loop(
+    on: str | None,
+    settings: Settings,
+    smooth: int | None,
+    *,
+    ray: str | None,
+    workers: int | None,
+    gpus: float | None,
+    read_workers: int | None,
+) -> Any:
+    """Return what reads, encodes and stores, as a context; nothing, if that is this process."""
+    given = {"--ray": ray, "--workers": workers, "--gpus-per-worker": gpus, "--read-workers": read_workers}
+    if on is None:
+        if named := [option for option, value in given.items() if value is not None]:
+            raise CbirError(f"{', '.join(named)}: only with --on ray")
+        return nullcontext()
+    if on != "ray":
+        raise CbirError(f"--on '{on}': the only other place to run an ingest on is ray")
+    if settings.qdrant_url is None:
+        raise CbirError(
+            "--on ray needs a Qdrant server, named with --qdrant-url or QDRANT_URL: one process holds an embedded "
+            "collection. Without --on ray it is filled here, and cbir push takes it to a server later"
+        )
+    if smooth:
+        raise CbirError(
+            "--smooth averages each feature with all others, for which one process has to see them: not --on ray"
+        )
+    from cbir.ingest.distributed.cluster import Machines, check
+    from cbir.ingest.distributed.loop import OnRay
+
+    machines = Machines(ray, workers, gpus or 0.0, read_workers)
+    check(machines)
+    return OnRay(machines)
 
 
 def _name_of(sources: Sequence[str]) -> str:

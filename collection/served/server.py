@@ -9,6 +9,7 @@ import threading
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import tenacity
@@ -101,6 +102,10 @@ class Server:
                 ServerWarning,
                 stacklevel=2,
             )
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle what it takes to connect, the key included: another process opens connections of its own."""
+        return partial(type(self), retry_for=self.retry_for, timeout=self.timeout), (self.address, self._key)
 
     @property
     def client(self) -> "QdrantClient":
