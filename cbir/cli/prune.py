@@ -30,7 +30,7 @@ def prune(
     ] = None,
     json_: AsJson = False,
 ) -> None:
-    """Remove models and runs that no collection uses, and what stopped processes left."""
+    """Remove models, runs and maps that no collection uses, and what stopped processes left."""
 
     def approve(planned: Pruned) -> bool:
         if json_ and not yes:

@@ -49,7 +49,7 @@ class Pruned:
 
 
 def prune(*, approve: Callable[[Pruned], bool] | None = None, qdrant_url: str | Sequence[str] | None = None) -> Pruned:
-    """Remove models and runs that no collection uses, and what processes that were stopped left in `CBIR_HOME`.
+    """Remove models, runs and maps that no collection uses, and what processes that were stopped left in `CBIR_HOME`.
 
     Nothing is removed that a collection here or on the named servers uses, that a process is making or reading, or
     that cannot be read. While it is not known what uses the models, because a server that was filled from here is not

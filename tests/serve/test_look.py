@@ -45,6 +45,18 @@ def test_keys_move_open_and_close(page: Page):
     expect(pictures.nth(1)).to_be_focused()
 
 
+def test_tab_passes_the_other_pictures_by(page: Page):
+    pictures = page.locator("#hits .picture")
+    pictures.first.focus()
+    page.keyboard.press("ArrowRight")
+    inside = "document.activeElement.closest('#hits > .hit')?.matches(':nth-child(2)') ?? null"
+    while page.evaluate(inside):
+        page.keyboard.press("Tab")
+    assert page.evaluate(inside) is None, "not in another picture either"
+    page.keyboard.press("Shift+Tab")
+    assert page.evaluate(inside), "back to the one that was left"
+
+
 @pytest.mark.parametrize("width", [390, 1280])
 def test_rows_end_where_the_list_does(browser: Browser, address: str, width: int):
     ends = """() => {

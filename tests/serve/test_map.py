@@ -239,7 +239,7 @@ def test_of_very_many_some_are_drawn_while_the_map_moves(browser: Browser, few: 
     with serving_inside(few) as address, opened(browser) as page:
         page.route(
             "**/mapdraw.js*",
-            lambda route: route.fulfill(response=(got := route.fetch()), body=got.text().replace("60_000", "400")),
+            lambda route: route.fulfill(response=(got := route.fetch()), body=got.text().replace("600_000", "4_000")),
         )
         page.goto(f"{address}/c/digits/map")
         canvas = page.get_by_role("application")
@@ -260,7 +260,7 @@ def test_of_very_many_some_are_drawn_while_the_map_moves(browser: Browser, few: 
               return steps;
             }"""
         )
-        assert "4" in steps
+        assert max(map(int, steps)) > 1
         # At once, as what is drawn does not say what is chosen.
         assert lassoed(page, TRIANGLE) == before
         expect(canvas).to_have_attribute("data-step", "1")

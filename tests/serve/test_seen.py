@@ -15,6 +15,7 @@ from cbir.collection.point import point_id
 from cbir.ingest.sources.digits import digits as load_digits
 from cbir.model.bundle import read_bundle
 from cbir.model.networks.denoising import denoise
+from tests.serve.album import drop
 from tests.serve.asking import asking, file_of
 from tests.serve.asking import opened as picture_of
 from tests.serve.browser import opened, until, violations
@@ -116,3 +117,7 @@ def test_the_slider_changes_what_is_restored(browser: Browser, digits: Path):
         noisy = page.get_attribute("#noisy", "src")
         page.get_by_role("button", name="Draw new noise").click()
         until(page, f"document.getElementById('noisy').src !== {noisy!r}")
+        given = page.get_attribute("#given", "src")
+        drop(page, file_of(Image.new("L", (20, 20), 200)))
+        page.wait_for_url("**q=up:*")
+        assert page.get_attribute("#given", "src") != given

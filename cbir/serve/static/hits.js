@@ -42,6 +42,12 @@ function place(list, hits) {
     return set(hit, shape(...given));
   });
   extend(list, shapes);
+  for (const hit of hits) reach(hit, hit === list.firstElementChild);
+}
+
+/** Let the Tab key stop at a picture and its marks, or pass them by: arrow keys go from one picture to another. */
+function reach(hit, reached) {
+  for (const each of hit.querySelectorAll("a, button")) each.tabIndex = reached ? 0 : -1;
 }
 
 function set(hit, wide) {
@@ -114,6 +120,12 @@ export function begin() {
     more();
   });
   document.addEventListener("keydown", move);
+  document.addEventListener("focusin", ({ target }) => {
+    const hit = target.closest?.("#hits > .hit");
+    if (!hit) return;
+    for (const other of hit.parentElement.querySelectorAll(":scope > .hit:has([tabindex='0'])")) reach(other, other === hit);
+    reach(hit, true);
+  });
 }
 
 function move(event) {

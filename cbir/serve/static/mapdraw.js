@@ -5,8 +5,8 @@ const SIDES = [34, 104];
 const MOST = 260;
 const CROWD = 2600;
 const LOADING = 8;
-/** Dots that are drawn while the map moves: of more in view every second, third and so on, until it stands still for so long. */
-const SMOOTH = 60_000;
+/** Pixels that are painted while the map moves: of more dots every second, third and so on, until it stands still for so long. */
+const SMOOTH = 600_000;
 const STILL = 150;
 const KEPT = 800;
 
@@ -67,7 +67,7 @@ export class Drawing {
       }, STILL);
     }
     if (moved || changed(...Object.keys(now))) {
-      this.step = moved ? Math.max(1, Math.ceil((this.visible.length * this.step) / SMOOTH)) : 1;
+      this.step = moved ? Math.max(1, Math.ceil((this.visible.length * this.step * this.pieces) / SMOOTH)) : 1;
       this.dots(scene, camera, palette);
       this.drawn = now;
     }
@@ -88,7 +88,7 @@ export class Drawing {
     // Arrays of numbers: sixty thousand points are drawn in some milliseconds.
     const offsets = Int32Array.from(parts, ([across, down]) => down * wide + across);
     const shares = new Int32Array(parts.length);
-    const pieces = parts.length;
+    const pieces = (this.pieces = parts.length);
     const { colours } = palette;
     if (!this.room || this.room.length < count) this.room = new Int32Array(count);
     const visible = this.room;

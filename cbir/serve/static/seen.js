@@ -1,5 +1,6 @@
 // How a picture was seen: the slider is followed at once; the address keeps what is set.
 
+import { begin as brought, upload } from "./bringing.js";
 import { byId, collection, element, say } from "./dom.js";
 import { json } from "./problem.js";
 
@@ -82,13 +83,14 @@ if (byId("noise-form")) {
   });
 }
 
-byId("own")?.addEventListener("change", async (event) => {
-  const form = new FormData();
-  form.append("image", event.target.files[0]);
+brought(async ([picture]) => {
+  if (!picture) return;
+  document.body.classList.add("waiting");
   try {
-    const { id } = await json("/api/uploads", { method: "POST", body: form });
-    location.search = `?q=up:${id}`;
+    location.search = `?q=up:${await upload(picture)}`;
   } catch (error) {
     tell(error.message);
+  } finally {
+    document.body.classList.remove("waiting");
   }
 });
