@@ -8,6 +8,8 @@ that was stopped continues when it is repeated.
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from heapq import nsmallest
+from itertools import chain
 
 import numpy as np
 
@@ -83,8 +85,7 @@ def transfer(source: Engine, target: Engine, name: str, progress: Progress = sil
         received.remember(_merged(received.metadata, sent.metadata))
         received.pause_indexing()
         total, before, copied, new, done = sent.count(), received.count(), 0, 0, 0
-        sample: list[str] = []
-        generator = np.random.default_rng(0)
+        sample = _Sample(_SAMPLE)
         for page in sound_pages(sent, _PAGE):
             stored = received.payloads(page.ids)
             rows = [row for row, i in enumerate(page.ids) if not same_payload(stored.get(i), page.payloads[row])]
@@ -94,8 +95,7 @@ def transfer(source: Engine, target: Engine, name: str, progress: Progress = sil
             copied += len(rows)
             new += sum(i not in stored for i in page.ids)
             done += len(page.ids)
-            share = max(1, round(_SAMPLE * len(page.ids) / max(total, 1)))
-            sample += list(generator.choice(page.ids, min(share, len(page.ids)), replace=False))
+            sample.add(page.ids)
             progress("copy", done, total)
         there = received.count()
         # Not only as many as were sent: the target may have others too.
@@ -105,8 +105,29 @@ def transfer(source: Engine, target: Engine, name: str, progress: Progress = sil
                 f"{lost} points of '{name}' did not arrive in {target.location}; "
                 "run the same command again to copy them"
             )
-        _compare(sent, received, sample, name, target.location)
-    return Transferred(name, source.location, target.location, done, copied, done - copied, there - done, len(sample))
+        _compare(sent, received, sample.ids, name, target.location)
+    return Transferred(
+        name, source.location, target.location, done, copied, done - copied, there - done, len(sample.ids)
+    )
+
+
+class _Sample:
+    """At most `most` of any number of ids, each with the same chance: those with the least random numbers."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._generator = np.random.default_rng(0)
+        self._drawn: list[tuple[float, str]] = []
+
+    def add(self, ids: Sequence[str]) -> None:
+        """Draw from more ids."""
+        numbered = zip(self._generator.random(len(ids)).tolist(), ids, strict=True)
+        self._drawn = nsmallest(self._most, chain(self._drawn, numbered))
+
+    @property
+    def ids(self) -> list[str]:
+        """Those that are drawn."""
+        return [one for _, one in self._drawn]
 
 
 def _open_target(target: Engine, name: str, metadata: Metadata) -> Collection:

@@ -8,6 +8,7 @@ that is filled with it say which it uses.
 
 import hashlib
 import json
+import math
 import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import closing
@@ -34,6 +35,8 @@ from cbir.model.kind import Kind
 from cbir.model.method import Examples, Learned
 from cbir.model.preprocessing import Preprocessing
 
+#: Bytes of pixels that are held at most to learn from: of 5,000 colour pictures at 256x256, of all at 100x100 in grey.
+MOST_HELD = 1_000_000_000
 #: Held-out pictures whose loss is watched while a network trains.
 _MAX_WATCHED = 1_000
 
@@ -151,9 +154,12 @@ def _in_use(engine: Engine) -> set[str]:
     return {metadata.model for metadata in engine.all_metadata().values() if isinstance(metadata, Metadata)}
 
 
-def images_to_learn(source: Source, limit: int | None, kind: Kind) -> int:
-    """Return how many images of a source an encoder learns from, at the most."""
-    return min(items_to_take(source, limit), kind.most_images)
+def images_to_learn(source: Source, limit: int | None, kind: Kind, preprocessing: Preprocessing) -> int:
+    """Return how many images of a source an encoder learns from, at the most; none if it learns nothing."""
+    if kind.learns_from == "nothing":
+        return 0
+    held = kind.most_images if kind.streams else MOST_HELD // math.prod(preprocessing.shape)
+    return min(items_to_take(source, limit), kind.most_images, held)
 
 
 def train_bundle(
@@ -285,7 +291,7 @@ def _from_images(lesson: _Lesson, sample: Sample, limit: int | None) -> Ready:
     source, kind = lesson.source, lesson.kind
     images, labels = np.empty((0, *lesson.preprocessing.shape), np.uint8), None
     if kind.learns_from != "nothing":
-        count = images_to_learn(source, limit, kind)
+        count = images_to_learn(source, limit, kind, lesson.preprocessing)
         if count < len(source):  # the sample's numbers are those of other items then
             source, sample = source.limited(count), replace(sample, pixels={}, hashes={})
         items, images = _pixels(source.items(), count, sample, lesson.progress)
@@ -303,7 +309,8 @@ def _from_stream(lesson: _Lesson, sample: Sample, limit: int | None) -> Ready:
     """Learn from pictures as they are opened; which ones they are is known only afterwards."""
     source, kind = lesson.source, lesson.kind
     count = items_to_take(source, limit)
-    stream = ExampleStream(source, count, kind.most_images, sample, lesson.progress)
+    most = images_to_learn(source, limit, kind, lesson.preprocessing)
+    stream = ExampleStream(source, count, most, sample, lesson.progress)
     none = np.empty((0, *lesson.preprocessing.shape), np.uint8)
     with closing(stream.blocks()) as blocks:
         learned, seconds = lesson.learn(Examples(none, blocks=blocks))

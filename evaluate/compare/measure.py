@@ -187,7 +187,7 @@ class Measurer(Generic[S]):
                 "rename the folder of pictures, or remove that collection"
             )
         bundle = bundle_of(self._settings.models, name, metadata.model, metadata.fingerprint)
-        images = images_to_learn(self._source, self._limit, entrant.kind)
+        images = images_to_learn(self._source, self._limit, entrant.kind, bundle.preprocessing)
         if reason := mismatch(entrant, bundle, metadata, images, preprocessing):
             raise CbirError(f"collection '{name}' {reason}; {entrant.advice(self._source, self._limit)}")
         return bundle

@@ -72,7 +72,7 @@ class SharedPixels:
 
     def _read(self, sample: Sample, progress: Progress) -> dict[int, np.ndarray | None]:
         """Read the pictures that were not read yet; each number keeps its pixels."""
-        count = images_to_learn(self._source, self._limit, sample.kind)
+        count = images_to_learn(self._source, self._limit, sample.kind, sample.preprocessing)
         if count < len(self._source):  # learning takes others then
             return dict(sample.pixels)
         items = self._source.items()

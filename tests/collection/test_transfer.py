@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from cbir.collection import transfer as transfer_module
 from cbir.collection.embedded.engine import EmbeddedEngine
 from cbir.collection.errors import CollectionError
 from cbir.collection.point import Payload, point_id
@@ -41,7 +42,7 @@ def test_a_transfer_there_and_back(here: EmbeddedEngine, there: ServedEngine, tm
     reported: list[tuple[Any, ...]] = []
     done = transfer(here, there, "c", lambda *steps: reported.append(steps))
     assert (done.points, done.copied, done.unchanged, done.more) == (POINTS, POINTS, 0, 0)
-    assert 90 <= done.compared <= 110
+    assert done.compared == 100
     assert reported[-1] == ("copy", POINTS, POINTS)
     assert there.metadata("c") == METADATA
 
@@ -51,6 +52,27 @@ def test_a_transfer_there_and_back(here: EmbeddedEngine, there: ServedEngine, tm
         for a, b in zip(first.scroll(), last.scroll(), strict=True):
             assert (a.ids, a.payloads) == (b.ids, b.payloads)
             np.testing.assert_array_equal(a.vectors, b.vectors)
+
+
+def test_as_many_vectors_are_compared_however_many_pages_there_are(
+    here: EmbeddedEngine, there: ServedEngine, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(transfer_module, "_PAGE", 10)
+    asked: list[list[str]] = []
+    read = ServedCollection.vectors
+
+    def noted(self: ServedCollection, ids: Sequence[str]) -> dict[str, np.ndarray]:
+        asked.append(list(ids))
+        return read(self, ids)
+
+    monkeypatch.setattr(ServedCollection, "vectors", noted)
+    assert transfer(here, there, "c").compared == 100
+    (sample,) = asked
+    assert len(set(sample)) == 100
+    with closing(here.open("c")) as collection:
+        places = {one: place for place, one in enumerate(one for page in collection.scroll() for one in page.ids)}
+    quarters = np.bincount([4 * places[one] // POINTS for one in sample], minlength=4)
+    assert quarters.min() >= 10  # from all over
 
 
 def test_a_stopped_transfer_continues(here: EmbeddedEngine, there: ServedEngine, monkeypatch: pytest.MonkeyPatch):

@@ -17,6 +17,7 @@ from PIL import Image
 import cbir
 from cbir.collection.embedded.engine import EmbeddedEngine
 from cbir.core.options import OptionError
+from cbir.ingest import learn
 from cbir.ingest.job import run
 from cbir.ingest.learn import Plan, train_bundle
 from cbir.ingest.sources.folder import FolderSource
@@ -143,6 +144,14 @@ def test_with_a_limit_no_other_pictures_are_opened(home: Path):
     ingested(home, source, "pca", limit=10)
     assert [source.opened[number] for number in range(10)] == [2] * 10
     assert not sum(source.opened[number] for number in range(10, 130))
+
+
+def test_what_is_held_to_learn_from_is_bounded_in_bytes(home: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(learn, "MOST_HELD", 40 * 32 * 32)
+    source = Counting(130)
+    plan = Plan(*parse_encoder("pca"), size=32)
+    report = run(source, "counting", EmbeddedEngine(home / "collections"), home / "models", plan)
+    assert (report.ingested, report.model.metadata["images"]) == (130, 40)
 
 
 @pytest.mark.parametrize(("size", "colour", "sampled"), [(None, False, 100), (32, False, 100), (32, True, 100)])

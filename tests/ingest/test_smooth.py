@@ -1,3 +1,4 @@
+import tracemalloc
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -15,6 +16,7 @@ from cbir.collection.errors import CollectionError
 from cbir.collection.metadata import Metadata
 from cbir.collection.point import Page
 from cbir.collection.transfer import transfer
+from cbir.core.workers import batched
 from cbir.ingest import smooth as module
 from cbir.ingest.described import id_of
 from cbir.ingest.encode import Encoded
@@ -30,12 +32,17 @@ class Stored:
 
     metadata = replace(METADATA, dimension=4)
 
-    def __init__(self, names: Sequence[str] = (), vectors: np.ndarray | None = None) -> None:
-        self.pages = [Page([id_of(item(name), None) for name in names], vectors, [{}] * len(names))] if names else []
+    def __init__(self, names: Sequence[str] = (), vectors: np.ndarray | None = None, page: int = 4) -> None:
+        self.stored = {id_of(item(name), None): vectors[row] for row, name in enumerate(names) if vectors is not None}
+        self.page = page
 
     def scroll(self, *, fields: tuple[str, ...]) -> Iterator[Page]:
         assert fields == ()
-        return iter(self.pages)
+        for some in batched(self.stored, self.page):
+            yield Page(list(some), np.stack([self.stored[one] for one in some]), [{}] * len(some))
+
+    def vectors(self, ids: Sequence[str]) -> dict[str, np.ndarray]:
+        return {one: self.stored[one] for one in ids if one in self.stored}
 
 
 def item(name: object) -> Item:
@@ -94,6 +101,42 @@ def test_a_large_source_goes_block_by_block(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(module, "BLOCK", 10)
     first, rest = features[:14], features[14:]
     np.testing.assert_allclose(smoothed(features, 2), [*averaged(first, first, 2), *averaged(rest, rest, 2)], atol=1e-5)
+
+
+def test_blocks_are_bounded_by_bytes_too(monkeypatch: pytest.MonkeyPatch):
+    features = np.random.default_rng(0).normal(size=(21, 4)).astype(np.float32)
+    monkeypatch.setattr(module, "BLOCK_BYTES", 10 * 16)
+    first, rest = features[:14], features[14:]
+    np.testing.assert_allclose(smoothed(features, 2), [*averaged(first, first, 2), *averaged(rest, rest, 2)], atol=1e-5)
+
+
+def test_stored_features_are_gone_through_once_a_block_and_never_held(monkeypatch: pytest.MonkeyPatch):
+    """30,000 of 2,000 values are 240 MB; what is held is a page, and the neighbours of a batch."""
+    generator = np.random.default_rng(0)
+    features = generator.normal(size=(14, 2000)).astype(np.float32)
+
+    class Large(Stored):
+        passes = 0
+
+        def scroll(self, *, fields: tuple[str, ...]) -> Iterator[Page]:
+            self.passes += 1
+            for number in range(30):
+                names = [id_of(item(f"stored {number} {row}"), None) for row in range(1000)]
+                yield Page(names, np.full((1000, 2000), number + 100, np.float32), [{}] * 1000)
+
+        def vectors(self, ids: Sequence[str]) -> dict[str, np.ndarray]:
+            return dict.fromkeys(ids, np.full(2000, 100, np.float32))
+
+    stored = Large()
+    tracemalloc.start()
+    try:
+        found = smoothed(features, 2, stored)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    np.testing.assert_allclose(found, averaged(features, features, 2), atol=1e-5)
+    assert stored.passes == 1
+    assert peak < 60e6
 
 
 def vectors(name: str) -> dict[str, np.ndarray]:
