@@ -1,13 +1,11 @@
-"""Queries that are not part of the database, by their content: finding the same picture again is not recognition.
+"""Queries for a collection that are held out, by its sources or by a folder that somebody names.
 
-In: held-out items, of the sources of a collection or of a folder that somebody
-names, and those stored. Out: the queries whose picture is not stored too.
-Decoded pixels are compared, so that a copy with another name or in another
-lossless format is found; a copy that was scaled or compressed again is not.
+In: a collection, and where its queries are. Out: those whose file is not stored too (`cbir.evaluate.unstored`), and
+warnings where scores will be too high all the same.
 """
 
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from cbir.collection.interface import Collection
 from cbir.collection.metadata import Metadata
@@ -17,7 +15,7 @@ from cbir.core.settings import Settings
 from cbir.core.uris import shown
 from cbir.core.words import counted
 from cbir.evaluate.run import Run
-from cbir.evaluate.twins import content_digests
+from cbir.evaluate.unstored import unstored
 from cbir.ingest.roots import open_known
 from cbir.ingest.sources.catalogue import NAMES, open_source
 from cbir.ingest.sources.choice import Choice
@@ -48,16 +46,8 @@ def held_out_queries(searcher: Searcher, settings: Settings, queries_from: str |
     """
     named = None if queries_from is None else labelled_queries(queries_from, settings)
     sources = _sources(searcher.metadata, settings)
-    stored = [item for source in sources for item in source.items()]
     held_back = [query for source in sources for query in source.queries()] if named is None else named
-    queries = disjoint(held_back, stored)
-    if queries and (gone := left_behind(searcher.collection, stored)):
-        message = (
-            f"collection '{searcher.name}' holds {counted(gone, 'picture')} that its sources no longer have; queries "
-            "among them will find themselves, and scores will be too high. Rebuild it: cbir ingest SOURCE --retrain"
-        )
-        warnings.warn(message, CbirWarning, stacklevel=2)
-    return queries
+    return unstored(held_back, searcher.collection)
 
 
 def labelled_queries(name: str, settings: Settings) -> list[Item]:
@@ -101,40 +91,8 @@ def warn_of_leakage(searcher: Searcher, run: Run) -> None:
     warnings.warn(message, CbirWarning, stacklevel=3)
 
 
-def disjoint(queries: Sequence[Item], database: Iterable[Item]) -> list[Item]:
-    """Leave out the queries whose picture is in the database, with a warning that says how many.
-
-    Parameters
-    ----------
-    queries : sequence of Item
-    database : iterable of Item
-        Not looked at if there are no queries.
-
-    Returns
-    -------
-    list of Item
-        Queries that cannot be read are among them.
-
-    Raises
-    ------
-    SourceError
-        If none is left.
-    """
-    if not queries:
-        return []
-    in_queries = list(content_digests(query.open for query in queries))
-    in_database = set(content_digests(item.open for item in database)) - {None}
-    remaining = [query for query, digest in zip(queries, in_queries, strict=True) if digest not in in_database]
-    if not remaining:
-        raise SourceError(f"all {len(queries):,} queries are in the database too: hold out other pictures")
-    if len(remaining) < len(queries):
-        left_out = f"{len(queries) - len(remaining):,} of {len(queries):,} queries are in the database too: left out"
-        warnings.warn(left_out, CbirWarning, stacklevel=2)
-    return remaining
-
-
 def left_behind(collection: Collection, items: Iterable[Item]) -> int:
-    """Count the points whose picture the sources no longer have: `disjoint` cannot look at those."""
+    """Count the points whose picture the sources no longer have."""
     present = {item.place for item in items}
     pages = collection.scroll(vectors=False, fields=("source", "uri", COPIES))
     return sum(

@@ -5,19 +5,13 @@ a picture first, under another name or in another lossless format, and that says
 file twice is one point.) What is near a query by its feature is opened, and the decoded pixels decide.
 """
 
-import warnings
 from collections.abc import Sequence
-from functools import partial
 
 import numpy as np
 
-from cbir.collection.point import ids_of
-from cbir.core.errors import CbirWarning
-from cbir.core.words import counted
-from cbir.evaluate.database import payloads_of
 from cbir.evaluate.features import Features
 from cbir.evaluate.ranking import near
-from cbir.evaluate.twins import CLOSE, content_digests
+from cbir.evaluate.twins import CLOSE, stored_digests
 from cbir.search.searcher import Searcher
 
 
@@ -42,18 +36,6 @@ def left_out(searcher: Searcher, ids: np.ndarray, features: Features, own_rows: 
 
 def _same(searcher: Searcher, ids: np.ndarray, rows: Sequence[int]) -> list[int]:
     """Return the first of these rows that shows the same picture as each; itself, if it cannot be opened."""
-    payloads = payloads_of(searcher.collection, ids_of(ids[list(rows)]))
-    openers = [partial(searcher.open_stored, payload) for payload in payloads]
     first: dict[bytes, int] = {}
-    same = []
-    unreadable = 0
-    for row, digest in zip(rows, content_digests(openers), strict=True):
-        unreadable += digest is None
-        same.append(row if digest is None else first.setdefault(digest, row))
-    if unreadable:
-        message = (
-            f"{counted(unreadable, 'stored picture')} cannot be opened, but may be copies of others by their features; "
-            "copies that are found make scores too high. If the folder has moved, ingest it from its new place"
-        )
-        warnings.warn(message, CbirWarning, stacklevel=2)
-    return same
+    digests = stored_digests(searcher, ids[list(rows)])
+    return [row if digest is None else first.setdefault(digest, row) for row, digest in zip(rows, digests, strict=True)]

@@ -24,6 +24,7 @@ from cbir.evaluate.left_out import left_out
 from cbir.evaluate.options import EvaluationOptions
 from cbir.evaluate.ranking import ExactNeighbours, rank, reordered
 from cbir.evaluate.run import Run, RunError, pack
+from cbir.evaluate.unstored import unlike_stored
 from cbir.model.distortion import Distortion, workable
 from cbir.model.edited import edited
 from cbir.search import stages
@@ -74,6 +75,14 @@ class _Queries:
     own_rows: np.ndarray | None = None
     left_out: list[np.ndarray] | None = None
 
+    def only(self, numbers: list[int]) -> "_Queries":
+        """Return some of the queries."""
+        return _Queries(
+            [self.images[number] for number in numbers],
+            None if self.own_rows is None else self.own_rows[numbers],
+            None if self.left_out is None else [self.left_out[number] for number in numbers],
+        )
+
 
 def evaluate(
     searcher: Searcher,
@@ -107,7 +116,7 @@ def evaluate(
     with closing(load(searcher, progress)) as database:
         queries = _drawn(searcher, database, held_out, options)
         if queries.own_rows is None or searcher.metadata.smooth:  # stored, averaged with neighbours; a query is not
-            queries, (features,) = _embed(searcher, queries, [None], options.seed, progress)
+            queries, (features,) = _embed(searcher, database, queries, [None], options.seed, progress)
         else:
             features = database.features[queries.own_rows]
         return _search(searcher, database, queries, features, options, progress)
@@ -146,7 +155,7 @@ def evaluate_distorted(
     variants = [None, *distortions]
     with closing(load(searcher, progress)) as database:
         queries = _drawn(searcher, database, held_out, options)
-        queries, stacks = _embed(searcher, queries, variants, options.seed, progress)
+        queries, stacks = _embed(searcher, database, queries, variants, options.seed, progress)
         for distortion, features in zip(variants, stacks, strict=True):
             yield _search(searcher, database, queries, features, options, progress, distortion)
 
@@ -171,9 +180,17 @@ def _drawn(
 
 
 def _embed(
-    searcher: Searcher, queries: _Queries, variants: Sequence[Distortion | None], seed: int, progress: Progress
+    searcher: Searcher,
+    database: Database,
+    queries: _Queries,
+    variants: Sequence[Distortion | None],
+    seed: int,
+    progress: Progress,
 ) -> tuple[_Queries, list[np.ndarray]]:
-    """Encode the queries, (m, d) for each variant; one that cannot be read is left out."""
+    """Encode the queries, (m, d) for each variant, of which the first is none; what cannot be read is left out.
+
+    So is a held-out picture that is stored too.
+    """
     readable: list[int] = []
     problem = ""
     stacks: list[list[np.ndarray]] = [[] for _ in variants]
@@ -193,9 +210,12 @@ def _embed(
             f"none of the query pictures can be read (the first: {problem}). "
             "If the folder has moved, ingest it from its new place."
         )
-    own_rows = None if queries.own_rows is None else queries.own_rows[readable]
-    out = None if queries.left_out is None else [queries.left_out[n] for n in readable]
-    return _Queries([queries.images[n] for n in readable], own_rows, out), [np.concatenate(stack) for stack in stacks]
+    features = [np.concatenate(stack) for stack in stacks]
+    queries = queries.only(readable)
+    if queries.own_rows is None:
+        kept = unlike_stored(searcher, database, features[0], [query.open for query in queries.images])
+        return queries.only(kept.tolist()), [each[kept] for each in features]
+    return queries, features
 
 
 def _variants(

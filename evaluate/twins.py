@@ -7,16 +7,20 @@ nothing but twins.
 """
 
 import hashlib
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from PIL import Image
 
-from cbir.collection.point import Payload
-from cbir.core.errors import CbirError
+from cbir.collection.point import Payload, ids_of
+from cbir.core.errors import CbirError, CbirWarning
+from cbir.core.words import counted
 from cbir.core.workers import batched, ordered_map
+from cbir.evaluate.database import payloads_of
 from cbir.search.searcher import Searcher
 
 #: Of a feature's length: the features of twins differ by rounding, and by `--smooth`; then pixels decide.
@@ -77,6 +81,29 @@ def content_digests(openers: Iterable[Callable[[], Image.Image]]) -> Iterator[by
     with closing(ordered_map(lambda batch: [_digest(opener) for opener in batch], batched(openers, _BATCH))) as digests:
         for batch in digests:
             yield from batch
+
+
+def stored_digests(searcher: Searcher, ids: np.ndarray) -> list[bytes | None]:
+    """Open and hash the pictures of stored points, which may be copies of others; warn of those that cannot be opened.
+
+    Parameters
+    ----------
+    searcher : Searcher
+    ids : ndarray of uint8, shape (n, 16)
+
+    Returns
+    -------
+    list of bytes or None
+    """
+    payloads = payloads_of(searcher.collection, ids_of(ids))
+    digests = list(content_digests(partial(searcher.open_stored, payload) for payload in payloads))
+    if unreadable := digests.count(None):
+        message = (
+            f"{counted(unreadable, 'stored picture')} cannot be opened, but may be copies of others by their features; "
+            "copies that are found make scores too high. If the folder has moved, ingest it from its new place"
+        )
+        warnings.warn(message, CbirWarning, stacklevel=2)
+    return digests
 
 
 def _digest(open_picture: Callable[[], Image.Image]) -> bytes | None:

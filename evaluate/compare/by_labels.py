@@ -7,7 +7,6 @@ stores them.
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,11 @@ from cbir.core.progress import Progress
 from cbir.core.words import counted
 from cbir.evaluate.compare.entrants import Entrant
 from cbir.evaluate.evaluation import store_evaluation
-from cbir.evaluate.heldout import disjoint, left_behind
+from cbir.evaluate.heldout import left_behind
 from cbir.evaluate.options import EvaluationOptions
 from cbir.evaluate.protocol import evaluate
 from cbir.evaluate.scores import Scores, read_scores
+from cbir.evaluate.unstored import unstored
 from cbir.ingest.sources.source import Item, Source
 from cbir.search.searcher import Searcher
 
@@ -39,6 +39,7 @@ class ByLabels:
         self._source = source
         self._options = options
         self._limit = limit
+        self._asked: list[Item] | None = None
 
     @property
     def facts(self) -> Mapping[str, Any]:
@@ -47,10 +48,10 @@ class ByLabels:
 
     @cached_property
     def _held_out(self) -> list[Item]:
-        return disjoint(self._source.queries(), islice(self._source.items(), self._limit))
+        return self._source.queries()
 
     def prepare(self, entrant: Entrant) -> None:
-        """Refuse queries that are stored all, and what would be asked for what it learned."""
+        """Refuse what would be asked for what it learned."""
         if not self._held_out and entrant.kind.learns_from == "labels":
             raise CbirError(
                 "it is trained with labels, and would be tested on its own training pictures; put some pictures of "
@@ -66,7 +67,9 @@ class ByLabels:
                 f"collection '{searcher.name}' holds {counted(gone, 'picture')} that {self._source} no longer has, "
                 f"which may be among the queries; {entrant.advice(self._source, self._limit)}"
             )
-        run = evaluate(searcher, self._held_out, self._options, progress=progress)
+        if self._asked is None:  # the same for all collections, which hold the same pictures
+            self._asked = unstored(self._held_out, searcher.collection)
+        run = evaluate(searcher, self._asked, self._options, progress=progress)
         return store_evaluation(run, folder).scores
 
     def read(self, stored: Mapping[str, Any]) -> Scores:
