@@ -8,7 +8,7 @@ all values, and read the field of the points otherwise.
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from cbir.collection.fields import BY_NAME, PLACE
 from cbir.collection.filter import Among, Exists, Filter, Not, both
@@ -35,8 +35,7 @@ def facet(
     group: Group | None,
     *,
     has_copies: bool,
-    indexed: Mapping[str, Any] = MappingProxyType({}),
-    types: Mapping[str, Any] = MappingProxyType({}),
+    indexed: Mapping[str, str] = MappingProxyType({}),
     by_index: ByIndex | None = None,
 ) -> list[tuple[Label, int]]:
     """Count points by the values of a field: see `Collection.facet`.
@@ -46,14 +45,12 @@ def facet(
     has_copies : bool
         Whether a point may be in several places.
     indexed : mapping
-        Of the keys that have an index, what Qdrant says of it.
-    types : mapping
-        Qdrant's types of indexes by their names.
+        The type of each key that has an index.
     by_index : callable, optional
         By default all points are read.
     """
     key, counts = key_of(field), None
-    if by_index is not None and key in indexed and indexed[key].data_type in [types[kind] for kind in _COUNTED]:
+    if by_index is not None and indexed.get(key) in _COUNTED:
         counts = _indexed(collection, field, where, group, by_index)
     if counts is None:
         counts = Counter()

@@ -1,5 +1,6 @@
 """A real Qdrant server for the tests: one that is there, or one that they start and stop."""
 
+import json
 import os
 import shutil
 import signal
@@ -11,12 +12,14 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import unquote
 
 import pytest
-from qdrant_client import QdrantClient
+from qdrant_client import QdrantClient, models
 
 from cbir.collection.served.address import address
 from cbir.collection.served.faults import Fault
+from cbir.collection.served.rest import AnswerError
 from cbir.collection.served.server import RefusedError, Server
 
 T = TypeVar("T")
@@ -118,7 +121,7 @@ class QdrantProcess:
 
 
 class MemoryServer(Server):
-    """qdrant-client's own Qdrant in memory: the adapter without a server."""
+    """qdrant-client's own Qdrant in memory: the adapter without a server, each of whose requests it has to read."""
 
     def __init__(self) -> None:
         super().__init__(address("http://localhost"))
@@ -127,12 +130,18 @@ class MemoryServer(Server):
     def _new_client(self) -> QdrantClient:
         return QdrantClient(":memory:")
 
+    def _send(self, method: str, path: str, body: Any) -> Any:
+        if path == "/":
+            return {"version": "1.18.3"}
+        try:
+            return {"result": _answered(self.client, method, unquote(path).removeprefix("/"), body)}
+        except ValueError as error:
+            if "not found" not in str(error):
+                raise
+            raise AnswerError(404, "Not Found", json.dumps({"status": {"error": str(error)}}).encode()) from error
+
     def _offers_grpc(self) -> bool:
         return False
-
-    def telemetry(self) -> dict[str, Any]:
-        """Refuse: qdrant-client has none."""
-        raise RefusedError(Fault("no telemetry", False, 404))
 
     def call(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         """Refuse what does not exist as a server does; one call at a time, as the one in memory knows no threads."""
@@ -146,6 +155,45 @@ class MemoryServer(Server):
 
     def close(self) -> None:
         """Keep what is in memory."""
+
+
+def _answered(client: QdrantClient, method: str, path: str, body: Any) -> Any:
+    """Return what a server answers to a request, by qdrant-client's own types of requests and answers."""
+    match path.split("/"):
+        case ["telemetry?details_level=2"]:
+            raise AnswerError(404, "Not Found", b"")
+        case ["aliases"]:
+            return client.get_aliases().model_dump(mode="json")
+        case ["collections"]:
+            return client.get_collections().model_dump(mode="json")
+        case ["collections", name]:
+            return client.get_collection(name).model_dump(mode="json")
+        case ["collections", name, "points"]:
+            request = models.PointRequest.model_validate(body)
+            records = client.retrieve(name, request.ids, request.with_payload, request.with_vector or False)
+            return [record.model_dump(mode="json") for record in records]
+        case ["collections", name, "points", "query", "batch"]:
+            batch = models.QueryRequestBatch.model_validate(body)
+            return [found.model_dump(mode="json") for found in client.query_batch_points(name, batch.searches)]
+        case ["collections", name, "points", "scroll"]:
+            page = models.ScrollRequest.model_validate(body)
+            records, offset = client.scroll(
+                name,
+                page.filter,
+                limit=page.limit or 10,
+                offset=page.offset,
+                with_payload=page.with_payload or False,
+                with_vectors=page.with_vector or False,
+            )
+            return {"points": [record.model_dump(mode="json") for record in records], "next_page_offset": offset}
+        case ["collections", name, "points", "count"]:
+            count = models.CountRequest.model_validate(body)
+            return client.count(name, count.filter, exact=bool(count.exact)).model_dump(mode="json")
+        case ["collections", name, "facet"]:
+            facet = models.FacetRequest.model_validate(body)
+            found = client.facet(name, facet.key, facet.filter, facet.limit or 10, exact=bool(facet.exact))
+            return found.model_dump(mode="json")
+    raise AssertionError((method, path))
 
 
 def free_ports() -> tuple[int, int]:

@@ -26,6 +26,12 @@ INDEX_TYPES = {
 
 _Condition: TypeAlias = edge.FieldCondition | edge.Filter | edge.HasIdCondition
 
+
+def type_of_index(index: Any) -> str | None:
+    """Return the type of a field's index, as `FieldType` spells it; None of one that cbir does not make."""
+    return next((name for name, kind in INDEX_TYPES.items() if kind == index.data_type), None)
+
+
 #: Points from which on a field that is filtered by is worth an index: below, a search without takes milliseconds.
 INDEXED_ABOVE = 2_000
 
@@ -106,7 +112,7 @@ class _Edge:
 
     def indexed_as(self, key: str) -> str | None:
         index = self._indexed.get(key)
-        return None if index is None else next((n for n, t in INDEX_TYPES.items() if t == index.data_type), None)
+        return None if index is None else type_of_index(index)
 
     def of_points(self, key: str, holds: Callable[[Sequence[object]], bool]) -> _Condition:
         is_there = edge.Filter(must_not=[edge.IsEmptyCondition(key)])

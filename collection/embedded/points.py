@@ -21,7 +21,7 @@ from cbir.collection.checks import (
 from cbir.collection.checksum import resigned, signed
 from cbir.collection.damage import Damage
 from cbir.collection.embedded.card import read_metadata, write_metadata
-from cbir.collection.embedded.filters import INDEX_TYPES, edge_filter, index_filtered, renew_indexes
+from cbir.collection.embedded.filters import INDEX_TYPES, edge_filter, index_filtered, renew_indexes, type_of_index
 from cbir.collection.embedded.shards import check_free_space, edge_errors, open_shards
 from cbir.collection.errors import CollectionError
 from cbir.collection.facets import Group, facet
@@ -240,7 +240,8 @@ class EmbeddedCollection:
         """Count the points that have each value of a field, the most frequent value first."""
         self._filter(Exists(field))  # indexes it, where that pays
         with edge_errors(self.name):
-            indexed = self._shard.info().payload_schema
+            schema = self._shard.info().payload_schema
+        indexed = {key: kind for key, index in schema.items() if (kind := type_of_index(index))}
 
         def by_index(key: str, where: Filter | None) -> list[tuple[Label, int]]:
             request = edge.FacetRequest(key, limit=MOST_VALUES, exact=True, filter=self._filter(where))
@@ -254,9 +255,8 @@ class EmbeddedCollection:
             limit,
             group,
             indexed=indexed,
-            types=INDEX_TYPES,
             by_index=by_index,
-            has_copies=COPIES[0] in indexed,
+            has_copies=COPIES[0] in schema,
         )
 
     def delete(self, ids: Sequence[str]) -> None:

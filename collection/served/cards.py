@@ -10,10 +10,9 @@ import uuid
 from collections.abc import Mapping
 from typing import Any
 
-from qdrant_client import models
-
 from cbir.collection.errors import CollectionError
 from cbir.collection.metadata import Metadata
+from cbir.collection.served.reader import Described
 from cbir.collection.served.server import RefusedError, Server
 from cbir.core.errors import first_line
 from cbir.core.workers import batched
@@ -43,7 +42,7 @@ class MetadataStore:
         self._reserved = reserved
         self._exists: bool | None = None
 
-    def of(self, collection: str, described: models.CollectionInfo) -> Metadata | None:
+    def of(self, collection: str, described: Described) -> Metadata | None:
         """Return a collection's metadata, or None if cbir did not fill it.
 
         Raises
@@ -53,7 +52,7 @@ class MetadataStore:
         CollectionError
             They are damaged.
         """
-        found = self.of_all({collection: described.config.metadata or {}}).get(collection)
+        found = self.of_all({collection: described.metadata}).get(collection)
         if isinstance(found, CollectionError):
             raise found
         return found
@@ -72,8 +71,8 @@ class MetadataStore:
             # The server is older, or was when the metadata were written.
             for asked in batched(others, _MOST_IDS):
                 ids = {_id(name): name for name in asked}
-                points = self._server.call(self._server.client.retrieve, RESERVED, list(ids), with_payload=True)
-                ours |= {ids[str(point.id)]: (point.payload or {}).get(_KEY) for point in points}
+                points = self._server.call(self._server.reader.records, RESERVED, list(ids))
+                ours |= {ids[point.id]: (point.payload or {}).get(_KEY) for point in points}
         return {name: _read(name, metadata) for name, metadata in ours.items() if metadata is not None}
 
     def write(self, collection: str, metadata: Metadata) -> None:
@@ -82,12 +81,14 @@ class MetadataStore:
         if not self.reserved:
             call(client.update_collection, collection, metadata={_KEY: metadata.to_json()})
             return
+        from qdrant_client import models
+
         if not self._has_reserved():
             try:
                 vectors = models.VectorParams(size=1, distance=models.Distance.EUCLID)
                 call(client.create_collection, RESERVED, vectors_config=vectors)
             except RefusedError:
-                if not call(client.collection_exists, RESERVED):  # else another process was faster
+                if call(self._server.reader.describe, RESERVED) is None:  # else another process was faster
                     raise
         point = models.PointStruct(
             id=_id(collection), vector=[0.0], payload={"collection": collection, _KEY: metadata.to_json()}
@@ -99,6 +100,8 @@ class MetadataStore:
         """Remove the metadata of a collection that is deleted."""
         client, call = self._server.client, self._server.call
         if self._has_reserved():
+            from qdrant_client import models
+
             selector = models.PointIdsList(points=[_id(collection)])
             call(client.delete, RESERVED, points_selector=selector, wait=True)
 
@@ -106,13 +109,13 @@ class MetadataStore:
     def reserved(self) -> bool:
         """Whether metadata are written into the reserved collection."""
         if self._reserved is None:
-            _ = self._server.client  # reads the version
+            _ = self._server.reader  # reads the version
             self._reserved = self._server.version < METADATA_SINCE
         return self._reserved
 
     def _has_reserved(self) -> bool:
         if self._exists is None or (self.reserved and not self._exists):
-            self._exists = self._server.call(self._server.client.collection_exists, RESERVED)
+            self._exists = self._server.call(self._server.reader.describe, RESERVED) is not None
         return self._exists
 
 

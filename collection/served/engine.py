@@ -13,8 +13,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from qdrant_client import models
-
 from cbir.collection.archive import is_archive
 from cbir.collection.checks import validated_name
 from cbir.collection.errors import (
@@ -28,16 +26,16 @@ from cbir.collection.fields import indexes_from_start
 from cbir.collection.lock import filling
 from cbir.collection.metadata import Metadata
 from cbir.collection.served.cards import RESERVED, MetadataStore
-from cbir.collection.served.filters import INDEX_TYPES
 from cbir.collection.served.layout import Layout
 from cbir.collection.served.listing import all_metadata
 from cbir.collection.served.points import ServedCollection
+from cbir.collection.served.reader import Described
 from cbir.collection.served.server import RefusedError, Server, ServerWarning
 from cbir.collection.unpack import read_archive
 from cbir.core.names import folded, is_part_of_path, normalized, same_name
 from cbir.core.progress import Progress, silent
 
-_NOT_FOUND, _CONFLICT = 404, 409
+_CONFLICT = 409
 _TURBO_SINCE = (1, 18)
 
 #: Names that Qdrant accepts: ours, and other tools'.
@@ -160,6 +158,8 @@ class ServedEngine:
         """Remove a collection and all its points."""
         name, physical, _ = self._found(name)
         if physical != name:
+            from qdrant_client import models
+
             delete = models.DeleteAlias(alias_name=name)
             self._alias(models.DeleteAliasOperation(delete_alias=delete))
         self._drop_unnamed(physical)
@@ -238,13 +238,10 @@ class ServedEngine:
         metadata = self._store.of(physical, described)
         if metadata is None:
             raise self._foreign(name, described)
-        vectors = described.config.params.vectors
-        if not isinstance(vectors, models.VectorParams) or (vectors.size, vectors.distance) != (
-            metadata.dimension,
-            models.Distance.EUCLID,
-        ):
+        vectors = described.vectors
+        if (vectors.get("size"), vectors.get("distance")) != (metadata.dimension, "Euclid"):
             raise CollectionError(
-                f"collection '{name}' at {self.location} holds {_vectors(described)}, but its metadata say "
+                f"collection '{name}' at {self.location} holds {described.vectors_in_words}, but its metadata say "
                 f"{metadata.dimension} values by Euclidean distance; another tool has changed it: "
                 f"ingest into another --collection"
             )
@@ -257,7 +254,7 @@ class ServedEngine:
         direct = (physical for physical in self._physical() if "@" not in physical and physical != RESERVED)
         return same_name(name, (*aliases, *direct)) or normalized(name)
 
-    def _has_metadata(self, physical: str, described: models.CollectionInfo, *, newer: bool = True) -> bool:
+    def _has_metadata(self, physical: str, described: Described, *, newer: bool = True) -> bool:
         """Tell whether a collection has metadata of cbir's; unless `newer`, raise NewerFormatError of newer ones."""
         try:
             return self._store.of(physical, described) is not None
@@ -268,23 +265,17 @@ class ServedEngine:
         except CollectionError:
             return True  # damaged, which is an error when it is opened
 
-    def _described(self, physical: str) -> models.CollectionInfo | None:
+    def _described(self, physical: str) -> Described | None:
         """Return what Qdrant knows of a collection; None if there is none."""
-        try:
-            return self.server.call(self.server.client.get_collection, physical)
-        except RefusedError as error:
-            if error.status != _NOT_FOUND:
-                raise
-            return None
+        return self.server.call(self.server.reader.describe, physical)
 
     def _physical(self) -> list[str]:
         """Return the names of all physical collections on the server."""
-        return [c.name for c in self.server.call(self.server.client.get_collections).collections]
+        return self.server.call(self.server.reader.names)
 
     def _aliases(self) -> dict[str, str]:
         """Return each alias with the physical collection that it names."""
-        found = self.server.call(self.server.client.get_aliases).aliases
-        return {alias.alias_name: alias.collection_name for alias in found}
+        return self.server.call(self.server.reader.aliases)
 
     def _free(self, name: str) -> str:
         """Return the name of a new collection; CollectionError if there is one."""
@@ -305,9 +296,9 @@ class ServedEngine:
             raise self._foreign(name, described)
         return name, True
 
-    def _foreign(self, name: str, described: models.CollectionInfo) -> CollectionError:
+    def _foreign(self, name: str, described: Described) -> CollectionError:
         return CollectionError(
-            f"collection '{name}' at {self.location} was not filled by cbir (it holds {_vectors(described)}); "
+            f"collection '{name}' at {self.location} was not filled by cbir (it holds {described.vectors_in_words}); "
             "name another with --collection"
         )
 
@@ -333,6 +324,8 @@ class ServedEngine:
         """Make an empty physical collection for `name`, and return what it is called."""
         if self.layout.quantization == "turbo" and self.server.version < _TURBO_SINCE:
             raise CollectionError(f"--quantization turbo needs Qdrant 1.18 or newer at {self.location}")
+        from qdrant_client import models
+
         physical = self._next(name)
         client, call = self.server.client, self.server.call
         vectors = models.VectorParams(
@@ -363,7 +356,7 @@ class ServedEngine:
             )
         # Before the first point, so that the HNSW graph takes filters by these fields into account.
         for field, kind in indexes_from_start().items():
-            call(client.create_payload_index, physical, field, INDEX_TYPES[kind], wait=True)
+            call(client.create_payload_index, physical, field, models.PayloadSchemaType(kind), wait=True)
         self._store.write(physical, metadata)
         return physical
 
@@ -376,6 +369,8 @@ class ServedEngine:
         if name in self._physical():
             # A physical collection of this name, such as Qdrant restored: no alias can have the same name.
             self._drop(name)
+        from qdrant_client import models
+
         create = models.CreateAlias(collection_name=physical, alias_name=name)
         self._alias(models.CreateAliasOperation(create_alias=create))
 
@@ -390,11 +385,3 @@ class ServedEngine:
     def _drop(self, physical: str) -> None:
         self.server.call(self.server.client.delete_collection, physical)
         self._store.remove(physical)
-
-
-def _vectors(described: models.CollectionInfo) -> str:
-    """Return in words which vectors a collection holds."""
-    vectors = described.config.params.vectors
-    if isinstance(vectors, models.VectorParams):
-        return f"vectors of {vectors.size} values by {vectors.distance.value} distance"
-    return f"named vectors: {', '.join(vectors)}" if vectors else "no vectors"

@@ -1,39 +1,25 @@
 """What can go wrong between us and a Qdrant server, and what each fault means.
 
-In: an exception of qdrant-client, httpx or gRPC. Out: a sentence for people,
+In: an exception of our own requests, of qdrant-client, httpx or gRPC. Out: a sentence for people,
 and whether the fault may be temporary, so that a retry makes sense. Points have
 deterministic ids, so every call may be repeated.
 """
 
-import json
 import re
 import socket
 import ssl
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import grpc
-import httpx
-from pydantic import ValidationError
-from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
-from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
-
+from cbir.collection.served.rest import AnswerError, NoAnswerError, NotQdrantError
 from cbir.core.errors import first_line
 
-_UNAUTHENTICATED, _FORBIDDEN, _NOT_FOUND = 401, 403, 404
+_UNAUTHENTICATED, _FORBIDDEN = 401, 403
 _BAD_REQUEST, _TIMEOUT, _TOO_MANY = 400, 408, 429
 
-_CODES = {
-    grpc.StatusCode.UNAUTHENTICATED: _UNAUTHENTICATED,
-    grpc.StatusCode.PERMISSION_DENIED: _FORBIDDEN,
-    grpc.StatusCode.NOT_FOUND: _NOT_FOUND,
-    grpc.StatusCode.INVALID_ARGUMENT: _BAD_REQUEST,
-    grpc.StatusCode.FAILED_PRECONDITION: _BAD_REQUEST,
-    grpc.StatusCode.ALREADY_EXISTS: 409,
-    grpc.StatusCode.DEADLINE_EXCEEDED: _TIMEOUT,
-    grpc.StatusCode.RESOURCE_EXHAUSTED: _TOO_MANY,
-    grpc.StatusCode.UNAVAILABLE: 503,
-}
+#: Of what the server says.
+_MOST_CHARACTERS = 400
 
 
 @dataclass(frozen=True)
@@ -69,43 +55,39 @@ def fault(error: BaseException, url: str, key_given: bool) -> Fault | None:
     key_given : bool
         Whether a key is sent with each request.
     """
-    if isinstance(error, ResourceExhaustedResponse):
-        return Fault(f"Qdrant at {url} gets too many requests ({error})", True, _TOO_MANY, error.retry_after_s)
-    if isinstance(error, grpc.RpcError):
-        code, details = error.code(), error.details() or ""
-        if code == grpc.StatusCode.UNAVAILABLE and "SSL" in details:
-            return _tls(url, details)
-        return _status(_CODES.get(code, 500), details or code.name, url, key_given)
-    if isinstance(error, UnexpectedResponse):
-        return _response(error, url, key_given)
-    if isinstance(error, ResponseHandlingException):
-        return _transport(error.source, url)
+    known: BaseException | None = error
+    if not isinstance(error, AnswerError | NoAnswerError | NotQdrantError) and "qdrant_client" in sys.modules:
+        from cbir.collection.served.client_faults import translated
+
+        known = translated(error) or error
+    if isinstance(known, AnswerError):
+        return _response(known, url, key_given)
+    if isinstance(known, NotQdrantError):
+        return Fault(f"what answers at {url} is not Qdrant, or a version that this cbir does not understand", True)
+    if isinstance(known, NoAnswerError):
+        return _transport(known, url)
     if isinstance(error, TimeoutError):  # as `abandonable` says it
-        return Fault(f"Qdrant at {url} did not answer in time", True)
-    # qdrant-client asserts that an answer has a result.
-    if isinstance(error, httpx.HTTPError | json.JSONDecodeError | UnicodeDecodeError | AssertionError):
-        return _transport(error, url)
+        return _late(url)
     return None
 
 
-def _response(error: UnexpectedResponse, url: str, key_given: bool) -> Fault:
-    """Read an answer that reports an error: Qdrant's are JSON, those of anything else are not."""
-    status = error.status_code or 500
-    try:
-        answer = json.loads(error.content)
-        reason = str(answer["status"]["error"] if isinstance(answer["status"], dict) else answer["status"])
-    except (ValueError, KeyError, TypeError):
+def _response(answer: AnswerError, url: str, key_given: bool) -> Fault:
+    """Read an answer that reports an error: Qdrant gives a reason, anything else does not."""
+    status, reason = answer.status, answer.reason
+    if status == _TOO_MANY and answer.wait:
+        return Fault(f"Qdrant at {url} gets too many requests ({reason or answer.phrase})", True, status, answer.wait)
+    if reason is None:
         if status == _BAD_REQUEST:
             return Fault(f"a request to {url} was damaged on its way", True, status)
-        if status in (_UNAUTHENTICATED, _FORBIDDEN) or status >= 500 or status in (_TIMEOUT, _TOO_MANY):
-            return _status(status, error.reason_phrase, url, key_given)
-        return Fault(f"what answers at {url} is not Qdrant (HTTP {status}); check the URL and its path", False)
-    return _status(status, reason, url, key_given)
+        if status not in (_UNAUTHENTICATED, _FORBIDDEN, _TIMEOUT, _TOO_MANY) and status < 500:
+            return Fault(f"what answers at {url} is not Qdrant (HTTP {status}); check the URL and its path", False)
+    return _status(status, reason or answer.phrase, url, key_given)
 
 
 def _status(status: int, reason: str, url: str, key_given: bool) -> Fault:
     """Return the fault that a status code of Qdrant's means."""
-    reason = reason.strip().splitlines()[0][:300] if reason.strip() else "no reason given"
+    # Of a cluster, the lines after the first name the node that failed.
+    reason = " ".join(reason.split())[:_MOST_CHARACTERS] or "no reason given"
     if status == _UNAUTHENTICATED or (status == _FORBIDDEN and "api key" in reason.lower()):
         if key_given:
             return Fault(f"Qdrant at {url} refuses the key in QDRANT_API_KEY", False, status)
@@ -122,26 +104,26 @@ def _status(status: int, reason: str, url: str, key_given: bool) -> Fault:
     return Fault(f"Qdrant at {url} {'failed' if temporary else 'refused'}: {reason}", temporary, status)
 
 
-def _transport(error: BaseException, url: str) -> Fault:
+def _late(url: str) -> Fault:
+    return Fault(f"Qdrant at {url} did not answer in time", True)
+
+
+def _transport(error: NoAnswerError, url: str) -> Fault:
     """Return the fault of a request that got no answer, or none that can be read."""
-    for cause in _causes(error):
+    for cause in _causes(error.__cause__):
         if isinstance(cause, ssl.SSLError):
             return _tls(url, str(cause))
         if isinstance(cause, socket.gaierror) and cause.errno != socket.EAI_AGAIN:
             return Fault(f"the host of {url} is unknown ({cause.strerror or cause})", False)
-    if isinstance(error, httpx.UnsupportedProtocol | httpx.InvalidURL | httpx.LocalProtocolError):
-        return Fault(f"no request can be sent to {url} ({type(error).__name__})", False)
-    if isinstance(error, httpx.TimeoutException):
-        return Fault(f"Qdrant at {url} did not answer in time", True)
-    if isinstance(error, httpx.ConnectError):
-        reason = re.sub(r"^\[Errno -?\d+\] ", "", first_line(error))
+        if isinstance(cause, UnicodeError):  # of a name that no host can have
+            return Fault(f"the host of {url} is unknown ({cause})", False)
+        if isinstance(cause, TimeoutError):
+            return _late(url)
+    reason = re.sub(r"^\[Errno -?\d+\] ", "", first_line(error.__cause__ or error))
+    if not error.reachable:
         return Fault(f"no Qdrant server can be reached at {url} ({reason})", True)
-    if isinstance(error, ValidationError | ValueError | AssertionError):
-        return Fault(
-            f"what answers at {url} is not Qdrant, or a version that this qdrant-client does not understand", True
-        )
     return Fault(
-        f"the connection to {url} broke ({first_line(error)}); check that this is the REST port (6333, not 6334), "
+        f"the connection to {url} broke ({reason}); check that this is the REST port (6333, not 6334), "
         "and write https:// if the server uses TLS",
         True,
     )

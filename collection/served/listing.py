@@ -20,21 +20,15 @@ def all_metadata(server: Server) -> dict[str, Mapping[str, Any] | RefusedError]:
     does not give it, such as one that is behind a gateway, is asked for one collection after the other.
     """
     try:
-        return _told(server.once(server.telemetry))
-    except (RefusedError, KeyError, TypeError, AttributeError):
-        names = [c.name for c in server.call(server.client.get_collections).collections]
+        return {**server.once(server.reader.telemetry)}
+    except RefusedError:
+        names = server.call(server.reader.names)
 
     def read(name: str) -> Mapping[str, Any] | RefusedError:
         try:
-            return server.once(server.client.get_collection, name).config.metadata or {}
+            described = server.once(server.reader.describe, name)
+            return {} if described is None else described.metadata
         except RefusedError as error:
             return error
 
     return dict(zip(names, ordered_map(read, names, threads=_STREAMS), strict=True))
-
-
-def _told(telemetry: Mapping[str, Any]) -> dict[str, Mapping[str, Any] | RefusedError]:
-    told = telemetry["result"]["collections"]
-    # A server without collections leaves the list out.
-    collections = told["collections"] if told["number_of_collections"] else []
-    return {each["id"]: dict(each["config"].get("metadata") or {}) for each in collections}

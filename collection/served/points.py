@@ -8,10 +8,9 @@ import contextlib
 import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 import numpy as np
-from qdrant_client import models
 
 from cbir.collection.checks import (
     check_payloads,
@@ -29,9 +28,9 @@ from cbir.collection.interface import Info
 from cbir.collection.metadata import Metadata
 from cbir.collection.point import CHECKSUM, Hit, Label, Page, Payload, unsigned
 from cbir.collection.served.cards import MetadataStore
-from cbir.collection.served.filters import INDEX_TYPES, served_filter
+from cbir.collection.served.filters import served_filter
+from cbir.collection.served.reader import Condition, Described, Record
 from cbir.collection.served.server import RefusedError, Server
-from cbir.collection.served.streams import overwrite_payloads, upsert
 from cbir.collection.translation import MOST_VALUES, key_of
 from cbir.collection.verify import find_damage
 from cbir.core.progress import Progress, silent
@@ -119,9 +118,11 @@ class ServedCollection:
 
     def upsert(self, ids: Sequence[str], vectors: np.ndarray, payloads: Sequence[Payload]) -> None:
         """Insert or replace points over parallel streams; stored and searchable when it returns."""
+        from cbir.collection.served.streams import upsert
+
         vectors = validated_points(ids, vectors, payloads, self.metadata.dimension)
         if self._pause_indexing:
-            before = self._described().config.optimizer_config.indexing_threshold
+            before = self._described().threshold
             if before and before > 1:
                 self._thresholds[self._physical] = before
             self._set_threshold(0)
@@ -132,40 +133,42 @@ class ServedCollection:
 
     def replace_payloads(self, ids: Sequence[str], payloads: Sequence[Payload]) -> None:
         """Replace the payloads of stored points, whose vectors stay; unknown ids are ignored."""
+        from cbir.collection.served.streams import overwrite_payloads
+
         check_payloads(ids, payloads)
         self._index_fields(payloads)
-        records = self._call(self._server.client.retrieve, self._physical, list(ids), with_payload=[CHECKSUM])
+        records = self._call(self._server.reader.records, self._physical, ids, payload=[CHECKSUM])
         # For an unknown id, Qdrant may refuse the whole batch.
-        stored = {str(record.id): record.payload for record in records}
+        stored = {record.id: record.payload for record in records}
         pairs = [(i, resigned(i, payload, stored[i])) for i, payload in zip(ids, payloads, strict=True) if i in stored]
         with self._missing_errors():
             overwrite_payloads(self._server, self._physical, pairs, sharded=self._sharded)
 
     @functools.cached_property
     def _sharded(self) -> bool:
-        return (self._described().config.params.shard_number or 1) > 1
+        return self._described().shards > 1
 
     def _index_fields(self, payloads: Sequence[Payload]) -> None:
         """Index the fields that searches filter by, once a point has them."""
+        from qdrant_client import models
+
         for field, kind in indexes_needed(payloads, served=True).items():
             if field in self._indexed_fields:
                 continue
-            if field not in self._described().payload_schema:
+            if field not in self._described().indexes:
                 create = self._server.client.create_payload_index
-                self._call(create, self._physical, field, INDEX_TYPES[kind], wait=True)
+                self._call(create, self._physical, field, models.PayloadSchemaType(kind), wait=True)
             self._indexed_fields.add(field)
 
     def payloads(self, ids: Sequence[str]) -> dict[str, Payload]:
         """Return the payloads of those of `ids` that are stored."""
-        found = self._call(self._server.client.retrieve, self._physical, list(ids), with_payload=True)
-        return {str(record.id): unsigned(record.payload) for record in found}
+        found = self._call(self._server.reader.records, self._physical, ids)
+        return {record.id: unsigned(record.payload) for record in found}
 
     def vectors(self, ids: Sequence[str]) -> dict[str, np.ndarray]:
         """Return the vectors, (d,) float32, of those of `ids` that are stored."""
-        found = self._call(
-            self._server.client.retrieve, self._physical, list(ids), with_payload=False, with_vectors=True
-        )
-        return {str(record.id): np.array(record.vector, np.float32) for record in found}
+        found = self._call(self._server.reader.records, self._physical, ids, payload=False, vectors=True)
+        return {record.id: np.array(record.vector, np.float32) for record in found}
 
     def search(self, vector: np.ndarray, k: int, *, where: Where | None = None, exact: bool = False) -> list[Hit]:
         """Return the k closest points, closest first."""
@@ -185,21 +188,21 @@ class ServedCollection:
         limit, common = validated_k(k), self._filter(where)
         allowed = [common] * len(vectors) if each is None else [_both(common, self._filter(own)) for own in each]
         requests = [
-            models.QueryRequest(
-                query=vector.tolist(),
-                limit=limit,
-                filter=passing,
-                params=models.SearchParams(exact=True) if exact else None,
-                with_payload=True,
-            )
+            {
+                "query": vector.tolist(),
+                "limit": limit,
+                "filter": passing,
+                "params": {"exact": True} if exact else None,
+                "with_payload": True,
+            }
             for vector, passing in zip(vectors, allowed, strict=True)
         ]
         step = max(1, min(_MAX_HITS // limit, _MAX_VALUES // self.metadata.dimension))
-        found: list[models.QueryResponse] = []
+        found: list[list[Record]] = []
         for start in range(0, len(requests), step):
             part = requests[start : start + step]
-            found += self._call(self._server.client.query_batch_points, self._physical, part)
-        return [[Hit.of(point) for point in response.points] for response in found]
+            found += self._call(self._server.reader.search, self._physical, part)
+        return [[Hit.of(point) for point in points] for points in found]
 
     def scroll(
         self,
@@ -211,20 +214,20 @@ class ServedCollection:
         start: str | None = None,
     ) -> Iterator[Page]:
         """Yield all points, or those that pass a filter, in the order of their ids."""
-        offset: Any = start
+        offset: object = start
         keys = None if fields is None else [*(key_of(field) for field in fields), *([CHECKSUM] if vectors else [])]
         payload = True if keys is None else keys or False
         allowed = self._filter(where)
         width = self.metadata.dimension if vectors else 0
         while True:
             records, offset = self._call(
-                self._server.client.scroll,
+                self._server.reader.scroll,
                 self._physical,
-                scroll_filter=allowed,
+                allowed,
                 limit=page,
                 offset=offset,
-                with_payload=payload,
-                with_vectors=vectors,
+                payload=payload,
+                vectors=vectors,
             )
             if records:
                 rows = np.array([r.vector for r in records] if vectors else np.empty((len(records), 0)), np.float32)
@@ -234,18 +237,16 @@ class ServedCollection:
 
     def count(self, *, where: Where | None = None) -> int:
         """Count points exactly."""
-        return self._call(self._server.client.count, self._physical, count_filter=self._filter(where), exact=True).count
+        return self._call(self._server.reader.count, self._physical, self._filter(where))
 
     def facet(
         self, field: str, *, where: Where | None = None, limit: int | None = None, group: Group | None = None
     ) -> list[tuple[Label, int]]:
         """Count the points that have each value of a field, the most frequent value first."""
-        indexed = self._described().payload_schema
+        indexed = self._described().indexes
 
         def by_index(key: str, where: Filter | None) -> list[tuple[Label, int]]:
-            client, allowed = self._server.client, self._filter(where)
-            found = self._call(client.facet, self._physical, key, facet_filter=allowed, limit=MOST_VALUES, exact=True)
-            return [(hit.value, hit.count) for hit in found.hits]
+            return self._call(self._server.reader.facet, self._physical, key, self._filter(where), MOST_VALUES)
 
         return facet(
             self,
@@ -254,7 +255,6 @@ class ServedCollection:
             limit,
             group,
             indexed=indexed,
-            types=INDEX_TYPES,
             by_index=by_index,
             has_copies=COPIES[0] in indexed or not indexed,
         )
@@ -263,6 +263,8 @@ class ServedCollection:
         """Remove points; unknown ids are ignored."""
         if not ids:
             return
+        from qdrant_client import models
+
         selector = models.PointIdsList(points=list(ids))
         self._call(self._server.client.delete, self._physical, points_selector=selector, wait=True)
 
@@ -276,7 +278,7 @@ class ServedCollection:
 
     def build_index(self, *, small: bool = False, progress: Progress = silent) -> None:
         """Have Qdrant index what is above its threshold (`small`: everything), and wait until it is done."""
-        now = self._described().config.optimizer_config.indexing_threshold
+        now = self._described().threshold
         # Nobody chooses 0 or 1: a load of ours that was stopped left it.
         usual = now if now and now > 1 else self._thresholds.pop(self._physical, INDEXING_THRESHOLD)
         if small:
@@ -291,44 +293,42 @@ class ServedCollection:
         green = 0
         while green < 2 and not self._closed:
             described = self._described()
-            if described.status == models.CollectionStatus.RED or not isinstance(
-                described.optimizer_status, models.OptimizersStatusOneOf
-            ):
-                raise CollectionError(
-                    f"Qdrant could not optimize collection '{self.name}': {_reason(described.optimizer_status)}"
-                )
-            green = green + 1 if described.status == models.CollectionStatus.GREEN else 0
-            if described.status == models.CollectionStatus.GREY:
+            if described.status == "red" or described.problem:
+                reason = described.problem or "it does not say why"
+                raise CollectionError(f"Qdrant could not optimize collection '{self.name}': {reason}")
+            green = green + 1 if described.status == "green" else 0
+            if described.status == "grey":
                 # After a restart of the server, optimizers do nothing until something is changed.
-                self._call(
-                    self._server.client.update_collection,
-                    self._physical,
-                    optimizers_config=models.OptimizersConfigDiff(),
-                )
-            progress("index", described.indexed_vectors_count or 0, described.points_count or 0)
+                self._set_optimizers()
+            progress("index", described.indexed, described.points)
             time.sleep(_POLL_SECONDS)
 
     def info(self) -> Info:
         """Return sizes; a server does not report bytes on disk."""
         described = self._described()
-        return Info(self.count(), described.indexed_vectors_count or 0, None, self._server.location)
+        return Info(self.count(), described.indexed, None, self._server.location)
 
     def close(self) -> None:
         """End a `build_index` of another thread; the engine closes the connection."""
         self._closed = True
 
-    def _filter(self, where: Where | None) -> models.Filter | None:
+    def _filter(self, where: Where | None) -> Condition | None:
         return served_filter(where, self._server, self._physical, self._call)
 
-    def _described(self) -> models.CollectionInfo:
-        return self._call(self._server.client.get_collection, self._physical)
+    def _described(self) -> Described:
+        described = self._call(self._server.reader.describe, self._physical)
+        if described is None:
+            raise self._missing()
+        return described
 
     def _set_threshold(self, kilobytes: int) -> None:
-        self._call(
-            self._server.client.update_collection,
-            self._physical,
-            optimizers_config=models.OptimizersConfigDiff(indexing_threshold=kilobytes),
-        )
+        self._set_optimizers(indexing_threshold=kilobytes)
+
+    def _set_optimizers(self, indexing_threshold: int | None = None) -> None:
+        from qdrant_client import models
+
+        changed = models.OptimizersConfigDiff(indexing_threshold=indexing_threshold)
+        self._call(self._server.client.update_collection, self._physical, optimizers_config=changed)
 
     def _call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         with self._missing_errors():
@@ -342,18 +342,17 @@ class ServedCollection:
         except RefusedError as error:
             if error.status != _NOT_FOUND:
                 raise
-            raise CollectionError(
-                f"collection '{self.name}' at {self._server.location} was replaced or deleted meanwhile; "
-                "run the same command again"
-            ) from error
+            raise self._missing() from error
+
+    def _missing(self) -> CollectionError:
+        return CollectionError(
+            f"collection '{self.name}' at {self._server.location} was replaced or deleted meanwhile; "
+            "run the same command again"
+        )
 
 
-def _both(first: models.Filter | None, second: models.Filter | None) -> models.Filter | None:
+def _both(first: Condition | None, second: Condition | None) -> Condition | None:
     """Return a filter that passes what two of `served_filter` pass."""
     if first is None or second is None:
         return first or second
-    return models.Filter(must=[first, second])
-
-
-def _reason(status: Any) -> str:
-    return str(getattr(status, "error", status))
+    return {"must": [first, second]}

@@ -1,13 +1,15 @@
-"""A Qdrant server: one client, made when first needed, and calls that are retried.
+"""A Qdrant server: what reads it, and qdrant-client, each made when first needed; and calls that are retried.
 
-In: an address and a key. Out: `client`, whose functions are to be called through
-`call`: it retries with backoff and jitter while a fault may be temporary, and
-raises one `CollectionError` in the end.
+In: an address and a key. Out: `reader` for what is read, `client` for what is
+changed. Their functions are to be called through `call`: it retries with backoff
+and jitter while a fault may be temporary, and raises one `CollectionError` in the
+end.
 """
 
+import contextlib
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
@@ -17,6 +19,8 @@ import tenacity
 from cbir.collection.errors import CollectionError
 from cbir.collection.served.address import Address
 from cbir.collection.served.faults import Fault, fault
+from cbir.collection.served.reader import Reader
+from cbir.collection.served.rest import Rest
 from cbir.core.errors import CbirWarning, first_line
 from cbir.core.interruptible import abandonable, interrupts
 from cbir.core.muted import muted
@@ -52,7 +56,7 @@ class RefusedError(CollectionError):
 
 
 class Server:
-    """A server, used through qdrant-client.
+    """A server.
 
     Parameters
     ----------
@@ -81,13 +85,13 @@ class Server:
         self.retry_for = retry_for
         self.timeout = timeout
         self._key = key
-        #: Held for as long as a client is being made and the server greeted.
+        #: Held for as long as the server is greeted, or a client made.
         self._greeting = threading.Lock()
         #: Held for moments only: whoever holds it waits neither for the server nor for another lock.
         self._lock = threading.Lock()
+        self._reader = Reader(self._send)
+        self._rest: Rest | None = None
         self._client: QdrantClient | None = None
-        #: The one that is greeting the server.
-        self._made: QdrantClient | None = None
         self._grpc: bool | None = None
         self._stopping = threading.Event()
         # A warning of this outage was given.
@@ -108,50 +112,76 @@ class Server:
         return partial(type(self), retry_for=self.retry_for, timeout=self.timeout), (self.address, self._key)
 
     @property
+    def reader(self) -> Reader:
+        """What reads the server; the first time, the server's version is checked."""
+        if not self.version:
+            with self._made_once():
+                self._greet()
+        return self._reader
+
+    @property
     def client(self) -> "QdrantClient":
-        """The client; made when first needed, which also checks the server's version."""
+        """qdrant-client, for what is changed; made when first needed, once the server's version is checked."""
         made = self._client
         if made is not None:
             return made
+        with self._made_once():
+            self._greet()
+            made = self._client or self._started(self._new_client)
+            with self._lock:
+                self._client = made
+            return made
+
+    @contextlib.contextmanager
+    def _made_once(self) -> Iterator[None]:
+        """Hold the lock on what is made once; Ctrl-C also ends it while another thread has it."""
         try:
             with self._greeting:
-                return self._client or self._greeted()
+                yield
         except KeyboardInterrupt:
-            # Also while another thread greets, which then need not be waited for.
             self.interrupt()
             raise
 
-    def _greeted(self) -> "QdrantClient":
+    def _greet(self) -> None:
+        """Ask for the server's version, unless it is known, and refuse one that is too old."""
+        if self.version:
+            return
+        known = self._retry(
+            self._reader.version,
+            min(self.retry_for, _FIRST_RETRY),
+            "Check the URL, and that the server is running.",
+        )
+        version = _version(known)
+        if version < OLDEST:
+            raise CollectionError(
+                f"Qdrant at {self.location} is version {known}; cbir needs {'.'.join(map(str, OLDEST))} or newer"
+            )
+        self.version = version
+
+    def _started(self, make: Callable[[], T]) -> T:
+        """Make what connects to the server."""
         try:
-            made = self._new_client()
+            return make()
         except (OSError, ValueError, ImportError) as error:
             raise CollectionError(
                 f"cannot connect to {self.location} ({first_line(error)}); "
                 "check SSL_CERT_FILE, the URL, and the proxy settings (HTTP_PROXY, ...)"
             ) from error
+
+    def _send(self, method: str, path: str, body: object) -> Any:
+        """Send a request of the reader's; see `Rest.send`."""
         with self._lock:
-            self._made = made
-        try:
-            version = self._retry(
-                lambda: made.info().version,
-                min(self.retry_for, _FIRST_RETRY),
-                "Check the URL, and that the server is running.",
-            )
-            self.version = _version(version)
-            if self.version < OLDEST:
-                raise CollectionError(
-                    f"Qdrant at {self.location} is version {version}; cbir needs {'.'.join(map(str, OLDEST))} or newer"
-                )
+            rest = self._rest
+        if rest is None:
+            made = self._started(self._new_rest)
             with self._lock:
-                dropped = self._made is not made
-                self._client, self._made = None if dropped else made, None
-        except BaseException:
-            with self._lock:
-                self._made = None
-            made.close()
-            raise
-        # One that another thread's `interrupt` dropped meanwhile can do nothing more.
-        return self._greeted() if dropped else made
+                rest = self._rest = self._rest or made
+        return rest.send(method, path, body, self._patience)
+
+    @property
+    def _patience(self) -> float:
+        """Seconds to wait for an answer."""
+        return _TIMEOUT_AFTER_CTRL_C if self._stopping.is_set() else self.timeout
 
     def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a function of the client, and retry while the fault may be temporary.
@@ -182,19 +212,12 @@ class Server:
         return client.grpc_points if self._grpc else None
 
     def http(self) -> "httpx.Client":
-        """Return a plain HTTP client for files, which qdrant-client cannot transfer; close it."""
+        """Return a plain HTTP client, for files and for requests through a proxy; close it."""
         import httpx
 
-        headers = {"api-key": self._key} if self._key else {}
-        return httpx.Client(base_url=self.location, headers=headers, timeout=self.timeout, mounts=self._mounts())
-
-    def telemetry(self) -> dict[str, Any]:
-        """Return what Qdrant says about itself and all its collections, as JSON; to be called through `once`.
-
-        qdrant-client has types for it, which refuse what other versions of Qdrant say.
-        """
-        ask = self.client.http.client.request
-        return ask(type_=dict[str, Any], method="GET", url="/telemetry", params={"details_level": 2})
+        return httpx.Client(
+            base_url=self.location, headers=self._headers(), timeout=self.timeout, mounts=self._mounts()
+        )
 
     def interrupt(self) -> None:
         """End the calls of other threads; from now on, until `close`, calls have a short timeout and no retry.
@@ -202,32 +225,38 @@ class Server:
         Calls that clean up after Ctrl-C still succeed if the server answers at once.
         """
         self._stopping.set()
-        self._drop_client()
+        self._drop_clients()
 
     def close(self) -> None:
         """Close the connections; the next call opens them again."""
-        self._drop_client()
+        self._drop_clients()
         self._stopping.clear()
         self._unreachable = False
 
-    def _drop_client(self) -> None:
+    def _drop_clients(self) -> None:
         with self._lock:
-            dropped = [client for client in (self._client, self._made) if client is not None]
-            self._client = self._made = None
-        for client in dropped:
-            client.close()
+            dropped = self._rest, self._client
+            self._rest = self._client = None
+        for connected in dropped:
+            if connected is not None:
+                connected.close()
+
+    def _new_rest(self) -> Rest:
+        return Rest(self.address, self._headers(), self.http)
+
+    def _headers(self) -> dict[str, str]:
+        return {"api-key": self._key} if self._key else {}
 
     def _new_client(self) -> "QdrantClient":
         from qdrant_client import QdrantClient
 
-        timeout = _TIMEOUT_AFTER_CTRL_C if self._stopping.is_set() else self.timeout
         # Ours, above, leaves out servers on this machine.
         with muted(message="Api key is used with an insecure connection"):
             return QdrantClient(
                 url=self.location,
                 grpc_port=self.address.grpc_port,
                 api_key=self._key,
-                timeout=max(1, round(timeout)),
+                timeout=max(1, round(self._patience)),
                 mounts=self._mounts(),
                 check_compatibility=False,
                 grpc_options={
