@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING
 from cbir.collection.errors import CollectionError
 from cbir.collection.metadata import Metadata
 from cbir.core.disk import entries
-from cbir.core.errors import CbirWarning
+from cbir.core.errors import CbirWarning, warn_caller
 from cbir.core.options import flag
 
 #: Seconds to wait for an embedded collection that another process uses.
 BUSY_TIMEOUT = 10.0
+
+#: Seconds that a server is given, in all and for one answer, where what is asked for is one collection of many.
+_BRIEFLY, _ONE_ANSWER = 4.0, 5.0
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,8 +64,16 @@ def embedded_engine(settings: Settings, *, timeout: float | None = None) -> Embe
     return EmbeddedEngine(settings.collections, timeout=BUSY_TIMEOUT if timeout is None else timeout)
 
 
-def served_engine(settings: Settings, layout: Layout | None = None) -> ServedEngine:
+def served_engine(settings: Settings, layout: Layout | None = None, *, patient: bool = True) -> ServedEngine:
     """Return the server's engine.
+
+    Parameters
+    ----------
+    settings : Settings
+    layout : Layout, optional
+        For collections made here.
+    patient : bool
+        Whether a server that fails is asked again for a minute; otherwise for seconds.
 
     Raises
     ------
@@ -75,7 +86,8 @@ def served_engine(settings: Settings, layout: Layout | None = None) -> ServedEng
     from cbir.collection.served.engine import ServedEngine
     from cbir.collection.served.server import Server
 
-    server = Server(address(settings.qdrant_url), os.environ.get("QDRANT_API_KEY"))
+    patience = {} if patient else {"retry_for": _BRIEFLY, "timeout": _ONE_ANSWER}
+    server = Server(address(settings.qdrant_url), os.environ.get("QDRANT_API_KEY"), **patience)
     return ServedEngine(server, settings.locks, layout=layout)
 
 
@@ -97,11 +109,17 @@ def other_servers(settings: Settings, known: Sequence[ServedEngine]) -> list[Pat
 
 def collection_or_default(engine: Engine, name: str | None) -> str:
     """Return the name that was given, as the collection spells it, or else the `default_collection`."""
-    return default_collection(engine) if name is None else engine.spelled(name)
+    return default_collection(engine, warn=True) if name is None else engine.spelled(name)
 
 
-def default_collection(engine: Engine) -> str:
+def default_collection(engine: Engine, *, warn: bool = False) -> str:
     """Return the name of the only collection of an engine, else of the one ingested last, by somebody who asked for it.
+
+    Parameters
+    ----------
+    engine : Engine
+    warn : bool
+        Whether to say which collections cannot be read, any of which might have been the one.
 
     Raises
     ------
@@ -112,7 +130,11 @@ def default_collection(engine: Engine) -> str:
     # A damaged collection must not hide the others.
     filled = {name: (m.ingested, m.updated) for name, m in found.items() if isinstance(m, Metadata)}
     if filled:
-        return max(filled, key=lambda name: filled[name])
+        chosen = max(filled, key=lambda name: filled[name])
+        for name, failure in found.items() if warn else ():
+            if isinstance(failure, CollectionError):
+                warn_caller(f"collection '{chosen}' is used; '{name}' cannot be read: {failure}")
+        return chosen
     for failure in found.values():
         if isinstance(failure, CollectionError):
             raise failure

@@ -130,7 +130,7 @@ class MemoryServer(Server):
     def _new_client(self) -> QdrantClient:
         return QdrantClient(":memory:")
 
-    def _send(self, method: str, path: str, body: Any) -> Any:
+    def _send(self, method: str, path: str, body: Any, timeout: float | None = None) -> Any:
         if path == "/":
             return {"version": "1.18.3"}
         try:

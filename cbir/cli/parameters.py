@@ -69,6 +69,6 @@ def collection_or_default(collection: str | None, qdrant_url: str | None) -> str
     from cbir.core.settings import read_settings
 
     with closing(home.open_engine(read_settings(qdrant_url=qdrant_url))) as engine:
-        name = home.default_collection(engine)
+        name = home.default_collection(engine, warn=True)
     note(f"collection '{name}'")
     return name

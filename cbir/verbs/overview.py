@@ -10,7 +10,11 @@ from typing import TYPE_CHECKING
 from cbir.collection import home
 from cbir.core.settings import read_settings
 
+#: Collections of a server that are asked for at once.
+_AT_ONCE = 8
+
 if TYPE_CHECKING:
+    from cbir.collection.errors import CollectionError
     from cbir.collection.interface import Info
     from cbir.collection.metadata import Metadata
     from cbir.model.bundle import Bundle
@@ -75,15 +79,18 @@ def overview(*, qdrant_url: str | None = None) -> Overview:
         Qdrant server; by default `QDRANT_URL`, else collections are embedded.
     """
     from cbir.collection.errors import CollectionBusyError, CollectionError
+    from cbir.core.workers import ordered_map
     from cbir.model.bundles import bundles
     from cbir.model.graph import working_providers
 
     settings = read_settings(qdrant_url=qdrant_url)
-    summaries = []
+    served = settings.qdrant_url is not None
     with closing(
-        home.served_engine(settings) if settings.qdrant_url else home.embedded_engine(settings, timeout=0)
+        # One that cannot be read now, as of a node that is away, should not keep the others waiting.
+        home.served_engine(settings, patient=False) if served else home.embedded_engine(settings, timeout=0)
     ) as engine:
-        for name, found in engine.all_metadata().items():
+
+        def summary(name: str, found: Metadata | CollectionError) -> CollectionSummary:
             metadata = None if isinstance(found, CollectionError) else found
             info, problem = None, ""
             try:
@@ -93,8 +100,10 @@ def overview(*, qdrant_url: str | None = None) -> Overview:
                 problem = "in use"
             except CollectionError as error:
                 problem = str(error)
-            path = None if settings.qdrant_url else settings.collections / name
-            summaries.append(CollectionSummary(name, path, metadata, info, problem))
+            return CollectionSummary(name, None if served else settings.collections / name, metadata, info, problem)
+
+        threads = _AT_ONCE if served else 1
+        summaries = list(ordered_map(lambda each: summary(*each), engine.all_metadata().items(), threads=threads))
         default = home.default_collection(engine) if any(s.metadata for s in summaries) else None
         return Overview(
             settings.home,

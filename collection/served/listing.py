@@ -12,6 +12,9 @@ from cbir.core.workers import ordered_map
 #: Requests at once, where each collection has to be asked for.
 _STREAMS = 8
 
+#: The most seconds to wait for what is told of one collection: it may be none of those that somebody needs.
+_SECONDS = 5.0
+
 
 def all_metadata(server: Server) -> dict[str, Mapping[str, Any] | RefusedError]:
     """Return what Qdrant stores with each collection; an error in place of those that cannot be read now.
@@ -26,7 +29,7 @@ def all_metadata(server: Server) -> dict[str, Mapping[str, Any] | RefusedError]:
 
     def read(name: str) -> Mapping[str, Any] | RefusedError:
         try:
-            described = server.once(server.reader.describe, name)
+            described = server.once(server.reader.describe, name, _SECONDS)
             return {} if described is None else described.metadata
         except RefusedError as error:
             return error

@@ -17,8 +17,8 @@ T = TypeVar("T")
 #: A condition, as Qdrant's JSON has it.
 Condition = dict[str, Any]
 
-#: Sends a method, a path and a JSON value, and returns the JSON value that is answered.
-Send = Callable[[str, str, object], Any]
+#: Sends a method, a path and a JSON value, with the most seconds to wait if not the usual; returns the answer's JSON.
+Send = Callable[[str, str, object, float | None], Any]
 
 _NOT_FOUND = 404
 
@@ -96,10 +96,10 @@ class Reader:
             lambda found: {str(a["alias_name"]): str(a["collection_name"]) for a in found["aliases"]},
         )
 
-    def describe(self, name: str) -> Described | None:
-        """Return what the server knows of a collection; None if there is none."""
+    def describe(self, name: str, timeout: float | None = None) -> Described | None:
+        """Return what the server knows of a collection, if it tells within so many seconds; None if there is none."""
         try:
-            return self._result("GET", _path(name), None, _described)
+            return self._result("GET", _path(name), None, _described, timeout)
         except AnswerError as error:
             if error.status != _NOT_FOUND or error.reason is None:
                 raise
@@ -159,11 +159,13 @@ class Reader:
         """Return, by Qdrant's account of itself, the metadata that are stored with each collection."""
         return self._result("GET", "/telemetry?details_level=2", None, _all_metadata)
 
-    def _result(self, method: str, path: str, body: object, read: Callable[[Any], T]) -> T:
-        return self._read(method, path, body, lambda answer: read(answer["result"]))
+    def _result(
+        self, method: str, path: str, body: object, read: Callable[[Any], T], timeout: float | None = None
+    ) -> T:
+        return self._read(method, path, body, lambda answer: read(answer["result"]), timeout)
 
-    def _read(self, method: str, path: str, body: object, read: Callable[[Any], T]) -> T:
-        answer = self._send(method, path, body)
+    def _read(self, method: str, path: str, body: object, read: Callable[[Any], T], timeout: float | None = None) -> T:
+        answer = self._send(method, path, body, timeout)
         try:
             return read(answer)
         except (KeyError, TypeError, ValueError, AttributeError) as error:

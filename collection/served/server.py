@@ -168,7 +168,7 @@ class Server:
                 "check SSL_CERT_FILE, the URL, and the proxy settings (HTTP_PROXY, ...)"
             ) from error
 
-    def _send(self, method: str, path: str, body: object) -> Any:
+    def _send(self, method: str, path: str, body: object, timeout: float | None = None) -> Any:
         """Send a request of the reader's; see `Rest.send`."""
         with self._lock:
             rest = self._rest
@@ -176,7 +176,7 @@ class Server:
             made = self._started(self._new_rest)
             with self._lock:
                 rest = self._rest = self._rest or made
-        return rest.send(method, path, body, self._patience)
+        return rest.send(method, path, body, self._patience if timeout is None else min(timeout, self._patience))
 
     @property
     def _patience(self) -> float:

@@ -6,7 +6,11 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = {"tensorflow", "keras", "requests", "sklearn", "scipy", "matplotlib", "qdrant_client", "httpx", "h5py", "onnx"}
+import cbir
+from cbir.collection.served.engine import ServedEngine
+
+SLOW_HTTP = {"qdrant_client", "pydantic", "grpc", "httpx", "requests"}
+HEAVY = SLOW_HTTP | {"tensorflow", "keras", "sklearn", "scipy", "matplotlib", "h5py", "onnx"}
 
 
 def modules_after(code: str) -> set[str]:
@@ -34,15 +38,26 @@ def test_a_search_imports_nothing_heavy(digits: Path, tmp_path: Path, as_json: b
     from cbir.ingest.sources.digits import digits as load_digits
 
     load_digits().picture("digits:queries/4").save(tmp_path / "q.png")
-    arguments = ["cbir", "search", str(tmp_path / "q.png"), *(["--json"] if as_json else [])]
-    code = f"""
-sys.argv = {arguments!r}
+    loaded = modules_after(command("search", str(tmp_path / "q.png"), *(["--json"] if as_json else [])))
+    assert not loaded & HEAVY
+    assert loaded >= {"onnxruntime", "qdrant_edge"}
+
+
+@pytest.mark.parametrize("more", [[], ["--where", "name=*.png"], ["--not-itself", "--expand", "2", "--sort", "index"]])
+def test_a_search_on_a_server_imports_nothing_heavy(
+    qdrant: str, served: ServedEngine, bundle: Path, home: Path, more: list[str]
+):
+    cbir.ingest("digits", model=bundle, qdrant_url=qdrant)
+    loaded = modules_after(command("search", "digits:queries/4", "--qdrant-url", qdrant, *more))
+    assert not loaded & (SLOW_HTTP | {"qdrant_edge"})
+
+
+def command(*arguments: str) -> str:
+    return f"""
+sys.argv = {["cbir", *arguments]!r}
 from cbir.cli import main
 try:
     main()
 except SystemExit as end:
     assert not end.code
 """
-    loaded = modules_after(code)
-    assert not loaded & HEAVY
-    assert loaded >= {"onnxruntime", "qdrant_edge"}

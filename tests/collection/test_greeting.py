@@ -21,12 +21,12 @@ from cbir.collection.served.server import Server
 
 server = Server(address(sys.argv[1]))
 if sys.argv[2] == "another":
-    other = threading.Thread(target=lambda: server.client, daemon=True)
+    other = threading.Thread(target=lambda: server.reader, daemon=True)
     other.start()
-    while server._made is None:
+    while not server._greeting.locked():
         time.sleep(0.01)
 try:
-    server.client
+    server.reader
 except KeyboardInterrupt:
     server.close()
     print("stopped", flush=True)
@@ -48,22 +48,6 @@ def test_ctrl_c_ends_the_greeting_of_a_silent_server(thread: str):
         finally:
             process.kill()
             process.wait()
-
-
-def test_a_client_that_was_dropped_while_it_greeted_is_not_used():
-    with answering((200, GREETING)) as url, closing(Server(address(url))) as server:
-        new_client, made = server._new_client, []
-
-        def dropped_once():
-            client = new_client()
-            info = client.info
-            made.append(client)
-            if len(made) == 1:
-                client.info = lambda: (info(), server.interrupt())[0]  # type: ignore[method-assign]
-            return client
-
-        server._new_client = dropped_once  # type: ignore[method-assign]
-        assert server.client is made[1]
 
 
 def test_threads_greet_once():

@@ -9,7 +9,6 @@ import httpx
 import numpy as np
 import pytest
 from qdrant_client import models
-from qdrant_client.http.exceptions import UnexpectedResponse
 
 import cbir
 from cbir.collection import home as home_module
@@ -17,8 +16,8 @@ from cbir.collection.errors import CollectionError
 from cbir.collection.metadata import Metadata
 from cbir.collection.served.cards import MetadataStore
 from cbir.collection.served.engine import ServedEngine
-from cbir.collection.served.faults import Fault
-from cbir.collection.served.server import RefusedError, Server
+from cbir.collection.served.rest import AnswerError, Rest
+from cbir.collection.served.server import RefusedError
 from cbir.search.query import StoredPoint
 from tests.collection.sample import METADATA, fill
 
@@ -29,13 +28,18 @@ SEARCHES = {"plain": {}, "again": {"expand": 3, "rerank": True}, "elsewhere": {"
 def requests(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The requests sent by this process, from here on."""
     sent: list[str] = []
-    send = httpx.Client.send
+    send, ours = httpx.Client.send, Rest.send
 
     def counted(client: httpx.Client, request: httpx.Request, **options: Any) -> httpx.Response:
         sent.append(f"{request.method} {request.url.path}")
         return send(client, request, **options)
 
+    def counted_too(rest: Rest, method: str, path: str, *rest_of_it: Any) -> Any:
+        sent.append(f"{method} {path}")
+        return ours(rest, method, path, *rest_of_it)
+
     monkeypatch.setattr(httpx.Client, "send", counted)
+    monkeypatch.setattr(Rest, "send", counted_too)
     return sent
 
 
@@ -81,14 +85,17 @@ def test_a_server_that_does_not_describe_itself_is_asked_for_each(
     ours = made(served, 3, 2)
     served.server.client.update_collection("ours1@1", metadata={"cbir": {"format": 99}})
     known = served.all_metadata()
-    for wrong in (RefusedError(Fault("no", False, 403)), {"result": {}}, {"result": None}, {}):
+    send = Rest.send
+    for wrong in (AnswerError(403, "no", b""), {"result": {}}, {"result": None}, {}):
 
-        def telemetry(_: Server, answer: Any = wrong) -> Any:
+        def sent(rest: Rest, method: str, path: str, *more: Any, answer: Any = wrong) -> Any:
+            if not path.startswith("/telemetry"):
+                return send(rest, method, path, *more)
             if isinstance(answer, Exception):
                 raise answer
             return answer
 
-        monkeypatch.setattr(Server, "telemetry", telemetry)
+        monkeypatch.setattr(Rest, "send", sent)
         found = served.all_metadata()
         assert list(found) == list(known) == ours
         assert str(found["ours1"]) == str(known["ours1"])
@@ -128,15 +135,14 @@ def test_a_collection_that_cannot_be_asked_for_now_hides_no_other(
     client = served.server.client
     alias = models.CreateAlias(collection_name="theirs0", alias_name="shown")
     client.update_collection_aliases([models.CreateAliasOperation(create_alias=alias)])
-    get = client.get_collection
+    send = Rest.send
 
-    def refused(name: str, **named: Any) -> Any:
-        if name in ("ours1@1", "theirs0"):
-            raise UnexpectedResponse(500, "no", b'{"status": {"error": "no"}}', httpx.Headers())
-        return get(name, **named)
+    def refused(rest: Rest, method: str, path: str, *more: Any) -> Any:
+        if path in ("/collections/ours1%401", "/collections/theirs0"):
+            raise AnswerError(500, "no", b'{"status": {"error": "no"}}')
+        return {} if path.startswith("/telemetry") else send(rest, method, path, *more)
 
-    monkeypatch.setattr(client, "get_collection", refused)
-    monkeypatch.setattr(Server, "telemetry", lambda _: {})
+    monkeypatch.setattr(Rest, "send", refused)
     found = served.all_metadata()
     assert isinstance(found.pop("ours1"), RefusedError)
     assert found == dict.fromkeys(["ours0", "ours2"], METADATA)

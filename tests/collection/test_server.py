@@ -3,11 +3,13 @@
 import json
 import logging
 import threading
+import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
@@ -27,7 +29,7 @@ GREETING = json.dumps({"title": "qdrant - vector search engine", "version": "1.9
 
 
 @contextmanager
-def answering(*answers: tuple[int, str], port: int = 0) -> Iterator[str]:
+def answering(*answers: tuple[int, str], port: int = 0, retry_after: str = "") -> Iterator[str]:
     """Serve scripted HTTP answers, the last of them for ever; yield the URL."""
     left = list(answers)
 
@@ -36,6 +38,8 @@ def answering(*answers: tuple[int, str], port: int = 0) -> Iterator[str]:
             status, body = left.pop(0) if len(left) > 1 else left[0]
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
+            if retry_after:
+                self.send_header("Retry-After", retry_after)
             self.send_header("Content-Length", str(len(body.encode())))
             self.end_headers()
             self.wfile.write(body.encode())
@@ -53,12 +57,21 @@ def answering(*answers: tuple[int, str], port: int = 0) -> Iterator[str]:
             thread.join()
 
 
-def failure(url: str, key: str | None = None, *, retry_for: float = 0.3, timeout: float = 30.0) -> str:
+#: How it is asked: by our own requests, and by qdrant-client.
+ASKED: dict[str, Callable[[Server], Any]] = {
+    "reader": lambda server: server.call(server.reader.names),
+    "client": lambda server: [c.name for c in server.call(server.client.get_collections).collections],
+}
+
+
+def failure(
+    url: str, key: str | None = None, *, retry_for: float = 0.3, timeout: float = 30.0, asked: str = "reader"
+) -> str:
     """Call a server that must fail, and return the message."""
     with closing(Server(address(url), key, retry_for=retry_for, timeout=timeout)) as server, warnings.catch_warnings():
         warnings.simplefilter("ignore", ServerWarning)
         with pytest.raises(CollectionError) as raised:
-            server.call(server.client.get_collections)
+            ASKED[asked](server)
     return str(raised.value)
 
 
@@ -158,10 +171,11 @@ def test_a_server_that_is_too_old():
         assert f"is version 1.9.7; cbir needs {OLDEST[0]}.{OLDEST[1]} or newer" in failure(url)
 
 
-def test_answers_of_500_are_retried_for_a_limited_time():
+@pytest.mark.parametrize("asked", ASKED)
+def test_answers_of_500_are_retried_for_a_limited_time(asked: str):
     error = json.dumps({"status": {"error": "Service internal error: disk on fire"}, "time": 0})
     with answering((200, GREETING), (500, error)) as url:
-        message = failure(url)
+        message = failure(url, asked=asked)
     assert message.startswith(f"Qdrant at {url} failed: Service internal error: disk on fire; gave up after 0 s. ")
     assert message.endswith("Nothing stored is lost. Run the same command again to continue.")
     empty = json.dumps({"result": {"collections": []}, "status": "ok", "time": 0})
@@ -169,7 +183,52 @@ def test_answers_of_500_are_retried_for_a_limited_time():
         answering((503, "starting"), (200, GREETING), (503, ""), (502, ""), (200, empty)) as url,
         closing(Server(address(url), retry_for=30)) as server,
     ):
-        assert server.call(server.client.get_collections).collections == []
+        assert ASKED[asked](server) == []
+
+
+@pytest.mark.parametrize("asked", ASKED)
+@pytest.mark.parametrize(
+    ("status", "body", "message"),
+    [
+        (404, "<html>", "what answers at {url} is not Qdrant (HTTP 404); check the URL and its path"),
+        (403, '{"status": {"error": "Forbidden: Write access"}}', "the key in QDRANT_API_KEY may not do this at {url}"),
+        (200, "<html>", "what answers at {url} is not Qdrant, or a version that this cbir does not understand"),
+        (200, "{}", "what answers at {url} is not Qdrant, or a version that this cbir does not understand"),
+        (
+            500,
+            json.dumps({"status": {"error": "1 of 2 read operations failed:\n  Timeout on http://node-3:6335"}}),
+            "Qdrant at {url} failed: 1 of 2 read operations failed: Timeout on http://node-3:6335; gave up",
+        ),
+    ],
+)
+def test_a_fault_has_the_same_words_whoever_meets_it(asked: str, status: int, body: str, message: str):
+    with answering((200, GREETING), (status, body)) as url:
+        assert failure(url, asked=asked).startswith(message.format(url=url))
+
+
+@pytest.mark.parametrize("asked", ASKED)
+def test_a_server_that_has_too_many_requests_is_given_the_time_that_it_asks_for(
+    asked: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("random.uniform", lambda low, high: 0.0)
+    busy = json.dumps({"status": {"error": "Rate limiting exceeded"}})
+    empty = json.dumps({"result": {"collections": []}, "status": "ok", "time": 0})
+    with answering((200, GREETING), (429, busy), (200, empty), retry_after="1") as url:
+        with closing(Server(address(url), retry_for=30)) as server:
+            start = time.monotonic()
+            assert ASKED[asked](server) == []
+        assert time.monotonic() - start >= 1
+
+
+def test_a_key_is_refused_through_a_proxy_as_without(monkeypatch: pytest.MonkeyPatch):
+    """A proxy's requests are another library's, and have the same words."""
+    asks = json.dumps({"status": {"error": "Must provide an API key"}})
+    with answering((200, GREETING), (401, asks)) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy)
+        assert failure("http://qdrant.invalid") == (
+            "Qdrant at http://qdrant.invalid:6333 asks for a key: set QDRANT_API_KEY"
+        )
+    assert failure("http://qdrant.invalid").startswith("no Qdrant server can be reached at http://qdrant.invalid:6333")
 
 
 def test_an_outage_gives_one_warning(monkeypatch: pytest.MonkeyPatch):
@@ -181,7 +240,7 @@ def test_an_outage_gives_one_warning(monkeypatch: pytest.MonkeyPatch):
         pytest.warns(ServerWarning, match="retrying for 1 s") as caught,
         pytest.raises(RefusedError, match="failed"),
     ):
-        server.call(server.client.get_collections)
+        server.call(server.reader.names)
     assert len(caught) == 1
 
 
