@@ -10,12 +10,15 @@ import shutil
 import socket
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from cbir.core.errors import CbirError, first_line
 from cbir.core.extras import to_install
+from cbir.core.partial import held, is_left, is_partial, partial_of
 from cbir.core.workers import usable_cores
 from cbir.model.quiet import without_lines
 
@@ -30,8 +33,8 @@ _QUIET = {
 }
 #: What Ray says all the same.
 _NOISE = rb"RAY_BACKEND_LOG_LEVEL"
-#: Ray puts sockets into its folder, whose paths have 107 characters at the most; its own part takes some 75.
-_LONGEST_FOLDER = 30
+#: Ray puts sockets into its folder, whose paths have 107 characters at the most: its own part takes some 64, ours 31.
+_LONGEST_FOLDER = 12
 
 
 @dataclass(frozen=True)
@@ -112,23 +115,40 @@ def connected(machines: Machines) -> Iterator[Room]:
         yield _room(ray, machines)
         return
     address = _address(machines)
-    folder = None
-    try:
-        if address == "local":
-            folder = tempfile.mkdtemp(prefix="cbir-ray-", dir=_short_folder())
-            quietly = {"num_cpus": usable_cores(), "include_dashboard": False, "_temp_dir": folder}
-        else:
-            quietly = {}
+    with _folder() if address == "local" else nullcontext() as folder:
+        quietly: dict[str, Any] = {}
+        if folder is not None:
+            quietly = {"num_cpus": usable_cores(), "include_dashboard": False, "_temp_dir": str(folder)}
         try:
             with without_lines(_NOISE):
                 ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **quietly)
+            # `log_to_driver` leaves out what workers print, and not that one died: on standard output, amid the JSON.
+            ray._private.worker._worker_logs_enabled = False
+            yield _room(ray, machines)
         except (RuntimeError, OSError, ValueError) as error:
+            if ray.is_initialized():  # it is not Ray's
+                raise
             raise CbirError(_refusal(error, address, ray.__version__)) from error
-        yield _room(ray, machines)
+        finally:
+            ray.shutdown()
+
+
+@contextmanager
+def _folder() -> Iterator[Path]:
+    """Yield a folder for Ray's sockets and logs, and remove it at the end, as well as those of processes that died."""
+    usual = Path(tempfile.gettempdir())
+    short = Path("/tmp")  # noqa: S108 - a folder of its own is made there
+    place = (short if len(str(usual)) > _LONGEST_FOLDER and short.is_dir() else usual) / "cbir"
+    for left in place.parent.iterdir():
+        if is_partial(left, place) and is_left(left):
+            shutil.rmtree(left, ignore_errors=True)
+    folder = partial_of(place)
+    folder.mkdir(mode=0o700)
+    try:
+        with held(folder):
+            yield folder
     finally:
-        ray.shutdown()
-        if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _imported() -> ModuleType:
@@ -150,13 +170,6 @@ def _address(machines: Machines) -> str:
 def _room(ray: ModuleType, machines: Machines) -> Room:
     there = ray.cluster_resources()
     return Room.of(machines, there.get("CPU", 1.0), there.get("GPU", 0.0))
-
-
-def _short_folder() -> str | None:
-    """Return a folder for temporary files whose path leaves room for those of sockets; None: the usual one."""
-    if len(tempfile.gettempdir()) <= _LONGEST_FOLDER or not os.path.isdir("/tmp"):  # noqa: PTH112, S108 - short
-        return None
-    return "/tmp"  # noqa: S108 - a folder of its own is made there
 
 
 def _check_answers(address: str) -> None:

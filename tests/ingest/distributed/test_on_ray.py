@@ -15,7 +15,9 @@ from cbir.collection.served.address import address
 from cbir.collection.served.engine import ServedEngine
 from cbir.collection.served.server import Server
 from tests.conftest import picture
-from tests.qdrant import GIVEN_KEY
+from tests.ingest.distributed.running import Running, assert_complete
+from tests.ingest.distributed.running import album as made
+from tests.qdrant import GIVEN_KEY, QdrantProcess, needs_binary
 
 pytest.importorskip("ray", reason="the extra `distributed` is not installed")
 
@@ -63,3 +65,17 @@ def test_ray_stores_what_one_machine_does(home: Path, album: Path, qdrant: str, 
     assert all(line.startswith("cbir: ") for line in told.splitlines()), told
     described = served.server.client.get_collection("there")
     assert described.config.optimizer_config.indexing_threshold > 1, "indexing is switched on again"
+
+
+@needs_binary
+def test_workers_die_and_qdrant_restarts(home: Path, tmp_path: Path, own_qdrant: QdrantProcess):
+    folder = made(tmp_path / "heavy", pictures=240, bad=24)
+    running = Running(folder, home, own_qdrant.url)
+    running.until_stored(1)
+    running.kill_worker("Storer")
+    own_qdrant.kill()
+    own_qdrant.start()
+    running.kill_worker("Reader")
+    report = running.report()
+    assert_complete(folder, home, own_qdrant.url, report)
+    assert report["ingested"] == 240, "also what a worker stored and did not live to tell"
