@@ -16,6 +16,7 @@ from typing import Any
 from cbir.collection.errors import NewerFormatError
 from cbir.collection.point import Payload, text_of
 from cbir.core.names import is_part_of_path
+from cbir.core.objects import is_object
 from cbir.core.stored import a_list, a_number, a_path, a_text, a_whole_number, an_object, required
 from cbir.core.uris import is_absolute, path_of
 
@@ -161,7 +162,9 @@ class Metadata:
         uri = text_of(payload, "uri")
         root = self.roots.get(text_of(payload, "source"))
         # Points of format 1 have absolute paths, also in a collection that has roots.
-        return uri if root is None or is_absolute(uri) else str(Path(root, path_of(uri)))
+        if root is None or is_absolute(uri):
+            return uri
+        return f"{root}/{path_of(uri)}" if is_object(root) else str(Path(root, path_of(uri)))
 
 
 def _shape(stored: object) -> tuple[int, int, int]:

@@ -44,7 +44,7 @@ class Chosen:
         self._now = Choice(**given)
         self._before: dict[str, Any] = {}
 
-    def by_path(self, name: str) -> Callable[[Path], Choice]:
+    def by_path(self, name: str) -> Callable[[Path | str], Choice]:
         """Return the choice for each path, by what the collection of this name remembers; there may be none."""
         metadata = self._metadata(name)
         if metadata is None:
@@ -80,7 +80,7 @@ class Chosen:
     def _part(self, part: Source, metadata: Metadata | None, names: Mapping[str, str]) -> Source:
         if not isinstance(part, RootedSource):
             return part
-        path = str(part.root)
+        path = str(part)
         choice = self._now if metadata is None else self._of(metadata, names.get(path, path))
         return part if choice == part.choice else part.chosen(choice)
 

@@ -16,9 +16,11 @@ from typing import Any
 
 from cbir.collection.errors import CollectionError
 from cbir.collection.metadata import Metadata
+from cbir.core.objects import is_object
 from cbir.core.options import OptionError
 from cbir.core.uris import is_absolute
 from cbir.ingest.sources.archive import ArchiveSource
+from cbir.ingest.sources.bucket import BucketSource
 from cbir.ingest.sources.catalogue import NAMES, open_dataset, open_source
 from cbir.ingest.sources.choice import Choice
 from cbir.ingest.sources.folder import FolderSource
@@ -67,9 +69,11 @@ def _known_as(
     if isinstance(source, FolderSource) and nested:
         return source.with_absolute_uris()
     for name, path in metadata.roots.items():
-        if path == str(source.root):
+        if path == str(source):
             return source.renamed({source.name: name})
-    gone = [name for name, path in metadata.roots.items() if not Path(path).exists()]
+    gone = [name for name, path in metadata.roots.items() if not is_object(path) and not Path(path).exists()]
+    if is_object(str(source)):
+        gone = []
     for name in sorted(gone, key=lambda name: name != source.name):  # its own name first
         renamed = source.renamed({source.name: name})
         if has_moved(renamed):
@@ -171,6 +175,9 @@ def open_known(name: str, metadata: Metadata, folders: Sequence[Path] = (), cach
     """
     if name in metadata.roots:
         path = Path(metadata.roots[name])
+        if is_object(metadata.roots[name]):
+            bucket = BucketSource(metadata.roots[name], remembered(metadata, name))
+            return bucket.renamed({bucket.name: name})
         if path.parent == path:
             raise SourceError("pictures that were listed one by one are in no folder that could be opened")
         source = open_source(str(path), choice=remembered(metadata, name))

@@ -14,6 +14,7 @@ from cbir.collection.interface import Collection
 from cbir.collection.place import Place, places_of, with_places
 from cbir.collection.point import Payload
 from cbir.core.errors import warn_caller
+from cbir.core.objects import is_object
 from cbir.core.workers import batched
 from cbir.ingest.claim import Claim, State
 from cbir.ingest.described import described, foreign
@@ -108,7 +109,7 @@ def _missing(places: Places, gone: Gone, name: str) -> Iterator[tuple[int, str]]
 
 def _suspicious(root: str | None, gone: int, unchosen: int, stored: int, listed: int) -> str:
     """Return why so much may be missing by mistake, or because a disk is not there; empty if it does not look so."""
-    if root is not None and not os.path.exists(root):  # noqa: PTH110 - never raises
+    if root is not None and not is_object(root) and not os.path.exists(root):  # noqa: PTH110 - never raises
         return f"{root} does not exist"
     if not listed and not unchosen:
         return "it holds no pictures at all"

@@ -17,6 +17,7 @@ from PIL import Image
 
 from cbir.core.errors import first_line
 from cbir.core.extras import to_install
+from cbir.core.objects import ObjectError, is_object, read_object
 from cbir.model import decoder
 from cbir.model.camera_raw import raw_exif, raw_picture
 from cbir.model.containers.parts import ContainerError
@@ -88,6 +89,8 @@ def read_file(path: str | Path) -> bytes:
         Missing, a folder or another thing that is no file, empty, unreadable, implausibly large, or not a picture.
     """
     given, path = str(path), Path(path)
+    if is_object(given):
+        return _read_object(given)
     try:
         _check(path, path.stat())  # a device is not even opened
         # Not to wait, should a pipe have taken the file's place since.
@@ -102,6 +105,16 @@ def read_file(path: str | Path) -> bytes:
         raise PassingError(f"{given} does not exist{hint}") from None
     except (OSError, ValueError, MemoryError) as error:
         raise PassingError(f"{path} cannot be read: {getattr(error, 'strerror', None) or first_line(error)}") from None
+
+
+def _read_object(address: str) -> bytes:
+    try:
+        content = read_object(address, MAX_BYTES)
+    except ObjectError as error:
+        raise PassingError(str(error)) from None
+    if sniff(content[:SNIFFED_BYTES], address) is None:
+        _refuse(address)
+    return content
 
 
 def _check(path: Path, status: os.stat_result) -> None:

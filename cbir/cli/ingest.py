@@ -36,7 +36,7 @@ def ingest(
             metavar="SOURCE...",
             help="digits (the default), mnist, fashion-mnist; a folder, .zip, .tar or .parquet file of pictures; a "
             "picture; a text file of paths and addresses; - for such a list on standard input; 'photos/**/*.jpg'; an "
-            "http(s) address.",
+            "http(s) address; s3://bucket/photos.",
             show_default=False,
         ),
     ] = None,

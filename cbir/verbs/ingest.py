@@ -61,7 +61,7 @@ def ingest(
     source : str, Path, or sequence of them
         `digits`, `mnist`, `fashion-mnist`; a folder; an archive (.zip, .tar, .parquet); a picture; a text file of paths
         and addresses, a line each, or `-` for such a list on standard input; a pattern such as `photos/**/*.jpg`; an
-        http(s) address of a picture.
+        http(s) address of a picture; an address in object storage, `s3://bucket/photos` or `gs://bucket/photos`.
     collection : str, optional
         By default the name of the source, the first of several.
     model : str or Path, optional

@@ -7,8 +7,10 @@ terminal, its dashboard is not started, and it sends nothing to its makers.
 import logging
 import os
 import shutil
+import signal
 import socket
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -31,6 +33,8 @@ _QUIET = {
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
 }
+#: Of the cores: when half of the machines are lost, the others take all actors, and none waits for ever.
+_CLAIMED = 0.5
 #: What Ray says all the same.
 _NOISE = rb"RAY_BACKEND_LOG_LEVEL"
 #: Ray puts sockets into its folder, whose paths have 107 characters at the most: its own part takes some 64, ours 31.
@@ -66,7 +70,7 @@ class Machines:
 
 @dataclass(frozen=True)
 class Room:
-    """How many actors there are of each kind, and how much of a core each of them takes."""
+    """How many actors there are of each kind, and how much of a core Ray reserves for each."""
 
     readers: int
     storers: int
@@ -89,8 +93,8 @@ class Room:
         if each and storers > most:
             raise CbirError(f"--workers {storers} with {each:g} GPUs each: the cluster has {gpus:g}")
         readers = machines.read_workers or max(1, int(cores) - storers)
-        share = int(100 * cores / (readers + storers)) / 100
-        return cls(readers, storers, min(1.0, max(0.01, share)))
+        share = int(100 * cores * _CLAIMED / (readers + storers)) / 100
+        return cls(readers, storers, min(_CLAIMED, max(0.01, share)))
 
 
 def check(machines: Machines) -> None:
@@ -122,6 +126,7 @@ def connected(machines: Machines) -> Iterator[Room]:
         try:
             with without_lines(_NOISE):
                 ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **quietly)
+            _keep_signals()
             # `log_to_driver` leaves out what workers print, and not that one died: on standard output, amid the JSON.
             ray._private.worker._worker_logs_enabled = False
             yield _room(ray, machines)
@@ -149,6 +154,14 @@ def _folder() -> Iterator[Path]:
             yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _keep_signals() -> None:
+    """Have Python's own handlers answer again: Ray's prints a stack in C++ first."""
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGINT):
+            if (handler := signal.getsignal(number)) is not None:
+                signal.signal(number, handler)
 
 
 def _imported() -> ModuleType:

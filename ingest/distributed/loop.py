@@ -112,7 +112,8 @@ class OnRay:
         gpus = self._machines.gpus_per_worker
 
         def pool(size: int) -> Any:
-            return ActorPoolStrategy(size=size)
+            # Those without work end when others have no room, as after the loss of a machine.
+            return ActorPoolStrategy(min_size=1, max_size=size, initial_size=size)
 
         shared = {"fn_constructor_args": (task,), "batch_size": 1, "num_cpus": room.cores}
         read = ray.data.from_arrow_refs(blocks).map_batches(Reader, compute=pool(room.readers), **shared)

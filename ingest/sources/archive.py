@@ -18,6 +18,7 @@ from PIL import Image
 
 from cbir.collection.point import Label
 from cbir.core.disk import expanded
+from cbir.core.objects import is_object
 from cbir.core.progress import Progress, silent
 from cbir.core.uris import folder_and_name, shown, uri_of
 from cbir.ingest.sources.beside import beside_of, grouped, is_beside, kept_columns
@@ -38,6 +39,7 @@ _COLUMNS = ("archive", "size", "modified", "place", "problem", "own")
 #: Members of one folder that are added at once, and between two reports of progress.
 _TOGETHER, _REPORTED = 1000, 10_000
 _REMEMBERED = 10_000
+_NO_STAMP = (0, 0, 0, 0)
 
 
 class ArchiveSource(RootedSource):
@@ -71,14 +73,27 @@ class ArchiveSource(RootedSource):
         complete: bool = True,
         progress: Progress = silent,
     ) -> None:
-        choice = choice or Choice()
         root = expanded(root).resolve()
-        super().__init__(root, root_name(root), Listing(*_COLUMNS), choice)
         self._opened_by = tuple(shards), complete, progress
+        paths = [expanded(path).resolve() for path in shards] or [root]
+        self._open(root, root_name(root), paths, choice or Choice(), progress, sharded=bool(shards), complete=complete)
+
+    def _open(
+        self,
+        root: Path,
+        name: str,
+        paths: Sequence[Path],
+        choice: Choice,
+        progress: Progress,
+        *,
+        sharded: bool = False,
+        complete: bool = True,
+    ) -> None:
+        super().__init__(root, name, Listing(*_COLUMNS), choice)
         self._complete = complete
-        self._paths = [expanded(path).resolve() for path in shards] or [self.root]
-        self._sharded = bool(shards)
-        self._readers = Readers(self._paths)
+        self._paths = paths
+        self._sharded = sharded
+        self._readers = Readers([str(path) for path in paths] if sharded else [str(self)])
         self._stamps: list[tuple[int, int, int, int]] = []
         self._checked: list[bool] = []
         self._unlisted: list[str] = []
@@ -90,7 +105,7 @@ class ArchiveSource(RootedSource):
         del self._sieve, self._verdicts
         self._part("none" if self._sharded and choice.labels == "auto" else choice.labels)
         if not len(self._files):
-            raise SourceError(f"{shown(str(self.root))} holds no pictures{self._why_none()}")
+            raise SourceError(f"{shown(str(self))} holds no pictures{self._why_none()}")
 
     def chosen(self, choice: Choice) -> Self:
         """Return the same archive, listed again by another choice."""
@@ -100,7 +115,7 @@ class ArchiveSource(RootedSource):
     def _item(self, file: Listed, labelling: Labelling) -> Item:
         number, size, modified, place, problem, own = file.extra
         path = os.fsdecode(file.path)
-        location = f"{self.root}/{path}"
+        location = f"{self}/{path}"
         member = Member(path, size, modified, tuple(json.loads(place)), problem)
         content = partial(self._readers.read, number, member, location)
         label, columns = labelling(file)
@@ -144,7 +159,7 @@ class ArchiveSource(RootedSource):
         for number, path in enumerate(self._paths):
             prefix = os.fsencode(path.relative_to(self.root).as_posix()) + b"/" if self._sharded else b""
             try:
-                stamp = stamp_of(path.stat())
+                stamp = _NO_STAMP if is_object(str(self)) else stamp_of(path.stat())
                 members = self._readers[number]
                 self._stamps.append(stamp)
             except (ArchiveError, OSError) as error:
@@ -153,7 +168,7 @@ class ArchiveSource(RootedSource):
                 )
                 if not self._sharded:
                     raise SourceError(reason) from None
-                self._stamps.append((0, 0, 0, 0))
+                self._stamps.append(_NO_STAMP)
                 self._checked.append(False)
                 self._note(prefix, reason)
                 continue
@@ -230,7 +245,7 @@ class ArchiveSource(RootedSource):
 
     def _part(self, choice: str) -> None:
         """Find out which files are stored and which are held back, and what they are labelled with."""
-        labels = Labels(choice, self._listing, str(self.root))
+        labels = Labels(choice, self._listing, str(self))
         files, top = self._listing.files, self._top()
         database, queries = (top + b"/" + name if top else name for name in (DATABASE, QUERIES))
         self._held_back = None

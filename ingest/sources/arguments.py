@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
+from cbir.core.objects import is_object
 from cbir.core.progress import Progress, silent
 from cbir.core.uris import shown
 from cbir.ingest.sources.addresses import is_address
 from cbir.ingest.sources.archive import ArchiveSource
+from cbir.ingest.sources.bucket import BucketSource
 from cbir.ingest.sources.catalogue import NAMES, open_dataset, open_source, warn_of_namesake
 from cbir.ingest.sources.choice import Choice
 from cbir.ingest.sources.entries import (
@@ -34,8 +36,8 @@ from cbir.model.formats import SNIFFED_BYTES, SUFFIXES, sniff, suffix_of
 STDIN = ("-", "/dev/stdin")
 
 
-#: What an argument names, and its text: a `dataset`, a `folder`, an `archive`; an `entry`, which is a picture or an
-#: address; or what has entries, a `pattern`, a `list` (also of a `pipe`) or `stdin`.
+#: What an argument names, and its text: a `dataset`, a `folder`, an `archive`, a `bucket`; an `entry`, which is a
+#: picture or an address; or what has entries, a `pattern`, a `list` (also of a `pipe`) or `stdin`.
 _Named = tuple[str, str]
 
 
@@ -44,7 +46,7 @@ def open_sources(
     folders: Sequence[Path] = (),
     cache: Path = Path(),
     *,
-    choice: Choice | Callable[[Path], Choice] | None = None,
+    choice: Choice | Callable[[Path | str], Choice] | None = None,
     null_separated: bool = False,
     allow_private: bool = False,
     may_be_empty: bool = False,
@@ -56,8 +58,9 @@ def open_sources(
     Parameters
     ----------
     arguments : sequence of str
-        Datasets; folders; archives (zip, tar, Parquet); pictures; text files of paths and addresses; patterns such as
-        `photos/**/*.jpg`; http(s) addresses; `-` for a list on standard input.
+        Datasets; folders; archives (zip, tar, Parquet); object storage (`s3://bucket/photos`); pictures;
+        text files of paths and addresses; patterns such as `photos/**/*.jpg`; http(s) addresses; `-` for a list on
+        standard input.
     folders, cache
         Where datasets are, as for `catalogue.open_source`.
     choice : Choice, or callable that returns one for the path of a folder or an archive, optional
@@ -89,7 +92,7 @@ def open_sources(
     named = list(dict.fromkeys(each for argument in arguments for each in _named(argument)))
     whole = _outermost([text for kind, text in named if kind == "folder"])
     archives = _together([text for kind, text in named if kind == "archive"])
-    entries_ = [each for each in named if each[0] not in ("dataset", "folder", "archive")]
+    entries_ = [each for each in named if each[0] not in ("dataset", "folder", "archive", "bucket")]
     parts: dict[str, Source] = {}
     # In the order of the arguments; what is listed one by one is one source, in the place of the first.
     for kind, text in named:
@@ -97,6 +100,8 @@ def open_sources(
         if kind == "dataset":
             warn_of_namesake(text, folders)
             parts[text] = open_dataset(text, folders, cache, progress=progress)
+        elif kind == "bucket":
+            parts[text] = BucketSource(text, chosen(text.rstrip("/")), progress=progress)
         elif kind == "folder":
             if real in whole and real not in parts:
                 parts[real] = open_source(real, choice=chosen(Path(real)), may_be_empty=may_be_empty, progress=progress)
@@ -119,6 +124,8 @@ def _named(argument: str) -> list[_Named]:
         return [("stdin", argument)]
     if is_address(argument):
         return [("entry", argument)]
+    if is_object(argument):
+        return [("bucket", argument)]
     if is_pipe(path):
         return [("pipe", path)]
     if os.path.isdir(path):  # noqa: PTH112 - never raises

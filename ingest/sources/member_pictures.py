@@ -6,7 +6,6 @@ An archive is listed once, at the first picture that is wanted of it.
 import functools
 import json
 import os
-from pathlib import Path
 from typing import Any
 
 from cbir.core.uris import shown
@@ -60,7 +59,7 @@ class _Index:
     """The members of an archive by their paths."""
 
     def __init__(self, archive: str) -> None:
-        self._readers = Readers([Path(archive)])
+        self._readers = Readers([archive])
         self._listing = Listing("size", "place", "problem")
         rows: dict[bytes, list[tuple[Any, ...]]] = {}
         count = 0

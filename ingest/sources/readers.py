@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from cbir.core.errors import first_line
+from cbir.core.objects import is_object
 from cbir.core.uris import shown
 from cbir.ingest.sources.members import ArchiveError, Member, MemberError, Members
+from cbir.ingest.sources.object_members import ObjectMembers
 from cbir.ingest.sources.parquet_rows import ParquetRows, is_parquet
 from cbir.ingest.sources.tar_members import TarMembers, begins_as_tar
 from cbir.ingest.sources.zip_members import ZipMembers, is_zip
@@ -72,10 +74,11 @@ class Readers:
 
     Parameters
     ----------
-    paths : sequence of Path
+    paths : sequence of str
+        Or the address of a bucket.
     """
 
-    def __init__(self, paths: Sequence[Path]) -> None:
+    def __init__(self, paths: Sequence[str]) -> None:
         self._paths = paths
         self._lock = threading.Lock()
         self._open: OrderedDict[int, Members] = OrderedDict()
@@ -90,11 +93,15 @@ class Readers:
         """Return an archive's reader; see `open_members` for what it raises."""
         with self._lock:
             if number not in self._open:
-                self._open[number] = open_members(self._paths[number])
+                self._open[number] = self._opened(self._paths[number])
                 if len(self._open) > _OPEN:
                     self._open.popitem(last=False)  # who still reads from it holds it
             self._open.move_to_end(number)
             return self._open[number]
+
+    @staticmethod
+    def _opened(path: str) -> Members:
+        return ObjectMembers(path) if is_object(path) else open_members(Path(path))
 
     def read(self, number: int, member: Member, location: str) -> bytes:
         """Return a member's content.

@@ -65,7 +65,7 @@ class RootedSource(Source):
     @property
     def roots(self) -> Mapping[str, str]:
         """The root."""
-        return {self._name: str(self.root)}
+        return {self._name: str(self)}
 
     @property
     def choices(self) -> Mapping[str, Mapping[str, Any]]:

@@ -19,6 +19,7 @@ from tests.qdrant import BINARY
 from tests.torture.crowd import side_by_side
 from tests.torture.ground import Ground
 from tests.torture.kills import WORKS, kill
+from tests.torture.on_ray import POSSIBLE, on_ray
 from tests.torture.power_cut import power_cut
 
 #: Pictures to begin with: enough for some batches to be under way.
@@ -58,7 +59,7 @@ def _round(seed: int, base: Path, until: float, took: dict[str, float]) -> list[
     """Torture one home with each command, in any order; return how the commands ended."""
     chance = random.Random(seed)
     ground = Ground(base / "embedded", chance, PICTURES)
-    steps = [*WORKS, side_by_side, *([power_cut] if BINARY else [])]
+    steps = [*WORKS, side_by_side, *([power_cut] if BINARY else []), *([on_ray] if POSSIBLE else [])]
     chance.shuffle(steps)
     outcomes = []
     for step in steps:
@@ -66,6 +67,8 @@ def _round(seed: int, base: Path, until: float, took: dict[str, float]) -> list[
             break
         if step is side_by_side:
             outcomes += side_by_side(ground)
+        elif step is on_ray:
+            outcomes += [f"on Ray, killed: {each}" for each in on_ray(base / "ray", chance, PICTURES)]
         elif step is power_cut:
             outcomes += [f"server killed: {each}" for each in power_cut(base / "served", chance, PICTURES)]
         else:

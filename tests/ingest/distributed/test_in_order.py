@@ -5,76 +5,14 @@ The workers are real, and this process is all of them: Ray's part is in test_on_
 
 import os
 import shutil
-from collections.abc import Iterator
-from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import cbir
-from cbir.collection.embedded.engine import EmbeddedEngine
-from cbir.ingest.distributed import loop
-from cbir.ingest.distributed.cluster import Machines, Room
-from cbir.ingest.distributed.parcel import Done, unpacked
-from cbir.ingest.distributed.workers import Reader, Storer
-from cbir.ingest.shard import Work
 from tests.conftest import picture
-
-
-@dataclass
-class Shuffled(loop.OnRay):
-    """Reads all parcels before the first is stored, and stores them from the last to the first.
-
-    Of `unheard` of them, the storer dies before it tells, and another does them again.
-    """
-
-    unheard: int = 0
-
-    def __post_init__(self) -> None:
-        super().__init__(Machines())
-
-    def __enter__(self) -> "Shuffled":
-        return self
-
-    def _done(self, work: Work) -> Iterator[Done]:
-        task = self._task(work)
-        tables = [table.to_pydict() for table in self._blocks(work, Room(4, 4, 1.0))]
-        reader, storer = Reader(task), Storer(task)
-        read = [row for table in reversed(tables) for row in reader(table)]
-        for number, row in enumerate(read):
-            (done,) = unpacked(storer(row))
-            if number >= self.unheard:
-                yield done
-        for table in reversed(tables[len(tables) - self.unheard :]):
-            yield from (done for row in reader(table) for done in unpacked(storer(row)))
-
-
-def points(home: Path, name: str) -> dict[str, tuple[list[float], dict[str, Any]]]:
-    with closing(EmbeddedEngine(home / "collections").open(name)) as collection:
-        return {
-            identity: (vector.tolist(), {**payload, "ingested_at": ""})
-            for page in collection.scroll()
-            for identity, vector, payload in zip(page.ids, page.vectors, page.payloads, strict=True)
-        }
-
-
-def told(report: Any) -> dict[str, Any]:
-    """Return what a report says of the pictures."""
-    names = (
-        "points",
-        "found",
-        "accounted",
-        "ingested",
-        "unchanged",
-        "updated",
-        "moved",
-        "copies",
-        "conflicting",
-        "gone",
-    )
-    return {name: getattr(report, name) for name in (*names, "skipped", "pruned", "warned", "relabelled")}
+from tests.ingest.distributed.shuffled import Shuffled, points, told
 
 
 @pytest.fixture

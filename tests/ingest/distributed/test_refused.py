@@ -56,10 +56,10 @@ def test_without_ray_the_extra_is_named(pictures: Path, monkeypatch: pytest.Monk
 
 
 def test_how_many_workers_there_is_room_for():
-    assert Room.of(Machines(), cores=16, gpus=0) == Room(8, 8, 1.0)
-    assert Room.of(Machines(), cores=1, gpus=0) == Room(1, 1, 0.5)
-    assert Room.of(Machines(workers=3, read_workers=5), cores=2, gpus=0) == Room(5, 3, 0.25)
-    assert Room.of(Machines(gpus_per_worker=0.5), cores=16, gpus=2) == Room(12, 4, 1.0)
+    assert Room.of(Machines(), cores=16, gpus=0) == Room(8, 8, 0.5)
+    assert Room.of(Machines(), cores=1, gpus=0) == Room(1, 1, 0.25)
+    assert Room.of(Machines(workers=3, read_workers=5), cores=2, gpus=0) == Room(5, 3, 0.12)
+    assert Room.of(Machines(gpus_per_worker=0.5), cores=16, gpus=2) == Room(12, 4, 0.5)
     with pytest.raises(CbirError, match="the cluster has 1 GPUs"):
         Room.of(Machines(gpus_per_worker=2), cores=16, gpus=1)
     with pytest.raises(CbirError, match="--workers 3 with 1 GPUs each: the cluster has 2"):

@@ -1,0 +1,118 @@
+"""Objects in somebody's storage, `s3://bucket/key` or `gs://bucket/key`, read by fsspec and what it needs for each.
+
+In: addresses. Out: what lies below one, and the bytes of each. Keys and endpoints come from where the providers' own
+tools have them: `AWS_PROFILE`, `AWS_ENDPOINT_URL`, `GOOGLE_APPLICATION_CREDENTIALS`, a machine's own role.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from cbir.core.errors import CbirError, first_line
+from cbir.core.extras import to_install
+
+_OBJECTS = re.compile(r"(s3|gs)://[^/\s]+")
+_PARTS = 1 << 62
+
+
+class ObjectError(CbirError):
+    """Storage that cannot be reached, or an object that cannot be read; the message names it."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """An object.
+
+    Attributes
+    ----------
+    name : str
+        Its key below what was listed.
+    size : int
+        In bytes.
+    modified : int
+        In nanoseconds since 1970; 0 if unknown.
+    tag : int
+        Another content has another one (its ETag); 0 if unknown.
+    """
+
+    name: str
+    size: int
+    modified: int
+    tag: int
+
+
+def is_object(text: str) -> bool:
+    """Tell whether a text is the address of an object, or of what is above some."""
+    return _OBJECTS.match(text) is not None
+
+
+def stored_below(address: str) -> Iterator[Stored]:
+    """Yield the objects below an address, folder by folder, sorted; those of one folder are held at a time.
+
+    Raises
+    ------
+    ObjectError
+        The storage cannot be reached, refuses, or what reads it is not installed.
+    """
+    system, top = _opened(address)
+    top = top.rstrip("/")
+    folders = [top]
+    while folders:
+        folder = folders.pop()
+        try:
+            entries = sorted(system.ls(folder, detail=True), key=lambda entry: entry["name"])
+        except FileNotFoundError:
+            raise ObjectError(f"{address} does not exist") from None
+        except Exception as error:  # noqa: BLE001 - each provider has errors of its own
+            raise ObjectError(f"{address} cannot be listed: {first_line(error)}") from None
+        below = [entry["name"].rstrip("/") for entry in entries if entry["type"] == "directory"]
+        folders += reversed([name for name in below if name != folder])
+        for entry in entries:
+            # An object whose key ends with a slash stands for an empty folder.
+            if entry["type"] == "file" and not entry["name"].endswith("/") and entry["name"] != top:
+                yield Stored(entry["name"][len(top) + 1 :], entry["size"], _modified(entry), _tag(entry))
+
+
+def read_object(address: str, most: int | None = None) -> bytes:
+    """Return an object's bytes, its first `most` if that is given.
+
+    Raises
+    ------
+    ObjectError
+        As `stored_below`.
+    """
+    system, path = _opened(address)
+    try:
+        return system.cat_file(path, end=most)
+    except FileNotFoundError:
+        raise ObjectError(f"{address} does not exist") from None
+    except Exception as error:  # noqa: BLE001 - as above
+        raise ObjectError(f"{address} cannot be read: {first_line(error)}") from None
+
+
+def _opened(address: str) -> tuple[Any, str]:
+    scheme = address.partition("://")[0]
+    try:
+        import fsspec
+
+        # Without its cache, which would hold all that was ever listed.
+        return fsspec.core.url_to_fs(address, use_listings_cache=False)
+    except ImportError as error:
+        raise ObjectError(f"to read {scheme}:// ({first_line(error)}): {to_install(scheme)}") from None
+    except Exception as error:  # noqa: BLE001 - as above
+        raise ObjectError(f"{address} cannot be opened: {first_line(error)}") from None
+
+
+def _modified(entry: dict[str, Any]) -> int:
+    time = entry.get("LastModified") or entry.get("updated") or entry.get("mtime")
+    if isinstance(time, str):
+        time = datetime.fromisoformat(time)
+    return int(time.timestamp() * 1000) * 1_000_000 if isinstance(time, datetime) else 0
+
+
+def _tag(entry: dict[str, Any]) -> int:
+    tag = entry.get("ETag") or entry.get("etag") or entry.get("md5Hash")
+    return int.from_bytes(hashlib.blake2b(str(tag).encode(), digest_size=8).digest()) % _PARTS if tag else 0

@@ -1,0 +1,88 @@
+"""Pictures in object storage, on a server of this machine that speaks S3."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.request import Request, urlopen
+
+import pytest
+
+import cbir
+from cbir.core.errors import CbirError
+from cbir.model.picture import open_image
+from tests.ingest.distributed.shuffled import Shuffled, points, told
+
+moto = pytest.importorskip("moto.server", reason="no server that speaks S3 is installed")
+s3fs = pytest.importorskip("s3fs", reason="the extra `s3` is not installed")
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """An empty bucket `photos`, and the file system that it is in."""
+    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    for name, value in {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ACCESS_KEY_ID": "nobody",
+        "AWS_SECRET_ACCESS_KEY": "nothing",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    urlopen(Request(f"http://{host}:{port}/moto-api/reset", method="POST")).close()  # it is one for all servers
+    s3fs.S3FileSystem.clear_instance_cache()
+    files = s3fs.S3FileSystem()
+    files.mkdir("photos")
+    yield files
+    s3fs.S3FileSystem.clear_instance_cache()
+    server.stop()
+
+
+def test_a_bucket_is_kept_in_step(home: Path, pictures: Path, bucket: Any):
+    (pictures / "b" / "notes.md").write_text("no picture")
+    bucket.put(str(pictures), "photos/album", recursive=True)
+    first = cbir.ingest("s3://photos/album", encoder="pixels")
+    assert first.collection == "album"
+    assert (first.found, first.ingested, first.left_out_count) == (7, 6, 1)
+    cbir.ingest(pictures, collection="folder", encoder="pixels")
+    stored, of_folder = points(home, "album"), points(home, "folder")
+    assert stored.keys() == of_folder.keys()
+    for identity, (vector, payload) in stored.items():
+        assert vector == of_folder[identity][0]
+        assert (payload["label"], payload["uri"]) == (of_folder[identity][1]["label"], of_folder[identity][1]["uri"])
+    with cbir.open("album") as searcher:
+        located = {searcher.metadata.locate(payload) for _, payload in stored.values()}
+    assert "s3://photos/album/münchen käse/0.png" in located
+    assert open_image("s3://photos/album/b/0.png").size == (28, 28)
+
+    bucket.put(str(pictures / "b" / "1.png"), "photos/album/b/2.png")  # replaced by a copy
+    bucket.rm("photos/album/b/0.png")
+    again = cbir.ingest("s3://photos/album/", collection="album", prune=True)
+    assert (again.ingested, again.unchanged, again.copies, again.pruned) == (0, 4, 1, 1)
+    assert again.points == 4
+
+
+def test_workers_read_from_a_bucket(home: Path, pictures: Path, bucket: Any, monkeypatch: pytest.MonkeyPatch):
+    bucket.put(str(pictures), "photos/album", recursive=True)
+    here = cbir.ingest("s3://photos/album", collection="here", encoder="pixels")
+    monkeypatch.setenv("CBIR_PROCESSES", "1")
+    monkeypatch.setattr("cbir.verbs.ingest._loop", lambda *_, **__: Shuffled())
+    there = cbir.ingest("s3://photos/album", collection="there", encoder="pixels", on="ray")
+    assert told(there) == told(here)
+    assert points(home, "there") == points(home, "here")
+
+
+@pytest.mark.usefixtures("home", "bucket")
+def test_what_cannot_be_listed_is_told():
+    with pytest.raises(CbirError, match="s3://nowhere/album"):
+        cbir.ingest("s3://nowhere/album")
+    with pytest.raises(CbirError, match="s3://photos/album"):
+        cbir.ingest("s3://photos/album")
+
+
+@pytest.mark.usefixtures("home")
+def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "gcsfs", None)
+    with pytest.raises(CbirError, match=r"pip install '\.\[gs\]'"):
+        cbir.ingest("gs://photos/album")
