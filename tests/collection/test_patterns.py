@@ -49,8 +49,16 @@ def test_a_pattern_matches_in_any_way_that_it_can(pattern: str, text: str, path:
 )
 @example("[a-bc]", "c")
 @example("[a-c]", "b")
+@example("[b!c]", "!")
+@example("[!b-c]", "b")
 def test_sets_of_characters_are_those_of_a_shell(pattern: str, text: str):
     assert bool(compiled(pattern, path=False).fullmatch(text)) == fnmatchcase(text, pattern)
+
+
+@pytest.mark.parametrize("pattern", ["[!a]", "[!]", "[!z-a]", "[+-9]"])
+def test_no_set_of_characters_has_the_slash_of_a_path(pattern: str):
+    assert not compiled(f"a{pattern}b", path=True).fullmatch("a/b")
+    assert bool(compiled(f"a{pattern}b", path=False).fullmatch("a/b")) == (pattern != "[!]")
 
 
 @pytest.mark.parametrize(
