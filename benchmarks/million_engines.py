@@ -38,12 +38,13 @@ class Engine(Protocol):
 
 
 class _Cbir:
-    """An embedded collection, as an ingest fills it."""
+    """An embedded collection; `steps`: its index is built as it is loaded, as by an ingest."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, steps: bool) -> None:
         from cbir.collection.embedded.engine import EmbeddedEngine
 
-        self._folder = folder / "cbir"
+        self._steps = steps
+        self._folder = folder / ("cbir-steps" if steps else "cbir")
         self._engine = EmbeddedEngine(self._folder)
         self._where: Any = None
 
@@ -52,6 +53,7 @@ class _Cbir:
 
         metadata = Metadata("0", vectors.shape[1], "m", ("made",), (1, 1, 1), "0", "", "")
         self._points = self._engine.create("made", metadata)
+        self._points.pause_indexing(entirely=not self._steps)
         for start in range(0, len(vectors), BLOCK):
             rows = range(start, min(start + BLOCK, len(vectors)))
             self._points.upsert(_ids(rows), np.asarray(vectors[rows.start : rows.stop]), _payloads(rows))
@@ -232,7 +234,8 @@ def _size(folder: Path) -> int:
 
 
 ENGINES: dict[str, Callable[[Path], Engine]] = {
-    "cbir": _Cbir,
+    "cbir": lambda folder: _Cbir(folder, steps=False),
+    "cbir-steps": lambda folder: _Cbir(folder, steps=True),
     "edge": _Edge,
     "faiss-flat": lambda folder: _Faiss(folder, "Flat"),
     "faiss-ivf": lambda folder: _Faiss(folder, f"IVF{LISTS},Flat"),

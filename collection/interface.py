@@ -185,8 +185,13 @@ class Collection(Protocol):
         """Remove points; unknown ids are ignored."""
         ...
 
-    def pause_indexing(self) -> None:
-        """Build no HNSW index while many points are loaded, until `build_index`."""
+    def pause_indexing(self, *, entirely: bool = False) -> None:
+        """Spare the HNSW index while many points are loaded, until `build_index`.
+
+        A server builds none. An embedded collection builds it in steps, each of which is whole when it is done, so that
+        a load that is stopped loses one at the most, and a large collection can be searched meanwhile; unless
+        `entirely`.
+        """
         ...
 
     def index_pays(self) -> bool:

@@ -55,7 +55,9 @@ class Transferred:
     compared: int
 
 
-def transfer(source: Engine, target: Engine, name: str, progress: Progress = silent) -> Transferred:
+def transfer(
+    source: Engine, target: Engine, name: str, progress: Progress = silent, *, index: bool | None = None
+) -> Transferred:
     """Copy a collection; the caller has locked the target's for filling.
 
     Parameters
@@ -65,6 +67,8 @@ def transfer(source: Engine, target: Engine, name: str, progress: Progress = sil
         The same in both.
     progress : Progress
         Stage `copy`.
+    index : bool, optional
+        False: build no index as points come; `cbir.collection.indexing` builds it afterwards.
 
     Returns
     -------
@@ -83,7 +87,7 @@ def transfer(source: Engine, target: Engine, name: str, progress: Progress = sil
         _check_roots(name, sent, received, target.location)
         # First of all, so that a process that is killed does not leave points of a source that nobody knows.
         received.remember(_merged(received.metadata, sent.metadata))
-        received.pause_indexing()
+        received.pause_indexing(entirely=index is False)
         total, before, copied, new, done = sent.count(), received.count(), 0, 0, 0
         sample = _Sample(_SAMPLE)
         for page in sound_pages(sent, _PAGE):

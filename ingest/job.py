@@ -129,6 +129,7 @@ def run(
         )
         share = Share(target.source, 0, count, ready.bundle.path, care.checksum)
         with open_target(engine, target, _new_metadata(ready.bundle, target.smooth, asked)) as collection:
+            collection.pause_indexing(entirely=index is False)
             sync = _Sync(collection, share, ready, care, log, unreadable, asked, loop, progress)
             sync.run()
             points = collection.count()
@@ -217,7 +218,6 @@ class _Sync:
     def run(self) -> None:
         """Do it; what was stored before an error stays, and is remembered."""
         collection, source = self._collection, self._share.source
-        collection.pause_indexing()
         before = self._before
         clock = time.perf_counter()
         damage = collection.verify(self._progress) if self._care.checksum else collection.damage

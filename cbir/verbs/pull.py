@@ -52,7 +52,7 @@ def pull(
     ):
         name = home.collection_or_default(source, collection)
         with target.writing(name):
-            done = transfer(source, target, name, progress)
+            done = transfer(source, target, name, progress, index=index)
             build_index(target, name, index, progress)
         model = bundle_path(settings.models, target.metadata(name).model)
     if not model.is_dir():

@@ -58,6 +58,6 @@ def push(
         name = home.collection_or_default(source, collection)
         home.warn_of_unused_layout(layout, name, target)
         with target.writing(name):
-            done = transfer(source, target, name, progress)
+            done = transfer(source, target, name, progress, index=index)
             build_index(target, name, index, progress)
     return done

@@ -186,9 +186,9 @@ class BorrowedCollection:
         """Remove points; unknown ids are ignored."""
         self._line.ask("delete", ids=list(ids))
 
-    def pause_indexing(self) -> None:
-        """Build no HNSW index while many points are loaded, until `build_index`."""
-        self._line.ask("pause_indexing")
+    def pause_indexing(self, *, entirely: bool = False) -> None:
+        """Spare the HNSW index while many points are loaded, until `build_index`."""
+        self._line.ask("pause_indexing", entirely=entirely)
 
     def index_pays(self) -> bool:
         """Tell whether an HNSW index would save more than it costs, and is not there yet."""

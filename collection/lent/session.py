@@ -90,7 +90,7 @@ class Session:
             case "delete":
                 collection.delete(asked["ids"])
             case _:
-                collection.pause_indexing()
+                collection.pause_indexing(entirely=bool(asked.get("entirely")))
         return None, []
 
     def _long(self, asked: dict[str, Any], progress: Progress) -> Answer:

@@ -268,7 +268,7 @@ class ServedCollection:
         selector = models.PointIdsList(points=list(ids))
         self._call(self._server.client.delete, self._physical, points_selector=selector, wait=True)
 
-    def pause_indexing(self) -> None:
+    def pause_indexing(self, *, entirely: bool = False) -> None:  # noqa: ARG002 - it is, always
         """Build no HNSW index, from the next upsert until `build_index`."""
         self._pause_indexing = True
 

@@ -5,12 +5,14 @@ import subprocess
 import sys
 import textwrap
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 import qdrant_edge as edge
 
+from cbir.collection.embedded import points, shards
 from cbir.collection.embedded.engine import EmbeddedEngine
 from cbir.collection.embedded.points import INDEX_PAYS_ABOVE
 from cbir.collection.embedded.shards import DISK_RESERVE
@@ -231,3 +233,40 @@ def test_the_index_finds_what_exact_search_finds(engine: EmbeddedEngine):
     assert np.mean(shares) > 0.95
     assert collection.count() == 5_000
     collection.close()
+
+
+def test_the_index_grows_while_points_are_loaded(engine: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(points, "INDEX_STEP", 400 * 4)
+    vectors, seen = np.random.default_rng(0).random((1_500, 4), np.float32), []
+    with closing(engine.create("loaded", METADATA)) as collection:
+        collection.pause_indexing()
+        for start in range(0, 1_500, 300):
+            some = slice(start, start + 300)
+            collection.upsert(ids(1_500)[some], vectors[some], [{}] * 300)
+            seen.append(collection.info().indexed)
+        assert seen == [0, 600, 600, 1_200, 1_200], "as soon as 400 are new"
+        assert collection.search(vectors[1_499], 1)[0].id == ids(1_500)[-1], "those that are not in the index, too"
+    with closing(engine.open("loaded")) as collection:
+        assert collection.info().indexed == 1_200
+
+
+def test_a_load_can_leave_the_index_for_later(engine: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(points, "INDEX_STEP", 400 * 4)
+    with closing(engine.create("loaded", METADATA)) as collection:
+        collection.pause_indexing(entirely=True)
+        collection.upsert(ids(600), np.random.default_rng(0).random((600, 4), np.float32), [{}] * 600)
+        assert not collection.info().indexed
+
+
+def test_no_index_is_built_where_there_is_no_room(engine: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(points, "INDEX_STEP", 600 * 4)
+    vectors = np.random.default_rng(0).random((620, 4), np.float32)
+    with closing(engine.create("loaded", METADATA)) as collection:
+        collection.pause_indexing()
+        collection.upsert(ids(620)[:560], vectors[:560], [{}] * 560)
+        room = DISK_RESERVE + 500 * 16  # for the points that come, not for all anew
+        monkeypatch.setattr(shards, "free_bytes", lambda folder: room)
+        collection.upsert(ids(620)[560:], vectors[560:], [{}] * 60)
+        assert (collection.count(), collection.info().indexed) == (620, 0)
+        with pytest.raises(CollectionError, match="free some space"):
+            collection.build_index()
