@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import unquote
@@ -39,10 +39,14 @@ needs_binary = pytest.mark.skipif(BINARY is None, reason=NO_BINARY)
 class QdrantProcess:
     """A server of the tests' own, on free ports of this machine, with its storage in `folder`."""
 
-    def __init__(self, folder: Path, *, host: str = "127.0.0.1", **settings: str) -> None:
+    def __init__(
+        self, folder: Path, *, host: str = "127.0.0.1", arguments: Sequence[str] = (), **settings: str
+    ) -> None:
         self.folder = folder
         self.host = host
         self.port, self.grpc_port = free_ports()
+        self.peer_port = settings.get("CLUSTER__P2P__PORT")
+        self._arguments = arguments
         self._settings = settings
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -68,7 +72,7 @@ class QdrantProcess:
         }
         with (self.folder / "qdrant.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [BINARY],
+                [BINARY, *self._arguments],
                 cwd=self.folder,
                 env={**os.environ, **{f"QDRANT__{name}": value for name, value in settings.items()}},
                 stdout=log,
@@ -100,6 +104,15 @@ class QdrantProcess:
         status = Path(f"/proc/{self._process.pid}/status").read_text()
         return 1024 * int(next(line.split()[1] for line in status.splitlines() if line.startswith("RssAnon")))
 
+    def told(self, path: str) -> Any:
+        """Return what it answers to a question, as JSON values."""
+        with urllib.request.urlopen(f"{self.url}/{path}", timeout=5) as answer:
+            return json.load(answer)["result"]
+
+    def peers(self) -> int:
+        """Count the nodes of its cluster that it knows."""
+        return len(self.told("cluster")["peers"])
+
     def kill(self) -> None:
         """End it as a power cut would."""
         if self._process is not None:
@@ -118,6 +131,29 @@ class QdrantProcess:
             self._process.terminate()
             self._process.wait(timeout=60)
             self._process = None
+
+
+def cluster(folder: Path, nodes: int = 3) -> list[QdrantProcess]:
+    """Start the nodes of a cluster on this machine, and wait until each knows all of them."""
+    made: list[QdrantProcess] = []
+    first = ""
+    try:
+        for number in range(nodes):
+            peers, _ = free_ports()
+            uri = f"http://127.0.0.1:{peers}"
+            arguments = ["--uri", uri, *(["--bootstrap", first] if first else [])]
+            settings = {"CLUSTER__ENABLED": "true", "CLUSTER__P2P__PORT": str(peers)}
+            made.append(QdrantProcess(folder / f"node-{number}", arguments=arguments, **settings).start())
+            first = first or uri
+        deadline = time.monotonic() + 30
+        while not all(node.peers() == nodes for node in made):
+            assert time.monotonic() < deadline, "the nodes do not find each other"
+            time.sleep(0.05)
+    except BaseException:
+        for node in made:
+            node.kill()
+        raise
+    return made
 
 
 class MemoryServer(Server):
