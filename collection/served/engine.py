@@ -149,9 +149,10 @@ class ServedEngine:
 
     @contextlib.contextmanager
     def writing(self, name: str) -> Iterator[None]:
-        """Lock `name` for filling, among the processes of this machine."""
+        """Lock `name` for filling, among the processes of this machine; RefusedError for a key that may only read."""
         safe = name if is_part_of_path(name) else validated_name(name)
         with filling(self.locks / f"{folded(safe)}.lock", name):
+            self._alias()  # changes nothing, and is refused as any change: better now than after an encoder has learned
             yield
 
     def delete(self, name: str) -> None:

@@ -16,6 +16,7 @@ import trustme
 from hypothesis import given
 from hypothesis import strategies as st
 
+import cbir
 from cbir.collection.errors import CollectionError
 from cbir.collection.served import server as server_module
 from cbir.collection.served.address import Address, address
@@ -284,12 +285,22 @@ def test_keys(locked: QdrantProcess, tmp_path: Path, caplog: pytest.LogCaptureFi
             lambda: engine.create("d", METADATA),
             lambda: engine.delete("c"),
             lambda: collection.remember(METADATA),
+            lambda: engine.writing("c").__enter__(),
         ):
             with pytest.raises(CollectionError, match=r"may not do this .*a read-only key\?") as raised:
                 change()
             messages.append(str(raised.value))
     log = (locked.folder / "qdrant.log").read_text()
     assert SECRET not in "".join([*messages, caplog.text, *capfd.readouterr(), log])
+
+
+def test_a_key_that_may_only_read_is_noticed_before_an_encoder_learns(
+    locked: QdrantProcess, home: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("QDRANT_API_KEY", f"{SECRET}-read")
+    with pytest.raises(CollectionError, match="a read-only key"):
+        cbir.ingest("digits", encoder="pca", qdrant_url=locked.url)
+    assert not (home / "models").exists()
 
 
 @pytest.fixture(scope="module")
