@@ -16,7 +16,7 @@ from typing import Any, Self
 import numpy as np
 
 from cbir.collection.errors import CollectionError
-from cbir.core.errors import CbirError, first_line
+from cbir.core.errors import CbirError
 from cbir.core.workers import batched
 from cbir.ingest.described import id_of
 from cbir.ingest.distributed.cluster import Machines, Room, connected
@@ -93,13 +93,15 @@ class OnRay:
         with Repeated(work) as repeated:
             clock = time.perf_counter()
             for done in self._done(work):
+                if isinstance(done, Trouble):
+                    raise CbirError(done.message)
                 seconds = time.perf_counter() - clock
                 stored = _noted(done, work, gone, repeated)
                 yield replace(stored, encode_seconds=seconds, upsert_seconds=done.upsert_seconds), len(done.encoded)
                 clock = time.perf_counter()
             yield from ((stored, 0) for stored in repeated.settled())
 
-    def _done(self, work: Work) -> Iterator[Done]:
+    def _done(self, work: Work) -> Iterator[Done | Trouble]:
         """Yield what the workers have done."""
         import ray
         from ray.data import ActorPoolStrategy, DataContext
@@ -120,15 +122,12 @@ class OnRay:
         stored = read.map_batches(Storer, compute=pool(room.storers), num_gpus=gpus or None, **shared)
         try:
             for table in stored.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
-                for each in unpacked({COLUMN: table.column(COLUMN).to_pylist()}):
-                    if isinstance(each, Trouble):
-                        raise CbirError(each.message)
-                    yield each
+                yield from unpacked({COLUMN: table.column(COLUMN).to_pylist()})
         except RayError as error:
-            cause = getattr(error, "cause", None) or error
+            # What a worker died of stands last, below its stack.
+            cause = str(error).strip().splitlines()[-1][:300]
             raise CbirError(
-                f"Ray could not go on: {first_line(cause)}. Nothing stored is lost: run the same command again to "
-                "continue"
+                f"Ray could not go on: {cause}. Nothing stored is lost: run the same command again to continue"
             ) from error
 
     def _task(self, work: Work) -> Task:

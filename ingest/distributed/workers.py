@@ -119,13 +119,19 @@ class Storer:
 
     def __init__(self, task: Any) -> None:
         self._task = _received(task)
-        with TemporaryDirectory(prefix="cbir-") as folder:
-            for name, content in self._task.model.items():
-                Path(folder, name).write_bytes(content)
-            self._encoder = read_bundle(Path(folder)).encoder(threads=self._task.threads)
+        self._trouble = ""
+        try:
+            with TemporaryDirectory(prefix="cbir-") as folder:
+                for name, content in self._task.model.items():
+                    Path(folder, name).write_bytes(content)
+                self._encoder = read_bundle(Path(folder)).encoder(threads=self._task.threads)
+        except (CbirError, OSError) as error:
+            self._trouble = f"{_node()} cannot load the encoder: {error}"
 
     def __call__(self, rows: Mapping[str, Any]) -> dict[str, list[bytes]]:
         """Return what became of each row."""
+        if self._trouble:
+            return packed([Trouble(self._trouble)])
         return packed([each if isinstance(each, Trouble) else self._done(each) for each in unpacked(rows)])
 
     def _done(self, parcel: Parcel) -> Done | Trouble:

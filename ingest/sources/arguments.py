@@ -28,6 +28,7 @@ from cbir.ingest.sources.entries import (
 )
 from cbir.ingest.sources.folder import folder_name
 from cbir.ingest.sources.listed import FILES, ListedSource
+from cbir.ingest.sources.parquet_paths import column_of_paths, paths_in
 from cbir.ingest.sources.readers import archive_kind
 from cbir.ingest.sources.several import SeveralSources
 from cbir.ingest.sources.source import Source, SourceError
@@ -37,7 +38,7 @@ STDIN = ("-", "/dev/stdin")
 
 
 #: What an argument names, and its text: a `dataset`, a `folder`, an `archive`, a `bucket`; an `entry`, which is a
-#: picture or an address; or what has entries, a `pattern`, a `list` (also of a `pipe`) or `stdin`.
+#: picture or an address; or what has entries, a `pattern`, a `list` (also of a `pipe`), a `table` of paths or `stdin`.
 _Named = tuple[str, str]
 
 
@@ -142,8 +143,8 @@ def _named(argument: str) -> list[_Named]:
 
 
 def _kind_of_file(path: str) -> str:
-    if archive_kind(Path(path)) is not None:
-        return "archive"
+    if (kind := archive_kind(Path(path))) is not None:
+        return "table" if kind == "parquet" and column_of_paths(path) else "archive"
     if _is_picture(path):
         return "entry"
     if looks_like_list(path):
@@ -174,7 +175,7 @@ def _matched(pattern: str) -> list[_Named]:
 
 def _list_name(given: Sequence[_Named]) -> str:
     kind, text = given[0]
-    return folder_name(Path(text).with_suffix("")) if kind == "list" and len(given) == 1 else FILES
+    return folder_name(Path(text).with_suffix("")) if kind in ("list", "table") and len(given) == 1 else FILES
 
 
 def _entries(given: Sequence[_Named], null_separated: bool, stdin: IO[bytes] | None) -> Iterator[str]:
@@ -187,6 +188,8 @@ def _entries(given: Sequence[_Named], null_separated: bool, stdin: IO[bytes] | N
                 archive = path.lower().endswith(ARCHIVE_SUFFIXES)
                 if not archive and ("**" in text or not os.path.isdir(path)):  # noqa: PTH112
                     yield path
+        elif kind == "table":
+            yield from paths_in(text)
         elif kind == "stdin":
             yield from entries(stdin or sys.stdin.buffer, "standard input", null_separated=null_separated)
         else:

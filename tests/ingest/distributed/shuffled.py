@@ -9,7 +9,7 @@ from typing import Any
 from cbir.collection.embedded.engine import EmbeddedEngine
 from cbir.ingest.distributed import loop
 from cbir.ingest.distributed.cluster import Machines, Room
-from cbir.ingest.distributed.parcel import Done, unpacked
+from cbir.ingest.distributed.parcel import Done, Trouble, unpacked
 from cbir.ingest.distributed.workers import Reader, Storer
 from cbir.ingest.shard import Work
 
@@ -29,7 +29,7 @@ class Shuffled(loop.OnRay):
     def __enter__(self) -> "Shuffled":
         return self
 
-    def _done(self, work: Work) -> Iterator[Done]:
+    def _done(self, work: Work) -> Iterator[Done | Trouble]:
         task = self._task(work)
         tables = [table.to_pydict() for table in self._blocks(work, Room(4, 4, 1.0))]
         reader, storer = Reader(task), Storer(task)

@@ -5,6 +5,7 @@ The workers are real, and this process is all of them: Ray's part is in test_on_
 
 import os
 import shutil
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -59,3 +60,26 @@ def test_the_points_are_those_of_one_process(home: Path, album: Path, monkeypatc
     here, there = both(prune=True)
     assert there == here
     assert (here["ingested"], here["moved"], here["pruned"]) == (2, 1, 1)
+
+
+def test_shards_are_read_by_workers(home: Path, album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    shards = tmp_path / "shards"
+    for kind in ("tars", "tables"):
+        (shards / kind).mkdir(parents=True)
+    for number, label in enumerate(("a", "b")):
+        files = sorted((album / label).glob("*.png"))
+        with tarfile.open(shards / "tars" / f"{number:05}.tar", "w") as tar:
+            for file in files:
+                tar.add(file, f"{file.stem}.png")
+        columns = {"key": [file.stem for file in files], "jpg": [file.read_bytes() for file in files]}
+        pq.write_table(pa.table(columns), shards / "tables" / f"{number:05}.parquet", row_group_size=10)
+    monkeypatch.setenv("CBIR_PROCESSES", "1")
+    for kind in ("tars", "tables"):
+        here = cbir.ingest(shards / kind, collection=f"{kind}-here", encoder="pixels")
+        with monkeypatch.context() as patch:
+            patch.setattr("cbir.verbs.ingest._loop", lambda *_, **__: Shuffled())
+            there = cbir.ingest(shards / kind, collection=f"{kind}-there", encoder="pixels", on="ray")
+        assert told(there) == told(here)
+        assert (here.ingested, here.copies, here.skipped) == (60, 4, 2)
+        assert points(home, f"{kind}-there") == points(home, f"{kind}-here")

@@ -2,13 +2,19 @@
 
 import socket
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+import cbir
 from cbir.core.errors import CbirError
+from cbir.ingest.distributed import workers
 from cbir.ingest.distributed.cluster import Machines, Room
+from cbir.ingest.distributed.workers import Task
+from cbir.ingest.shard import Work
 from tests.commands import failure
+from tests.ingest.distributed.shuffled import Shuffled
 
 #: Never reached: what is wrong is told before.
 SERVER = ("--qdrant-url", "http://localhost:1")
@@ -64,3 +70,26 @@ def test_how_many_workers_there_is_room_for():
         Room.of(Machines(gpus_per_worker=2), cores=16, gpus=1)
     with pytest.raises(CbirError, match="--workers 3 with 1 GPUs each: the cluster has 2"):
         Room.of(Machines(workers=3, gpus_per_worker=1), cores=16, gpus=2)
+
+
+@pytest.mark.usefixtures("home")
+def test_a_machine_that_does_not_see_the_folder_is_named(pictures: Path, monkeypatch: pytest.MonkeyPatch):
+    class Elsewhere(Shuffled):
+        """Its workers are on another machine, which has not mounted the folder."""
+
+        def _task(self, work: Work) -> Task:
+            return replace(super()._task(work), roots=("/mnt/nowhere",))
+
+    class Older(Shuffled):
+        def _task(self, work: Work) -> Task:
+            return replace(super()._task(work), cbir="0.0.1")
+
+    monkeypatch.setenv("CBIR_PROCESSES", "1")
+    monkeypatch.setattr(workers, "_node", lambda: "node b (10.0.0.2)")
+    for loop, told in (
+        (Elsewhere(), r"^node b \(10.0.0.2\) does not see /mnt/nowhere: mount it there under the same path$"),
+        (Older(), r"^node b \(10.0.0.2\) has cbir .*, and this machine 0.0.1: install the same on both$"),
+    ):
+        monkeypatch.setattr("cbir.verbs.ingest._loop", lambda *_, loop=loop, **__: loop)
+        with pytest.raises(CbirError, match=told):
+            cbir.ingest(pictures, encoder="pixels", on="ray")
