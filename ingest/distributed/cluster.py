@@ -6,6 +6,7 @@ terminal, its dashboard is not started, and it sends nothing to its makers.
 
 import logging
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -14,6 +15,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -36,7 +38,7 @@ _QUIET = {
 #: Of the cores: when half of the machines are lost, the others take all actors, and none waits for ever.
 _CLAIMED = 0.5
 #: What Ray says all the same.
-_NOISE = rb"RAY_BACKEND_LOG_LEVEL"
+_NOISE = rb"RAY_BACKEND_LOG_LEVEL|^\[[-0-9]+ [:,0-9]+ \w \d+ \d+\] \w+\.cc:"
 #: Ray puts sockets into its folder, whose paths have 107 characters at the most: its own part takes some 64, ours 31.
 _LONGEST_FOLDER = 12
 
@@ -119,7 +121,8 @@ def connected(machines: Machines) -> Iterator[Room]:
         yield _room(ray, machines)
         return
     address = _address(machines)
-    with _folder() if address == "local" else nullcontext() as folder:
+    local = address == "local"
+    with _folder() if local else nullcontext() as folder, _token() if local else nullcontext():
         quietly: dict[str, Any] = {}
         if folder is not None:
             quietly = {"num_cpus": usable_cores(), "include_dashboard": False, "_temp_dir": str(folder)}
@@ -136,6 +139,26 @@ def connected(machines: Machines) -> Iterator[Room]:
             raise CbirError(_refusal(error, address, ray.__version__)) from error
         finally:
             ray.shutdown()
+
+
+@contextmanager
+def _token() -> Iterator[None]:
+    """Have Ray take orders from this command alone, and by a token that it need not write into the user's home."""
+    given = {name: os.environ.get(name) for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN")}
+    if not any(given.values()):
+        os.environ["RAY_AUTH_TOKEN"] = _own_token()
+    try:
+        yield
+    finally:  # Ray sets the mode itself
+        for name, value in given.items():
+            if value is None:
+                os.environ.pop(name, None)
+
+
+@cache
+def _own_token() -> str:
+    """Return the same token each time: Ray keeps the first one that this process has."""
+    return secrets.token_hex(32)
 
 
 @contextmanager
@@ -216,5 +239,9 @@ def _refusal(error: BaseException, address: str, here: str) -> str:
             f"the cluster at {address} has another version of Ray or Python than this machine, which has Ray {here}"
             f"{told}: install the same on both"
         )
-    where = "on this machine" if address == "local" else f"at {address}"
-    return f"Ray cannot be used {where}: {first_line(error)}"
+    if address == "local":
+        return f"Ray cannot be used on this machine: {first_line(error)}"
+    return (
+        f"Ray cannot be used at {address}: {first_line(error)}. If the cluster asks for a token, set "
+        "RAY_AUTH_MODE=token and RAY_AUTH_TOKEN"
+    )

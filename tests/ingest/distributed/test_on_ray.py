@@ -7,6 +7,8 @@ import subprocess
 import sys
 from contextlib import closing
 from pathlib import Path
+from subprocess import PIPE
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -79,3 +81,30 @@ def test_workers_die_and_qdrant_restarts(home: Path, tmp_path: Path, own_qdrant:
     report = running.report()
     assert_complete(folder, home, own_qdrant.url, report)
     assert report["ingested"] == 240, "also what a worker stored and did not live to tell"
+
+
+#: A cluster of one machine that says it has another version of Ray.
+OTHER_VERSION = """
+import sys, ray
+ray.__version__ = "2.0.0"
+ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False, _temp_dir=sys.argv[1])
+print("", ray.get_runtime_context().gcs_address, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_another_version_of_ray_is_refused(home: Path, pictures: Path, qdrant: str):
+    with TemporaryDirectory(dir="/tmp") as short:
+        command = [sys.executable, "-c", OTHER_VERSION, short]
+        environment = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"}
+        head = subprocess.Popen(command, stdin=PIPE, stdout=PIPE, stderr=subprocess.DEVNULL, text=True, env=environment)
+        with head:
+            assert head.stdout is not None
+            address = next(line for line in head.stdout if line.startswith(" ")).strip()
+            told = ingest(pictures, "--on", "ray", "--ray", address, QDRANT_URL=qdrant, code=1)[1]
+            head.stdin.close()
+    assert told.count("\n") == 1, told
+    line = told.strip()
+    assert line.startswith(f"cbir: the cluster at {address} has another version of Ray or Python than this machine")
+    assert "2.0.0" in line
+    assert not list(home.rglob("model.json")), "it is told before anything is trained"
