@@ -23,6 +23,7 @@ STAGES = {
     "index": "indexing",
     "load": "loading features",
     "queries": "encoding queries",
+    "search": "searching",
     "rank": "ranking",
     "copies": "searching edited copies",
     "calibrate": "trying edited copies",

@@ -27,7 +27,7 @@ _ORDER = (
     *("push", "pull", "snapshot", "restore", "move", "remove", "prune"),
 )
 #: Files of this folder that are not commands.
-_SHARED = {"confirm", "errors", "options", "output", "parameters", "stopping", "terminal", "watching"}
+_SHARED = {"batch", "confirm", "errors", "options", "output", "parameters", "stopping", "terminal", "watching"}
 _SETTINGS = {"help_option_names": ["-h", "--help"]}
 
 

@@ -42,7 +42,7 @@ def handle_errors(command: Callable[..., None]) -> Callable[..., None]:
                 if sys.stdout is not None:
                     with writing():
                         sys.stdout.flush()
-            except typer.Exit:
+            except (typer.Exit, typer.BadParameter):  # wrong usage is printed as Typer prints what it finds itself
                 raise
             except CbirError as error:
                 _exit(str(error), 1)

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -34,22 +34,25 @@ from cbir.core.settings import read_settings
 from cbir.core.words import counted
 from cbir.search.options import SearchOptions
 
-if TYPE_CHECKING:
-    from cbir.collection.point import Hit
-    from cbir.search.query import Query
-    from cbir.search.searcher import Searcher
-
 
 @options_from(SearchOptions)
 def search(
     arguments: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             metavar="QUERY...",
             help="Picture files, uris such as mnist:test/7, or words; combined: cat.jpg + 2:'on a sofa' - dog.jpg.",
         ),
-    ],
+    ] = None,
     *,
+    batch: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SOURCE",
+            help="Search for each picture of a folder, an archive or a list instead, and print what is found as it is; "
+            "with --json, a document a line.",
+        ),
+    ] = None,
     collection: Collection = None,
     label: Annotated[list[str] | None, typer.Option(help="Only images with this label; repeatable.")] = None,
     where: Where = None,
@@ -67,16 +70,33 @@ def search(
     """Find the stored images that look most like each query, or that words describe."""
     if json_ and (paths or null):
         raise OptionError("--json prints paths as well; give either --json, or --paths or -0")
+    queries = arguments or []
+    if bool(queries) == (batch is not None):
+        raise typer.BadParameter("say what to search for: either queries, or --batch SOURCE", param_hint="QUERY...")
     if save is not None:
+        if batch is not None:
+            raise OptionError("--save draws a few queries; leave out either --save or --batch")
         require_folder_of(save)
     name = collection_or_default(collection, qdrant_url)
     options = replace(options, labels=_labels(label), where=conditions(where, within))
+    if batch is not None:
+        from cbir.cli.batch import print_lines, search_batch
+
+        prints = print_lines if json_ else partial(_print_places, null=null) if paths or null else _print_hits
+        unread, missing = search_batch(
+            batch, name, options, prints, json_=json_, qdrant_url=qdrant_url, data_dir=data_dir
+        )
+        if missing:
+            note(_said_of_missing(missing))
+        if unread:
+            raise typer.Exit(1)
+        return
     answered = None
     if save is None:
-        answered = asked_of_server(read_settings(data_dir, qdrant_url), name, arguments, options)
+        answered = asked_of_server(read_settings(data_dir, qdrant_url), name, queries, options)
     unread = 0
     if answered is None:
-        answered, unread = _answered(name, arguments, options, save, qdrant_url, data_dir)
+        answered, unread = _answered(name, queries, options, save, qdrant_url, data_dir)
     if answered.places and options.prune is not None and answered.fewest < options.k:
         limited = " that pass" if label or options.where else ""
         note(f"fewer than {options.k} images{limited} are within {options.prune} bits")
@@ -85,7 +105,7 @@ def search(
     if json_:
         print_json(answered.document)
     elif paths or null:
-        print_paths((place for place in answered.places if place not in answered.missing), null=null)
+        _print_places(answered, null=null)
     else:
         _print_hits(answered)
     if unread:
@@ -102,13 +122,19 @@ def _answered(
 ) -> tuple[Answer, int]:
     """Search in this process; return the hits, and how many queries could not be read."""
     from cbir.ingest.sources.catalogue import NAMES
+    from cbir.search.stream import searched
 
     with (
         _bars_if_needed() as progress,
         cbir.open(name, qdrant_url=qdrant_url, data_dir=data_dir, progress=progress) as searcher,
     ):
         asked = searcher.parse(arguments, text=options.text, datasets=NAMES)
-        queries, found = _searched(searcher, asked, options)
+        answered = searched(searcher, asked, options)
+        if not answered.queries:
+            raise answered.unreadable[0][1]
+        for _, error in answered.unreadable:
+            note(f"skipped: {error}")
+        queries, found = answered.queries, answered.hits
         allowed = options.filters(searcher.collection)
         if not any(found):
             from cbir.search.nothing import why_nothing
@@ -128,34 +154,6 @@ def _answered(
     return answer(searcher, queries, found, allowed), len(asked) - len(queries)
 
 
-def _searched(
-    searcher: Searcher, queries: Sequence[Query], options: SearchOptions
-) -> tuple[Sequence[Query], list[list[Hit]]]:
-    """Search several queries but for those that cannot be read, which are told; return them without those."""
-    from cbir.model.errors import ImageError
-    from cbir.search.query import is_picture, terms_of
-
-    try:
-        return queries, searcher.search_many(queries, options=options)
-    except ImageError:
-        if len(queries) == 1:
-            raise
-    readable, errors = [], []
-    for query in queries:
-        try:
-            for term in terms_of(query):
-                if is_picture(term.query):
-                    searcher.pixels(term.query)
-            readable.append(query)
-        except ImageError as error:
-            errors.append(error)
-    if not readable:
-        raise errors[0]
-    for reason in errors:
-        note(f"skipped: {reason}")
-    return readable, searcher.search_many(readable, options=options)
-
-
 @contextmanager
 def _bars_if_needed() -> Iterator[Progress]:
     """Yield a progress function that loads what draws bars when it is first called: most searches download nothing."""
@@ -170,6 +168,11 @@ def _bars_if_needed() -> Iterator[Progress]:
             drawn[0](stage, done, total, note)
 
         yield report
+
+
+def _print_places(answered: Answer, *, null: bool) -> None:
+    """Print the paths of the hits that are there."""
+    print_paths((place for place in answered.places if place not in answered.missing), null=null)
 
 
 def _print_hits(answered: Answer) -> None:

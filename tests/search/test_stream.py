@@ -1,0 +1,73 @@
+"""A batch of queries is answered as it comes."""
+
+import json
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+import cbir
+from cbir.ingest.sources.digits import digits as load_digits
+from cbir.model.errors import ImageError
+from cbir.search.options import SearchOptions
+from cbir.search.stream import stream
+from tests.commands import run
+
+
+@pytest.fixture
+def queries(tmp_path: Path) -> Path:
+    """A folder of ten digits, one of them in a folder below, and a file that is no picture."""
+    folder = tmp_path / "queries"
+    (folder / "z").mkdir(parents=True)
+    for number in range(10):
+        place = folder / "z" if number == 9 else folder
+        load_digits().picture(f"digits:queries/{number}").save(place / f"{number}.png")
+    (folder / "5a.png").write_bytes(b"no picture")
+    return folder
+
+
+def test_what_is_found_first_is_there_before_the_rest_is_read(digits: Path):
+    read: list[int] = []
+
+    def query(number: int) -> str:
+        read.append(number)
+        if number == 1:
+            raise ImageError("no picture")
+        return f"digits:queries/{number}"
+
+    with cbir.open("digits") as searcher:
+        named = ((str(number), partial(query, number)) for number in range(100))
+        seen = []
+        for answered in stream(searcher, named, SearchOptions(k=3)):
+            seen.append(len(answered.queries) + len(answered.unreadable))
+            assert sum(seen) == len(read)
+            for asked, hits in zip(answered.queries, answered.hits, strict=True):
+                assert hits == searcher.search(asked, 3)
+            assert [name for name, _ in answered.unreadable] == (["1"] if len(seen) == 1 else [])
+    assert seen == [4, 8, 16, 32, 40]
+    assert read == list(range(100))
+
+
+def test_a_folder_of_queries_is_a_document_a_line(digits: Path, queries: Path):
+    done = run("search", "--batch", queries, "-k", "2", "--json", code=1)
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    found = {Path(line["image"]).name: line for line in lines}
+    assert len(lines) == len(found) == 11
+    assert {line["collection"] for line in lines} == {"digits"}
+    assert "is not a picture" in found.pop("5a.png")["error"]
+    assert "skipped: " in done.stderr
+    with cbir.open("digits") as searcher:
+        for name, line in found.items():
+            path = queries / name if name != "9.png" else queries / "z" / name
+            assert [hit["id"] for hit in line["hits"]] == [hit.id for hit in searcher.search(path, 2)]
+
+
+def test_only_paths_of_a_batch(digits: Path):
+    done = run("search", "--batch", "digits", "-k", "1", "--label", "7", "--paths")
+    assert len(done.stdout.splitlines()) > 64
+    assert all(line.startswith("digits:database/") for line in done.stdout.splitlines())
+
+
+def test_a_batch_takes_the_place_of_queries(digits: Path):
+    assert "--batch" in run("search", "x.png", "--batch", "digits", code=2).stderr
+    assert "--batch" in run("search", "--batch", "digits", "--save", "x.png", code=1).stderr
