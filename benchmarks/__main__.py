@@ -11,6 +11,7 @@ from benchmarks import (
     ingest,
     million,
     photographs,
+    scale,
     search,
     serve,
     served,
@@ -29,13 +30,14 @@ ALL = {
     "duplicates": duplicates.main,
     "folder": folder.main,
 }
-#: Those whose name may be followed by some of their parts; `figures` and `million` take hours, and only run by name.
+#: Those whose name may be followed by some of their parts; `figures`, `million`, `scale` take hours, and run by name.
 PARTS = {
     "figures": figures.main,
     "photographs": photographs.main,
     "folder": folder.main,
     "serve": serve.main,
     "million": million.main,
+    "scale": scale.main,
 }
 
 

@@ -53,10 +53,7 @@ def compare(points: int, dimension: int, engines: list[str]) -> None:
         stored, answered = [], []
         for name in engines:
             print(name, file=sys.stderr, flush=True)
-            filled, found = (
-                last_json(timed(["-m", "benchmarks", "million", verb, name, folder]).output)
-                for verb in ("fill", "search")
-            )
+            filled, found = measured(name, folder)
             seconds, size = (f"{filled[each]:.0f}" for each in ("load", "index")), vectors.nbytes
             sizes = f"{filled['disk'] / size:.2f}", f"{found['memory'] / size:.2f}"
             stored.append([name, *seconds, *sizes, f"{found['open']:.2f}", f"{1000 * found['cold']:.0f}"])
@@ -67,6 +64,13 @@ def compare(points: int, dimension: int, engines: list[str]) -> None:
     show(f"{made_of}; disk and memory: times that", columns, stored)
     searched = ("", "k = 10", "k = 100", "of 1%", "of 50%", "recall@10", "of 1%", "of 50%")
     show(f"{made_of}: a warm search, median ms, of all or some points, and recall", searched, answered)
+
+
+def measured(name: str, folder: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what `fill` and `search` give of an engine, each in a process of its own."""
+    commands = (["-m", "benchmarks", "million", verb, name, folder] for verb in ("fill", "search"))
+    filled, found = (last_json(timed(command).output) for command in commands)
+    return filled, found
 
 
 def made(folder: Path, points: int, dimension: int) -> np.ndarray:
@@ -91,7 +95,7 @@ def exact(vectors: np.ndarray, queries: np.ndarray, every: int, k: int = 10) -> 
         numbers = np.arange(start + -start % every, min(start + 100 * BLOCK, len(vectors)), every)
         some = np.asarray(vectors[numbers])
         squares = (some**2).sum(1) - 2 * queries @ some.T
-        near = np.argpartition(squares, k, axis=1)[:, :k]
+        near = np.argpartition(squares, k - 1, axis=1)[:, :k]
         both = np.concatenate([best, np.take_along_axis(squares, near, 1)], 1)
         names = np.concatenate([rows, numbers[near]], 1)
         order = np.argsort(both, axis=1)[:, :k]
@@ -100,13 +104,14 @@ def exact(vectors: np.ndarray, queries: np.ndarray, every: int, k: int = 10) -> 
 
 
 def fill(engine: Engine, folder: Path) -> dict[str, Any]:
-    """Load and index; return the seconds of each and the bytes on disk."""
+    """Load and index; return the seconds of each, those of all processors, and the bytes on disk."""
     vectors = np.load(folder / "vectors.npy", mmap_mode="r")
-    start = time.perf_counter()
+    start, before = time.perf_counter(), time.process_time()
     engine.load(vectors)
     loaded = time.perf_counter()
     engine.index()
-    return {"load": loaded - start, "index": time.perf_counter() - loaded, "disk": engine.disk()}
+    seconds = {"load": loaded - start, "index": time.perf_counter() - loaded, "processor": time.process_time() - before}
+    return {**seconds, "disk": engine.disk()}
 
 
 def search(engine: Engine, folder: Path) -> dict[str, Any]:
