@@ -94,7 +94,7 @@ class Rest:
         self._local = address.local
         self._headers = {"Content-Type": "application/json", **headers}
         self._tls = _tls_context() if address.secure else None
-        self._proxied = _BehindProxy(behind_proxy()) if not address.local and _has_proxy() else None
+        self._proxied = _BehindProxy(behind_proxy()) if not address.local and _has_proxy(parts.scheme) else None
         self._lock = threading.Lock()
         self._idle: list[http.client.HTTPConnection] = []
 
@@ -126,7 +126,7 @@ class Rest:
             raise NotQdrantError from error
 
     def close(self) -> None:
-        """Close the connections; the next request opens one again."""
+        """Close the connections that nobody uses."""
         with self._lock:
             idle, self._idle = self._idle, []
         for connection in idle:
@@ -212,8 +212,8 @@ def _tls_context() -> ssl.SSLContext:
     return ssl.create_default_context(cafile=file or None, capath=None if file else folder)
 
 
-def _has_proxy() -> bool:
+def _has_proxy(scheme: str) -> bool:
     """Tell whether the environment, or the system's settings, name a proxy."""
     from urllib.request import getproxies
 
-    return bool(getproxies())
+    return not {scheme, "all"}.isdisjoint(getproxies())
