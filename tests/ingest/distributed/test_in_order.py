@@ -6,12 +6,14 @@ The workers are real, and this process is all of them: Ray's part is in test_on_
 import os
 import shutil
 import tarfile
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import cbir
+from cbir.collection.embedded.engine import EmbeddedEngine
 from tests.conftest import picture
 from tests.ingest.distributed.shuffled import Shuffled, points, told
 
@@ -33,7 +35,9 @@ def album(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("unheard", [0, 2])
-def test_the_points_are_those_of_one_process(home: Path, album: Path, monkeypatch: pytest.MonkeyPatch, unheard: int):
+def test_the_points_are_those_of_one_process(
+    home: Path, album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unheard: int
+):
     monkeypatch.setenv("CBIR_PROCESSES", "1")  # as readers set it, and to put it back
 
     def both(**options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -45,9 +49,19 @@ def test_the_points_are_those_of_one_process(home: Path, album: Path, monkeypatc
         assert {reason for _, reason in there.unreadable} == {reason for _, reason in here.unreadable}
         return told(here), told(there)
 
-    here, there = both()
+    # The first of two copies has neither a label nor a note, which the other has.
+    rows = [f"{label}/{index:02}.png,{label},{index}" for label in "ab" for index in range(1, 30)]
+    table = tmp_path / "labels.csv"
+    table.write_text("\n".join(["file,label,note", *rows, "b/copy of a 00.png,b,copied"]))
+    here, there = both(labels=str(table))
     assert there == here
     assert (here["ingested"], here["copies"], here["skipped"]) == (60, 4, 2)
+
+    # What other tools say of a picture stays when the file is replaced.
+    for name in ("here", "there"):
+        with closing(EmbeddedEngine(home / "collections").open(name)) as collection:
+            (page,) = collection.scroll(where={"uri": ["a/03.png"]})
+            collection.replace_payloads(page.ids, [{**page.payloads[0], "rated": 5}])
 
     # Moved, touched, replaced, new, a copy of what is stored, and copies of what is new.
     (album / "a" / "00.png").rename(album / "b" / "moved.png")
@@ -56,9 +70,10 @@ def test_the_points_are_those_of_one_process(home: Path, album: Path, monkeypatc
     shutil.copy(album / "a" / "04.png", album / "b" / "another.png")
     for name in ("a/new.png", "b/new.png", "b/newer.png"):
         picture(1001).save(album / name)
-    (album / "b" / "05.png").unlink()
-    here, there = both(prune=True)
+    (album / "b" / "copy of a 01.png").unlink()
+    here, there = both(labels=str(table), prune=True)
     assert there == here
+    assert [payload for _, payload in points(home, "there").values() if payload.get("rated") == 5]
     assert (here["ingested"], here["moved"], here["pruned"]) == (2, 1, 1)
 
 
