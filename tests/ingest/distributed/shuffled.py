@@ -16,12 +16,18 @@ from cbir.ingest.shard import Work
 
 @dataclass
 class Shuffled(loop.OnRay):
-    """Reads all parcels before the first is stored, and stores them from the last to the first.
+    """Reads all parcels but the first before any is stored, and stores them; then it does the first.
 
-    Of `unheard` of them, the storer dies before it tells, and another does them again.
+    Attributes
+    ----------
+    unheard : int
+        Of so many, the storer dies before it tells, and another does them again.
+    backwards : bool
+        From the last to the first.
     """
 
     unheard: int = 0
+    backwards: bool = True
 
     def __post_init__(self) -> None:
         super().__init__(Machines())
@@ -31,14 +37,16 @@ class Shuffled(loop.OnRay):
 
     def _done(self, work: Work) -> Iterator[Done | Trouble]:
         task = self._task(work)
-        tables = [table.to_pydict() for table in self._blocks(work, Room(4, 4, 1.0))]
+        first, *tables = [table.to_pydict() for table in self._blocks(work, Room(4, 4, 1.0))]
+        if self.backwards:
+            tables.reverse()
         reader, storer = Reader(task), Storer(task)
-        read = [row for table in reversed(tables) for row in reader(table)]
+        read = [row for table in tables for row in reader(table)]
         for number, row in enumerate(read):
             (done,) = unpacked(storer(row))
             if number >= self.unheard:
                 yield done
-        for table in reversed(tables[len(tables) - self.unheard :]):
+        for table in [first, *tables[: self.unheard]]:
             yield from (done for row in reader(table) for done in unpacked(storer(row)))
 
 

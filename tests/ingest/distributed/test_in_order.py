@@ -34,16 +34,16 @@ def album(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("unheard", [0, 2])
+@pytest.mark.parametrize(("unheard", "backwards"), [(0, True), (2, True), (0, False)])
 def test_the_points_are_those_of_one_process(
-    home: Path, album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unheard: int
+    home: Path, album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unheard: int, backwards: bool
 ):
     monkeypatch.setenv("CBIR_PROCESSES", "1")  # as readers set it, and to put it back
 
     def both(**options: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         here = cbir.ingest(album, collection="here", encoder="pixels", **options)
         with monkeypatch.context() as patch:
-            patch.setattr("cbir.verbs.ingest._loop", lambda *_, **__: Shuffled(unheard))
+            patch.setattr("cbir.verbs.ingest._loop", lambda *_, **__: Shuffled(unheard, backwards))
             there = cbir.ingest(album, collection="there", encoder="pixels", on="ray", **options)
         assert points(home, "there") == points(home, "here")
         assert {reason for _, reason in there.unreadable} == {reason for _, reason in here.unreadable}
