@@ -9,13 +9,15 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import IO, Any
 
 from cbir.core.errors import CbirError, first_line
 from cbir.core.extras import to_install
 
 _OBJECTS = re.compile(r"(s3|gs)://[^/\s]+")
 _PARTS = 1 << 62
+#: Bytes of a part, of what is read as a file.
+_BLOCK = 1 << 18
 
 
 class ObjectError(CbirError):
@@ -36,12 +38,15 @@ class Stored:
         In nanoseconds since 1970; 0 if unknown.
     tag : int
         Another content has another one (its ETag); 0 if unknown.
+    is_folder : bool
+        It is none, but stands for those whose keys go on behind it.
     """
 
     name: str
     size: int
     modified: int
     tag: int
+    is_folder: bool = False
 
 
 def is_object(text: str) -> bool:
@@ -91,6 +96,58 @@ def read_object(address: str, most: int | None = None) -> bytes:
         raise ObjectError(f"{address} does not exist") from None
     except Exception as error:  # noqa: BLE001 - as above
         raise ObjectError(f"{address} cannot be read: {first_line(error)}") from None
+
+
+class ObjectFile:
+    """An object that is read as a file: what `pathlib.Path` is asked for where archives are opened.
+
+    Parameters
+    ----------
+    address : str
+    """
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+
+    def __str__(self) -> str:
+        return self._address
+
+    def is_file(self) -> bool:
+        """Return True: it was listed."""
+        return True
+
+    def open(self, mode: str) -> IO[bytes]:
+        """Open it for reading, by parts; OSError where that fails."""
+        system, path = _opened(self._address)
+        try:
+            return system.open(path, mode, block_size=_BLOCK, cache_type="readahead")
+        except OSError:
+            raise
+        except Exception as error:  # noqa: BLE001 - as above
+            raise OSError(first_line(error)) from None
+
+
+def matching(pattern: str) -> list[Stored]:
+    """Return what a pattern such as `s3://bucket/shards/*.tar` matches, sorted and with addresses for names.
+
+    Raises
+    ------
+    ObjectError
+        As `stored_below`.
+    """
+    system, path = _opened(pattern)
+    scheme = pattern.partition("://")[0]
+    try:
+        found = system.glob(path, detail=True)
+    except FileNotFoundError:
+        return []
+    except Exception as error:  # noqa: BLE001 - as above
+        raise ObjectError(f"{pattern} cannot be listed: {first_line(error)}") from None
+    return [
+        Stored(f"{scheme}://{name}", each["size"] or 0, _modified(each), _tag(each), each["type"] == "directory")
+        for name, each in sorted(found.items())
+        if not name.endswith("/")
+    ]
 
 
 def _opened(address: str) -> tuple[Any, str]:

@@ -18,7 +18,6 @@ from PIL import Image
 
 from cbir.collection.point import Label
 from cbir.core.disk import expanded
-from cbir.core.objects import is_object
 from cbir.core.progress import Progress, silent
 from cbir.core.uris import folder_and_name, shown, uri_of
 from cbir.ingest.sources.beside import beside_of, grouped, is_beside, kept_columns
@@ -82,7 +81,7 @@ class ArchiveSource(RootedSource):
         self,
         root: Path,
         name: str,
-        paths: Sequence[Path],
+        paths: Sequence[Any],
         choice: Choice,
         progress: Progress,
         *,
@@ -154,12 +153,20 @@ class ArchiveSource(RootedSource):
 
     # Listing
 
+    def _below(self, shard: Any) -> str:
+        """Return the path of a shard relative to the root, with `/`."""
+        return shard.relative_to(self.root).as_posix()
+
+    def _stamp_of(self, path: Any) -> tuple[int, int, int, int]:
+        """Return what stays the same as long as an archive does; OSError if it is not there."""
+        return stamp_of(path.stat())
+
     def _list(self, progress: Progress) -> None:
         met = 0
         for number, path in enumerate(self._paths):
-            prefix = os.fsencode(path.relative_to(self.root).as_posix()) + b"/" if self._sharded else b""
+            prefix = os.fsencode(self._below(path)) + b"/" if self._sharded else b""
             try:
-                stamp = _NO_STAMP if is_object(str(self)) else stamp_of(path.stat())
+                stamp = self._stamp_of(path)
                 members = self._readers[number]
                 self._stamps.append(stamp)
             except (ArchiveError, OSError) as error:

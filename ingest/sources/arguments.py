@@ -15,7 +15,7 @@ from cbir.core.progress import Progress, silent
 from cbir.core.uris import shown
 from cbir.ingest.sources.addresses import is_address
 from cbir.ingest.sources.archive import ArchiveSource
-from cbir.ingest.sources.bucket import BucketSource
+from cbir.ingest.sources.bucket import BucketSource, shards_named
 from cbir.ingest.sources.catalogue import NAMES, open_dataset, open_source, warn_of_namesake
 from cbir.ingest.sources.choice import Choice
 from cbir.ingest.sources.entries import (
@@ -37,8 +37,9 @@ from cbir.model.formats import SNIFFED_BYTES, SUFFIXES, sniff, suffix_of
 STDIN = ("-", "/dev/stdin")
 
 
-#: What an argument names, and its text: a `dataset`, a `folder`, an `archive`, a `bucket`; an `entry`, which is a
-#: picture or an address; or what has entries, a `pattern`, a `list` (also of a `pipe`), a `table` of paths or `stdin`.
+#: What an argument names, and its text: a `dataset`, a `folder`, an `archive`, a `bucket`, a `shard` in one; an
+#: `entry`, which is a picture or an address; or what has entries, a `pattern`, a `list` (also of a `pipe`), a `table`
+#: of paths or `stdin`.
 _Named = tuple[str, str]
 
 
@@ -93,7 +94,7 @@ def open_sources(
     named = list(dict.fromkeys(each for argument in arguments for each in _named(argument)))
     whole = _outermost([text for kind, text in named if kind == "folder"])
     archives = _together([text for kind, text in named if kind == "archive"])
-    entries_ = [each for each in named if each[0] not in ("dataset", "folder", "archive", "bucket")]
+    entries_ = [each for each in named if each[0] not in ("dataset", "folder", "archive", "bucket", "shard")]
     parts: dict[str, Source] = {}
     # In the order of the arguments; what is listed one by one is one source, in the place of the first.
     for kind, text in named:
@@ -103,6 +104,11 @@ def open_sources(
             parts[text] = open_dataset(text, folders, cache, progress=progress)
         elif kind == "bucket":
             parts[text] = BucketSource(text, chosen(text.rstrip("/")), progress=progress)
+        elif kind == "shard":
+            above = text.rpartition("/")[0]
+            if above not in parts:
+                beside = [each for kind, each in named if kind == "shard" and each.rpartition("/")[0] == above]
+                parts[above] = BucketSource(above, chosen(above), shards=beside, progress=progress)
         elif kind == "folder":
             if real in whole and real not in parts:
                 parts[real] = open_source(real, choice=chosen(Path(real)), may_be_empty=may_be_empty, progress=progress)
@@ -126,7 +132,7 @@ def _named(argument: str) -> list[_Named]:
     if is_address(argument):
         return [("entry", argument)]
     if is_object(argument):
-        return [("bucket", argument)]
+        return [("shard", shard) for shard in shards_named(argument)] or [("bucket", argument)]
     if is_pipe(path):
         return [("pipe", path)]
     if os.path.isdir(path):  # noqa: PTH112 - never raises

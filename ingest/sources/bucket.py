@@ -1,16 +1,22 @@
-"""Pictures in object storage as a root: `s3://bucket/photos` or `gs://bucket/photos`.
+"""Pictures in object storage as a root: `s3://bucket/photos` or `gs://bucket/photos`, or shards that lie there.
 
 In: an address. Out: a source whose uris are the keys below it, read by `cbir.ingest.sources.object_members` as an
-archive is by its reader.
+archive is by its reader; or those within its shards, each of which is read as the same file on a disk would be.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
+from cbir.core.objects import ObjectError, Stored, matching
 from cbir.core.progress import Progress, silent
 from cbir.ingest.sources.archive import ArchiveSource
 from cbir.ingest.sources.choice import Choice
+from cbir.ingest.sources.entries import ARCHIVE_SUFFIXES
 from cbir.ingest.sources.folder import folder_name
+from cbir.ingest.sources.source import SourceError
+
+_NO_STAMP = (0, 0, 0, 0)
 
 
 class BucketSource(ArchiveSource):
@@ -21,6 +27,8 @@ class BucketSource(ArchiveSource):
     address : str
     choice : Choice
         As for a folder.
+    shards : sequence of str
+        Archives right below it, to be taken alone; by default all, if there is nothing else.
     progress : Progress
         Stage `list`.
 
@@ -30,15 +38,66 @@ class BucketSource(ArchiveSource):
         It cannot be reached, or there is no picture.
     """
 
-    def __init__(self, address: str, choice: Choice | None = None, *, progress: Progress = silent) -> None:
+    def __init__(
+        self,
+        address: str,
+        choice: Choice | None = None,
+        *,
+        shards: Sequence[str] = (),
+        progress: Progress = silent,
+    ) -> None:
         self._address = address.rstrip("/")
-        self._progress = progress
+        self._opened_with = tuple(shards), progress
+        try:
+            found = {each.name: each for each in matching(f"{self._address}/*")}
+        except ObjectError as error:
+            raise SourceError(str(error)) from None
+        archives = [name for name, each in found.items() if _is_archive(each)]
+        chosen = [name for name in archives if name in shards] if shards else archives
+        self._found: dict[str, Stored] = {name: found[name] for name in chosen}
         place = Path(self._address)
-        self._open(place, folder_name(place), [place], choice or Choice(), progress)
+        if shards or (archives and len(archives) == len(found)):
+            self._open(
+                place, folder_name(place), chosen, choice or Choice(), progress, sharded=True, complete=not shards
+            )
+        else:
+            self._open(place, folder_name(place), [place], choice or Choice(), progress)
 
     def __str__(self) -> str:
         return self._address
 
     def chosen(self, choice: Choice) -> Self:
         """Return the same objects, listed again by another choice."""
-        return type(self)(self._address, choice, progress=self._progress)
+        shards, progress = self._opened_with
+        return type(self)(self._address, choice, shards=shards, progress=progress)
+
+    def _below(self, shard: Any) -> str:
+        return str(shard)[len(self._address) + 1 :]
+
+    def _stamp_of(self, path: Any) -> tuple[int, int, int, int]:
+        stored = self._found.get(str(path))
+        return (stored.size, stored.modified, stored.tag, stored.modified) if stored else _NO_STAMP
+
+
+def shards_named(argument: str) -> list[str]:
+    """Return the shards that an address or a pattern names; none if it is the address of what lies below it.
+
+    Raises
+    ------
+    SourceError
+        It names none that are there.
+    """
+    if "*" not in argument and not argument.lower().endswith(ARCHIVE_SUFFIXES):
+        return []
+    try:
+        found = matching(argument)
+    except ObjectError as error:
+        raise SourceError(str(error)) from None
+    shards = [each.name for each in found if _is_archive(each)]
+    if not shards:
+        raise SourceError(f"'{argument}' matches no archives; of pictures, name what is above them")
+    return shards
+
+
+def _is_archive(stored: Stored) -> bool:
+    return not stored.is_folder and stored.name.lower().endswith(ARCHIVE_SUFFIXES)

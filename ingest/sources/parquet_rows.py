@@ -58,7 +58,7 @@ class ParquetRows:
         self._path = path
         self.problems: list[str] = []
         try:
-            with pq.ParquetFile(path) as file:
+            with pq.ParquetFile(_readable(path)) as file:
                 schema = file.schema_arrow
         except Exception as error:  # noqa: BLE001 - Arrow has errors of its own for each kind of damage
             raise ArchiveError(f"{path} is no Parquet file that can be read: {first_line(error)}") from None
@@ -73,7 +73,7 @@ class ParquetRows:
 
         row = 0
         try:
-            with pq.ParquetFile(self._path) as file:
+            with pq.ParquetFile(_readable(self._path)) as file:
                 if not self._others:
                     for row in range(file.metadata.num_rows):
                         yield Member(_numbered(row), -1, 0, (row,))
@@ -109,7 +109,7 @@ class ParquetRows:
         """Yield the pictures from the group of rows on that a row is in."""
         import pyarrow.parquet as pq
 
-        with pq.ParquetFile(self._path, buffer_size=_BUFFER, pre_buffer=False) as file:
+        with pq.ParquetFile(_readable(self._path), buffer_size=_BUFFER, pre_buffer=False) as file:
             sizes = [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)]
             first, row = 0, 0
             while first < len(sizes) and row + sizes[first] <= wanted:
@@ -121,6 +121,11 @@ class ParquetRows:
                     content = value.as_py()
                     yield row, (content[self._leaf] if self._leaf and content else content) or b""
                     row += 1
+
+
+def _readable(path: Any) -> Any:
+    """Return what Arrow reads: a path, or an object in storage as a file."""
+    return path if isinstance(path, Path) else path.open("rb")
 
 
 def _picture_column(schema: "pa.Schema", path: Path) -> tuple[str, str]:

@@ -8,11 +8,12 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from cbir.core.errors import first_line
-from cbir.core.objects import is_object
+from cbir.core.objects import ObjectFile, is_object
 from cbir.core.uris import shown
+from cbir.ingest.sources.entries import ARCHIVE_SUFFIXES
 from cbir.ingest.sources.members import ArchiveError, Member, MemberError, Members
 from cbir.ingest.sources.object_members import ObjectMembers
 from cbir.ingest.sources.parquet_rows import ParquetRows, is_parquet
@@ -101,7 +102,10 @@ class Readers:
 
     @staticmethod
     def _opened(path: str) -> Members:
-        return ObjectMembers(path) if is_object(path) else open_members(Path(path))
+        if not is_object(path):
+            return open_members(Path(path))
+        shard = path.lower().endswith(ARCHIVE_SUFFIXES)
+        return open_members(cast("Path", ObjectFile(path))) if shard else ObjectMembers(path)
 
     def read(self, number: int, member: Member, location: str) -> bytes:
         """Return a member's content.

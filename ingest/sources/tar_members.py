@@ -102,7 +102,9 @@ class TarMembers:
                     yield number, forward.take(info.size)
 
     def _opened(self) -> IO[bytes]:
-        return self._path.open("rb") if self._open_compressed is None else self._open_compressed(self._path)
+        if self._open_compressed is None:
+            return self._path.open("rb")
+        return self._open_compressed(self._path if isinstance(self._path, Path) else self._path.open("rb"))
 
     @property
     def _most_unpacked(self) -> int | None:

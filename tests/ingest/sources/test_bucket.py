@@ -1,6 +1,7 @@
 """Pictures in object storage, on a server of this machine that speaks S3."""
 
 import sys
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -86,3 +87,39 @@ def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "gcsfs", None)
     with pytest.raises(CbirError, match=r"pip install '\.\[gs\]'"):
         cbir.ingest("gs://photos/album")
+
+
+def test_shards_in_a_bucket(home: Path, pictures: Path, tmp_path: Path, bucket: Any, monkeypatch: pytest.MonkeyPatch):
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    files = sorted(pictures.rglob("*.png"))
+    local = tmp_path / "shards"
+    for kind in ("tars", "packed", "tables"):
+        (local / kind).mkdir(parents=True)
+    for number, part in enumerate((files[:3], files[3:])):
+        for name, mode in ((f"tars/{number}.tar", "w"), (f"packed/{number}.tar.gz", "w:gz")):
+            with tarfile.open(local / name, mode) as tar:
+                for at, file in enumerate(part):
+                    tar.add(file, f"{at}.png")
+        columns = {"key": [f"{at}" for at in range(3)], "jpg": [file.read_bytes() for file in part]}
+        pq.write_table(pa.table(columns), local / "tables" / f"{number}.parquet")
+    bucket.put(str(local), "photos/shards", recursive=True)
+    monkeypatch.setenv("CBIR_PROCESSES", "1")
+    for kind, some in (("tars", "*.tar"), ("packed", "*.tar.gz"), ("tables", "0.parquet")):
+        here = cbir.ingest(local / kind, collection=f"{kind}-here", encoder="pixels")
+        there = cbir.ingest(f"s3://photos/shards/{kind}", collection=f"{kind}-there", encoder="pixels")
+        assert (there.ingested, told(there)) == (6, told(here))
+        assert {identity: payload["uri"] for identity, (_, payload) in points(home, f"{kind}-there").items()} == {
+            identity: payload["uri"] for identity, (_, payload) in points(home, f"{kind}-here").items()
+        }
+        again = cbir.ingest(f"s3://photos/shards/{kind}/{some}", collection=f"{kind}-there")
+        assert (again.ingested, again.gone) == (0, 0)
+        assert again.unchanged == again.found
+        with monkeypatch.context() as patch:
+            patch.setattr("cbir.verbs.ingest._loop", lambda *_, **__: Shuffled())
+            many = cbir.ingest(f"s3://photos/shards/{kind}", collection=f"{kind}-many", encoder="pixels", on="ray")
+        assert told(many) == told(there)
+    bucket.put(str(pictures), "photos/shards/tars/beside", recursive=True)
+    mixed = cbir.ingest("s3://photos/shards/tars", collection="mixed", encoder="pixels")
+    assert (mixed.ingested, mixed.left_out_count) == (6, 2), "beside folders of pictures, shards are left out"
+    with pytest.raises(CbirError, match="matches no archives"):
+        cbir.ingest("s3://photos/shards/tars/*.zip")
