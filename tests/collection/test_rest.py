@@ -4,11 +4,16 @@ import http.client
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cbir.collection.served.address import Address, address
+from cbir.collection.served.engine import ServedEngine
 from cbir.collection.served.rest import NoAnswerError, Rest
+from cbir.collection.served.server import Server
+from tests.collection.sample import METADATA, fill, ids
 from tests.qdrant import QdrantProcess
 
 
@@ -65,6 +70,33 @@ def test_one_that_the_server_has_closed_is_not_used_again(own_qdrant: QdrantProc
             opened.clear()
             assert asked(rest) == before
             assert len(opened) == 1
+
+
+def test_what_is_long_comes_compressed_from_another_machine(own_qdrant: QdrantProcess, tmp_path: Path):
+    host = {"url": own_qdrant.url, "host": "127.0.0.1", "secure": False, "grpc_port": own_qdrant.grpc_port}
+    vectors = np.random.default_rng(0).random((500, 4), np.float32)
+    read: dict[bool, int] = {}
+    whole = http.client.HTTPResponse.read
+    with closing(ServedEngine(Server(Address(**host)), tmp_path)) as engine, closing(engine.create("c", METADATA)) as c:
+        fill(c, vectors)
+    for place in (Address(**host), Elsewhere(**host)):
+        with (
+            closing(ServedEngine(Server(place), tmp_path)) as engine,
+            closing(engine.open("c")) as c,
+            pytest.MonkeyPatch.context() as patch,
+        ):
+            sizes: list[int] = []
+
+            def counted(response: http.client.HTTPResponse, *amount: int, sizes: list[int] = sizes) -> bytes:
+                content = whole(response, *amount)
+                sizes.append(len(content))
+                return content
+
+            patch.setattr(http.client.HTTPResponse, "read", counted)
+            (page,) = c.scroll()
+            read[place.local] = max(sizes)
+        np.testing.assert_array_equal(page.vectors[np.argsort(page.ids)], vectors[np.argsort(ids(500))])
+    assert read[False] < read[True] / 2
 
 
 def test_threads_have_a_connection_each(own_qdrant: QdrantProcess, opened: list[str]):
