@@ -9,6 +9,7 @@ from benchmarks import (
     filters,
     folder,
     ingest,
+    memory,
     million,
     photographs,
     scale,
@@ -30,12 +31,14 @@ ALL = {
     "duplicates": duplicates.main,
     "folder": folder.main,
 }
-#: Those whose name may be followed by some of their parts; `figures`, `million`, `scale` take hours, and run by name.
+#: Those whose name may be followed by some of their parts; the long ones, `figures`, `memory`, `million` and `scale`,
+#: only by name.
 PARTS = {
     "figures": figures.main,
     "photographs": photographs.main,
     "folder": folder.main,
     "serve": serve.main,
+    "memory": memory.main,
     "million": million.main,
     "scale": scale.main,
 }

@@ -256,7 +256,7 @@ def _search(
         # Qdrant serves rankings without the steps that follow a search: compare it with the same.
         texts = np.array([ids_of(ids) for ids in database.ids[block.order[:, :count]]])
         exact_ids.append(np.where(block.counts[:, :count], texts, ""))
-        exact_distances.append(block.distances[:, :count])
+        exact_distances.append(block.distances[:, :count].copy())  # else all of them would stay
         final = reordered(block, features, neighbours, options)
         relevant[block.start : stop] = pack(
             (database.classes[final.order] == wanted[block.start : stop, None]) & final.counts

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from cbir.collection.point import raw_ids
 from cbir.serve.background import Background, Work, stamp_of
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def _strangers(searcher: Searcher) -> tuple[float, list[str]]:
     from cbir.search.duplicates.calibration import drawn_from, strangers_apart
 
     with searcher.used() as collection:
-        ids = [point for page in collection.scroll(vectors=False, fields=[]) for point in page.ids]
+        ids = np.concatenate([raw_ids(page.ids) for page in collection.scroll(vectors=False, fields=[])])
         drawn = drawn_from(ids, _SEED)
         far = strangers_apart(searcher, drawn, len(ids), 0)
     return float(np.quantile(far, 0.99)) if len(far) else 0.0, drawn

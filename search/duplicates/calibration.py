@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from cbir.collection.filter import Where
-from cbir.collection.point import Payload
+from cbir.collection.point import Payload, ids_of
 from cbir.core.errors import CbirError
 from cbir.core.progress import Progress, silent
 from cbir.core.workers import batched, ordered_map
@@ -59,7 +59,7 @@ class Threshold:
 
 def calibrate(
     searcher: Searcher,
-    ids: Sequence[str],
+    ids: np.ndarray,
     options: DuplicatesOptions,
     *,
     where: Where | None = None,
@@ -70,7 +70,7 @@ def calibrate(
     Parameters
     ----------
     searcher : Searcher
-    ids : sequence of str
+    ids : ndarray of uint8, shape (n, 16)
         The points among which duplicates are looked for; at least two.
     options : DuplicatesOptions
     where : Where, optional
@@ -102,10 +102,10 @@ def calibrate(
     )
 
 
-def drawn_from(ids: Sequence[str], seed: int) -> list[str]:
-    """Return some points at random: those whose distances are measured, the first of which are edited."""
+def drawn_from(ids: np.ndarray, seed: int) -> list[str]:
+    """Return some of (n, 16) points at random: those whose distances are measured, the first of which are edited."""
     generator = np.random.default_rng(seed)
-    return [ids[row] for row in generator.permutation(len(ids))[:_DRAWN]]
+    return ids_of(ids[generator.permutation(len(ids))[:_DRAWN]])
 
 
 def copies_apart(

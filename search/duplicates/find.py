@@ -5,11 +5,14 @@ opening anything. What else is near enough (`calibration`, `candidates`) is open
 and compared by geometry (`relation`), each picture once where that is possible.
 """
 
+from collections.abc import Set
 from itertools import pairwise
+
+import numpy as np
 
 from cbir.collection.filter import Where, filter_of
 from cbir.collection.interface import Collection
-from cbir.collection.point import Payload
+from cbir.collection.point import Payload, raw_ids, text_of
 from cbir.core.progress import Progress, silent
 from cbir.core.workers import batched
 from cbir.search.duplicates.calibration import calibrate
@@ -52,7 +55,7 @@ def find_duplicates(
     options = options or DuplicatesOptions()
     collection = searcher.collection
     total = collection.count(where=where)
-    ids, same, copied = _listed(collection, total, where, progress)
+    ids, same, copied = listed(collection, total, where, progress)
     used, near = None, list[tuple[str, str]]()
     if len(ids) > 1:
         used = calibrate(searcher, ids, options, where=where, progress=progress)
@@ -75,22 +78,52 @@ def find_duplicates(
     )
 
 
-def _listed(
-    collection: Collection, total: int, where: Where | None, progress: Progress
-) -> tuple[list[str], list[list[str]], list[str]]:
-    """Return all ids, the ids of points that have a hash in common, and those of points with several places."""
-    ids: list[str] = []
-    by_hash: dict[str, list[str]] = {}
-    copied = []
+def listed(
+    collection: Collection, total: int, where: Where | None = None, progress: Progress = silent
+) -> tuple[np.ndarray, list[list[str]], list[str]]:
+    """Return all ids, the ids of points that have a hash in common, and those of points with several places.
+
+    Parameters
+    ----------
+    collection : Collection
+    total : int
+        Points there are, for the progress.
+    where : Where, optional
+    progress : Progress
+        Stage `load`.
+
+    Returns
+    -------
+    ids : ndarray of uint8, shape (n, 16)
+        24 bytes a point are held, with 8 of each hash; only those that repeat are read again.
+    same : list of list of str
+    copied : list of str
+    """
+    ids, hashes = [np.empty((0, 16), np.uint8)], [np.empty(0, np.int64)]
+    copied: list[str] = []
+    done = 0
     for page in collection.scroll(vectors=False, fields=_FIELDS, where=where):
+        ids.append(raw_ids(page.ids))
+        known = (text_of(payload, "sha256") for payload in page.payloads)
+        hashes.append(np.array([hash(each) for each in known if each], np.int64))
+        copied += [point for point, payload in zip(page.ids, page.payloads, strict=True) if payload.get("copies")]
+        done += len(page.ids)
+        progress("load", done, max(total, done))
+    values, counts = np.unique(np.concatenate(hashes), return_counts=True)
+    return np.concatenate(ids), _same(collection, set(values[counts > 1].tolist()), where), copied
+
+
+def _same(collection: Collection, repeated: Set[int], where: Where | None) -> list[list[str]]:
+    """Return the ids of points of the same SHA-256, among those whose hashes are of these numbers."""
+    if not repeated:
+        return []
+    by_hash: dict[str, list[str]] = {}
+    for page in collection.scroll(vectors=False, fields=_FIELDS[:1], where=where):
         for point, payload in zip(page.ids, page.payloads, strict=True):
-            if payload.get("sha256"):
-                by_hash.setdefault(str(payload["sha256"]), []).append(point)
-            if payload.get("copies"):
-                copied.append(point)
-        ids += page.ids
-        progress("load", len(ids), max(total, len(ids)))
-    return ids, [points for points in by_hash.values() if len(points) > 1], copied
+            sha256 = text_of(payload, "sha256")
+            if sha256 and hash(sha256) in repeated:
+                by_hash.setdefault(sha256, []).append(point)
+    return [points for points in by_hash.values() if len(points) > 1]
 
 
 def _payloads(collection: Collection, ids: set[str]) -> dict[str, Payload]:

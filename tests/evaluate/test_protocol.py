@@ -1,8 +1,11 @@
+import weakref
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,9 +13,11 @@ from sklearn.metrics import label_ranking_average_precision_score
 
 import cbir
 from cbir.collection.embedded.points import EmbeddedCollection
+from cbir.evaluate import protocol, ranking
 from cbir.evaluate.copies.measure import measure_copies
 from cbir.evaluate.options import CopiesOptions, EvaluationOptions
 from cbir.evaluate.protocol import evaluate, evaluate_distorted
+from cbir.evaluate.ranking import RankedBlock, rank
 from cbir.evaluate.run import save_run
 from cbir.ingest.sources.digits import digits as load_digits
 from cbir.ingest.sources.source import Item
@@ -181,6 +186,24 @@ def test_what_is_read_in_many_pages_scores_as_what_is_read_in_one(
     scroll = EmbeddedCollection.scroll
     monkeypatch.setattr(EmbeddedCollection, "scroll", lambda *of, **asked: scroll(*of, **{**asked, "page": 5}))
     assert measured() == at_once
+
+
+def test_rankings_are_let_go_of_one_after_the_other(digits: Path, monkeypatch: pytest.MonkeyPatch):
+    made: list[weakref.ref[np.ndarray]] = []
+    alive: list[int] = []
+
+    def watched(*given: Any) -> Iterator[RankedBlock]:
+        for block in rank(*given):
+            assert block.distances.base is not None  # what has the memory
+            made.append(weakref.ref(block.distances.base))
+            yield block
+            alive.append(sum(each() is not None for each in made))
+
+    monkeypatch.setattr(protocol, "rank", watched)
+    monkeypatch.setattr(ranking, "_BLOCK_VALUES", 3_000)
+    assert cbir.evaluate("digits", queries=40).scores.queries == 40
+    assert len(alive) == 20
+    assert max(alive) <= 2
 
 
 def test_queries_that_nothing_is_relevant_to_are_counted(home: Path, bundle: Path):

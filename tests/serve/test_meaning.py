@@ -7,6 +7,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 import cbir
+from cbir.collection.point import raw_ids
 from cbir.search.duplicates.calibration import copies_apart, drawn_from
 from cbir.search.duplicates.options import DuplicatesOptions
 
@@ -36,7 +37,7 @@ def test_distances_of_copies_are_told_once_they_are_measured(client: TestClient)
     client.__exit__(None, None, None)  # one process holds the collection once
     with cbir.open("digits") as digits:
         ids = [point for page in digits.collection.scroll(vectors=False) for point in page.ids]
-        far, _ = copies_apart(digits, drawn_from(ids, 0), DuplicatesOptions(pictures=30))
+        far, _ = copies_apart(digits, drawn_from(raw_ids(ids), 0), DuplicatesOptions(pictures=30))
     for mark in told["copies"]:
         assert np.mean(far <= mark["distance"]) == pytest.approx(mark["share"], abs=0.01)
     assert [mark["share"] for mark in told["copies"]] == [0.5, 0.75, 0.9, 0.98]

@@ -1,0 +1,181 @@
+"""Does memory grow with a collection? What each command holds at most, of few points and of many.
+
+`python -m benchmarks memory [POINTS ...]`: 100,000 and 1,000,000 by default, of 128 values and with the payloads of
+files. Each command has a process of its own. The engine maps its files into memory, which the system takes back when
+others need it: beside all that a process had stands what is its own alone (Linux: RssAnon), asked for twenty times a
+second. With CBIR_BENCH_QDRANT, a server's address, `push` and `pull` are measured too; their collection is removed
+from it.
+Aim: what is its own at a million points is at most 1.2 times that at 100,000.
+"""
+
+import hashlib
+import json
+import os
+import sys
+import tempfile
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+import cbir
+from benchmarks.like_features import like_features
+from benchmarks.setting import last_json, show, timed
+from cbir.collection.embedded.engine import EmbeddedEngine
+from cbir.collection.home import embedded_engine
+from cbir.collection.point import content_id
+from cbir.core.settings import read_settings
+from cbir.evaluate.evaluation import store_evaluation
+from cbir.evaluate.options import EvaluationOptions
+from cbir.evaluate.protocol import evaluate as evaluate_stored
+from cbir.search.duplicates.find import listed
+
+POINTS, DIMENSION = (100_000, 1_000_000), 128
+NAME, QUERIES, LABELS = "c", 100, 100
+SERVER = "CBIR_BENCH_QDRANT"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Print the table; the name of a step is the process of one command."""
+    if arguments and arguments[0] in STEPS:
+        with Own() as own:
+            STEPS[arguments[0]](*map(str, arguments[1:]))
+        print(json.dumps(own.peak))
+        return
+    sizes = [int(each.replace(",", "").replace("_", "")) for each in arguments or ()] or list(POINTS)
+    found = [of(points) for points in sizes]
+    rows = [
+        [
+            step,
+            *(f"{each[step][0] / 1e6:,.0f} ({each[step][1] / 1e6:,.0f})" for each in found),
+            f"{found[-1][step][0] / found[0][step][0]:.2f}",
+            f"{found[-1][step][2]:,.0f}",
+        ]
+        for step in found[0]
+    ]
+    columns = ["", *(f"{points:,} points" for points in sizes), "ratio", "s"]
+    show("Peak memory in MB: a process's own (and with the files that it maps)", columns, rows)
+
+
+def of(points: int) -> dict[str, tuple[int, int, float]]:
+    """Return each step's peaks in bytes, of its own and in all, and its seconds of processor time."""
+    made = {}
+    with tempfile.TemporaryDirectory(dir=os.environ.get("CBIR_BENCH_DIR")) as home:
+        for step in STEPS:
+            if step in SERVED and SERVER not in os.environ:
+                continue
+            done = timed(["-m", "benchmarks", "memory", step, home, str(points)], CBIR_HOME=home)
+            made[step] = last_json(done.output), done.peak, done.cpu
+            print(points, step, made[step], file=sys.stderr, flush=True)
+    return made
+
+
+class Own:
+    """Asks Linux again and again how much memory this process has that is no file's."""
+
+    def __init__(self) -> None:
+        self.peak = 0
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch)
+
+    def __enter__(self) -> "Own":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        while not self._ended.wait(0.05):
+            status = Path("/proc/self/status").read_text()
+            (line,) = (line for line in status.splitlines() if line.startswith("RssAnon"))
+            self.peak = max(self.peak, int(line.split()[1]) * 1024)
+
+
+def fill(home: str, points: str) -> None:
+    """Make a collection of some pictures, and store made points beside them."""
+    folder = Path(home) / "pictures"
+    for number in range(160):
+        (folder / "ab"[number % 2]).mkdir(parents=True, exist_ok=True)
+        pixels = np.random.default_rng(number).integers(0, 256, (16, 16), np.uint8)
+        Image.fromarray(pixels).save(folder / "ab"[number % 2] / f"{number}.png")
+    cbir.ingest(folder, encoder=f"pca:values={DIMENSION}", collection=NAME)
+    start = 0
+    with closing(_engine()) as engine, closing(engine.open(NAME)) as collection:
+        for block in like_features(int(points), DIMENSION):
+            for first in range(0, len(block), 5_000):
+                some = block[first : first + 5_000]
+                payloads = [_payload(number) for number in range(start, start + len(some))]
+                collection.upsert([content_id(str(payload["sha256"])) for payload in payloads], some, payloads)
+                start += len(some)
+
+
+def _payload(number: int) -> dict[str, object]:
+    return {
+        "uri": f"folder {number // 1000:05}/picture {number:08}.jpg",
+        "source": "elsewhere",
+        "label": f"class {number % LABELS}",
+        "sha256": hashlib.sha256(str(number).encode()).hexdigest(),
+        "bytes": 3_000_000 + number,
+        "modified": 10**18 + number,
+        "inode": number,
+        "changed": 10**18 + number,
+        "width": 4000,
+        "height": 3000,
+        "format": "JPEG",
+        "border_brightness": 0.5,
+    }
+
+
+def evaluate(home: str, _: str) -> None:
+    """Rank everything for some stored queries, and score it."""
+    with cbir.open(NAME) as searcher:
+        run = evaluate_stored(searcher, [], EvaluationOptions(queries=QUERIES))
+    store_evaluation(run, Path(home) / "run")
+
+
+def again(home: str, _: str) -> None:
+    """Ingest the pictures again, of which nothing is new."""
+    cbir.ingest(Path(home) / "pictures", collection=NAME, index=False)
+
+
+def duplicates(_: str, __: str) -> None:
+    """List all points and their hashes; what follows takes hours at a million, and holds what it found."""
+    with cbir.open(NAME) as searcher:
+        listed(searcher.collection, searcher.collection.count())
+
+
+def snapshot(home: str, _: str) -> None:
+    """Write an archive."""
+    _engine().snapshot(NAME, Path(home) / "archive")
+
+
+def restore(home: str, _: str) -> None:
+    """Read it."""
+    _engine().restore(Path(home) / "archive", "restored")
+
+
+def push(_: str, __: str) -> None:
+    """Copy to a server."""
+    cbir.push(NAME, qdrant_url=os.environ[SERVER], index=False)
+
+
+def pull(home: str, _: str) -> None:
+    """Copy from a server to another home."""
+    os.environ["CBIR_HOME"] = f"{home}/other"
+    cbir.pull(NAME, qdrant_url=os.environ[SERVER], index=False)
+    cbir.remove(NAME, qdrant_url=os.environ[SERVER])
+
+
+def _engine() -> EmbeddedEngine:
+    return embedded_engine(read_settings())
+
+
+STEPS: dict[str, Callable[[str, str], None]] = {
+    each.__name__: each for each in (fill, evaluate, again, duplicates, snapshot, restore, push, pull)
+}
+SERVED = ("push", "pull")
