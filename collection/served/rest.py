@@ -8,9 +8,10 @@ failed. Python's own HTTP does it, since a search waits for imports: qdrant-clie
 import http.client
 import json
 import os
-import select
+import selectors
 import ssl
 import threading
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     import httpx
 
 _TOO_MANY = 429
+
+#: Seconds for which a connection is kept that nobody uses. What lies between may forget it after some minutes, and says
+#: nothing: a request would wait in vain for as long as one may.
+_KEPT = 30.0
 
 #: An answer: its status, that in words, when to ask again, and its content.
 _Answer = tuple[int, str, str | None, bytes]
@@ -98,7 +103,7 @@ class Rest:
         self._tls = _tls_context() if address.secure else None
         self._proxied = _BehindProxy(behind_proxy()) if not address.local and _has_proxy(parts.scheme) else None
         self._lock = threading.Lock()
-        self._idle: list[http.client.HTTPConnection] = []
+        self._idle: list[tuple[float, http.client.HTTPConnection]] = []
 
     def send(self, method: str, path: str, body: object, timeout: float) -> Any:
         """Send a request, and return the answer's JSON value.
@@ -131,7 +136,7 @@ class Rest:
         """Close the connections that nobody uses."""
         with self._lock:
             idle, self._idle = self._idle, []
-        for connection in idle:
+        for _, connection in idle:
             connection.close()
         if self._proxied is not None:
             self._proxied.close()
@@ -157,7 +162,7 @@ class Rest:
             connection.close()
         else:
             with self._lock:
-                self._idle.append(connection)
+                self._idle.append((time.monotonic(), connection))
         return read
 
     def _connection(self, timeout: float) -> http.client.HTTPConnection:
@@ -166,9 +171,8 @@ class Rest:
             with self._lock:
                 if not self._idle:
                     break
-                connection = self._idle.pop()
-            # What can be read before anything was asked for is the end: the server has closed it meanwhile.
-            if not select.select([connection.sock], [], [], 0)[0]:
+                since, connection = self._idle.pop()
+            if time.monotonic() - since < _KEPT and not _has_ended(connection):
                 connection.sock.settimeout(timeout)
                 return connection
             connection.close()
@@ -183,6 +187,13 @@ class Rest:
             connection.close()
             raise NoAnswerError(reachable=False) from error
         return connection
+
+
+def _has_ended(connection: http.client.HTTPConnection) -> bool:
+    """Tell whether the server has closed a connection: that can be read, and nothing else, as nothing was asked."""
+    with selectors.DefaultSelector() as selector:  # unlike `select`, for any number of open files
+        selector.register(connection.sock, selectors.EVENT_READ)
+        return bool(selector.select(0))
 
 
 class _BehindProxy:

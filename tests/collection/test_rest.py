@@ -1,6 +1,8 @@
 """Connections to a server: kept to another machine, and opened anew once that has closed them."""
 
 import http.client
+import os
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -97,6 +99,36 @@ def test_what_is_long_comes_compressed_from_another_machine(own_qdrant: QdrantPr
             read[place.local] = max(sizes)
         np.testing.assert_array_equal(page.vectors[np.argsort(page.ids)], vectors[np.argsort(ids(500))])
     assert read[False] < read[True] / 2
+
+
+def test_one_that_nobody_used_for_long_is_not_used_again(
+    own_qdrant: QdrantProcess, opened: list[str], monkeypatch: pytest.MonkeyPatch
+):
+    with closing(speaker(Elsewhere(own_qdrant.url, "127.0.0.1", secure=False, grpc_port=1))) as rest:
+        asked(rest)
+        monkeypatch.setattr("cbir.collection.served.rest._KEPT", 0.0)
+        asked(rest)
+    assert len(opened) == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="files have no numbers there")
+def test_one_is_kept_also_where_many_files_are_open(own_qdrant: QdrantProcess, opened: list[str]):
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 1200:
+        pytest.skip("the system does not give so many files")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 1200), hard))
+    files = [os.open(os.devnull, os.O_RDONLY) for _ in range(1024)]
+    try:
+        with closing(speaker(Elsewhere(own_qdrant.url, "127.0.0.1", secure=False, grpc_port=1))) as rest:
+            asked(rest)
+            asked(rest)
+    finally:
+        for file in files:
+            os.close(file)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert len(opened) == 1
 
 
 def test_threads_have_a_connection_each(own_qdrant: QdrantProcess, opened: list[str]):
