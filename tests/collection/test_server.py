@@ -2,6 +2,7 @@
 
 import json
 import logging
+import pickle
 import threading
 import time
 import warnings
@@ -351,3 +352,10 @@ def test_grpc_is_used_only_where_qdrant_offers_it(own_qdrant: QdrantProcess):
         for port in (free_ports()[0], int(other.rpartition(":")[2])):
             with closing(Server(Address(**host, grpc_port=port))) as server:
                 assert server.grpc_points() is None
+
+
+def test_another_process_connects_by_itself():
+    server = Server(address("http://localhost:1"), "secret", retry_for=7, timeout=3)
+    with closing(pickle.loads(pickle.dumps(server))) as there:
+        assert (there.location, there.retry_for, there.timeout, there._key) == (server.location, 7, 3, "secret")
+        assert "secret" not in repr(there)
