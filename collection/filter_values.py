@@ -11,6 +11,7 @@ such a value looks like.
 - A place is a circle: `48.85,2.35,10km`.
 """
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -99,6 +100,8 @@ _METERS = {"m": 1.0, "km": 1000.0, "mi": 1609.344}
 _NUMBER = re.compile(rf"{_DECIMAL}(?:e[+-]?[0-9]{{1,3}})?", re.I)
 _WHOLE = re.compile(r"[+-]?[0-9]{1,30}")
 _SIZE = re.compile(rf"({_DECIMAL})\s*(?:([kmgt])(i?))?b?", re.I)
+#: Of a size: more than any has, and fewer than a float, or Python's `int` of a text, takes.
+_MOST_DIGITS = 60
 _BOUNDS = {">": "above", ">=": "least", "<": "below", "<=": "most"}
 
 
@@ -164,6 +167,8 @@ def _number(field: Field, text: str) -> int | float:
         if found is None:
             raise FilterError(f"{field.name} is a size such as 500kB, 10MB or 1.5GiB, not {shown(text)}")
         number, unit, binary = found.groups()
+        if len(number) > _MOST_DIGITS:
+            return _bounded(field, math.inf)
         size = Fraction(number) * (1024 if binary else 1000) ** " kmgt".index((unit or " ").lower())
         return _bounded(field, int(size) if size.denominator == 1 else float(size))
     if _WHOLE.fullmatch(text):

@@ -155,8 +155,10 @@ def _opened(address: str) -> tuple[Any, str]:
     try:
         import fsspec
 
-        # Without its cache, which would hold all that was ever listed.
-        return fsspec.core.url_to_fs(address, use_listings_cache=False)
+        # Without its cache, which would hold all that was ever listed. By its scheme alone: in a whole address, fsspec
+        # takes `::`, which a key may have, for the address of another file.
+        system = fsspec.filesystem(scheme, use_listings_cache=False)
+        return system, system._strip_protocol(address)
     except ImportError as error:
         raise ObjectError(f"to read {scheme}:// ({first_line(error)}): {to_install(scheme)}") from None
     except Exception as error:  # noqa: BLE001 - as above

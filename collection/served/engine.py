@@ -38,8 +38,8 @@ from cbir.core.progress import Progress, silent
 _CONFLICT = 409
 _TURBO_SINCE = (1, 18)
 
-#: Names that Qdrant accepts: ours, and other tools'.
-_QDRANT_NAME = re.compile(r'[^<>:"/\\|?*\0\x1f]{1,255}')
+#: Names that Qdrant accepts: ours, and other tools'. What a terminal gives that is not UTF-8 is no name.
+_QDRANT_NAME = re.compile(r'[^<>:"/\\|?*\0\x1f\ud800-\udfff]{1,255}')
 
 #: How the physical collections behind a name end.
 _VERSION = re.compile(r"@[1-9]\d*$")

@@ -137,6 +137,8 @@ def test_what_is_typed_means(berlin: None, text: str, meant: Filter):
         ("camera>x", "camera is not more or less than anything; use = or !="),
         ("label=a,", "there is nothing beside a comma"),
         ("bytes>10XB", "bytes is a size such as 500kB, 10MB or 1.5GiB, not '10XB'"),
+        (f"bytes>{'9' * 400}.5", "bytes is never so large"),
+        (f"bytes>{'9' * 5000}", "bytes is never so large"),
         ("taken_at=soon", "taken_at is a time such as 2024, 2024-06, 2024-06-01 or 2024-06-01T12:30, not 'soon'"),
         ("taken_at=2023-02-29", "there is no such time as '2023-02-29'"),
         ("taken_at>9999", "no time is after '9999'"),

@@ -9,7 +9,7 @@ import pytest
 from cbir.collection.embedded.card import has_metadata
 from cbir.collection.embedded.engine import EmbeddedEngine
 from cbir.collection.embedded.shards import sweep
-from cbir.collection.errors import CollectionBusyError, CollectionError
+from cbir.collection.errors import CollectionBusyError, CollectionError, NoSuchCollectionError
 from cbir.collection.interface import Engine
 from cbir.collection.lock import is_held
 from cbir.collection.served.engine import ServedEngine
@@ -153,6 +153,15 @@ def test_of_a_folder_with_a_card_no_shard_is_swept_that_may_be_in_use(tmp_path: 
     (folder / "collection.json").unlink()
     sweep(folder)
     assert not list(folder.glob("shard-*"))
+
+
+def test_what_is_no_text_is_the_name_of_nothing(engine: Engine):
+    """What a shell gives that is not UTF-8, Python holds as halves of characters."""
+    assert not engine.exists("\udcff")
+    with pytest.raises(NoSuchCollectionError, match="no collection"):
+        engine.open("\udcff")
+    with pytest.raises(CollectionError, match="cannot name a collection"):
+        engine.create("\udcff", METADATA)
 
 
 def test_what_is_behind_a_name_has_no_other_spelling_of_what_is_there(served: ServedEngine):

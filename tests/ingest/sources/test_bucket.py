@@ -11,6 +11,7 @@ import pytest
 
 import cbir
 from cbir.core.errors import CbirError
+from cbir.core.objects import read_object, stored_below
 from cbir.model.picture import open_image
 from tests.ingest.distributed.shuffled import Shuffled, points, told
 
@@ -72,6 +73,15 @@ def test_workers_read_from_a_bucket(home: Path, pictures: Path, bucket: Any, mon
     there = cbir.ingest("s3://photos/album", collection="there", encoder="pixels", on="ray")
     assert told(there) == told(here)
     assert points(home, "there") == points(home, "here")
+
+
+def test_any_key_is_listed_and_read(bucket: Any):
+    """`::` is where fsspec begins the address of another file."""
+    names = ["a::b.png", "x::file:/etc/hostname", "a#1.png", "a?b.png", "[1]*.png", "100%.png", "%20.png", "a b.png"]
+    for name in names:
+        bucket.pipe_file(f"photos/album/{name}", name.encode())
+    found = {each.name: read_object(f"s3://photos/album/{each.name}") for each in stored_below("s3://photos/album")}
+    assert found == {name: name.encode() for name in names}
 
 
 @pytest.mark.usefixtures("home", "bucket")
