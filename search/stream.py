@@ -11,11 +11,12 @@ from itertools import islice
 from cbir.collection.point import Hit
 from cbir.model.errors import ImageError
 from cbir.search.options import SearchOptions
+from cbir.search.piped import Piped
 from cbir.search.query import Query, is_picture, named, terms_of
 from cbir.search.searcher import Searcher
 
-#: Queries in the first block, which doubles until there are so many.
-_FIRST, _MOST = 4, 64
+#: Queries in the first block, which doubles until there are so many; and bytes of files that a block ends with.
+_FIRST, _MOST, _MOST_BYTES = 4, 64, 100_000_000
 
 
 @dataclass(frozen=True)
@@ -75,14 +76,22 @@ def stream(
         The queries of a block in their order; those that cannot be read apart from them.
     """
     upcoming, size = iter(queries), _FIRST
-    while block := list(islice(upcoming, size)):
-        size = min(2 * size, _MOST)
+    while True:
         read: list[Query] = []
         unreadable: list[tuple[str, ImageError]] = []
-        for name, reading in block:
+        held = 0
+        for name, reading in islice(upcoming, size):
             try:
-                read.append(reading())
+                query = reading()
             except ImageError as error:
                 unreadable.append((name, error))
+                continue
+            read.append(query)
+            held += len(query.content) if isinstance(query, Piped) else 0
+            if held >= _MOST_BYTES:
+                break
+        if not read and not unreadable:
+            return
+        size = min(2 * size, _MOST)
         answered = searched(searcher, read, options)
         yield Answered(answered.queries, answered.hits, unreadable + answered.unreadable)

@@ -10,6 +10,7 @@ import cbir
 from cbir.ingest.sources.digits import digits as load_digits
 from cbir.model.errors import ImageError
 from cbir.search.options import SearchOptions
+from cbir.search.piped import Piped
 from cbir.search.stream import stream
 from tests.commands import run
 
@@ -46,6 +47,15 @@ def test_what_is_found_first_is_there_before_the_rest_is_read(digits: Path):
             assert [name for name, _ in answered.unreadable] == (["1"] if len(seen) == 1 else [])
     assert seen == [4, 8, 16, 32, 40]
     assert read == list(range(100))
+
+
+def test_large_files_are_not_held_together(digits: Path, queries: Path, monkeypatch: pytest.MonkeyPatch):
+    content = (queries / "0.png").read_bytes()
+    monkeypatch.setattr("cbir.search.stream._MOST_BYTES", 2 * len(content))
+    with cbir.open("digits") as searcher:
+        named = [(str(number), partial(Piped, str(number), content)) for number in range(5)]
+        blocks = [answered.queries for answered in stream(searcher, named, SearchOptions(k=1))]
+    assert [[query.name for query in block] for block in blocks] == [["0", "1"], ["2", "3"], ["4"]]
 
 
 def test_a_folder_of_queries_is_a_document_a_line(digits: Path, queries: Path):
