@@ -20,7 +20,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from cbir.core.errors import CbirError, first_line
+from cbir.core.errors import CbirError, first_line, warn_caller
 from cbir.core.extras import to_install
 from cbir.core.partial import held, is_left, is_partial, partial_of
 from cbir.core.workers import usable_cores
@@ -132,7 +132,10 @@ def connected(machines: Machines) -> Iterator[Room]:
             _keep_signals()
             # `log_to_driver` leaves out what workers print, and not that one died: on standard output, amid the JSON.
             ray._private.worker._worker_logs_enabled = False
-            yield _room(ray, machines)
+            room = _room(ray, machines)
+            if not local:
+                warn_if_busy(ray.available_resources().get("CPU", 0.0), room)
+            yield room
         except (RuntimeError, OSError, ValueError) as error:
             if ray.is_initialized():  # it is not Ray's
                 raise
@@ -177,6 +180,15 @@ def _folder() -> Iterator[Path]:
             yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def warn_if_busy(free: float, room: Room) -> None:
+    """Warn that nothing begins until others let go of a cluster's cores: Ray waits for that without a word."""
+    if free < 2 * room.cores:
+        warn_caller(
+            f"the cluster has {free:g} cores free, as other work goes on there: the ingest begins as soon as there is "
+            "room for a reader and an encoder"
+        )
 
 
 def _keep_signals() -> None:

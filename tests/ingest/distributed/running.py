@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from pathlib import Path
@@ -22,7 +23,7 @@ from tests.conftest import picture
 from tests.qdrant import GIVEN_KEY
 
 #: Seconds until something has to happen.
-PATIENCE = 300
+PATIENCE = 600
 
 
 class Running:
@@ -93,18 +94,19 @@ class Running:
 
 
 def album(folder: Path, pictures: int, bad: int) -> Path:
-    """Make a folder of pictures that take some 20 ms each to decode, and of a block of files that are none."""
+    """Make a folder of pictures that take some 30 ms each to decode, and of a block of files that are none."""
     folder.mkdir()
-    drawn = folder / "drawn.jpg"
+    drawn = folder / "drawn.png"
     picture(1, (1600, 1200)).save(drawn)
     content = drawn.read_bytes()
     drawn.unlink()
+    begin = 33  # behind the header
     for index in range(pictures):
-        comment = b"%06d" % index
-        segment = b"\xff\xfe" + (len(comment) + 2).to_bytes(2, "big") + comment
-        (folder / f"{index:04}.jpg").write_bytes(content[:2] + segment + content[2:])
+        text = b"tEXtComment\0%06d" % index
+        chunk = (len(text) - 4).to_bytes(4, "big") + text + zlib.crc32(text).to_bytes(4, "big")
+        (folder / f"{index:04}.png").write_bytes(content[:begin] + chunk + content[begin:])
     for index in range(bad):
-        (folder / f"{pictures // 2:04} bad {index:03}.jpg").write_bytes(content[:60] + b"%d" % index)
+        (folder / f"{pictures // 2:04} bad {index:03}.png").write_bytes(content[:60] + b"%d" % index)
     return folder
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 import cbir
-from cbir.core.errors import CbirError
+from cbir.core.errors import CbirError, CbirWarning
 from cbir.ingest.distributed import workers
-from cbir.ingest.distributed.cluster import Machines, Room
+from cbir.ingest.distributed.cluster import Machines, Room, warn_if_busy
 from cbir.ingest.distributed.workers import Task
 from cbir.ingest.shard import Work
 from tests.commands import failure
@@ -70,6 +70,12 @@ def test_how_many_workers_there_is_room_for():
         Room.of(Machines(gpus_per_worker=2), cores=16, gpus=1)
     with pytest.raises(CbirError, match="--workers 3 with 1 GPUs each: the cluster has 2"):
         Room.of(Machines(workers=3, gpus_per_worker=1), cores=16, gpus=2)
+
+
+def test_a_cluster_without_room_is_told():
+    with pytest.warns(CbirWarning, match="the cluster has 0 cores free"):
+        warn_if_busy(0, Room(4, 4, 0.5))
+    warn_if_busy(1, Room(4, 4, 0.5))
 
 
 @pytest.mark.usefixtures("home")
