@@ -251,6 +251,10 @@ class Engine(Protocol):
         """Open a collection; CollectionError if there is none of this name."""
         ...
 
+    def info(self, name: str) -> Info:
+        """Return a collection's sizes, without opening it where that is possible."""
+        ...
+
     def encode(self, name: str, fingerprint: str, pixels: np.ndarray) -> np.ndarray | None:
         """Encode pixels, (n, h, w, c) uint8, where a collection's encoder of that fingerprint is loaded already.
 

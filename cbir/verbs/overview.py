@@ -94,8 +94,7 @@ def overview(*, qdrant_url: str | None = None) -> Overview:
             metadata = None if isinstance(found, CollectionError) else found
             info, problem = None, ""
             try:
-                with closing(engine.open(name)) as opened:
-                    info = opened.info()
+                info = engine.info(name)
             except CollectionBusyError:
                 problem = "in use"
             except CollectionError as error:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from cbir.collection.checks import validated_name
 from cbir.collection.embedded.card import LOCK, MAP, NAME, has_metadata, read_metadata, write_metadata
+from cbir.collection.embedded.state import is_untouched, read_state
 from cbir.collection.errors import (
     CollectionBusyError,
     CollectionError,
@@ -20,13 +21,13 @@ from cbir.collection.errors import (
     already_exists,
     no_such_collection,
 )
-from cbir.collection.interface import Collection
+from cbir.collection.interface import Collection, Info
 from cbir.collection.lent.asking import borrowed, encoded, encoded_words, let_go
 from cbir.collection.lent.borrowed import BorrowedCollection
 from cbir.collection.lent.line import LenderGoneError
 from cbir.collection.lock import Patience, filling
 from cbir.collection.metadata import Metadata
-from cbir.core.disk import check_room, entries
+from cbir.core.disk import check_room, entries, size_on_disk
 from cbir.core.leftover import Leftover
 from cbir.core.names import normalized, same_name
 from cbir.core.progress import Progress, silent
@@ -98,6 +99,19 @@ class EmbeddedEngine:
                 # Replaced after its metadata were read, and the shard that they named removed?
                 if read_metadata(folder)[1] == shard:
                     raise
+
+    def info(self, name: str) -> Info:
+        """Return a collection's sizes: those that were noted when it was closed, if nobody has written to it since.
+
+        Opening a million points takes a second.
+        """
+        folder = self._existing(name)
+        metadata, shard = read_metadata(folder)
+        state = read_state(folder / shard)
+        if state is not None and state.tells(metadata.updated) and is_untouched(folder / shard, state):
+            return Info(state.points, state.indexed, size_on_disk(folder / shard), str(folder))
+        with contextlib.closing(self.open(name)) as opened:
+            return opened.info()
 
     def create(self, name: str, metadata: Metadata) -> Collection:
         """Make an empty collection."""

@@ -175,8 +175,8 @@ class OpenShard:
         if self.damaged or self.suspect or self.copy is not None:
             return
         if self.changed:
-            points = self.shard.count(edge.CountRequest(exact=True))
-            self.state = replace(self.state, clean=True, points=points, updated=self.updated)
+            points, indexed = self.shard.count(edge.CountRequest(exact=True)), self.shard.info().indexed_vectors_count
+            self.state = replace(self.state, clean=True, points=points, indexed=indexed, updated=self.updated)
             write_state(self.folder, replace(self.state, files=checksums(self.folder)))
         elif (
             self.state.files and checksums(self.folder) != self.state.files

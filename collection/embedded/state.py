@@ -37,6 +37,8 @@ class State:
         Whoever changed it last has closed it, and no check has found damage since.
     points : int
         When it was closed last, after a change.
+    indexed : int
+        Those of them in an HNSW index; -1 of a shard that an older cbir closed.
     signed : bool
         Every point has a checksum, since the first.
     updated : str
@@ -47,21 +49,27 @@ class State:
 
     clean: bool = True
     points: int = 0
+    indexed: int = -1
     signed: bool = False
     updated: str = ""
     files: Mapping[str, int] = field(default_factory=dict)
+
+    def tells(self, updated: str) -> bool:
+        """Tell whether its numbers are those of a shard whose collection's metadata are of this time."""
+        return self.clean and self.indexed >= 0 and self.updated == updated and bool(self.files)
 
 
 def read_state(shard: Path) -> State | None:
     """Return a shard's state; None if it has none, as those of an older cbir. One that cannot be read is not clean."""
     try:
         stored = read_object(shard / _NAME)
+        stored.setdefault("indexed", -1)
         state = State(**{each.name: stored[each.name] for each in fields(State)})
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError):
         return State(clean=False)
-    sound = [type(value) for value in asdict(state).values()] == [bool, int, bool, str, dict]
+    sound = [type(value) for value in asdict(state).values()] == [bool, int, int, bool, str, dict]
     return state if sound else State(clean=False)
 
 

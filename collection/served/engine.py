@@ -23,6 +23,7 @@ from cbir.collection.errors import (
     no_such_collection,
 )
 from cbir.collection.fields import indexes_from_start
+from cbir.collection.interface import Info
 from cbir.collection.lock import filling
 from cbir.collection.metadata import Metadata
 from cbir.collection.served.cards import RESERVED, MetadataStore
@@ -126,6 +127,11 @@ class ServedEngine:
 
     def encode_words(self, name: str, fingerprint: str, texts: object) -> None:
         """Encode nothing, as `encode`."""
+
+    def info(self, name: str) -> Info:
+        """Return a collection's sizes; a server does not report bytes on disk."""
+        with contextlib.closing(self.open(name)) as opened:
+            return opened.info()
 
     def create(self, name: str, metadata: Metadata) -> ServedCollection:
         """Make an empty collection."""

@@ -8,7 +8,7 @@ import pytest
 from cbir.collection.embedded.state import State, checksums, is_untouched, read_state, write_state
 
 
-@pytest.mark.parametrize("odd", [{"points": "many"}, {"clean": 1}, {"files": []}, {"updated": None}])
+@pytest.mark.parametrize("odd", [{"points": "many"}, {"indexed": None}, {"clean": 1}, {"files": []}, {"updated": None}])
 def test_a_state_of_other_types_is_not_clean(tmp_path: Path, odd: dict[str, object]):
     write_state(tmp_path, State(signed=True))
     (file,) = tmp_path.iterdir()
