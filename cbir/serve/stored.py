@@ -1,8 +1,8 @@
 """The pictures of stored points, opened from the collection's own roots alone, whatever a payload says.
 
-In: a collection and a point's id. Out: the picture's file, read; a file in an archive; or a dataset's picture. Other
-tools write payloads too: a uri that leads out of its root by `..`, as an absolute path, by another scheme, or through a
-link, is not there.
+In: a collection and a point's id. Out: the picture's file, read; a file in an archive; an object in storage; or a
+dataset's picture. Other tools write payloads too: a uri that leads out of its root by `..`, as an absolute path, by
+another scheme, or through a link, is not there.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from cbir.collection.errors import NoSuchPointError
 from cbir.collection.place import stored_places
 from cbir.collection.point import is_point_id, text_of
+from cbir.core.objects import is_object
 from cbir.core.uris import is_absolute, path_of, shown
 from cbir.ingest.added import SOURCE as ADDED
 from cbir.ingest.sources.catalogue import NAMES
@@ -49,14 +50,14 @@ _MOST_BYTES = 1 << 28
 
 @dataclass(frozen=True)
 class File:
-    """A picture in a file, or in an archive.
+    """A picture in a file, in an archive or in object storage.
 
     Attributes
     ----------
     path : str
         The file's, or the archive's and the file's in it.
     file : str
-        The file, or the archive.
+        The file, or the archive, or the object's address.
     stamp : str
         Another one after the file was changed.
     member : bool
@@ -171,7 +172,7 @@ def _why_missing(point: str, payload: Payload, metadata: Metadata) -> str:
     if all(text_of(place, "source") == ADDED for place in stored_places(payload)):
         return f"point '{point}' was added without its file (\"save\": true keeps it): it is found, but cannot be shown"
     roots = [metadata.roots.get(text_of(place, "source")) for place in stored_places(payload)]
-    gone = next((root for root in roots if root is not None and not os.path.lexists(root)), None)
+    gone = next((root for root in roots if root and not is_object(root) and not os.path.lexists(root)), None)
     if gone is None:
         return f"the picture of point '{point}' is not there: its file is gone, or not below the collection's roots"
     return (
@@ -190,6 +191,9 @@ def _permitted(place: Payload, payload: Payload, metadata: Metadata) -> File | D
     relative = _relative(uri)
     if relative is None:
         return None
+    if is_object(root):  # which is not asked until the picture is wanted: it takes its time
+        address, sha256 = f"{root}/{relative}", text_of(payload, "sha256")
+        return File(address, address, f"{address}\0{sha256}", sha256=sha256) if sha256 else None
     path = os.path.join(root, relative)  # noqa: PTH118 - a path of any bytes
     above = None if os.path.isfile(path) else archive_above(path)  # noqa: PTH113
     file = path if above is None else above[0]

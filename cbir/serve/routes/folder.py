@@ -9,6 +9,7 @@ from uuid import UUID
 from fastapi import APIRouter
 from starlette.exceptions import HTTPException
 
+from cbir.core.objects import is_object
 from cbir.serve import desktop
 from cbir.serve.problems import NotFoundError
 from cbir.serve.state import Served
@@ -39,4 +40,6 @@ def _open(served: State, name: str, point: str) -> None:
     _, found = served.pictures.find(served.library.searcher(name), point)
     if isinstance(found, DatasetPicture):
         raise NotFoundError(f"{found.uri} is a dataset's picture; it has no folder of its own")
+    if is_object(found.file):
+        raise NotFoundError(f"{found.file} is in object storage; it has no folder on this machine")
     desktop.show(found.file)

@@ -14,6 +14,8 @@ from cbir.core.errors import CbirError
 from cbir.core.objects import read_object, stored_below
 from cbir.model.picture import open_image
 from tests.ingest.distributed.shuffled import Shuffled, points, told
+from tests.serve.album import with_desktop
+from tests.serve.asking import asking
 
 moto = pytest.importorskip("moto.server", reason="no server that speaks S3 is installed")
 s3fs = pytest.importorskip("s3fs", reason="the extra `s3` is not installed")
@@ -82,6 +84,25 @@ def test_any_key_is_listed_and_read(bucket: Any):
         bucket.pipe_file(f"photos/album/{name}", name.encode())
     found = {each.name: read_object(f"s3://photos/album/{each.name}") for each in stored_below("s3://photos/album")}
     assert found == {name: name.encode() for name in names}
+
+
+def test_a_server_shows_what_is_in_a_bucket_as_long_as_it_is_the_same(
+    home: Path, pictures: Path, bucket: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    bucket.put(str(pictures), "photos/album", recursive=True)
+    cbir.ingest("s3://photos/album", encoder="pixels")
+    found = next(id_ for id_, (_, payload) in points(home, "album").items() if payload["uri"] == "b/0.png")
+    asked_to_open = with_desktop(monkeypatch, tmp_path)
+    with asking() as client:
+        assert client.get(f"/images/album/{found}").content == (pictures / "b" / "0.png").read_bytes()
+        assert client.get(f"/thumbnails/album/{found}").headers["content-type"] == "image/webp"
+        bucket.put(str(pictures / "b" / "1.png"), "photos/album/b/0.png")
+        changed = client.get(f"/images/album/{found}")
+        assert (changed.status_code, "another picture" in changed.text) == (404, True)
+        bucket.rm("photos/album/b/0.png")
+        assert "s3://photos/album/b/0.png does not exist" in client.get(f"/images/album/{found}").text
+        assert client.post(f"/api/collections/album/points/{found}/folder").status_code == 404
+        assert not asked_to_open.exists()
 
 
 @pytest.mark.usefixtures("home", "bucket")
