@@ -20,6 +20,7 @@ from cbir.collection.metadata import Metadata
 from cbir.collection.point import same_payload
 from cbir.collection.verify import sound_pages
 from cbir.core.progress import Progress, silent
+from cbir.core.words import counted
 
 #: Vectors compared value by value afterwards.
 _SAMPLE = 100
@@ -106,7 +107,7 @@ def transfer(
         lost = before + new - there
         if lost > 0:
             raise CollectionError(
-                f"{lost} points of '{name}' did not arrive in {target.location}; "
+                f"{counted(lost, 'point')} of '{name}' did not arrive in {target.location}; "
                 "run the same command again to copy them"
             )
         _compare(sent, received, sample.ids, name, target.location)

@@ -1,5 +1,6 @@
 """What is particular to a server: aliases, other tools' collections, options, indexing, snapshots."""
 
+import hashlib
 import json
 import threading
 from contextlib import closing
@@ -16,6 +17,7 @@ from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedR
 from cbir.collection.errors import CollectionBusyError, CollectionError, NewerFormatError
 from cbir.collection.metadata import Metadata
 from cbir.collection.point import unsigned
+from cbir.collection.served import snapshots
 from cbir.collection.served.cards import RESERVED, MetadataStore
 from cbir.collection.served.engine import ServedEngine
 from cbir.collection.served.layout import Layout
@@ -393,6 +395,25 @@ def test_an_interrupt_after_the_switch_keeps_what_was_restored(
         served.restore(snapshot, "again")
     with closing(served.open("again")) as collection:
         assert collection.count() == 300
+
+
+def test_a_snapshot_that_is_damaged_on_its_way_is_told(
+    served: ServedEngine, client: QdrantClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    with closing(served.create("c", METADATA)) as collection:
+        fill(collection, np.ones((3, 4), np.float32), ["a"] * 3)
+    fetch = snapshots._fetch
+
+    def one_bit(*args: Any) -> str:
+        fetch(*args)
+        path: Path = args[2]
+        path.write_bytes(bytes([path.read_bytes()[0] ^ 1]) + path.read_bytes()[1:])
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+
+    monkeypatch.setattr(snapshots, "_fetch", one_bit)
+    with pytest.raises(CollectionError, match="damaged on its way; run the same command again"):
+        served.snapshot("c", tmp_path / "c.snapshot")
+    assert client.list_snapshots("c") == []
 
 
 def test_a_damaged_snapshot_is_refused_and_leaves_nothing(served: ServedEngine, client: QdrantClient, snapshot: Path):

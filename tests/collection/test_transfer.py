@@ -116,11 +116,11 @@ def test_a_point_that_does_not_arrive_is_missed_also_where_there_are_others(
     here: EmbeddedEngine, there: ServedEngine, monkeypatch: pytest.MonkeyPatch
 ):
     few = ids(8)
-    for engine, points in ((here, few[:5]), (there, few[5:])):
+    for engine, points in ((here, few[:1]), (there, few[1:])):
         with closing(engine.create("d", METADATA)) as collection:
             collection.upsert(points, np.ones((len(points), 4), np.float32), [{"uri": i} for i in points])
     monkeypatch.setattr(ServedCollection, "upsert", lambda *_: None)
-    with pytest.raises(CollectionError, match=r"5 points of 'd' did not arrive in "):
+    with pytest.raises(CollectionError, match=r"^1 point of 'd' did not arrive in "):
         transfer(here, there, "d")
 
 
