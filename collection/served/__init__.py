@@ -1,1 +1,1 @@
-"""Collections on a Qdrant server, through qdrant-client."""
+"""Collections on a Qdrant server: read by its REST, changed through qdrant-client."""

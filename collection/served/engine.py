@@ -1,4 +1,4 @@
-"""Collections on a Qdrant server, through qdrant-client.
+"""Collections on a Qdrant server.
 
 Collection NAME is an alias of Qdrant's. The physical collection behind it, which holds the points, is NAME@1. A
 replacement is filled beside it as NAME@2, and takes its place when the alias is moved, which Qdrant does atomically.

@@ -1,4 +1,4 @@
-"""One collection of a Qdrant server: points stored, found and indexed through qdrant-client.
+"""One collection of a Qdrant server: points stored, found and indexed.
 
 In: the physical collection that the engine found behind a name. Out: the verbs of
 `cbir.collection.interface.Collection`.
