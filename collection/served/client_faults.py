@@ -39,14 +39,14 @@ def translated(error: BaseException) -> AnswerError | NoAnswerError | NotQdrantE
         return AnswerError(error.status_code or 500, error.reason_phrase, error.content)
     if isinstance(error, ResponseHandlingException):
         return _of_transport(error.source)
-    # qdrant-client asserts that an answer has a result.
-    if isinstance(error, httpx.HTTPError | json.JSONDecodeError | UnicodeDecodeError | AssertionError):
+    # qdrant-client asserts that an answer has a result, and reads one however deep it is.
+    if isinstance(error, httpx.HTTPError | json.JSONDecodeError | UnicodeDecodeError | AssertionError | RecursionError):
         return _of_transport(error)
     return None
 
 
 def _of_transport(error: BaseException) -> NoAnswerError | NotQdrantError:
-    if isinstance(error, ValidationError | ValueError | AssertionError):
+    if isinstance(error, ValidationError | ValueError | AssertionError | RecursionError):
         return NotQdrantError()
     if isinstance(error, httpx.TimeoutException):
         return _caused(TimeoutError(str(error)))

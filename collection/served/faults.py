@@ -16,7 +16,7 @@ from cbir.collection.served.rest import AnswerError, NoAnswerError, NotQdrantErr
 from cbir.core.errors import first_line
 
 _UNAUTHENTICATED, _FORBIDDEN = 401, 403
-_BAD_REQUEST, _TIMEOUT, _TOO_MANY = 400, 408, 429
+_BAD_REQUEST, _TIMEOUT, _TOO_LARGE, _TOO_MANY = 400, 408, 413, 429
 
 #: Of what the server says.
 _MOST_CHARACTERS = 400
@@ -79,6 +79,13 @@ def _response(answer: AnswerError, url: str, key_given: bool) -> Fault:
     if reason is None:
         if status == _BAD_REQUEST:
             return Fault(f"a request to {url} was damaged on its way", True, status)
+        if status == _TOO_LARGE:
+            return Fault(
+                f"a request is larger than what stands before Qdrant at {url} takes (HTTP 413): have it take "
+                "32 MB, as Qdrant does",
+                False,
+                status,
+            )
         if status not in (_UNAUTHENTICATED, _FORBIDDEN, _TIMEOUT, _TOO_MANY) and status < 500:
             return Fault(f"what answers at {url} is not Qdrant (HTTP {status}); check the URL and its path", False)
     return _status(status, reason or answer.phrase, url, key_given)

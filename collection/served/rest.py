@@ -71,7 +71,7 @@ class AnswerError(Exception):
         try:
             answer = json.loads(content)["status"]
             self.reason: str | None = str(answer["error"] if isinstance(answer, dict) else answer)
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             self.reason = None
         self.wait = float(retry_after) if status == _TOO_MANY and retry_after and retry_after.isdecimal() else 0.0
 
@@ -129,7 +129,7 @@ class Rest:
             raise AnswerError(status, phrase, answer, retry_after)
         try:
             return json.loads(answer)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise NotQdrantError from error
 
     def close(self) -> None:

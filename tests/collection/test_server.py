@@ -193,6 +193,9 @@ def test_answers_of_500_are_retried_for_a_limited_time(asked: str):
     ("status", "body", "message"),
     [
         (404, "<html>", "what answers at {url} is not Qdrant (HTTP 404); check the URL and its path"),
+        (413, "<html>", "a request is larger than what stands before Qdrant at {url} takes (HTTP 413)"),
+        (200, "[" * 100_000, "what answers at {url} is not Qdrant, or a version that this cbir does not understand"),
+        (500, "[" * 100_000, "Qdrant at {url} failed: Internal Server Error; gave up"),
         (403, '{"status": {"error": "Forbidden: Write access"}}', "the key in QDRANT_API_KEY may not do this at {url}"),
         (200, "<html>", "what answers at {url} is not Qdrant, or a version that this cbir does not understand"),
         (200, "{}", "what answers at {url} is not Qdrant, or a version that this cbir does not understand"),
