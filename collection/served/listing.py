@@ -12,7 +12,7 @@ from cbir.core.workers import ordered_map
 #: Requests at once, where each collection has to be asked for.
 _STREAMS = 8
 
-#: The most seconds to wait for what is told of one collection: it may be none of those that somebody needs.
+#: The most seconds to wait for what is told of all collections, or of one: it may be none of those that somebody needs.
 _SECONDS = 5.0
 
 
@@ -20,10 +20,10 @@ def all_metadata(server: Server) -> dict[str, Mapping[str, Any] | RefusedError]:
     """Return what Qdrant stores with each collection; an error in place of those that cannot be read now.
 
     Qdrant's account of itself has the settings of all collections, since it stores metadata with them. A server that
-    does not give it, such as one that is behind a gateway, is asked for one collection after the other.
+    does not give it soon, or at all, as behind a gateway, is asked for one collection after the other.
     """
     try:
-        return {**server.once(server.reader.telemetry)}
+        return {**server.once(server.reader.telemetry, _SECONDS)}
     except RefusedError:
         names = server.call(server.reader.names)
 

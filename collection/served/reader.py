@@ -155,9 +155,9 @@ class Reader:
             lambda found: [(hit["value"], int(hit["count"])) for hit in found["hits"]],
         )
 
-    def telemetry(self) -> Mapping[str, Mapping[str, Any]]:
-        """Return, by Qdrant's account of itself, the metadata that are stored with each collection."""
-        return self._result("GET", "/telemetry?details_level=2", None, _all_metadata)
+    def telemetry(self, timeout: float) -> Mapping[str, Mapping[str, Any]]:
+        """Return, by Qdrant's account of itself within so many seconds, what is stored with each collection."""
+        return self._result("GET", "/telemetry?details_level=2", None, _all_metadata, timeout)
 
     def _result(
         self, method: str, path: str, body: object, read: Callable[[Any], T], timeout: float | None = None

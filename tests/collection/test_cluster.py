@@ -128,5 +128,5 @@ def test_a_collection_of_a_node_that_is_away_keeps_no_other_waiting(
         assert time.monotonic() - start < 4
 
 
-def forbidden(_: Reader) -> None:
+def forbidden(_: Reader, _seconds: float) -> None:
     raise AnswerError(403, "Forbidden", b"")

@@ -16,7 +16,7 @@ from cbir.collection.errors import CollectionError
 from cbir.collection.metadata import Metadata
 from cbir.collection.served.cards import MetadataStore
 from cbir.collection.served.engine import ServedEngine
-from cbir.collection.served.rest import AnswerError, Rest
+from cbir.collection.served.rest import AnswerError, NoAnswerError, Rest
 from cbir.collection.served.server import RefusedError
 from cbir.search.query import StoredPoint
 from tests.collection.sample import METADATA, fill
@@ -77,6 +77,23 @@ def test_questions_about_collections_cost_the_same_however_many_there_are(
             assert engine.exists(name) == there
     with at_most(12, requests), pytest.raises(CollectionError, match="nothing"):
         engine.open("nothing")
+
+
+def test_a_server_that_describes_itself_late_is_not_waited_for(served: ServedEngine, monkeypatch: pytest.MonkeyPatch):
+    ours = made(served, 2, 0)
+    send = Rest.send
+    waited: list[float] = []
+
+    def sent(rest: Rest, method: str, path: str, body: object, timeout: float) -> Any:
+        if path.startswith("/telemetry"):
+            waited.append(timeout)
+            raise NoAnswerError from TimeoutError("late")
+        return send(rest, method, path, body, timeout)
+
+    monkeypatch.setattr(Rest, "send", sent)
+    assert served.names() == ours
+    assert waited
+    assert max(waited) <= 5
 
 
 def test_a_server_that_does_not_describe_itself_is_asked_for_each(
