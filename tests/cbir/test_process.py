@@ -3,12 +3,14 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import qdrant_edge as edge
 
 from cbir.collection import home
+from cbir.collection.embedded.state import read_state, write_state
 from tests.commands import failure, run, run_process
 
 
@@ -25,8 +27,14 @@ def test_info_while_another_process_uses_the_collection(digits: Path, monkeypatc
     # Edge locks a shard against this process too, if it is opened past our engine.
     used = edge.EdgeShard.load(str(shard))
     try:
-        document = json.loads(run("info", "--json").stdout)
-        assert document["collections"][0]["points"] is None
+        known = json.loads(run("info", "--json").stdout)
+        assert known["collections"][0]["points"] == 1500, "as it was closed well"
+        state = read_state(shard)
+        assert state is not None
+        write_state(shard, replace(state, clean=False))
+        changing = json.loads(run("info", "--json").stdout)
+        write_state(shard, state)
+        assert changing["collections"][0]["points"] is None, "as whoever uses it changes it"
         # Embedding needs no points; searching does, and says that another process uses them.
         assert json.loads(run("embed", "digits:queries/0").stdout)["vector"]
         assert "in use by another process" in failure("search", "digits:queries/0")
