@@ -2,7 +2,7 @@
 
 `python -m benchmarks memory [POINTS ...]`: 100,000 and 1,000,000 by default, of 128 values and with the payloads of
 files. Each command has a process of its own. The engine maps its files into memory, which the system takes back when
-others need it: beside all that a process had stands what is its own alone (Linux: RssAnon), asked for twenty times a
+others need it: beside all that a process had stands what is its own alone (Linux: RssAnon), asked for ten times a
 second. With CBIR_BENCH_QDRANT, a server's address, `push` and `pull` are measured too; their collection is removed
 from it.
 Aim: what is its own at a million points is at most 1.2 times that at 100,000.
@@ -13,7 +13,6 @@ import json
 import os
 import sys
 import tempfile
-import threading
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -23,7 +22,7 @@ from PIL import Image
 
 import cbir
 from benchmarks.like_features import like_features
-from benchmarks.setting import last_json, show, timed
+from benchmarks.setting import Watched, last_json, show, timed, whole
 from cbir.collection.embedded.engine import EmbeddedEngine
 from cbir.collection.home import embedded_engine
 from cbir.collection.point import content_id
@@ -41,11 +40,11 @@ SERVER = "CBIR_BENCH_QDRANT"
 def main(arguments: list[str] | None = None) -> None:
     """Print the table; the name of a step is the process of one command."""
     if arguments and arguments[0] in STEPS:
-        with Own() as own:
+        with Watched(os.getpid(), own) as watched:
             STEPS[arguments[0]](*map(str, arguments[1:]))
-        print(json.dumps(own.peak))
+        print(json.dumps(watched.peak))
         return
-    sizes = [int(each.replace(",", "").replace("_", "")) for each in arguments or ()] or list(POINTS)
+    sizes = whole(arguments) or list(POINTS)
     found = [of(points) for points in sizes]
     rows = [
         [
@@ -73,27 +72,11 @@ def of(points: int) -> dict[str, tuple[int, int, float]]:
     return made
 
 
-class Own:
-    """Asks Linux again and again how much memory this process has that is no file's."""
-
-    def __init__(self) -> None:
-        self.peak = 0
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._watch)
-
-    def __enter__(self) -> "Own":
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ended.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._ended.wait(0.05):
-            status = Path("/proc/self/status").read_text()
-            (line,) = (line for line in status.splitlines() if line.startswith("RssAnon"))
-            self.peak = max(self.peak, int(line.split()[1]) * 1024)
+def own(pid: int) -> int:
+    """Return the bytes of memory that a process has and that are no file's."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    (line,) = (line for line in status.splitlines() if line.startswith("RssAnon"))
+    return int(line.split()[1]) * 1024
 
 
 def fill(home: str, points: str) -> None:

@@ -23,7 +23,7 @@ import numpy as np
 
 from benchmarks.like_features import intrinsic_dimension, like_features
 from benchmarks.million_engines import ENGINES, Engine
-from benchmarks.setting import last_json, show, timed
+from benchmarks.setting import last_json, show, timed, whole
 
 POINTS, DIMENSION = 1_000_000, 128
 QUERIES, COLD = 200, 5
@@ -40,7 +40,7 @@ def main(arguments: list[str] | None = None) -> None:
     elif verb == "search":
         print(json.dumps(search(ENGINES[others[0]](Path(others[1])), Path(others[1]))))
     else:
-        numbers = [int(each.replace(",", "").replace("_", "")) for each in arguments or () if each[0].isdigit()]
+        numbers = whole([each for each in arguments or () if each[0].isdigit()])
         points, dimension = [*numbers, *(POINTS, DIMENSION)[len(numbers) :]]
         compare(points, dimension, [each for each in arguments or () if not each[0].isdigit()] or list(ENGINES))
 

@@ -17,7 +17,7 @@ import numpy as np
 from scipy.optimize import nnls
 
 from benchmarks.million import made, measured
-from benchmarks.setting import show
+from benchmarks.setting import show, whole
 
 SIZES, DIMENSION = (1_000, 10_000, 100_000, 1_000_000), 128
 RECKONED = (10_000_000, 100_000_000, 1_000_000_000)
@@ -39,7 +39,7 @@ COSTS = {
 
 def main(arguments: list[str] | None = None) -> None:
     """Print the costs of each size, what is fitted to them, and what that says of larger sizes."""
-    numbers = [int(each.replace(",", "").replace("_", "")) for each in arguments or ()]
+    numbers = whole(arguments)
     dimension = next((each for each in numbers if each <= 256), DIMENSION)
     sizes = [each for each in numbers if each > 256] or list(SIZES)
     costs = np.array([of_size(size, dimension) for size in sizes])

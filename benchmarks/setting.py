@@ -9,7 +9,7 @@ import tempfile
 import threading
 import time
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,11 +108,12 @@ def timed(arguments: Sequence[str], *, watch: bool = False, **environment: str) 
 
 
 class Watched:
-    """Asks Linux again and again how much memory a process and its children have."""
+    """Asks Linux again and again how much memory a process has; by default, it and its children."""
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, pid: int, measured: Callable[[int], int] | None = None) -> None:
         self.peak = 0
         self._pid = pid
+        self._measured = measured or _with_children
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch)
 
@@ -127,7 +128,7 @@ class Watched:
     def _watch(self) -> None:
         while not self._ended.is_set():
             start = time.perf_counter()
-            self.peak = max(self.peak, sum(map(_own_memory, _family(self._pid))))
+            self.peak = max(self.peak, self._measured(self._pid))
             # Asking holds the process up for some milliseconds: at most for one in a hundred.
             self._ended.wait(max(0.1, 100 * (time.perf_counter() - start)))
 
@@ -146,6 +147,10 @@ def family_cpu() -> float:
     return sum(int(each[11]) + int(each[12]) for each in fields) / os.sysconf("SC_CLK_TCK")
 
 
+def _with_children(pid: int) -> int:
+    return sum(map(_own_memory, _family(pid)))
+
+
 def _own_memory(pid: int) -> int:
     """Return the bytes that a process has, shared ones divided by those that share them."""
     with suppress(OSError):
@@ -153,6 +158,11 @@ def _own_memory(pid: int) -> int:
             if text.startswith("Pss:"):
                 return int(text.split()[1]) * 1024
     return 0
+
+
+def whole(arguments: Sequence[str] | None) -> list[int]:
+    """Return whole numbers, which may be written as 1,000,000."""
+    return [int(each.replace(",", "")) for each in arguments or ()]
 
 
 def last_json(output: str) -> Any:

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -94,11 +94,16 @@ def picture(seed: int = 0, size: tuple[int, int] = (28, 28)) -> Image.Image:
 @pytest.fixture
 def pictures(tmp_path: Path) -> Path:
     """A folder with two class folders of three pictures each."""
-    folder = tmp_path / "pictures"
-    for number, label in enumerate(("münchen käse", "b")):
+    return saved_classes(tmp_path / "pictures", ("münchen käse", "b"), 3)
+
+
+def saved_classes(folder: Path, labels: Sequence[str], count: int) -> Path:
+    """Save `count` pictures for each label, all different, in a folder of its name; return what these are in."""
+    digits = len(str(count - 1))
+    for number, label in enumerate(labels):
         (folder / label).mkdir(parents=True)
-        for index in range(3):
-            picture(10 * number + index).save(folder / label / f"{index}.png")
+        for index in range(count):
+            picture(10**digits * number + index).save(folder / label / f"{index:0{digits}}.png")
     return folder
 
 

@@ -2,7 +2,6 @@
 
 import warnings
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -13,7 +12,6 @@ from PIL import Image
 
 import cbir
 from cbir.evaluate.twins import content_digest
-from cbir.model import picture as picture_module
 from tests.conftest import picture
 
 #: Few pixels of few values, so that copies are common; shapes of the same bytes too.
@@ -42,21 +40,6 @@ def test_pictures_with_palettes_are_compared_by_their_colours():
     deep = Image.fromarray(np.asarray(picture(4)).astype(np.uint16) * 7)
     assert content_digest(palette) == content_digest(colours)
     assert len({content_digest(each) for each in (palette, other, deep)}) == 3
-
-
-@pytest.fixture
-def opened(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
-    """Everything that is decoded from now on."""
-    given: list[bytes] = []
-    decode = picture_module._picture
-
-    def counted(form: str, content: bytes, *rest: Any, **options: Any) -> Any:
-        given.append(content)
-        return decode(form, content, *rest, **options)
-
-    monkeypatch.setattr(picture_module, "_picture", counted)
-    monkeypatch.setenv("CBIR_PROCESSES", "0")  # what worker processes decode is not seen here
-    return given
 
 
 def saved(folder: Path, pictures: dict[str, Image.Image]) -> Path:

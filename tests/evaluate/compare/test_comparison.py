@@ -4,7 +4,6 @@ import json
 import warnings
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +13,6 @@ import cbir
 from cbir.collection.served.engine import ServedEngine
 from cbir.evaluate.compare import by_labels, measure
 from cbir.ingest.sources.digits import digits as load_digits
-from cbir.model import picture as picture_module
 from cbir.model import registry
 from cbir.model.classical import pixels
 from tests.commands import run
@@ -115,23 +113,8 @@ def test_an_interrupted_row_is_continued(home: Path, monkeypatch: pytest.MonkeyP
     assert stamps(home / "models") == bundles
 
 
-@pytest.fixture
-def opened(monkeypatch: pytest.MonkeyPatch) -> list[object]:
-    """Everything that is decoded from now on."""
-    given: list[object] = []
-    decode = picture_module._picture
-
-    def counted(form: str, content: bytes, *rest: Any, **options: Any) -> Any:
-        given.append(content)
-        return decode(form, content, *rest, **options)
-
-    monkeypatch.setattr(picture_module, "_picture", counted)
-    monkeypatch.setenv("CBIR_PROCESSES", "0")  # what worker processes decode is not seen here
-    return given
-
-
 def test_pictures_are_read_once_to_learn_and_once_for_each_encoder_and_not_at_all_for_stored_rows(
-    home: Path, tmp_path: Path, opened: list[object]
+    home: Path, tmp_path: Path, opened: list[bytes]
 ):
     folder = tmp_path / "many"
     for number in range(120):
@@ -148,7 +131,7 @@ def test_pictures_are_read_once_to_learn_and_once_for_each_encoder_and_not_at_al
     assert len(opened) <= sampled + 120
 
 
-def test_to_check_held_out_queries_no_stored_picture_is_opened(home: Path, held_out: Path, opened: list[object]):
+def test_to_check_held_out_queries_no_stored_picture_is_opened(home: Path, held_out: Path, opened: list[bytes]):
     with pytest.warns(cbir.CbirWarning, match="1 of 21 queries"):
         cbir.compare(held_out, ["pixels", "pca:values=4"])
     learning, encoding, queries = 100, 2 * 100, 2 * 20

@@ -14,18 +14,14 @@ import pytest
 
 import cbir
 from cbir.collection.embedded.engine import EmbeddedEngine
-from tests.conftest import picture
+from tests.conftest import picture, saved_classes
 from tests.ingest.distributed.shuffled import Shuffled, points, told
 
 
 @pytest.fixture
 def album(tmp_path: Path) -> Path:
     """Two classes of 30 pictures, with copies in both, and two files that are no pictures."""
-    folder = tmp_path / "album"
-    for number, label in enumerate(("a", "b")):
-        (folder / label).mkdir(parents=True)
-        for index in range(30):
-            picture(100 * number + index).save(folder / label / f"{index:02}.png")
+    folder = saved_classes(tmp_path / "album", ("a", "b"), 30)
     for name in ("a/00.png", "a/01.png", "b/29.png"):
         shutil.copy(folder / name, folder / "b" / f"copy of {name.replace('/', ' ')}")
     shutil.copy(folder / "b" / "29.png", folder / "a" / "so is this.png")

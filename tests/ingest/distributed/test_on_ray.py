@@ -16,7 +16,7 @@ import pytest
 from cbir.collection.served.address import address
 from cbir.collection.served.engine import ServedEngine
 from cbir.collection.served.server import Server
-from tests.conftest import picture
+from tests.conftest import saved_classes
 from tests.ingest.distributed.running import Running, assert_complete
 from tests.ingest.distributed.running import album as made
 from tests.qdrant import GIVEN_KEY, QdrantProcess, needs_binary
@@ -45,11 +45,7 @@ def points(url: str, name: str, home: Path) -> dict[str, tuple[list[float], dict
 @pytest.fixture
 def album(tmp_path: Path) -> Path:
     """Two classes of 50 pictures, a copy, and a block of files that are no pictures."""
-    folder = tmp_path / "album"
-    for number, label in enumerate(("a", "b")):
-        (folder / label).mkdir(parents=True)
-        for index in range(50):
-            picture(100 * number + index).save(folder / label / f"{index:02}.png")
+    folder = saved_classes(tmp_path / "album", ("a", "b"), 50)
     shutil.copy(folder / "a" / "49.png", folder / "b" / "a copy.png")
     for index in range(20):
         (folder / "a" / f"30 bad {index:02}.png").write_bytes(b"\x89PNG\r\n\x1a\nno picture %d" % index)
