@@ -4,6 +4,7 @@ import sys
 
 from benchmarks import (
     article,
+    cluster,
     duplicates,
     figures,
     filters,
@@ -11,6 +12,7 @@ from benchmarks import (
     ingest,
     memory,
     million,
+    million_served,
     photographs,
     scale,
     search,
@@ -31,15 +33,16 @@ ALL = {
     "duplicates": duplicates.main,
     "folder": folder.main,
 }
-#: Those whose name may be followed by some of their parts; the long ones, `figures`, `memory`, `million` and `scale`,
-#: only by name.
+#: Those whose name may be followed by some of their parts; the long ones, which are not in ALL, only by name.
 PARTS = {
     "figures": figures.main,
     "photographs": photographs.main,
     "folder": folder.main,
     "serve": serve.main,
     "memory": memory.main,
+    "cluster": cluster.main,
     "million": million.main,
+    "million_served": million_served.main,
     "scale": scale.main,
 }
 

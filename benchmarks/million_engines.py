@@ -56,7 +56,7 @@ class _Cbir:
         self._points.pause_indexing(entirely=not self._steps)
         for start in range(0, len(vectors), BLOCK):
             rows = range(start, min(start + BLOCK, len(vectors)))
-            self._points.upsert(_ids(rows), np.asarray(vectors[rows.start : rows.stop]), _payloads(rows))
+            self._points.upsert(ids(rows), np.asarray(vectors[rows.start : rows.stop]), payloads(rows))
 
     def index(self) -> None:
         self._points.build_index()
@@ -99,8 +99,7 @@ class _Edge:
             rows = range(start, min(start + BLOCK, len(vectors)))
             block = np.asarray(vectors[rows.start : rows.stop])
             points = [
-                edge.Point(id=i, vector=v, payload=p)
-                for i, v, p in zip(_ids(rows), block, _payloads(rows), strict=True)
+                edge.Point(id=i, vector=v, payload=p) for i, v, p in zip(ids(rows), block, payloads(rows), strict=True)
             ]
             self._shard.update(edge.UpdateOperation.upsert_points(points))
 
@@ -213,11 +212,13 @@ class _Hnswlib:
         return self._index.knn_query(query, k, num_threads=1, filter=self._chosen)[0][0].tolist()
 
 
-def _ids(rows: range) -> list[str]:
+def ids(rows: range) -> list[str]:
+    """Return the ids of made points."""
     return [f"{row:08x}-0000-5000-8000-{row:012x}" for row in rows]
 
 
-def _payloads(rows: range) -> list[dict[str, Any]]:
+def payloads(rows: range) -> list[dict[str, Any]]:
+    """Return what is stored with them: a uri, the row, and what `narrow` searches by."""
     return [
         {
             "uri": f"album {row // 500}/IMG_{row:07}.jpg",

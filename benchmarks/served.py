@@ -7,9 +7,6 @@ exact search, the server's memory, and its disk.
 Aim: upload at least as fast as qdrant-client's.
 """
 
-import json
-import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -21,6 +18,7 @@ from statistics import median
 import numpy as np
 from qdrant_client import QdrantClient, models
 
+from benchmarks.clients import clients
 from benchmarks.setting import mnist, show, trained
 from cbir.collection.embedded.engine import EmbeddedEngine
 from cbir.collection.fields import indexes_from_start
@@ -35,27 +33,6 @@ from cbir.model.bundle import read_bundle
 from tests.qdrant import BINARY, QdrantProcess
 
 ROUNDS, QUERIES, CLIENTS = 3, 500, 8
-
-CLIENT = """
-import json, sys, time
-from pathlib import Path
-import numpy as np
-from cbir.collection.served.address import address
-from cbir.collection.served.engine import ServedEngine
-from cbir.collection.served.server import Server
-url, queries = sys.argv[1:]
-collection = ServedEngine(Server(address(url)), Path()).open("points")
-vectors = np.load(queries)
-collection.search(vectors[0], 10)
-print("ready", flush=True)
-sys.stdin.readline()
-times = []
-for vector in vectors:
-    start = time.perf_counter()
-    collection.search(vector, 10)
-    times.append(time.perf_counter() - start)
-print(json.dumps(times))
-"""
 
 
 @dataclass(frozen=True)
@@ -160,9 +137,8 @@ def kind(points: Points, folder: Path, name: str | None) -> list[str]:
             exact = collection.search_batch(points.queries, 10, exact=True)
         recall = np.mean([len({h.id for h in a} & {h.id for h in b}) / 10 for a, b in zip(found, exact, strict=True)])
         np.save(folder / "queries.npy", points.queries)
-        alone = clients(1, process.url, folder / "queries.npy")
-        together = clients(CLIENTS, process.url, folder / "queries.npy")
-        times = [f"{1000 * np.percentile(many, p):.1f}" for many in (alone, together) for p in (50, 99)]
+        asked = [clients(count, process.url, folder / "queries.npy") for count in (1, CLIENTS)]
+        times = [f"{each.percentile(share):.1f}" for each in asked for share in (50, 99)]
         # Started anew, so that what loading and indexing needed is not counted.
         process.stop()
         process.start()
@@ -172,32 +148,10 @@ def kind(points: Points, folder: Path, name: str | None) -> list[str]:
         ):
             collection.search_batch(points.queries, 10)
             memory = process.memory()
-        disk = sum(p.stat().st_blocks * 512 for p in (folder / "storage" / "collections").rglob("*") if p.is_file())
+        disk = process.disk()
     finally:
         process.kill()
     return [name or "as they are", f"{recall:.4f}", *times, mb(memory), mb(disk), f"{index:.0f} s"]
-
-
-def clients(count: int, url: str, queries: Path) -> list[float]:
-    """Return the seconds of every search by `count` processes at once."""
-    running = [
-        subprocess.Popen(
-            [sys.executable, "-c", CLIENT, url, str(queries)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
-        )
-        for _ in range(count)
-    ]
-    for process in running:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-    for process in running:
-        assert process.stdin is not None
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    return [seconds for process in running for seconds in json.loads(process.communicate()[0])]
 
 
 def mb(count: int) -> str:

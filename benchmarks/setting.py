@@ -143,8 +143,13 @@ def _family(pid: int) -> Iterator[int]:
 
 def family_cpu() -> float:
     """Return the processor seconds of this process and of those that it started and that run still."""
-    fields = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in _family(os.getpid())]
-    return sum(int(each[11]) + int(each[12]) for each in fields) / os.sysconf("SC_CLK_TCK")
+    return sum(map(cpu_of, _family(os.getpid())))
+
+
+def cpu_of(pid: int) -> float:
+    """Return the processor seconds of a process."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _with_children(pid: int) -> int:

@@ -98,11 +98,22 @@ class QdrantProcess:
                     raise AssertionError((self.folder / "qdrant.log").read_text()) from None
                 time.sleep(0.05)
 
-    def memory(self) -> int:
-        """Return the bytes of memory that are its own: not the pages of files that the system may drop."""
+    def memory(self, kind: str = "RssAnon") -> int:
+        """Return the bytes of memory that are its own, not the pages of files that the system may drop; VmRSS: both."""
         assert self._process is not None
         status = Path(f"/proc/{self._process.pid}/status").read_text()
-        return 1024 * int(next(line.split()[1] for line in status.splitlines() if line.startswith("RssAnon")))
+        return 1024 * int(next(line.split()[1] for line in status.splitlines() if line.startswith(kind)))
+
+    @property
+    def pid(self) -> int:
+        """The number of its process."""
+        assert self._process is not None
+        return self._process.pid
+
+    def disk(self) -> int:
+        """Return the bytes on disk of its collections."""
+        files = (self.folder / "storage" / "collections").rglob("*")
+        return sum(path.stat().st_blocks * 512 for path in files if path.is_file())
 
     def told(self, path: str) -> Any:
         """Return what it answers to a question, as JSON values."""
@@ -112,6 +123,17 @@ class QdrantProcess:
     def peers(self) -> int:
         """Count the nodes of its cluster that it knows."""
         return len(self.told("cluster")["peers"])
+
+    def wait_for_replicas(self, collection: str, count: int, seconds: float = 30) -> None:
+        """Wait until it sees so many replicas of a collection's shards, all of which have caught up."""
+        deadline = time.monotonic() + seconds
+        while True:
+            told = self.told(f"collections/{collection}/cluster")
+            states = [shard["state"] for shard in told["local_shards"] + told["remote_shards"]]
+            if states == ["Active"] * count and not told["shard_transfers"]:
+                return
+            assert time.monotonic() < deadline, told
+            time.sleep(0.1)
 
     def kill(self) -> None:
         """End it as a power cut would."""

@@ -47,18 +47,6 @@ def killed_meanwhile(node: QdrantProcess, seconds: float) -> threading.Timer:
     return timer
 
 
-def wait_for_replicas(node: QdrantProcess, collection: str, count: int) -> None:
-    """Wait until a node that is back has caught up."""
-    deadline = time.monotonic() + 30
-    while True:
-        told = node.told(f"collections/{collection}/cluster")
-        states = [shard["state"] for shard in told["local_shards"] + told["remote_shards"]]
-        if states == ["Active"] * count and not told["shard_transfers"]:
-            return
-        assert time.monotonic() < deadline, told
-        time.sleep(0.1)
-
-
 def assert_every_point_once(collection: Collection, vectors: np.ndarray) -> None:
     expected = dict(zip(ids(POINTS), vectors, strict=True))
     found = [(i, vector) for page in collection.scroll() for i, vector in zip(page.ids, page.vectors, strict=True)]
@@ -86,7 +74,7 @@ def test_a_node_may_die_while_points_are_loaded_and_while_they_are_searched(node
 
         # Without the second node, a third of the points are only on the one that was away.
         third.start()
-        wait_for_replicas(asked, "c@1", 6)
+        asked.wait_for_replicas("c@1", 6)
         dying = killed_meanwhile(second, 0.05)
         found = [collection.search(vector, 1, exact=True)[0].id for vector in vectors[:100]]
         dying.join()
