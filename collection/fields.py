@@ -50,6 +50,9 @@ class Field:
     path: bool = False
 
 
+#: Where a picture is in its shard: what the reader of such archives finds it by.
+MEMBER = "member"
+
 FIELDS = (
     Field(
         "label",
@@ -94,6 +97,7 @@ FIELDS = (
         clock="local",
     ),
     Field("inode", ("integer",), "files: the file system's number of the file; in a zip: CRC-32 of the content"),
+    Field(MEMBER, ("list",), "shards in object storage: offset (tar), or number of the row, of the picture in its shard"),
     Field("sha256", ("keyword",), "files: SHA-256 of the content, in hexadecimal digits", index="served"),
     Field(
         "taken_at",

@@ -81,6 +81,18 @@ def stored_below(address: str) -> Iterator[Stored]:
                 yield Stored(entry["name"][len(top) + 1 :], entry["size"], _modified(entry), _tag(entry))
 
 
+def stat_object(address: str) -> Stored | None:
+    """Return an object; None if there is none of this address; raises as `stored_below`."""
+    system, path = _opened(address)
+    try:
+        entry = system.info(path)
+    except FileNotFoundError:
+        return None
+    except Exception as error:  # noqa: BLE001 - as above
+        raise ObjectError(f"{address} cannot be read: {first_line(error)}") from None
+    return Stored(address, entry["size"] or 0, _modified(entry), _tag(entry)) if entry["type"] == "file" else None
+
+
 def read_object(address: str, most: int | None = None) -> bytes:
     """Return an object's bytes, its first `most` if that is given.
 
@@ -108,6 +120,7 @@ class ObjectFile:
 
     def __init__(self, address: str) -> None:
         self._address = address
+        self._size: int | None = None
 
     def __str__(self) -> str:
         return self._address
@@ -120,7 +133,10 @@ class ObjectFile:
         """Open it for reading, by parts; OSError where that fails."""
         system, path = _opened(self._address)
         try:
-            return system.open(path, mode, block_size=_BLOCK, cache_type="readahead")
+            # The size spares two requests; all that is known of an archive is of its size now.
+            file = system.open(path, mode, block_size=_BLOCK, cache_type="readahead", size=self._size)
+            self._size = file.size
+            return file
         except OSError:
             raise
         except Exception as error:  # noqa: BLE001 - as above

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from types import TracebackType
-from typing import Self, Unpack
+from typing import Any, Self, Unpack
 
 import numpy as np
 from PIL import Image
@@ -18,6 +18,7 @@ from cbir.collection.errors import CollectionError, NoSuchPointError
 from cbir.collection.filter import Among, Filter
 from cbir.collection.interface import Collection, Engine, Info
 from cbir.collection.point import Hit, Payload, is_point_id
+from cbir.core.objects import is_object
 from cbir.core.progress import Progress, silent
 from cbir.model.bundle import Bundle
 from cbir.model.codes import ball, codes
@@ -67,7 +68,8 @@ class Searcher:
         The model that filled it.
     open_picture : callable
         Opens a path or uri as a Pillow image; with the keyword `enough`, no larger than that needs
-        (`Preprocessing.enough`).
+        (`Preprocessing.enough`). Of what is in object storage, `stored` is the payload of the point, whose shard it
+        may lie in.
     progress : Progress
         Called while what encodes words is downloaded, at the first search by words; stage `download`.
 
@@ -366,9 +368,16 @@ class Searcher:
         ImageError, CbirError
             It cannot be read, or its source is gone.
         """
-        places = located_places(hit.payload if isinstance(hit, Hit) else hit, self.metadata)
-        located = present_first(places, self.metadata.roots.values())[0]
-        return self.open_picture(located) if enough is None else self.open_picture(located, enough=enough)
+        payload = hit.payload if isinstance(hit, Hit) else hit
+        places = located_places(payload, self.metadata)
+        return self.open_located(present_first(places, self.metadata.roots.values())[0], payload, enough=enough)
+
+    def open_located(self, located: str, payload: Payload, *, enough: int | None = None) -> Image.Image:
+        """Open the picture of a stored point's payload at one of its places; see `open_stored`."""
+        further: dict[str, Any] = {} if enough is None else {"enough": enough}
+        if is_object(located):
+            further["stored"] = payload
+        return self.open_picture(located, **further)
 
     def info(self) -> Info:
         """Return the collection's size and place."""

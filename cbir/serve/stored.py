@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cbir.collection.errors import NoSuchPointError
@@ -20,7 +20,7 @@ from cbir.core.objects import is_object
 from cbir.core.uris import is_absolute, path_of, shown
 from cbir.ingest.added import SOURCE as ADDED
 from cbir.ingest.sources.catalogue import NAMES
-from cbir.ingest.sources.member_pictures import archive_above, read_member
+from cbir.ingest.sources.member_pictures import archive_above, read_in_storage, read_member
 from cbir.ingest.sources.source import SourceError
 from cbir.model.errors import ImageError
 from cbir.model.picture import read_file
@@ -66,6 +66,8 @@ class File:
         Bytes of the file, or of the archive.
     sha256 : str or None
         What the content must be; None: whatever is there.
+    stored : Mapping or None
+        Of what is in object storage, the point's payload, which tells where in a shard it may be.
     """
 
     path: str
@@ -74,6 +76,7 @@ class File:
     member: bool = False
     size: int = 0
     sha256: str | None = None
+    stored: Payload | None = field(default=None, compare=False)
 
     def read(self) -> bytes:
         """Return the content.
@@ -87,7 +90,10 @@ class File:
         """
         if self.size > _MOST_BYTES and not self.member:
             raise ImageError(f"{shown(self.path)} has {self.size / 1e6:.0f} MB; too many to show it")
-        content = read_member(self.path) if self.member else read_file(self.path)
+        if self.stored is not None:
+            content = read_in_storage(self.path, self.stored)
+        else:
+            content = read_member(self.path) if self.member else read_file(self.path)
         if self.sha256 is not None and hashlib.sha256(content).hexdigest() != self.sha256:
             raise NotFoundError(f"{shown(self.path)} is another picture than the stored one; ingest it again")
         return content
@@ -193,7 +199,8 @@ def _permitted(place: Payload, payload: Payload, metadata: Metadata) -> File | D
         return None
     if is_object(root):  # which is not asked until the picture is wanted: it takes its time
         address, sha256 = f"{root}/{relative}", text_of(payload, "sha256")
-        return File(address, address, f"{address}\0{sha256}", sha256=sha256) if sha256 else None
+        stamp = f"{address}\0{sha256}"
+        return File(address, address, stamp, sha256=sha256, stored=payload) if sha256 else None
     path = os.path.join(root, relative)  # noqa: PTH118 - a path of any bytes
     above = None if os.path.isfile(path) else archive_above(path)  # noqa: PTH113
     file = path if above is None else above[0]

@@ -140,7 +140,7 @@ class ArchiveSource(RootedSource):
             location=location,
         )
 
-    def _stamp(self, number: int, size: int, modified: int, place: tuple[int, ...]) -> dict[str, int]:
+    def _stamp(self, number: int, size: int, modified: int, place: tuple[int, ...]) -> dict[str, Any]:
         """Return what stays the same as long as a member's content does.
 
         A zip has a checksum of each member, which stands for the inode: the zip may be written anew, or copied.

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
+from cbir.collection.fields import MEMBER
 from cbir.core.objects import ObjectError, Stored, matching
 from cbir.core.progress import Progress, silent
 from cbir.ingest.sources.archive import ArchiveSource
@@ -73,6 +74,11 @@ class BucketSource(ArchiveSource):
 
     def _below(self, shard: Any) -> str:
         return str(shard)[len(self._address) + 1 :]
+
+    def _stamp(self, number: int, size: int, modified: int, place: tuple[int, ...]) -> dict[str, Any]:
+        """Return a picture's stamp, and where in its shard it is, which spares others to list the shard."""
+        stamp = super()._stamp(number, size, modified, place)
+        return {**stamp, MEMBER: list(place)} if self._sharded else stamp
 
     def _stamp_of(self, path: Any) -> tuple[int, int, int, int]:
         stored = self._found.get(str(path))

@@ -5,13 +5,15 @@ A search opens pictures by this module too, so what reads a source is imported w
 
 import functools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
 from cbir.core.disk import expanded
 from cbir.core.errors import warn_caller
+from cbir.core.objects import is_object
 from cbir.core.progress import Progress, silent
 from cbir.ingest.sources.arrays import ArraySource
 from cbir.ingest.sources.choice import Choice
@@ -118,8 +120,9 @@ def picture_opener(
 ) -> Callable[..., Image.Image]:
     """Return a function that opens a picture by its path, its address, or a dataset's uri such as `mnist:test/7`.
 
-    Its keyword `enough` is that of `open_image`. A path may lead into an archive: `photos.zip/cats/1.jpg`. A dataset is
-    read once (and looked for once, if it is not there), a file each time; either raises a `CbirError` if it cannot be.
+    Its keyword `enough` is that of `open_image`; `stored` is the payload of the stored point, if it is one's picture,
+    which may tell where in a shard it is. A path may lead into an archive: `photos.zip/cats/1.jpg`. A dataset is read
+    once (and looked for once, if it is not there), a file each time; either raises a `CbirError` if it cannot be.
     Addresses in private networks are refused. What is read is decoded by `decode`, which is as that of
     `cbir.model.picture`.
     """
@@ -131,10 +134,12 @@ def picture_opener(
         except SourceError as error:
             return error
 
-    def open_picture(uri: str, *, enough: int | None = None) -> Image.Image:
+    def open_picture(
+        uri: str, *, enough: int | None = None, stored: Mapping[str, Any] | None = None
+    ) -> Image.Image:
         name = uri.partition(":")[0]
         if name not in NAMES or os.path.exists(uri):  # noqa: PTH110 - never raises
-            return decode(_read(uri), uri, enough=enough)
+            return decode(_read(uri, stored), uri, enough=enough)
         source = dataset(name)
         if isinstance(source, SourceError):
             raise source
@@ -143,7 +148,7 @@ def picture_opener(
     return open_picture
 
 
-def _read(uri: str) -> bytes:
+def _read(uri: str, stored: Mapping[str, Any] | None) -> bytes:
     """Return the content of a picture's file, of one in an archive, or of one at an address."""
     if uri[:8].lower().startswith(("http://", "https://")):
         from cbir.ingest.sources.addresses import Fetcher
@@ -153,6 +158,10 @@ def _read(uri: str) -> bytes:
             return fetcher.fetch(uri)
         finally:
             fetcher.close()
+    if is_object(uri):
+        from cbir.ingest.sources.member_pictures import read_in_storage
+
+        return read_in_storage(uri, stored)
     if not os.path.exists(uri):  # noqa: PTH110 - never raises
         from cbir.ingest.sources.member_pictures import archive_above, read_member
 

@@ -60,12 +60,13 @@ class ParquetRows:
         try:
             with pq.ParquetFile(_readable(path)) as file:
                 schema = file.schema_arrow
+                groups = [file.metadata.row_group(number).num_rows for number in range(file.num_row_groups)]
         except Exception as error:  # noqa: BLE001 - Arrow has errors of its own for each kind of damage
             raise ArchiveError(f"{path} is no Parquet file that can be read: {first_line(error)}") from None
         self._column, self._leaf = _picture_column(schema, path)
         self._others = [name for name in schema.names if name != self._column and _is_plain(schema.field(name).type)]
         self._names = _label_names(schema)
-        self._spool = Spool(self._contents)
+        self._spool = Spool(self._contents, jump=max(groups, default=1))
 
     def listed(self, wanted: Wanted) -> Iterator[Member]:  # noqa: ARG002 - a row has its columns instead
         """Yield a member for each row, by its key if it has one, else by its number; the pictures are not read."""

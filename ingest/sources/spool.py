@@ -5,6 +5,7 @@ was read lately lies in a temporary file without a name, of bounded size;
 whoever asks for an earlier one makes the stream begin again.
 """
 
+import math
 import tempfile
 import threading
 import weakref
@@ -29,10 +30,18 @@ class Spool:
         an earlier one, and a record each. It may raise anything.
     most : int
         Bytes that are kept. Threads that work on records farther apart make the stream begin again and again.
+    jump : int, optional
+        The stream begins again, too, rather than pass over so many records; by default it passes over any number.
     """
 
-    def __init__(self, begin: Callable[[int], Iterator[tuple[int, bytes]]], most: int = KEPT_BYTES) -> None:
-        self._begin, self._most = begin, most
+    def __init__(
+        self,
+        begin: Callable[[int], Iterator[tuple[int, bytes]]],
+        most: int = KEPT_BYTES,
+        *,
+        jump: float = math.inf,
+    ) -> None:
+        self._begin, self._most, self._jump = begin, most, jump
         self._lock = threading.Lock()
         self._stream: Iterator[tuple[int, bytes]] | None = None
         self._passed = -1
@@ -46,7 +55,7 @@ class Spool:
         with self._lock:
             if number in self._kept:
                 return self._recall(number)
-            if self._stream is None or number <= self._passed:
+            if self._stream is None or not 0 < number - self._passed <= self._jump:
                 self._stream, self._passed = self._begin(number), -1
             try:
                 for passed, content in self._stream:

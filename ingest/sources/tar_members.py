@@ -91,7 +91,7 @@ class TarMembers:
     def _slice(self, member: Member) -> bytes:
         with self._path.open("rb") as file:
             file.seek(member.place[0])
-            return file.read(member.size)
+            return file.read(max(0, member.size))
 
     def _contents(self, wanted: int) -> Iterator[tuple[int, bytes]]:
         """Yield the content of every file that may be a picture, and of the one that is wanted."""

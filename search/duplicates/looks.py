@@ -95,7 +95,7 @@ class Looks:
         for place in places_of(payload):
             try:
                 located = self._searcher.metadata.locate(with_places(payload, [place]))
-                return self._searcher.open_picture(located, enough=enough)
+                return self._searcher.open_located(located, payload, enough=enough)
             except CbirError as error:
                 failed = failed or error
         raise failed or CbirError("it is nowhere")

@@ -2,10 +2,8 @@
 
 import sys
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.request import Request, urlopen
 
 import pytest
 
@@ -16,31 +14,6 @@ from cbir.model.picture import open_image
 from tests.ingest.distributed.shuffled import Shuffled, points, told
 from tests.serve.album import with_desktop
 from tests.serve.asking import asking
-
-moto = pytest.importorskip("moto.server", reason="no server that speaks S3 is installed")
-s3fs = pytest.importorskip("s3fs", reason="the extra `s3` is not installed")
-
-
-@pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """An empty bucket `photos`, and the file system that it is in."""
-    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    for name, value in {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
-        "AWS_ACCESS_KEY_ID": "nobody",
-        "AWS_SECRET_ACCESS_KEY": "nothing",
-        "AWS_DEFAULT_REGION": "us-east-1",
-    }.items():
-        monkeypatch.setenv(name, value)
-    urlopen(Request(f"http://{host}:{port}/moto-api/reset", method="POST")).close()  # it is one for all servers
-    s3fs.S3FileSystem.clear_instance_cache()
-    files = s3fs.S3FileSystem()
-    files.mkdir("photos")
-    yield files
-    s3fs.S3FileSystem.clear_instance_cache()
-    server.stop()
 
 
 def test_a_bucket_is_kept_in_step(home: Path, pictures: Path, bucket: Any):

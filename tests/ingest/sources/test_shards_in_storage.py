@@ -1,0 +1,106 @@
+"""Pictures in shards that lie in object storage are opened again, each by what is read of its shard alone."""
+
+import hashlib
+import json
+import random
+import tarfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import cbir
+from cbir.ingest.sources import member_pictures
+from cbir.ingest.sources.member_pictures import read_in_storage
+from tests.ingest.distributed.shuffled import points
+from tests.conftest import picture
+from tests.serve.asking import asking
+
+
+@pytest.fixture
+def shards(tmp_path: Path, bucket: Any) -> dict[str, list[Path]]:
+    """Shards of each kind in folders of the bucket, and the files of the pictures 0 to 7 that lie in them."""
+    pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    files = []
+    for number in range(8):
+        files.append(tmp_path / f"{number}.png")
+        picture(number).save(files[-1])
+    for kind, mode in (("tar", "w"), ("tar.gz", "w:gz"), ("zip", ""), ("parquet", "")):
+        for number, part in enumerate((files[:4], files[4:])):
+            path = tmp_path / kind / f"{number}.{kind}"
+            path.parent.mkdir(exist_ok=True)
+            if kind == "zip":
+                with zipfile.ZipFile(path, "w") as packed:
+                    for file in part:
+                        packed.write(file, file.name)
+            elif kind == "parquet":
+                columns = {"key": [file.name for file in part], "jpg": [file.read_bytes() for file in part]}
+                pq.write_table(pa.table(columns), path, row_group_size=2)
+            else:
+                with tarfile.open(path, mode) as tar:
+                    for file in part:
+                        tar.add(file, file.name)
+            bucket.put(str(path), f"photos/{kind}/{path.name}")
+    return files
+
+
+@pytest.mark.parametrize("kind", ["tar", "tar.gz", "zip", "parquet"])
+def test_each_is_opened_where_it_lies(kind: str, home: Path, shards: list[Path], monkeypatch: pytest.MonkeyPatch):
+    report = cbir.ingest(f"s3://photos/{kind}", encoder="pixels", collection="shards")
+    assert report.ingested == 8
+    stored = points(home, "shards")
+    member_pictures._archive.cache_clear()
+    listed = []
+    monkeypatch.setattr(member_pictures._Archive, "_listed", lambda archive: listed.append(archive))
+    with asking() as client:
+        for identity, (_, payload) in stored.items():
+            file = next(file for file in shards if file.name == payload["name"])
+            assert client.get(f"/images/shards/{identity}").content == file.read_bytes()
+            assert client.get(f"/thumbnails/shards/{identity}").headers["content-type"] == "image/webp"
+    found = cbir.duplicates("shards")
+    assert (found.points, found.unreadable) == (8, ())
+    with cbir.open("shards") as searcher:
+        for _, payload in stored.values():
+            assert searcher.open_stored(payload).tobytes() == picture(int(payload["name"][0])).tobytes()
+    assert not listed, "the payload tells where each is"
+
+
+def test_a_payload_that_lies_only_costs_time(home: Path, shards: list[Path]):
+    """Copies and other tools have payloads that do not tell, or tell what is not so."""
+    content = shards[5].read_bytes()
+    address = "s3://photos/tar/1.tar/5.png"
+    assert read_in_storage(address) == content
+    for place in ([], [0], [-1], ["x"], [1 << 70], [1, 2], None, 7):
+        for size in (len(content), -1, 1 << 50, None):
+            told = {"member": place, "bytes": size, "sha256": "0" * 64}
+            assert read_in_storage(address, told) == content, json.dumps(told)
+
+
+def test_the_shard_is_not_read_whole(bucket: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """A shard of 40 MB, of which a picture has 2."""
+    chance = random.Random(1)
+    with tarfile.open(tmp_path / "0.tar", "w") as tar:
+        for number in range(20):
+            (tmp_path / f"{number}.bin").write_bytes(b"\x89PNG\r\n\x1a\n" + chance.randbytes(2_000_000))
+            tar.add(tmp_path / f"{number}.bin", f"{number}.png")
+    with tarfile.open(tmp_path / "0.tar") as tar:
+        place = tar.getmember("19.png").offset_data
+    bucket.put(str(tmp_path / "0.tar"), "photos/0.tar")
+    asked: list[int] = []
+    core = pytest.importorskip("s3fs.core")
+    fetch = core._fetch_range
+    monkeypatch.setattr(
+        core,
+        "_fetch_range",
+        lambda *given, **named: (asked.append(len(got := fetch(*given, **named))), got)[1],
+    )
+    content = (tmp_path / "19.bin").read_bytes()
+    told = {"member": [place], "bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    assert read_in_storage("s3://photos/0.tar/19.png", told) == content
+    assert sum(asked) < 2 * len(content), asked
+
+
+def test_a_folder_may_be_called_like_a_shard(bucket: Any):
+    bucket.pipe_file("photos/a.tar/b.zip/1.png", b"\x89PNG\r\n\x1a\n...")
+    assert read_in_storage("s3://photos/a.tar/b.zip/1.png") == b"\x89PNG\r\n\x1a\n..."
