@@ -97,7 +97,9 @@ FIELDS = (
         clock="local",
     ),
     Field("inode", ("integer",), "files: the file system's number of the file; in a zip: CRC-32 of the content"),
-    Field(MEMBER, ("list",), "shards in object storage: offset (tar), or number of the row, of the picture in its shard"),
+    Field(
+        MEMBER, ("list",), "shards in object storage: offset (tar), or number of the row, of the picture in its shard"
+    ),
     Field("sha256", ("keyword",), "files: SHA-256 of the content, in hexadecimal digits", index="served"),
     Field(
         "taken_at",

@@ -134,9 +134,7 @@ def picture_opener(
         except SourceError as error:
             return error
 
-    def open_picture(
-        uri: str, *, enough: int | None = None, stored: Mapping[str, Any] | None = None
-    ) -> Image.Image:
+    def open_picture(uri: str, *, enough: int | None = None, stored: Mapping[str, Any] | None = None) -> Image.Image:
         name = uri.partition(":")[0]
         if name not in NAMES or os.path.exists(uri):  # noqa: PTH110 - never raises
             return decode(_read(uri, stored), uri, enough=enough)

@@ -381,6 +381,15 @@ def test_a_spool_gives_the_records_in_any_order(sizes: list[int], most: int, ran
     assert spool.get(0) == records[0]
 
 
+def test_a_spool_begins_near_what_is_far_ahead():
+    passed: list[int] = []
+    tens = lambda number: ((n, bytes([n])) for n in range(number // 10 * 10, 200) if passed.append(n) is None)  # noqa: E731
+    spool = Spool(tens, jump=10)
+    assert [spool.get(number) for number in (3, 152, 155, 4, 3)] == [bytes([n]) for n in (3, 152, 155, 4, 3)]
+    assert passed == [*range(4), *range(150, 156), *range(5)]
+    spool.close()
+
+
 def test_threads_that_are_some_records_apart_read_the_stream_once():
     begun = []
 
