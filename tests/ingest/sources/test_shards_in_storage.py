@@ -13,8 +13,8 @@ import pytest
 import cbir
 from cbir.ingest.sources import member_pictures
 from cbir.ingest.sources.member_pictures import read_in_storage
-from tests.ingest.distributed.shuffled import points
 from tests.conftest import picture
+from tests.ingest.distributed.shuffled import points
 from tests.serve.asking import asking
 
 
