@@ -70,7 +70,7 @@ def read_in_storage(address: str, stored: Mapping[str, Any] | None = None) -> by
     address : str
         The object's; or the shard's, and the path within it.
     stored : Mapping, optional
-        Payload of the stored point whose picture it is. If it says where in its shard the picture is, that part is read,
+        Payload of the stored point whose picture it is. If it says where in its shard that is, only that part is read,
         and taken if it is the very content; else the shard is listed.
 
     Raises
