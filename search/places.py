@@ -1,18 +1,21 @@
 """Where a hit's picture is: of exact copies, the places that a filter asked for come first.
 
 In: a hit's payload, and the filter of its search. Out: paths, or uris of
-datasets. Whoever searches in a folder gets the path in that folder, wherever
+datasets, and the picture at one of them. Whoever searches in a folder gets the path in that folder, wherever
 else the same content is.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
+
+from PIL import Image
 
 from cbir.collection.filter import Filter
 from cbir.collection.filter_place import at_place
 from cbir.collection.metadata import Metadata
 from cbir.collection.place import stored_places
 from cbir.collection.point import Payload
+from cbir.core.objects import is_object
 
 
 def located_places(payload: Payload, metadata: Metadata, where: Filter | None = None) -> list[str]:
@@ -21,6 +24,16 @@ def located_places(payload: Payload, metadata: Metadata, where: Filter | None = 
     if where is not None and len(places) > 1:
         places.sort(key=lambda place: passes(where, place) is False)
     return [metadata.locate(place) for place in places]
+
+
+def opened(
+    open_picture: Callable[..., Image.Image], located: str, payload: Payload, enough: int | None = None
+) -> Image.Image:
+    """Open the picture of a stored point at one of its places; the payload tells where in a shard in storage it is."""
+    further: dict[str, Any] = {} if enough is None else {"enough": enough}
+    if is_object(located):
+        further["stored"] = payload
+    return open_picture(located, **further)
 
 
 def passes(condition: Filter, place: Mapping[str, Any]) -> bool | None:

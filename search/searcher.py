@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from types import TracebackType
-from typing import Any, Self, Unpack
+from typing import Self, Unpack
 
 import numpy as np
 from PIL import Image
@@ -18,7 +18,6 @@ from cbir.collection.errors import CollectionError, NoSuchPointError
 from cbir.collection.filter import Among, Filter
 from cbir.collection.interface import Collection, Engine, Info
 from cbir.collection.point import Hit, Payload, is_point_id
-from cbir.core.objects import is_object
 from cbir.core.progress import Progress, silent
 from cbir.model.bundle import Bundle
 from cbir.model.codes import ball, codes
@@ -34,7 +33,7 @@ from cbir.search.neighbours import CollectionNeighbours, without
 from cbir.search.options import SearchKeywords, SearchOptions, search_options
 from cbir.search.order import check_sort, in_order
 from cbir.search.piped import open_query
-from cbir.search.places import located_places
+from cbir.search.places import located_places, opened
 from cbir.search.query import (
     Picture,
     Query,
@@ -370,14 +369,7 @@ class Searcher:
         """
         payload = hit.payload if isinstance(hit, Hit) else hit
         places = located_places(payload, self.metadata)
-        return self.open_located(present_first(places, self.metadata.roots.values())[0], payload, enough=enough)
-
-    def open_located(self, located: str, payload: Payload, *, enough: int | None = None) -> Image.Image:
-        """Open the picture of a stored point's payload at one of its places; see `open_stored`."""
-        further: dict[str, Any] = {} if enough is None else {"enough": enough}
-        if is_object(located):
-            further["stored"] = payload
-        return self.open_picture(located, **further)
+        return opened(self.open_picture, present_first(places, self.metadata.roots.values())[0], payload, enough)
 
     def info(self) -> Info:
         """Return the collection's size and place."""

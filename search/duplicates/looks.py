@@ -14,6 +14,7 @@ from cbir.collection.place import places_of, with_places
 from cbir.collection.point import Payload
 from cbir.core.errors import CbirError
 from cbir.search.duplicates.look import LONGEST, Look, look
+from cbir.search.places import opened
 from cbir.search.searcher import Searcher
 
 #: Some 600 KB each.
@@ -95,7 +96,7 @@ class Looks:
         for place in places_of(payload):
             try:
                 located = self._searcher.metadata.locate(with_places(payload, [place]))
-                return self._searcher.open_located(located, payload, enough=enough)
+                return opened(self._searcher.open_picture, located, payload, enough)
             except CbirError as error:
                 failed = failed or error
         raise failed or CbirError("it is nowhere")
