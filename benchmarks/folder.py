@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.folder_stages import STAGES
-from benchmarks.setting import RESULTS, home, last_json, show, timed, unpacked
+from benchmarks.setting import RESULTS, home, kept, last_json, show, timed, unpacked
 from cbir.core.settings import read_settings
 from cbir.core.workers import usable_cores
 
@@ -58,18 +58,7 @@ def main(arguments: Sequence[str] = ()) -> None:
         if part == "photos" and not has_photos():
             print("photos: left out, as CBIR_DATA names no folder with photos.zip")
             continue
-        shown(kept(f"{part}{'-quick' if quick else ''}", partial(measure, share), again=again))
-
-
-def kept(name: str, measure: Callable[[], Measured], *, again: bool) -> Measured:
-    """Return what was measured before, or measure it."""
-    file = PLACE / f"{name}.json"
-    if again or not file.exists():
-        print(f"folder: {name}", file=sys.stderr, flush=True)
-        measured = measure()
-        PLACE.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(measured, indent=1))
-    return dict(json.loads(file.read_text()))
+        shown(kept(PLACE / f"{part}{'-quick' if quick else ''}.json", partial(measure, share), again=again))
 
 
 def made(kind: str, count: int) -> Path:

@@ -92,12 +92,13 @@ def fill(home: str, points: str) -> None:
         for block in like_features(int(points), DIMENSION):
             for first in range(0, len(block), 5_000):
                 some = block[first : first + 5_000]
-                payloads = [_payload(number) for number in range(start, start + len(some))]
+                payloads = [file_payload(number) for number in range(start, start + len(some))]
                 collection.upsert([content_id(str(payload["sha256"])) for payload in payloads], some, payloads)
                 start += len(some)
 
 
-def _payload(number: int) -> dict[str, object]:
+def file_payload(number: int) -> dict[str, object]:
+    """Return what an ingest of files stores with a point."""
     return {
         "uri": f"folder {number // 1000:05}/picture {number:08}.jpg",
         "source": "elsewhere",

@@ -2,10 +2,10 @@
 
 `python -m benchmarks million_served [fill] [layouts] [clients] [POINTS] [DIMENSION]`, with a `qdrant` executable on
 PATH: 1,000,000 made vectors (`like_features`) of 128 values by default. `fill` loads them through cbir and indexes
-them, once; each other layout is a copy whose settings are changed, so that all have the same graph. `layouts` measures
-each on a server that was started anew; `clients` searches the vectors as they are, through cbir and by plain requests
-that ask the same, turn by turn. The last two want both cores alone, for three and two minutes. What `fill` made is kept
-in bench-results/million-served, 1.2 GB a layout.
+them, once; each other layout is a copy whose settings are changed. `layouts` measures each on a server that was started
+anew; `clients` searches the vectors as they are, through cbir and by plain requests that ask the same, turn by turn.
+These two want both cores alone, for three and two minutes. What `fill` made, an hour's work of two cores, is kept in
+bench-results/million-served, 1 GB a layout.
 
 Memory: the server's own, and with the pages of its files that are in memory, which the system takes back when others
 need it. Where this process may limit memory (Linux, as root), searches are measured within a bound too.
@@ -15,7 +15,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from time import perf_counter
@@ -39,16 +39,17 @@ from tests.qdrant import BINARY, QdrantProcess
 POINTS, DIMENSION = 1_000_000, 128
 BLOCK, QUERIES, TURNS, COUNTS = 5_000, 5_000, 2, (1, 8, 64)
 PLAIN = "as they are"
-LAYOUTS = {
-    PLAIN: Layout(),
-    **{name: Layout(quantization=name) for name in QUANTIZATIONS},
-    "on disk": Layout(on_disk=True),
-    **{f"{name}, on disk": Layout(quantization=name, on_disk=True) for name in QUANTIZATIONS},
-}
+#: Each with what it is a copy of: to put vectors on disk takes seconds, to quantize them a new graph.
+LAYOUTS: dict[str, tuple[Layout, str]] = {PLAIN: (Layout(), ""), "on disk": (Layout(on_disk=True), PLAIN)}
+for _name in QUANTIZATIONS:
+    LAYOUTS[_name] = Layout(quantization=_name), PLAIN
+    LAYOUTS[f"{_name}, on disk"] = Layout(quantization=_name, on_disk=True), _name
 #: Which layouts are searched within how many times the bytes of the vectors, beside what an empty server takes.
 BOUNDED = ((PLAIN, 1.0), (PLAIN, 0.5), ("int8, on disk", 1.0), ("int8, on disk", 0.5), ("turbo, on disk", 0.5))
 EMPTY = 100_000_000
 WAITED = 3600.0
+
+Payloads = Callable[[range], list[dict[str, Any]]]
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -58,7 +59,7 @@ def main(arguments: list[str] | None = None) -> None:
     numbers = whole([each for each in arguments or () if each[0].isdigit()])
     points, dimension = [*numbers, *(POINTS, DIMENSION)[len(numbers) :]]
     parts = [each for each in arguments or () if not each[0].isdigit()] or ["fill", "layouts", "clients"]
-    folder = RESULTS.absolute() / "million-served" / f"{points}x{dimension}"
+    folder = place(points, dimension)
     told = filled(folder, points, dimension)
     size = 4 * points * dimension
     if "fill" in parts:
@@ -78,28 +79,36 @@ def main(arguments: list[str] | None = None) -> None:
         show(f"{points:,} x {dimension}: clients at once", columns, by_clients(folder))
 
 
-def filled(folder: Path, points: int, dimension: int) -> dict[str, dict[str, float]]:
+def place(points: int, dimension: int, kind: str = "") -> Path:
+    """Return the folder in which what is made is kept."""
+    return RESULTS.absolute() / "million-served" / f"{points}x{dimension}{kind}"
+
+
+def filled(
+    folder: Path, points: int, dimension: int, names: Iterable[str] = tuple(LAYOUTS), payload: Payloads = payloads
+) -> dict[str, dict[str, float]]:
     """Return the seconds that it took to make each layout; make those that are not there."""
     told = folder / "filled.json"
     seconds: dict[str, dict[str, float]] = json.loads(told.read_text()) if told.exists() else {}
-    for name, layout in LAYOUTS.items():
+    for name in names:
         if name in seconds:
             continue
-        print(name, file=sys.stderr, flush=True)
+        print(folder.name, name, file=sys.stderr, flush=True)
         shutil.rmtree(folder / name, ignore_errors=True)
+        layout, base = LAYOUTS[name]
         if name == PLAIN:
             folder.mkdir(parents=True, exist_ok=True)
             made(folder, points, dimension)
             np.save(folder / "asked.npy", np.concatenate(list(like_features(QUERIES, dimension, seed=2))))
-            seconds[name] = load(folder, np.load(folder / "vectors.npy", mmap_mode="r"))
+            seconds[name] = load(folder, np.load(folder / "vectors.npy", mmap_mode="r"), payload)
         else:
-            shutil.copytree(folder / PLAIN, folder / name)
+            shutil.copytree(folder / base, folder / name)
             seconds[name] = change(folder / name, layout)
         told.write_text(json.dumps(seconds, indent=1))
     return seconds
 
 
-def load(folder: Path, vectors: np.ndarray) -> dict[str, float]:
+def load(folder: Path, vectors: np.ndarray, payload: Payloads) -> dict[str, float]:
     """Load a new server as an ingest does, and index; return the seconds, of the clock and of its processors."""
     metadata = Metadata("0", vectors.shape[1], "m", ("made",), (1, 1, 1), "0", "", "")
     with started(folder / PLAIN) as process, engine_at(process) as engine:
@@ -108,7 +117,7 @@ def load(folder: Path, vectors: np.ndarray) -> dict[str, float]:
         begin, before = perf_counter(), cpu_of(process.pid)
         for start in range(0, len(vectors), BLOCK):
             rows = range(start, min(start + BLOCK, len(vectors)))
-            collection.upsert(ids(rows), np.asarray(vectors[rows.start : rows.stop]), payloads(rows))
+            collection.upsert(ids(rows), np.asarray(vectors[rows.start : rows.stop]), payload(rows))
         loaded, between = perf_counter(), cpu_of(process.pid)
         collection.build_index(small=True)
         return {

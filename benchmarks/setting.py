@@ -49,6 +49,16 @@ def unpacked(name: str) -> Path:
     sys.exit(f"{name}.zip was not found; name the folder that holds it with CBIR_DATA")
 
 
+def kept(file: Path, measure: Callable[[], Any], *, again: bool = False) -> Any:
+    """Return what was measured before, JSON values, or measure it."""
+    if again or not file.exists():
+        print(file.stem, file=sys.stderr, flush=True)
+        measured = measure()
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(measured, indent=1))
+    return json.loads(file.read_text())
+
+
 @contextmanager
 def home(name: str | None = None) -> Iterator[Path]:
     """Work in a CBIR_HOME of its own: a kept one if it has a name."""
