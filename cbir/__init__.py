@@ -42,6 +42,8 @@ if TYPE_CHECKING:  # for type checkers and editors; when the program runs, `__ge
     from cbir.verbs.compare_copies import compare_copies as compare_copies
     from cbir.verbs.denoise import denoise as denoise
     from cbir.verbs.duplicates import duplicates as duplicates
+    from cbir.verbs.embed import Embedded as Embedded
+    from cbir.verbs.embed import embed as embed
     from cbir.verbs.evaluate import evaluate as evaluate
     from cbir.verbs.evaluate_copies import evaluate_copies as evaluate_copies
     from cbir.verbs.evaluate_distorted import evaluate_distorted as evaluate_distorted
@@ -74,6 +76,7 @@ _TYPES = {
     "Copies": "cbir.evaluate.copies.result",
     "CopiesComparison": "cbir.evaluate.compare.copies_comparison",
     "Duplicates": "cbir.search.duplicates.result",
+    "Embedded": "cbir.verbs.embed",
     "Evaluation": "cbir.evaluate.evaluation",
     "Hit": "cbir.collection.point",
     "Moved": "cbir.verbs.move",

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from cbir.search.query import Query
     from cbir.search.searcher import Searcher
     from cbir.verbs.check import Checked
+    from cbir.verbs.embed import Embedded
     from cbir.verbs.move import Moved
     from cbir.verbs.overview import Overview
     from cbir.verbs.prune import Pruned
@@ -126,6 +127,32 @@ def embedding(image: str, searcher: Searcher, vector: np.ndarray) -> dict[str, A
         "collection": searcher.name,
         "fingerprint": searcher.bundle.fingerprint,
         "vector": vector.tolist(),
+    }
+
+
+def embedded(done: Embedded) -> dict[str, Any]:
+    """Return what became of the pictures whose features were written, as JSON values.
+
+    `found` is the sum of `points`, `copies`, `skipped`, and what was left out.
+    """
+    written = done.written
+    return {
+        "collection": done.collection,
+        "fingerprint": done.model.fingerprint,
+        "folder": str(done.folder),
+        "bytes": done.bytes,
+        "found": written.found,
+        "points": written.points,
+        "copies": written.copies,
+        "skipped": written.skipped,
+        "unreadable": [{"uri": uri, "reason": reason} for uri, reason in written.unreadable],
+        "warned": written.warned,
+        "warnings": [{"uri": uri, "reason": reason} for uri, reason in written.warnings],
+        "left_out": [asdict(left) for left in written.left_out],
+        "sets": [{"folder": name, "points": points, "fields": fields} for name, points, fields in written.sets],
+        "fields_left_out": written.fields_left_out,
+        "file": None if done.lines is None else str(done.lines),
+        "seconds": round(written.seconds, 3),
     }
 
 

@@ -19,6 +19,7 @@ STAGES = {
     "check": "checking points",
     "compare": "comparing with what is stored",
     "encode": "encoding and storing",
+    "embed": "encoding",
     "smooth": "averaging with neighbours",
     "index": "indexing",
     "load": "loading features",

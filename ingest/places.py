@@ -125,6 +125,20 @@ class Places:
             raise
         return places
 
+    @classmethod
+    def empty(cls) -> Self:
+        """Return the table of no collection.
+
+        Raises
+        ------
+        CbirError
+            There is no space for it.
+        """
+        places = cls()
+        with _table_errors():
+            places._table.executescript(_INDEXES)
+        return places
+
     def __enter__(self) -> Self:
         return self
 

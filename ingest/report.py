@@ -134,7 +134,9 @@ class LogFile:
     Parameters
     ----------
     folder : Path or None
-        Where `FILE` is, made if need be; None: nothing is written.
+        Where the file is, made if need be; None: nothing is written.
+    name : str
+        The file's.
 
     Attributes
     ----------
@@ -142,9 +144,9 @@ class LogFile:
         The file, once it is complete and has lines.
     """
 
-    def __init__(self, folder: Path | None) -> None:
+    def __init__(self, folder: Path | None, name: str = FILE) -> None:
         self.path: Path | None = None
-        self._file = None if folder is None else folder / FILE
+        self._file = None if folder is None else folder / name
         self._writing = ExitStack()
         self._lines: TextIO | None = None
 

@@ -238,7 +238,7 @@ def _replace(batch: Encoded, collection: Collection, places: Places, gone: Gone,
     for each in batch.batch.known:
         content = places.content(each.sha256, each.item.place)
         if content is None or content.problem is not None:
-            done += skipped(_same_failure(each, content), log)
+            done += skipped(same_failure(each, content), log)
         else:
             work.append((each.item, each, content))
     if not work:
@@ -263,7 +263,7 @@ def _replace(batch: Encoded, collection: Collection, places: Places, gone: Gone,
     return done
 
 
-def _same_failure(known: Known, content: Content | None) -> Failed:
+def same_failure(known: Known, content: Content | None) -> Failed:
     """Return a failure in this file's words: its content is that of another file, which could not be read."""
     name = _name(known.item)
     if content is None or content.problem is None:

@@ -1,9 +1,12 @@
 """Each command that writes is ended at random moments; nothing is lost, and the next run of it completes its work."""
 
+import shutil
 import signal
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+
+from pyarrow import parquet
 
 from cbir.collection.interface import Engine
 from tests.torture.ground import ENCODER, Ground, assert_same, stored
@@ -129,12 +132,27 @@ def duplicates(ground: Ground) -> Work:
     return Work(["duplicates", NAME, "--save", ground.base / "sheet.png"], lambda: None)
 
 
+def embed(ground: Ground) -> Work:
+    """Write the features of all pictures into files."""
+    features = ground.base / "features"
+    shutil.rmtree(features, ignore_errors=True)
+    ground.run("ingest", *ground.roots, "-c", NAME, "--prune", "--force")
+
+    def done() -> None:
+        written = [
+            row["sha256"] for file in features.rglob("*.parquet") for row in parquet.read_table(file).to_pylist()
+        ]
+        assert sorted(written) == sorted(stored(ground.embedded(), NAME))
+
+    return Work(["embed", *ground.roots, "-c", NAME, "--parquet", features], done, again=lambda: not features.exists())
+
+
 def prune(ground: Ground) -> Work:
     """Remove what nothing uses."""
     return Work(["prune", "--yes"], lambda: _unbroken(ground))
 
 
-WORKS = (first, ingest, retrain, index, snapshot, restore, remove, move, evaluate, duplicates, prune)
+WORKS = (first, ingest, retrain, index, snapshot, restore, remove, move, evaluate, duplicates, embed, prune)
 
 
 def kill(ground: Ground, make: Callable[[Ground], Work], took: dict[str, float], *, most: int = MOST_ENDS) -> list[str]:
