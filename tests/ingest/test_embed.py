@@ -185,3 +185,11 @@ def test_fields_of_any_kind(tmp_path: Path):
     assert {name: value for name, value in row.items() if name not in ("_id", "_vector")} == kept
     assert fields_fit(ID.format(1), kept, checksum)
     assert files.left_out == dict.fromkeys(lost, 1)
+
+
+def test_labels_that_are_numbers_and_names(tmp_path: Path):
+    ids, labels = [ID.format(n) for n in range(4)], [7, "seven", 8, "eight"]
+    with FeatureFiles(tmp_path, 1) as files:
+        files.write(ids, np.ones((4, 1), np.float32), [{"label": label} for label in labels])
+    found = rows(tmp_path)
+    assert [found[identity]["label"] for identity in ids] == labels
