@@ -30,11 +30,11 @@ from benchmarks.like_features import like_features
 from benchmarks.million_engines import ids, payloads
 from benchmarks.setting import RESULTS, cpu_of, last_json, show, whole
 from cbir.collection.interface import Collection
+from cbir.collection.layout import Layout
 from cbir.collection.metadata import Metadata
 from cbir.collection.point import Hit
 from cbir.collection.served.address import address
 from cbir.collection.served.engine import ServedEngine
-from cbir.collection.served.layout import Layout
 from cbir.collection.served.server import Server
 from cbir.core.errors import CbirError
 from tests.qdrant import BINARY, QdrantProcess, cluster

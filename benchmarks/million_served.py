@@ -29,11 +29,12 @@ from benchmarks.like_features import like_features
 from benchmarks.million import made
 from benchmarks.million_engines import ids, payloads
 from benchmarks.setting import RESULTS, cpu_of, show, whole
+from cbir.collection.layout import QUANTIZATIONS, Layout
 from cbir.collection.metadata import Metadata
 from cbir.collection.served.address import address
 from cbir.collection.served.engine import ServedEngine
-from cbir.collection.served.layout import QUANTIZATIONS, Layout
 from cbir.collection.served.server import Server
+from cbir.collection.served.settings import settings
 from tests.qdrant import BINARY, QdrantProcess
 
 POINTS, DIMENSION = 1_000_000, 128
@@ -133,7 +134,7 @@ def change(folder: Path, layout: Layout) -> dict[str, float]:
     with started(folder) as process, engine_at(process) as engine:
         begin, before = perf_counter(), cpu_of(process.pid)
         client = QdrantClient(url=process.url, check_compatibility=False, timeout=60)
-        quantized = layout.settings().get("quantization_config")
+        quantized = settings(layout).get("quantization_config")
         on_disk = {"": models.VectorParamsDiff(on_disk=True)} if layout.on_disk else None
         client.update_collection(NAME, quantization_config=quantized, vectors_config=on_disk)
         engine.open(NAME).build_index(small=True)

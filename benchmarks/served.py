@@ -22,11 +22,11 @@ from benchmarks.clients import clients
 from benchmarks.setting import mnist, show, trained
 from cbir.collection.embedded.engine import EmbeddedEngine
 from cbir.collection.fields import indexes_from_start
+from cbir.collection.layout import QUANTIZATIONS, Layout
 from cbir.collection.metadata import Metadata
 from cbir.collection.point import Payload
 from cbir.collection.served.address import address
 from cbir.collection.served.engine import ServedEngine
-from cbir.collection.served.layout import QUANTIZATIONS, Layout
 from cbir.collection.served.server import Server
 from cbir.ingest.sources.source import Source
 from cbir.model.bundle import read_bundle

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from cbir.collection.embedded.engine import EmbeddedEngine
     from cbir.collection.interface import Engine
+    from cbir.collection.layout import Layout
     from cbir.collection.served.engine import ServedEngine
-    from cbir.collection.served.layout import Layout
     from cbir.core.settings import Settings
 
 
@@ -40,28 +40,32 @@ def open_engine(settings: Settings, layout: Layout | None = None) -> Engine:
     Raises
     ------
     CollectionError
-        A URL that is not valid, or a layout for an embedded collection.
+        A URL that is not valid, or a layout that an embedded collection cannot have.
     """
     if settings.qdrant_url is not None:
         return served_engine(settings, layout)
-    if layout is not None and layout.chosen:
-        options = ", ".join(flag(name) for name in layout.chosen)
+    if layout is not None and layout.only_on_a_server:
+        options = ", ".join(flag(name) for name in layout.only_on_a_server)
         raise CollectionError(f"{options}: only for a collection on a server; name one with --qdrant-url or QDRANT_URL")
-    return embedded_engine(settings)
+    return embedded_engine(settings, layout)
 
 
-def embedded_engine(settings: Settings, *, timeout: float | None = None) -> EmbeddedEngine:
+def embedded_engine(
+    settings: Settings, layout: Layout | None = None, *, timeout: float | None = None
+) -> EmbeddedEngine:
     """Return the embedded engine, even if the settings name a server.
 
     Parameters
     ----------
     settings : Settings
+    layout : Layout, optional
+        For collections made here.
     timeout : float, optional
         Seconds to wait for a collection that another process uses; by default `BUSY_TIMEOUT`.
     """
     from cbir.collection.embedded.engine import EmbeddedEngine
 
-    return EmbeddedEngine(settings.collections, timeout=BUSY_TIMEOUT if timeout is None else timeout)
+    return EmbeddedEngine(settings.collections, timeout=BUSY_TIMEOUT if timeout is None else timeout, layout=layout)
 
 
 def served_engine(settings: Settings, layout: Layout | None = None, *, patient: bool = True) -> ServedEngine:
@@ -145,8 +149,8 @@ def warn_of_unused_layout(layout: Layout, name: str, engine: Engine) -> None:
     """Warn that a layout is for new collections, if this one exists."""
     if layout.chosen and engine.exists(name):
         warnings.warn(
-            f"{', '.join(map(flag, layout.chosen))} not used: collection '{name}' exists; change it with Qdrant's own "
-            "interface, or rebuild it (cbir ingest --retrain)",
+            f"{', '.join(map(flag, layout.chosen))} not used: collection '{name}' exists; rebuild it (cbir ingest "
+            "--retrain), or change it with Qdrant's own interface if it is on a server",
             CbirWarning,
             stacklevel=3,
         )

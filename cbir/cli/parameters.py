@@ -26,9 +26,9 @@ QdrantUrl = Annotated[
 ]
 Quantization = Annotated[
     Literal["int8", "binary", "turbo"] | None,
-    typer.Option("--quantization", help="On a server: search smaller copies of the vectors."),
+    typer.Option("--quantization", help="Search smaller copies of the vectors, where memory is short."),
 ]
-OnDisk = Annotated[bool, typer.Option("--on-disk", help="On a server: keep the vectors on disk.")]
+OnDisk = Annotated[bool, typer.Option("--on-disk", help="Keep the vectors on disk.")]
 Shards = Annotated[int | None, typer.Option(min=1, help="On a cluster: number of parts to spread the points over.")]
 Replicas = Annotated[int | None, typer.Option(min=1, help="On a cluster: number of copies of each part.")]
 Index = Annotated[

@@ -102,9 +102,9 @@ def ingest(
         Fill a collection on this Qdrant server; by default `QDRANT_URL`, else the collection is embedded.
         The server's key is read from `QDRANT_API_KEY`.
     quantization : {'int8', 'binary', 'turbo'}, optional
-        Let the server search smaller copies of the vectors; for a new collection.
+        Search smaller copies of the vectors, a quarter of their size and less; for a new collection.
     on_disk : bool
-        Let the server keep the vectors on disk; for a new collection.
+        Keep the vectors on disk, and read what a search needs; for a new collection.
     shards, replicas : int, optional
         In how many parts a cluster spreads the points, and how many copies of each it stores; for a new collection.
     on : {'ray'}, optional
@@ -131,8 +131,8 @@ def ingest(
     CbirError
         What went wrong and what to do about it, in one or two sentences.
     """
+    from cbir.collection.layout import Layout
     from cbir.collection.lent.telling import telling
-    from cbir.collection.served.layout import Layout
     from cbir.ingest.chosen import Chosen
     from cbir.ingest.job import Care, run
     from cbir.ingest.learn import Plan

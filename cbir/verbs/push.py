@@ -49,7 +49,7 @@ def push(
         What went wrong and what to do about it, in one or two sentences.
     """
     from cbir.collection.indexing import build_index
-    from cbir.collection.served.layout import Layout
+    from cbir.collection.layout import Layout
     from cbir.collection.transfer import transfer
 
     settings = read_settings(qdrant_url=qdrant_url)

@@ -22,6 +22,7 @@ from cbir.collection.errors import (
     no_such_collection,
 )
 from cbir.collection.interface import Collection, Info
+from cbir.collection.layout import Layout
 from cbir.collection.lent.asking import borrowed, encoded, encoded_words, let_go
 from cbir.collection.lent.borrowed import BorrowedCollection
 from cbir.collection.lent.line import LenderGoneError
@@ -45,10 +46,13 @@ class EmbeddedEngine:
         Made when the first collection is.
     timeout : float
         Seconds to wait for a collection that another process uses.
+    layout : Layout, optional
+        For collections made here.
     """
 
-    def __init__(self, folder: Path, *, timeout: float = 10.0) -> None:
+    def __init__(self, folder: Path, *, timeout: float = 10.0, layout: Layout | None = None) -> None:
         self.folder = folder
+        self.layout = layout or Layout()
         self.timeout = timeout
         self._filled: set[Path] = set()
 
@@ -121,7 +125,7 @@ class EmbeddedEngine:
         if has_metadata(folder):
             raise already_exists(folder.name)
         sweep(folder)
-        shard = create_shard(folder, metadata)
+        shard = create_shard(folder, metadata, self.layout)
         write_metadata(folder, metadata, shard)
         return borrowed(self.folder, folder.name) or _opened(folder, shard, metadata)
 
@@ -142,7 +146,7 @@ class EmbeddedEngine:
         folder = self._place(name)
         _used_shard(folder)  # it must not be a newer cbir's
         sweep(folder)
-        shard = create_shard(folder, metadata)
+        shard = create_shard(folder, metadata, self.layout)
         collection = EmbeddedCollection(folder.name, folder, shard, metadata, in_place=False)
         try:
             try:

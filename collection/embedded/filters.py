@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 
 import qdrant_edge as edge
 
+from cbir.collection.embedded.kept import field_index
 from cbir.collection.fields import BY_NAME, COPIES, FieldType
 from cbir.collection.filter import Among, Between, Condition, Filter, Like, Within, conditions_of
 from cbir.collection.translation import MOST_VALUES, has_bool, key_of, stored_values, translated
@@ -59,7 +60,7 @@ def index_filtered(condition: Filter, shard: edge.EdgeShard, change: Callable[[]
         kind = _index_type(each)
         if kind is not None:
             change()
-            shard.update(edge.UpdateOperation.create_field_index(key, INDEX_TYPES[kind]))
+            shard.update(edge.UpdateOperation.create_field_index(key, field_index(kind)))
             state = shard.info()
 
 
@@ -71,7 +72,9 @@ def renew_indexes(shard: edge.EdgeShard, change: Callable[[], None]) -> None:
     for key, index in shard.info().payload_schema.items():
         change()
         shard.update(edge.UpdateOperation.delete_field_index(key))
-        shard.update(edge.UpdateOperation.create_field_index(key, index.data_type))
+        kind = type_of_index(index)
+        anew = index.data_type if kind is None else field_index(kind)
+        shard.update(edge.UpdateOperation.create_field_index(key, anew))
 
 
 def _index_type(condition: Condition) -> FieldType | None:

@@ -21,13 +21,15 @@ from cbir.collection.checks import (
 from cbir.collection.checksum import resigned, signed
 from cbir.collection.damage import Damage
 from cbir.collection.embedded.card import read_metadata, write_metadata
-from cbir.collection.embedded.filters import INDEX_TYPES, edge_filter, index_filtered, renew_indexes, type_of_index
+from cbir.collection.embedded.filters import edge_filter, index_filtered, renew_indexes, type_of_index
+from cbir.collection.embedded.kept import field_index
 from cbir.collection.embedded.shards import check_free_space, edge_errors, open_shards
 from cbir.collection.errors import CollectionError
 from cbir.collection.facets import Group, facet
 from cbir.collection.fields import COPIES, indexes_needed
 from cbir.collection.filter import Exists, Filter, Where, both, filter_of
 from cbir.collection.interface import Info
+from cbir.collection.layout import OVERSAMPLING
 from cbir.collection.metadata import Metadata
 from cbir.collection.point import CHECKSUM, Hit, Label, Page, Payload, unsigned
 from cbir.collection.translation import MOST_VALUES, key_of
@@ -42,6 +44,10 @@ INDEX_PAYS_ABOVE = 5_000_000
 #: New values that are worth a step of the index while points are loaded, 51 MB: of 128 values each, 100,000 points take
 #: 20 s of processor time, whether 100,000 are there already or none.
 INDEX_STEP = 12_800_000
+
+
+#: Of smaller copies of the vectors, if there are any.
+_RANKED = edge.QuantizationSearchParams(rescore=True, oversampling=OVERSAMPLING)
 
 
 class EmbeddedCollection:
@@ -138,7 +144,7 @@ class EmbeddedCollection:
         indexed = self._shard.info().payload_schema
         for field, kind in indexes_needed(payloads).items():
             if field not in indexed:
-                self._shard.update(edge.UpdateOperation.create_field_index(field, INDEX_TYPES[kind]))
+                self._shard.update(edge.UpdateOperation.create_field_index(field, field_index(kind)))
 
     def payloads(self, ids: Sequence[str]) -> dict[str, Payload]:
         """Return the payloads of those of `ids` that are stored."""
@@ -179,7 +185,7 @@ class EmbeddedCollection:
                 query=edge.Query.Nearest(vector),
                 limit=limit,
                 filter=passing,
-                params=edge.SearchParams(exact=exact),
+                params=edge.SearchParams(exact=exact, quantization=_RANKED),
                 with_payload=True,
             )
             for vector, passing in zip(vectors, allowed, strict=True)

@@ -16,10 +16,12 @@ from pathlib import Path
 import qdrant_edge as edge
 
 from cbir.collection.embedded.card import LOCK, has_metadata, how_to_rebuild, read_metadata
+from cbir.collection.embedded.kept import shard_config
 from cbir.collection.embedded.probe import try_to_open
 from cbir.collection.embedded.state import State, checksums, is_untouched, read_state, write_state
 from cbir.collection.embedded.unwritable import copied, held, may_be_written
 from cbir.collection.errors import CollectionBusyError, CollectionError, in_use
+from cbir.collection.layout import Layout
 from cbir.collection.lock import Patience, is_held
 from cbir.collection.metadata import Metadata
 from cbir.core.disk import free_bytes
@@ -71,7 +73,7 @@ def edge_errors(name: str, hint: str = "") -> Iterator[None]:
         raise CollectionError(f"collection '{name}': {first_line(error)}{hint}") from error
 
 
-def create_shard(folder: Path, metadata: Metadata) -> str:
+def create_shard(folder: Path, metadata: Metadata, layout: Layout | None = None) -> str:
     """Make an empty shard in a collection's folder, which is made if need be.
 
     Returns
@@ -89,9 +91,7 @@ def create_shard(folder: Path, metadata: Metadata) -> str:
     shard = folder / f"{_PREFIX}{os.urandom(4).hex()}"
     shard.mkdir()  # with the permissions that the collection's other files have
     try:
-        vectors = edge.EdgeVectorParams(size=metadata.dimension, distance=edge.Distance.Euclid)
-        # Edge builds an HNSW index only when told to; then it must not find the collection too small.
-        config = edge.EdgeConfig(vectors=vectors, optimizers=edge.EdgeOptimizersConfig(indexing_threshold=1))
+        config = shard_config(metadata.dimension, layout or Layout())
         with edge_errors(folder.name):
             edge.EdgeShard.create(str(shard), config).close()
         write_state(shard, State(signed=True, updated=metadata.updated))

@@ -24,14 +24,15 @@ from cbir.collection.errors import (
 )
 from cbir.collection.fields import indexes_from_start
 from cbir.collection.interface import Info
+from cbir.collection.layout import Layout
 from cbir.collection.lock import filling
 from cbir.collection.metadata import Metadata
 from cbir.collection.served.cards import RESERVED, MetadataStore
-from cbir.collection.served.layout import Layout
 from cbir.collection.served.listing import all_metadata
 from cbir.collection.served.points import ServedCollection
 from cbir.collection.served.reader import Described
 from cbir.collection.served.server import RefusedError, Server, ServerWarning
+from cbir.collection.served.settings import settings
 from cbir.collection.unpack import read_archive
 from cbir.core.names import folded, is_part_of_path, normalized, same_name
 from cbir.core.progress import Progress, silent
@@ -343,7 +344,7 @@ class ServedEngine:
         def create() -> None:
             nonlocal tries
             tries += 1
-            client.create_collection(physical, vectors_config=vectors, **self.layout.settings())
+            client.create_collection(physical, vectors_config=vectors, **settings(self.layout))
 
         try:
             call(create)

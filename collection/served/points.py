@@ -25,6 +25,7 @@ from cbir.collection.facets import Group, facet
 from cbir.collection.fields import COPIES, indexes_needed
 from cbir.collection.filter import Filter, Where, filter_of
 from cbir.collection.interface import Info
+from cbir.collection.layout import OVERSAMPLING
 from cbir.collection.metadata import Metadata
 from cbir.collection.point import CHECKSUM, Hit, Label, Page, Payload, unsigned
 from cbir.collection.served.cards import MetadataStore
@@ -47,6 +48,9 @@ _POLL_SECONDS = 0.25
 #: The most hits, and the most values of query vectors, in one request.
 _MAX_HITS = 50_000
 _MAX_VALUES = 1_000_000
+
+#: Of smaller copies of the vectors, if there are any.
+_RANKED = {"rescore": True, "oversampling": OVERSAMPLING}
 
 
 class ServedCollection:
@@ -192,7 +196,7 @@ class ServedCollection:
                 "query": vector.tolist(),
                 "limit": limit,
                 "filter": passing,
-                "params": {"exact": True} if exact else None,
+                "params": {"exact": exact, "quantization": _RANKED},
                 "with_payload": True,
             }
             for vector, passing in zip(vectors, allowed, strict=True)

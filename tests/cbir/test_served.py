@@ -116,9 +116,7 @@ def test_what_cannot_be_done_is_one_line(home: Path, tmp_path: Path):
     with closing(EmbeddedEngine(home / "collections").create("c", METADATA)):
         pass
     assert f"no Qdrant server can be reached at {nobody}" in failure("push", "--qdrant-url", nobody)
-    assert "--quantization, --shards: only for a collection on a server" in failure(
-        "ingest", "digits", "--quantization", "int8", "--shards", "2"
-    )
+    assert "--shards: only for a collection on a server" in failure("ingest", "digits", "--on-disk", "--shards", "2")
     assert "'int8', 'binary'" in run("ingest", "digits", "--quantization", "int4", code=2).stderr
     assert "name the server with --qdrant-url or QDRANT_URL" in failure("pull")
     assert "put a key into the environment variable QDRANT_API_KEY" in failure(

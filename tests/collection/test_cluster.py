@@ -13,9 +13,9 @@ import pytest
 import cbir
 from cbir.collection.home import default_collection
 from cbir.collection.interface import Collection
+from cbir.collection.layout import Layout
 from cbir.collection.served.address import address
 from cbir.collection.served.engine import ServedEngine
-from cbir.collection.served.layout import Layout
 from cbir.collection.served.reader import Reader
 from cbir.collection.served.rest import AnswerError
 from cbir.collection.served.server import Server

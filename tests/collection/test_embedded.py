@@ -6,6 +6,7 @@ import sys
 import textwrap
 import threading
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from cbir.collection.embedded.engine import EmbeddedEngine
 from cbir.collection.embedded.points import INDEX_PAYS_ABOVE
 from cbir.collection.embedded.shards import DISK_RESERVE
 from cbir.collection.errors import CollectionBusyError, CollectionError
+from cbir.collection.layout import Layout
 from tests.collection.sample import METADATA, fill, ids
 
 
@@ -233,6 +235,23 @@ def test_the_index_finds_what_exact_search_finds(engine: EmbeddedEngine):
     assert np.mean(shares) > 0.95
     assert collection.count() == 5_000
     collection.close()
+
+
+@pytest.mark.parametrize("quantization", ["int8", "binary", "turbo"])
+def test_smaller_copies_are_searched_and_the_originals_rank(tmp_path: Path, quantization: str):
+    vectors = np.random.default_rng(0).normal(size=(3000, 32)).astype(np.float32)
+    engine = EmbeddedEngine(tmp_path, layout=Layout(quantization, on_disk=True))
+    with closing(engine.create("c", replace(METADATA, dimension=32))) as collection:
+        fill(collection, vectors)
+        collection.build_index()
+    assert list(tmp_path.glob("c/shard-*/segments/*/vector_storage/quantized.data"))
+    with closing(EmbeddedEngine(tmp_path).open("c")) as collection:  # the shard itself knows how it is kept
+        found, exact = (collection.search_batch(vectors[:50] + 0.01, 5, exact=each) for each in (False, True))
+    # Of 32 values, two bits and fewer tell little: what is found may not be the closest, but its distance is its own.
+    distances = {(row, hit.id): hit.distance for row, hits in enumerate(exact) for hit in hits}
+    both = [(row, hit) for row, hits in enumerate(found) for hit in hits if (row, hit.id) in distances]
+    assert len(both) >= {"int8": 248, "turbo": 240, "binary": 60}[quantization]
+    assert [hit.distance for _, hit in both] == pytest.approx([distances[row, hit.id] for row, hit in both], rel=1e-6)
 
 
 def test_the_index_grows_while_points_are_loaded(engine: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch):

@@ -15,12 +15,12 @@ from qdrant_client import QdrantClient, models
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
 
 from cbir.collection.errors import CollectionBusyError, CollectionError, NewerFormatError
+from cbir.collection.layout import Layout
 from cbir.collection.metadata import Metadata
 from cbir.collection.point import unsigned
 from cbir.collection.served import snapshots
 from cbir.collection.served.cards import RESERVED, MetadataStore
 from cbir.collection.served.engine import ServedEngine
-from cbir.collection.served.layout import Layout
 from cbir.collection.served.points import INDEXING_THRESHOLD
 from cbir.collection.served.server import RefusedError, Server, ServerWarning
 from cbir.collection.served.snapshots import download

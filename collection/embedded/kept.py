@@ -1,0 +1,51 @@
+"""How Qdrant Edge is told to keep points: a layout, and the indexes of payload fields, in its words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import qdrant_edge as edge
+
+from cbir.collection.layout import Layout
+
+#: Qdrant's own numbers: where anything of the index is told, Edge asks for all of them.
+_EDGES, _WIDTH, _FULL_SCAN_KB = 16, 100, 10_000
+
+_SMALLER: dict[str, Callable[[], edge.QuantizationConfigType]] = {
+    "int8": lambda: edge.ScalarQuantizationConfig(type=edge.ScalarType.Int8, memory=edge.Memory.Pinned),
+    "binary": lambda: edge.BinaryQuantizationConfig(memory=edge.Memory.Pinned),
+    "turbo": lambda: edge.TurboQuantQuantizationConfig(memory=edge.Memory.Pinned),
+}
+
+_INDEXES: dict[str, Callable[..., edge.PayloadSchemaParams]] = {
+    "integer": edge.IntegerIndexParams,
+    "float": edge.FloatIndexParams,
+    "keyword": edge.KeywordIndexParams,
+    "datetime": edge.DatetimeIndexParams,
+    "geo": edge.GeoIndexParams,
+    "bool": edge.BoolIndexParams,
+}
+
+
+def shard_config(dimension: int, layout: Layout) -> edge.EdgeConfig:
+    """Return what an empty shard is made with: vectors of `dimension` values, compared by Euclidean distance."""
+    cold = edge.Memory.Cold if layout.on_disk else None
+    vectors = edge.EdgeVectorParams(
+        size=dimension,
+        distance=edge.Distance.Euclid,
+        memory=cold,
+        hnsw_config=edge.HnswIndexConfig(_EDGES, _WIDTH, _FULL_SCAN_KB, memory=cold) if cold else None,
+        quantization_config=_SMALLER[layout.quantization]() if layout.quantization else None,
+    )
+    # Edge builds an HNSW index only when told to; then it must not find the collection too small.
+    optimizers = edge.EdgeOptimizersConfig(indexing_threshold=1)
+    return edge.EdgeConfig(vectors=vectors, optimizers=optimizers, id_tracker_memory=cold)
+
+
+def field_index(kind: str) -> edge.PayloadSchemaParams:
+    """Return the index of a field whose values are of a type, as `FieldType` spells it.
+
+    It is read from its file when it is asked. Held in memory, the indexes of three fields of a million points took
+    340 MB and opening them 2 s, and filtered no faster.
+    """
+    return _INDEXES[kind](memory=edge.Memory.Cold)
