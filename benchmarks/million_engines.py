@@ -30,6 +30,9 @@ class Engine(Protocol):
     def open(self) -> None:
         """Open what another process has written."""
 
+    def close(self) -> None:
+        """Close what was opened."""
+
     def narrow(self, every: int) -> None:
         """From now on, search each `every`th row alone."""
 
@@ -38,14 +41,15 @@ class Engine(Protocol):
 
 
 class _Cbir:
-    """An embedded collection; `steps`: its index is built as it is loaded, as by an ingest."""
+    """An embedded collection; `steps`: its index is built as it is loaded, as by an ingest; `small`: int8, on disk."""
 
-    def __init__(self, folder: Path, *, steps: bool) -> None:
+    def __init__(self, folder: Path, *, steps: bool = False, small: bool = False) -> None:
         from cbir.collection.embedded.engine import EmbeddedEngine
+        from cbir.collection.layout import Layout
 
         self._steps = steps
-        self._folder = folder / ("cbir-steps" if steps else "cbir")
-        self._engine = EmbeddedEngine(self._folder)
+        self._folder = folder / f"cbir-{steps}-{small}"
+        self._engine = EmbeddedEngine(self._folder, layout=Layout("int8", on_disk=True) if small else None)
         self._where: Any = None
 
     def load(self, vectors: np.ndarray) -> None:
@@ -67,6 +71,9 @@ class _Cbir:
 
     def open(self) -> None:
         self._points = self._engine.open("made")
+
+    def close(self) -> None:
+        self._points.close()
 
     def narrow(self, every: int) -> None:
         from cbir.collection.filter_text import parse_where
@@ -117,6 +124,9 @@ class _Edge:
     def open(self) -> None:
         self._shard = self._edge.EdgeShard.load(str(self._folder))
 
+    def close(self) -> None:
+        self._shard.close()
+
     def narrow(self, every: int) -> None:
         edge = self._edge
         self._filter = None
@@ -157,6 +167,9 @@ class _Faiss:
     def open(self) -> None:
         self._index = self._faiss.read_index(str(self._file))
         self.narrow(1)
+
+    def close(self) -> None:
+        del self._index
 
     def narrow(self, every: int) -> None:
         selector = None
@@ -205,6 +218,9 @@ class _Hnswlib:
         self._index.load_index(str(self._file))
         self._index.set_ef(WIDTH)
 
+    def close(self) -> None:
+        del self._index
+
     def narrow(self, every: int) -> None:
         self._chosen = (lambda row: row % every == 0) if every > 1 else None
 
@@ -235,8 +251,9 @@ def _size(folder: Path) -> int:
 
 
 ENGINES: dict[str, Callable[[Path], Engine]] = {
-    "cbir": lambda folder: _Cbir(folder, steps=False),
+    "cbir": _Cbir,
     "cbir-steps": lambda folder: _Cbir(folder, steps=True),
+    "cbir-small": lambda folder: _Cbir(folder, small=True),
     "edge": _Edge,
     "faiss-flat": lambda folder: _Faiss(folder, "Flat"),
     "faiss-ivf": lambda folder: _Faiss(folder, f"IVF{LISTS},Flat"),

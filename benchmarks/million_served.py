@@ -149,7 +149,7 @@ def change(folder: Path, layout: Layout) -> dict[str, float]:
 
 def searched(folder: Path, name: str, most: float | None = None) -> dict[str, float]:
     """Return what the searches of one layout find and take, on a server started anew; `most`: bytes of memory."""
-    queries, exact = np.load(folder / "queries.npy"), np.load(folder / "exact-10.npy")
+    queries, exact = np.load(folder / "queries-10.npy"), np.load(folder / "exact-10.npy")
     with started(folder / name, most) as process, engine_at(process) as engine:
         begin = perf_counter()
         collection = engine.open(NAME)

@@ -105,7 +105,7 @@ def embedded(points: int, dimension: int) -> list[float]:
     def measure() -> list[float]:
         with tempfile.TemporaryDirectory(dir=os.environ.get("CBIR_BENCH_DIR")) as folder:
             made(Path(folder), points, dimension)
-            filled, found = measured("cbir-steps", folder)
+            filled, _, found = measured("cbir-steps", folder)
         seconds = found["warm"]["10"], found["open"] + found["cold"]
         return [filled["processor"], filled["disk"], max(found["memory"], 1), *seconds]
 
