@@ -5,8 +5,6 @@ a picture first, under another name or in another lossless format, and that says
 file twice is one point.) What is near a query by its feature is opened, and the decoded pixels decide.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from cbir.evaluate.features import Features
@@ -27,15 +25,19 @@ def left_out(searcher: Searcher, ids: np.ndarray, features: Features, own_rows: 
     own_rows : ndarray of int, shape (m,)
         The queries'.
     """
-    groups = near(features[own_rows], features, CLOSE)
-    doubtful = sorted({int(row) for group in groups if len(group) > 1 for row in group})
-    content = np.arange(len(ids))  # the first row of the same picture, as far as is known
-    content[doubtful] = _same(searcher, ids, doubtful)
-    return [group[content[group] == content[own]] for group, own in zip(groups, own_rows, strict=True)]
+    doubtful = np.zeros(len(ids), bool)
+    for numbers, rows in near(features[own_rows], features, CLOSE):
+        others = rows != own_rows[numbers]
+        doubtful[rows[others]] = doubtful[own_rows[numbers[others]]] = True
+    same = _same(searcher, ids, np.flatnonzero(doubtful))
+    return [same.get(int(own), np.array([own])) for own in own_rows]
 
 
-def _same(searcher: Searcher, ids: np.ndarray, rows: Sequence[int]) -> list[int]:
-    """Return the first of these rows that shows the same picture as each; itself, if it cannot be opened."""
-    first: dict[bytes, int] = {}
-    digests = stored_digests(searcher, ids[list(rows)])
-    return [row if digest is None else first.setdefault(digest, row) for row, digest in zip(rows, digests, strict=True)]
+def _same(searcher: Searcher, ids: np.ndarray, rows: np.ndarray) -> dict[int, np.ndarray]:
+    """Return for each of some rows those of them that show the same picture; what cannot be opened is like none."""
+    by_digest: dict[bytes, list[int]] = {}
+    for row, digest in zip(rows.tolist(), stored_digests(searcher, ids[rows]), strict=True):
+        if digest is not None:
+            by_digest.setdefault(digest, []).append(row)
+    # Copies share one array, however many they are.
+    return {row: same for group in by_digest.values() for same in (np.array(group),) for row in group}

@@ -89,8 +89,10 @@ def rank(
         yield RankedBlock(start, keys.view(np.int64), found, kept)
 
 
-def near(queries: np.ndarray, database: np.ndarray | Features, share: float) -> list[np.ndarray]:
-    """Return, for each of some features, the rows of a database that are near it, ascending; all in one pass.
+def near(queries: np.ndarray, database: np.ndarray | Features, share: float) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield which rows of a database are near which of some features, as pairs, some at a time.
+
+    Where all features are equal these are all pairs, so that whoever asks must not keep them.
 
     Parameters
     ----------
@@ -98,15 +100,17 @@ def near(queries: np.ndarray, database: np.ndarray | Features, share: float) -> 
     database : ndarray of float32 or Features, shape (n, d)
     share : float
         Near is what is no farther than this share of the query's length.
+
+    Yields
+    ------
+    (ndarray of int, ndarray of int), shape (p,) both
+        Numbers of queries, and rows of the database.
     """
     asked = queries.astype(np.float64)
     within = share * np.sqrt(np.einsum("md,md->m", asked, asked))[:, None]
-    found: list[list[np.ndarray]] = [[] for _ in asked]
     for rows, distances in _tiles(asked, database):
         numbers, places = np.nonzero(distances <= within)
-        for number in np.unique(numbers):
-            found[number].append(rows.start + places[numbers == number])
-    return [np.concatenate([np.empty(0, np.int64), *parts]) for parts in found]
+        yield numbers, rows.start + places
 
 
 class ExactNeighbours:

@@ -78,14 +78,13 @@ def unlike_stored(
         If none is left.
     """
     there = np.zeros(len(features), bool)
-    groups = near(features, database.features, CLOSE)
-    doubtful = [number for number, group in enumerate(groups) if len(group)]
-    if doubtful:
-        rows = sorted({int(row) for number in doubtful for row in groups[number]})
-        stored = dict(zip(rows, stored_digests(searcher, database.ids[rows]), strict=True))
-        asked = content_digests(openers[number] for number in doubtful)
-        for number, digest in zip(doubtful, asked, strict=True):
-            there[number] = digest is not None and digest in {stored[int(row)] for row in groups[number]}
+    doubtful, close = np.zeros(len(features), bool), np.zeros(len(database), bool)
+    for numbers, rows in near(features, database.features, CLOSE):
+        doubtful[numbers] = close[rows] = True
+    if doubtful.any():
+        stored = set(stored_digests(searcher, database.ids[close])) - {None}
+        asked = content_digests(openers[number] for number in np.flatnonzero(doubtful))
+        there[doubtful] = [digest in stored for digest in asked]
     _tell(there)
     return np.flatnonzero(~there)
 

@@ -76,15 +76,24 @@ def test_what_is_left_out_stands_behind_what_counts(pair: tuple[np.ndarray, np.n
     )
 
 
+def near_rows(queries: np.ndarray, database: np.ndarray, share: float) -> list[list[int]]:
+    """The rows near each query."""
+    found: list[list[int]] = [[] for _ in queries]
+    for numbers, rows in near(queries, database, share):
+        for number, row in zip(numbers, rows, strict=True):
+            found[number].append(row)
+    return found
+
+
 @given(features(), st.data())
 def test_near_rows_are_those_within_a_share_of_the_length(pair: tuple[np.ndarray, np.ndarray], data: st.DataObject):
     _, database = pair
     asked = np.array(data.draw(st.lists(st.integers(0, len(database) - 1), min_size=1, max_size=5)))
     share = data.draw(st.sampled_from([0.0, 0.01, 0.9]))
-    for row, found in zip(asked, near(database[asked], database, share), strict=True):
+    for row, found in zip(asked, near_rows(database[asked], database, share), strict=True):
         far = np.linalg.norm(database[row].astype(float) - database, axis=1)
         within = far <= share * np.linalg.norm(database[row].astype(float))
-        assert found.tolist() == np.flatnonzero(within).tolist()
+        assert found == np.flatnonzero(within).tolist()
         assert row in found
 
 
@@ -148,11 +157,19 @@ def test_blocks_of_near_rows_give_the_same_as_one(monkeypatch):
     generator = np.random.default_rng(0)
     database = generator.random((50, 8), np.float32)
     rows = generator.permutation(50)[:10]
-    whole = [found.tolist() for found in near(database[rows], database, 0.4)]
+    whole = near_rows(database[rows], database, 0.4)
     assert any(len(found) > 1 for found in whole)
     for values in (150, 1):
         monkeypatch.setattr(ranking, "_TILE_VALUES", values)
-        assert [found.tolist() for found in near(database[rows], database, 0.4)] == whole
+        assert near_rows(database[rows], database, 0.4) == whole
+
+
+def test_equal_features_are_told_a_bounded_number_of_pairs_at_a_time(monkeypatch):
+    """Of 300 x 3,000 pairs, which are all near."""
+    monkeypatch.setattr(ranking, "_BLOCK_VALUES", 9_000)
+    database = np.ones((3_000, 4), np.float32)
+    pairs = [len(numbers) for numbers, _ in near(database[:300], database, 0.01)]
+    assert (sum(pairs), max(pairs)) == (900_000, 9_000)
 
 
 def test_a_row_is_at_no_distance_from_itself():
