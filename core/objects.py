@@ -7,7 +7,7 @@ tools have them: `AWS_PROFILE`, `AWS_ENDPOINT_URL`, `GOOGLE_APPLICATION_CREDENTI
 import hashlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import IO, Any
 
@@ -15,7 +15,11 @@ from cbir.core.errors import CbirError, first_line
 from cbir.core.extras import to_install
 
 _OBJECTS = re.compile(r"(s3|gs)://[^/\s]+")
+#: What fsspec takes for the end of a key, wherever it stands: another object would be read.
+_VERSION = "?versionId="
 _PARTS = 1 << 62
+#: Keys that are listed at once: as many as S3 does.
+_PAGE = 1000
 #: Bytes of a part, of what is read as a file.
 _BLOCK = 1 << 18
 
@@ -54,31 +58,85 @@ def is_object(text: str) -> bool:
     return _OBJECTS.match(text) is not None
 
 
+def unreadable_key(key: str) -> str:
+    """Return what of a key keeps it from being read as a path below an address; empty if nothing does."""
+    if not {"", ".", ".."}.isdisjoint(key.split("/")):
+        return "keys with an empty name, '.' or '..' between slashes"
+    return f"keys with {_VERSION}" if _VERSION in key else ""
+
+
 def stored_below(address: str) -> Iterator[Stored]:
-    """Yield the objects below an address, folder by folder, sorted; those of one folder are held at a time.
+    """Yield the objects below an address in the order of their keys; some thousand are held at a time.
 
     Raises
     ------
     ObjectError
         The storage cannot be reached, refuses, or what reads it is not installed.
     """
+    yield from _listed(address, deep=True)
+
+
+def stored_in(address: str) -> Iterator[Stored]:
+    """Yield what lies right below an address, with addresses for names; a page at a time, as `stored_below`."""
+    above = address.rstrip("/")
+    for each in _listed(address, deep=False):
+        yield replace(each, name=f"{above}/{each.name}")
+
+
+def _listed(address: str, *, deep: bool) -> Iterator[Stored]:
     system, top = _opened(address)
     top = top.rstrip("/")
+    entries = (
+        _listed_by_s3(system, top, deep=deep) if address.startswith("s3:") else _listed_by_folder(system, top, deep)
+    )
+    try:
+        for entry in entries:
+            name, is_folder = entry["name"][len(top) + 1 :], entry["type"] == "directory"
+            # An object whose key ends with a slash stands for an empty folder.
+            if name and not name.endswith("/"):
+                yield Stored(name, entry["size"] or 0, _modified(entry), _tag(entry), is_folder)
+    except FileNotFoundError:
+        raise ObjectError(f"{address} does not exist") from None
+    except ObjectError:
+        raise
+    except Exception as error:  # noqa: BLE001 - each provider has errors of its own
+        raise ObjectError(f"{address} cannot be listed: {first_line(error)}") from None
+
+
+def _listed_by_s3(system: Any, top: str, *, deep: bool) -> Iterator[dict[str, Any]]:
+    """Yield what S3 lists, a page of 1,000 at a time: s3fs holds a whole folder, a kilobyte an object."""
+    bucket, _, key = top.partition("/")
+    asked = {
+        "Bucket": bucket,
+        "Prefix": f"{key}/" if key else "",
+        "MaxKeys": _PAGE,
+        **({} if deep else {"Delimiter": "/"}),
+    }
+    met = not key
+    while True:
+        page = system.call_s3("list_objects_v2", **asked, **system.req_kw)
+        for each in page.get("CommonPrefixes", ()):
+            met = True
+            yield {"name": f"{bucket}/{each['Prefix'][:-1]}", "size": 0, "type": "directory"}
+        for each in page.get("Contents", ()):
+            met = True
+            yield {**each, "name": f"{bucket}/{each['Key']}", "size": each["Size"], "type": "file"}
+        if not page.get("IsTruncated"):
+            break
+        asked["ContinuationToken"] = page["NextContinuationToken"]
+    if not met:
+        raise FileNotFoundError(top)
+
+
+def _listed_by_folder(system: Any, top: str, deep: bool) -> Iterator[dict[str, Any]]:
+    """Yield what any provider lists, folder by folder; one folder is held at a time."""
     folders = [top]
     while folders:
         folder = folders.pop()
-        try:
-            entries = sorted(system.ls(folder, detail=True), key=lambda entry: entry["name"])
-        except FileNotFoundError:
-            raise ObjectError(f"{address} does not exist") from None
-        except Exception as error:  # noqa: BLE001 - each provider has errors of its own
-            raise ObjectError(f"{address} cannot be listed: {first_line(error)}") from None
+        entries = sorted(system.ls(folder, detail=True), key=lambda entry: entry["name"])
         below = [entry["name"].rstrip("/") for entry in entries if entry["type"] == "directory"]
-        folders += reversed([name for name in below if name != folder])
-        for entry in entries:
-            # An object whose key ends with a slash stands for an empty folder.
-            if entry["type"] == "file" and not entry["name"].endswith("/") and entry["name"] != top:
-                yield Stored(entry["name"][len(top) + 1 :], entry["size"], _modified(entry), _tag(entry))
+        folders += reversed([name for name in below if deep and name != folder])
+        yield from (entry for entry in entries if not deep or entry["type"] == "file")
 
 
 def stat_object(address: str) -> Stored | None:
@@ -174,11 +232,16 @@ def _opened(address: str) -> tuple[Any, str]:
         # Without its cache, which would hold all that was ever listed. By its scheme alone: in a whole address, fsspec
         # takes `::`, which a key may have, for the address of another file.
         system = fsspec.filesystem(scheme, use_listings_cache=False)
-        return system, system._strip_protocol(address)
+        path = system._strip_protocol(address)
     except ImportError as error:
         raise ObjectError(f"to read {scheme}:// ({first_line(error)}): {to_install(scheme)}") from None
     except Exception as error:  # noqa: BLE001 - as above
         raise ObjectError(f"{address} cannot be opened: {first_line(error)}") from None
+    if _VERSION in path:
+        raise ObjectError(
+            f"{address} cannot be read: what follows {_VERSION} would be taken for a version of the object"
+        )
+    return system, path
 
 
 def _modified(entry: dict[str, Any]) -> int:

@@ -190,6 +190,9 @@ def _permitted(place: Payload, payload: Payload, metadata: Metadata) -> File | D
     """Return where a place's picture is; None if it is not there, or not to be shown."""
     source, uri = text_of(place, "source"), text_of(place, "uri")
     root = metadata.roots.get(source)
+    sha256 = text_of(payload, "sha256")
+    if root is None and is_object(uri) and source in metadata.sources and sha256:  # named in a list
+        return File(uri, uri, f"{uri}\0{sha256}", sha256=sha256, stored=payload)
     if root is None:
         known = source in NAMES and source in metadata.sources
         is_dataset = known and _DATASETS.fullmatch(uri) and uri.startswith(f"{source}:")
@@ -198,7 +201,7 @@ def _permitted(place: Payload, payload: Payload, metadata: Metadata) -> File | D
     if relative is None:
         return None
     if is_object(root):  # which is not asked until the picture is wanted: it takes its time
-        address, sha256 = f"{root}/{relative}", text_of(payload, "sha256")
+        address = f"{root}/{relative}"
         stamp = f"{address}\0{sha256}"
         return File(address, address, stamp, sha256=sha256, stored=payload) if sha256 else None
     path = os.path.join(root, relative)  # noqa: PTH118 - a path of any bytes

@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any, Self
 
 from cbir.collection.fields import MEMBER
-from cbir.core.objects import ObjectError, Stored, matching
+from cbir.core.objects import ObjectError, Stored, matching, stored_in
 from cbir.core.progress import Progress, silent
 from cbir.ingest.sources.archive import ArchiveSource
 from cbir.ingest.sources.choice import Choice
 from cbir.ingest.sources.entries import ARCHIVE_SUFFIXES
 from cbir.ingest.sources.folder import folder_name
+from cbir.ingest.sources.members import Member
 from cbir.ingest.sources.source import SourceError
 
 _NO_STAMP = (0, 0, 0, 0)
@@ -50,22 +51,30 @@ class BucketSource(ArchiveSource):
         self._address = address.rstrip("/")
         self._opened_with = tuple(shards), progress
         try:
-            found = {each.name: each for each in matching(f"{self._address}/*")}
+            self._found = self._shards(frozenset(shards))
         except ObjectError as error:
             raise SourceError(str(error)) from None
-        archives = [name for name, each in found.items() if _is_archive(each)]
-        chosen = [name for name in archives if name in shards] if shards else archives
-        self._found: dict[str, Stored] = {name: found[name] for name in chosen}
         place = Path(self._address)
-        if shards or (archives and len(archives) == len(found)):
+        if shards or self._found:
+            found = sorted(self._found)
             self._open(
-                place, folder_name(place), chosen, choice or Choice(), progress, sharded=True, complete=not shards
+                place, folder_name(place), found, choice or Choice(), progress, sharded=True, complete=not shards
             )
         else:
             self._open(place, folder_name(place), [place], choice or Choice(), progress)
 
     def __str__(self) -> str:
         return self._address
+
+    def _shards(self, named: frozenset[str]) -> dict[str, Stored]:
+        """Return the archives right below the address: those that are named, or all, if there is nothing else."""
+        found = {}
+        for each in stored_in(self._address):
+            if _is_archive(each) and (not named or each.name in named):
+                found[each.name] = each
+            elif not named:
+                return {}  # nothing further is listed for that
+        return found
 
     def chosen(self, choice: Choice) -> Self:
         """Return the same objects, listed again by another choice."""
@@ -74,6 +83,12 @@ class BucketSource(ArchiveSource):
 
     def _below(self, shard: Any) -> str:
         return str(shard)[len(self._address) + 1 :]
+
+    def _taken(self, prefix: bytes, member: Member) -> bytes | None:
+        if self._sharded or not member.left_out:
+            return super()._taken(prefix, member)
+        self._listing.tally.add(member.left_out, member.name.encode("utf-8", "surrogateescape"))
+        return None
 
     def _stamp(self, number: int, size: int, modified: int, place: tuple[int, ...]) -> dict[str, Any]:
         """Return a picture's stamp, and where in its shard it is, which spares others to list the shard."""

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import IO
 
+from cbir.core.objects import is_object
 from cbir.ingest.sources.addresses import is_address
 from cbir.ingest.sources.source import SourceError
 from cbir.model.formats import SNIFFED_BYTES, sniff
@@ -80,7 +81,7 @@ def looks_like_list(path: str) -> bool:
     if _no_list(head, b"\0" in head):
         return False
     first = islice(filter(None, head.replace(b"\0", b"\n").splitlines()), _FIRST)
-    return any(is_address(os.fsdecode(entry)) or os.path.lexists(entry) for entry in first)
+    return any(is_address(text) or is_object(text) or os.path.lexists(text) for text in map(os.fsdecode, first))
 
 
 def is_pipe(path: str) -> bool:

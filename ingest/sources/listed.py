@@ -4,7 +4,7 @@ In: paths and addresses, as they were typed or as a list has them. Out: a source
 that knows nothing of what is not in the list. A file that lies in a root of the
 collection belongs to that root, as if the whole root had been read; all others
 belong to `files`, whose root is that of the file system, and pictures on
-servers to `addresses`, which has none.
+servers and in object storage to `addresses`, which has none.
 """
 
 import copy
@@ -19,10 +19,12 @@ from typing import Any, Self
 from PIL import Image
 
 from cbir.core.errors import first_line
+from cbir.core.objects import is_object
 from cbir.core.uris import folder_and_name, path_of, shown, uri_of
 from cbir.ingest.sources.addresses import Fetcher, is_address
 from cbir.ingest.sources.entries import ARCHIVE_SUFFIXES
 from cbir.ingest.sources.listing import Files, Listed, Listing
+from cbir.ingest.sources.member_pictures import read_in_storage
 from cbir.ingest.sources.recognized import refusal
 from cbir.ingest.sources.source import STAMP, Item, LeftOut, Source, SourceError, stamp_of
 from cbir.model.formats import SNIFFED_BYTES
@@ -171,8 +173,8 @@ class ListedSource(Source):
 
     def _item(self, file: Listed) -> Item:
         path = os.fsdecode(file.path)
-        if is_address(path):
-            content = partial(self._fetcher.fetch, path)
+        if _is_elsewhere(path):
+            content = partial(read_in_storage if is_object(path) else self._fetcher.fetch, path)
             opened = partial(_fetched, content, path)
             fields = _folder_and_name(path)
             return Item(path, None, self._names[ADDRESSES], opened, content, fields, path, described=False)
@@ -194,7 +196,7 @@ class ListedSource(Source):
         now = b""
         files: list[tuple[bytes | int | None, ...]] = []
         for entry in entries:
-            if is_address(entry):
+            if _is_elsewhere(entry):
                 path = entry.encode("utf-8", "replace")
                 folder, name = path.rsplit(b"/", 1)
                 file: tuple[bytes | int | None, ...] | None = (name, None, None, None, None)
@@ -239,8 +241,13 @@ class ListedSource(Source):
         """Return whether there are files in no known root, and whether there are addresses."""
         known = tuple(os.fsencode(path[1:]) + b"/" for path, _ in self._known)
         folders = (folder + b"/" for folder in self._listing.files.folders())
-        addresses = {is_address(os.fsdecode(folder)) for folder in folders if not folder.startswith(known)}
+        addresses = {_is_elsewhere(os.fsdecode(folder)) for folder in folders if not folder.startswith(known)}
         return False in addresses, True in addresses
+
+
+def _is_elsewhere(entry: str) -> bool:
+    """Tell whether an entry is an address, of a picture on a server or in object storage, and no path."""
+    return is_address(entry) or is_object(entry)
 
 
 def _folder_and_name(uri: str) -> dict[str, Any]:
@@ -250,7 +257,7 @@ def _folder_and_name(uri: str) -> dict[str, Any]:
 
 def _as_named(uri: str) -> str:
     """Return an address, or the absolute path, for the uri that a listing makes of either."""
-    return path_of(uri) if is_address(path_of(uri)) else _TOP + shown(path_of(uri))
+    return path_of(uri) if _is_elsewhere(path_of(uri)) else _TOP + shown(path_of(uri))
 
 
 def _located(entry: bytes, folders: dict[bytes, bytes]) -> tuple[bytes, bytes]:

@@ -6,7 +6,7 @@ what is stored is not read again.
 
 from collections.abc import Iterator
 
-from cbir.core.objects import ObjectError, read_object, stored_below
+from cbir.core.objects import ObjectError, read_object, stored_below, unreadable_key
 from cbir.ingest.sources.members import ArchiveError, Member, MemberError, Wanted, refuse_size
 from cbir.model.picture import MAX_BYTES
 
@@ -26,6 +26,9 @@ class ObjectMembers:
         """Yield the objects; the first bytes are read of those whose names do not tell what they are."""
         try:
             for each in stored_below(self._address):
+                if odd := unreadable_key(each.name):
+                    yield Member(each.name, each.size, each.modified, (each.tag,), left_out=odd)
+                    continue
                 most = wanted(each.name, each.size)
                 head = read_object(f"{self._address}/{each.name}", most) if most and each.size else b""
                 yield Member(each.name, each.size, each.modified, (each.tag,), head=head)

@@ -1,5 +1,6 @@
 """Pictures in object storage, on a server of this machine that speaks S3."""
 
+import io
 import sys
 import tarfile
 from pathlib import Path
@@ -8,8 +9,10 @@ from typing import Any
 import pytest
 
 import cbir
+from cbir.core import objects
 from cbir.core.errors import CbirError
 from cbir.core.objects import read_object, stored_below
+from cbir.ingest.sources.bucket import BucketSource
 from cbir.model.picture import open_image
 from tests.ingest.distributed.shuffled import Shuffled, points, told
 from tests.serve.album import with_desktop
@@ -57,6 +60,93 @@ def test_any_key_is_listed_and_read(bucket: Any):
         bucket.pipe_file(f"photos/album/{name}", name.encode())
     found = {each.name: read_object(f"s3://photos/album/{each.name}") for each in stored_below("s3://photos/album")}
     assert found == {name: name.encode() for name in names}
+
+
+def test_keys_that_are_no_paths_are_told(home: Path, pictures: Path, bucket: Any):
+    """`d//e.png` is another key than `d/e.png`, and fsspec reads what stands before `?versionId=`."""
+    content = (pictures / "b" / "0.png").read_bytes()
+    odd = ["d//e.png", "/e.png", "./f.png", "g/../h.png", "v.png?versionId=1.png"]
+    whole = [
+        "d/e.png",
+        "v.png",
+        "100%.png",
+        "%20.png",
+        "a?b.png",
+        "a#1.png",
+        " a b .png",
+        "a::b.png",
+        "é/ü.png",
+        "+.png",
+    ]
+    for number, key in enumerate([*odd, *whole]):
+        bucket.call_s3("put_object", Bucket="photos", Key=f"album/{key}", Body=content + bytes([number]))
+    report = cbir.ingest("s3://photos/album", encoder="pixels")
+    assert (report.ingested, report.skipped) == (len(whole), 0)
+    told = {each.reason: each.examples for each in report.left_out}
+    assert told == {
+        "keys with an empty name, '.' or '..' between slashes": ("./f.png", ".//e.png", "d//e.png"),
+        "keys with ?versionId=": ("v.png?versionId=1.png",),
+    }
+    with cbir.open("album") as searcher:
+        located = {searcher.metadata.locate(payload) for _, payload in points(home, "album").values()}
+    assert {address: open_image(address).size for address in located} == {
+        f"s3://photos/album/{key}": (28, 28) for key in whole
+    }
+    with pytest.raises(CbirError, match="taken for a version"):
+        open_image("s3://photos/album/v.png?versionId=1.png")
+
+
+@pytest.mark.parametrize("others", [[], ["readme.txt"], ["a/1.png"]])
+def test_a_flat_bucket_is_listed_once_a_page_at_a_time(others: list[str], bucket: Any, monkeypatch: pytest.MonkeyPatch):
+    """What is right below is listed before only as long as that may be shards."""
+    for key in [*(f"{number:04}.png" for number in range(25)), *others]:
+        bucket.call_s3("put_object", Bucket="photos", Key=key, Body=b"")
+    monkeypatch.setattr(objects, "_PAGE", 10)
+    asked: list[str] = []
+    call = type(bucket).call_s3
+
+    def counted(self: Any, method: str, *given: Any, **named: Any) -> Any:
+        asked.append(method)
+        return call(self, method, *given, **named)
+
+    monkeypatch.setattr(type(bucket), "call_s3", counted)
+    assert len(BucketSource("s3://photos")) == 25 + len([each for each in others if each.endswith(".png")])
+    assert asked == ["list_objects_v2"] * 4
+
+
+@pytest.mark.parametrize("form", ["txt", "parquet", "stdin"])
+def test_a_list_names_what_is_in_a_bucket(
+    form: str, home: Path, pictures: Path, bucket: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    bucket.put(str(pictures), "photos/album", recursive=True)
+    with tarfile.open(tmp_path / "0.tar", "w") as tar:
+        tar.add(pictures / "b" / "1.png", "in.png")
+    bucket.put(str(tmp_path / "0.tar"), "photos/0.tar")
+    (tmp_path / "here.png").write_bytes((pictures / "münchen käse" / "0.png").read_bytes())
+    given = [
+        "s3://photos/album/b/0.png",
+        "s3://photos/0.tar/in.png",
+        str(tmp_path / "here.png"),
+        "s3://photos/gone.png",
+    ]
+    listed = tmp_path / f"list.{form}"
+    if form == "parquet":
+        pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+        pq.write_table(pa.table({"path": given}), listed)
+    else:
+        listed.write_text("\n".join(given))
+    if form == "stdin":
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(listed.read_bytes())))
+    report = cbir.ingest("-" if form == "stdin" else listed, collection="listed", encoder="pixels")
+    assert (report.found, report.ingested, report.skipped) == (4, 3, 1)
+    stored = points(home, "listed")
+    with cbir.open("listed") as searcher:
+        located = {searcher.metadata.locate(payload) for _, payload in stored.values()}
+        assert located == set(given[:3])
+        assert all(searcher.open_stored(payload).size == (28, 28) for _, payload in stored.values())
+    if form == "txt":
+        with asking() as client:
+            assert {client.get(f"/images/listed/{point}").status_code for point in stored} == {200}
 
 
 def test_a_server_shows_what_is_in_a_bucket_as_long_as_it_is_the_same(
