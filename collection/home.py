@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from cbir.collection.errors import CollectionError
@@ -22,6 +23,8 @@ BUSY_TIMEOUT = 10.0
 
 #: Seconds that a server is given, in all and for one answer, where what is asked for is one collection of many.
 _BRIEFLY, _ONE_ANSWER = 4.0, 5.0
+#: Seconds that a server is asked again while the collection to work with is being found.
+_OPENING = 15.0
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,6 +96,13 @@ def served_engine(settings: Settings, layout: Layout | None = None, *, patient: 
     patience = {} if patient else {"retry_for": _BRIEFLY, "timeout": _ONE_ANSWER}
     server = Server(address(settings.qdrant_url), os.environ.get("QDRANT_API_KEY"), **patience)
     return ServedEngine(server, settings.locks, layout=layout)
+
+
+def asked_briefly(engine: Engine) -> AbstractContextManager[None]:
+    """Ask a server again for seconds only, not for a minute, while the collection to work with is being found."""
+    from cbir.collection.served.engine import ServedEngine
+
+    return engine.server.briefly(_OPENING) if isinstance(engine, ServedEngine) else nullcontext()
 
 
 def being_filled(settings: Settings) -> list[str]:

@@ -50,8 +50,9 @@ def open(  # noqa: A001
     settings = read_settings(data_dir, qdrant_url)
     engine = home.open_engine(settings)
     try:
-        name = home.collection_or_default(engine, collection)
-        metadata = engine.metadata(name)
+        with home.asked_briefly(engine):
+            name = home.collection_or_default(engine, collection)
+            metadata = engine.metadata(name)
         bundle = bundle_of(settings.models, name, metadata.model, metadata.fingerprint)
         return Searcher(engine, name, bundle, picture_opener(settings.data, settings.cache), progress)
     except BaseException:

@@ -7,7 +7,7 @@ up among every other tool's results.
 """
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from cbir.collection.errors import CollectionError
@@ -25,6 +25,9 @@ _KEY = "cbir"
 
 #: Points of the reserved collection in one request.
 _MOST_IDS = 1000
+
+#: Seconds to ask for metadata again, which a node that is away may have alone.
+_SECONDS = 5.0
 
 
 class MetadataStore:
@@ -67,12 +70,20 @@ class MetadataStore:
         """
         ours = {name: metadata[_KEY] for name, metadata in stored.items() if metadata.get(_KEY) is not None}
         others = [name for name in stored if name not in ours]
-        if others and self._has_reserved():
-            # The server is older, or was when the metadata were written.
-            for asked in batched(others, _MOST_IDS):
-                ids = {_id(name): name for name in asked}
-                points = self._server.call(self._server.reader.records, RESERVED, list(ids))
-                ours |= {ids[point.id]: (point.payload or {}).get(_KEY) for point in points}
+        known = {name: _read(name, metadata) for name, metadata in ours.items()}
+        try:
+            with self._server.briefly(_SECONDS):
+                return known | self._of_reserved(others) if others and self._has_reserved() else known
+        except RefusedError as error:  # one that cannot be read now must not hide the others
+            return known | dict.fromkeys(others, error)
+
+    def _of_reserved(self, names: Sequence[str]) -> dict[str, Metadata | CollectionError]:
+        """Return what the reserved collection has: the server is older, or was when the metadata were written."""
+        ours = {}
+        for asked in batched(names, _MOST_IDS):
+            ids = {_id(name): name for name in asked}
+            points = self._server.call(self._server.reader.records, RESERVED, list(ids))
+            ours |= {ids[point.id]: (point.payload or {}).get(_KEY) for point in points}
         return {name: _read(name, metadata) for name, metadata in ours.items() if metadata is not None}
 
     def write(self, collection: str, metadata: Metadata) -> None:

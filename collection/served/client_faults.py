@@ -6,6 +6,7 @@ Imported once one of these libraries is: a search does without them.
 import json
 import math
 import ssl
+from traceback import walk_tb
 
 import grpc
 import httpx
@@ -27,6 +28,7 @@ _STATUS = {
     grpc.StatusCode.UNAVAILABLE: 503,
 }
 _TOO_MANY = 429
+_CLIENT = ("qdrant_client", "httpx", "json", "pydantic")
 
 
 def translated(error: BaseException) -> AnswerError | NoAnswerError | NotQdrantError | None:
@@ -39,10 +41,18 @@ def translated(error: BaseException) -> AnswerError | NoAnswerError | NotQdrantE
         return AnswerError(error.status_code or 500, error.reason_phrase, error.content)
     if isinstance(error, ResponseHandlingException):
         return _of_transport(error.source)
-    # qdrant-client asserts that an answer has a result, and reads one however deep it is.
-    if isinstance(error, httpx.HTTPError | json.JSONDecodeError | UnicodeDecodeError | AssertionError | RecursionError):
+    if isinstance(error, httpx.HTTPError | json.JSONDecodeError | UnicodeDecodeError):
         return _of_transport(error)
-    return None
+    # qdrant-client asserts that an answer has a result, and reads one however deep it is.
+    return _of_transport(error) if isinstance(error, AssertionError | RecursionError) and _is_of_client(error) else None
+
+
+def _is_of_client(error: BaseException) -> bool:
+    """Tell whether qdrant-client, or what it reads answers by, raised an error, and nothing that is called by it."""
+    module = ""
+    for frame, _ in walk_tb(error.__traceback__):
+        module = frame.f_globals.get("__name__", "").partition(".")[0]
+    return module in _CLIENT
 
 
 def _of_transport(error: BaseException) -> NoAnswerError | NotQdrantError:

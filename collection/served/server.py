@@ -39,6 +39,10 @@ OLDEST = (1, 15)
 #: Seconds to retry the first call: a server that is just starting needs a few.
 _FIRST_RETRY = 4.0
 
+#: Seconds of waiting after which somebody is told, and how many calls of the main thread that is for: those before the
+#: work proper, which has a progress of its own.
+_SAY_AFTER, _FIRST_CALLS = 3.0, 16
+
 #: Seconds to wait for an answer after Ctrl-C.
 _TIMEOUT_AFTER_CTRL_C = 2.0
 
@@ -94,10 +98,13 @@ class Server:
         self._client: QdrantClient | None = None
         self._grpc: bool | None = None
         self._stopping = threading.Event()
+        self._brief = threading.local()
         # A warning of this outage was given.
         self._warned = False
         # The last call was given up.
         self._unreachable = False
+        # Calls of the main thread that somebody may have waited for; as many as count, once that was said.
+        self._told_late = 0
         self.version: tuple[int, ...] = ()
         interrupts(self)
         if key is not None and not address.secure and not address.local:
@@ -192,12 +199,26 @@ class Server:
             The server refused, or did not answer within `retry_for` seconds.
         """
         # After a call was given up, those that clean up behind it do not wait as long again.
-        seconds = 0.0 if self._unreachable or self._stopping.is_set() else self.retry_for
+        seconds = 0.0 if self._unreachable or self._stopping.is_set() else self._most_seconds
         return self._retry(
             lambda: function(*args, **kwargs),
             seconds,
             "Nothing stored is lost. Run the same command again to continue.",
         )
+
+    @contextlib.contextmanager
+    def briefly(self, seconds: float) -> Iterator[None]:
+        """Retry this thread's calls for no more than some seconds, for what is found out before the work starts."""
+        usual = self._most_seconds
+        self._brief.seconds = min(seconds, usual)
+        try:
+            yield
+        finally:
+            self._brief.seconds = usual
+
+    @property
+    def _most_seconds(self) -> float:
+        return getattr(self._brief, "seconds", self.retry_for)
 
     def once(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call a function without a retry, for what must not be done twice; RefusedError as `call`."""
@@ -294,8 +315,23 @@ class Server:
     def _answer(self, function: Callable[[], T]) -> T:
         """Call a function once. `interrupt` ends it in each thread; in the main one, a signal does."""
         if threading.current_thread() is threading.main_thread():
-            return function()
+            if self._told_late >= _FIRST_CALLS:  # a timer takes a tenth of a search's time
+                return function()
+            self._told_late += 1
+            timer = threading.Timer(_SAY_AFTER, self._tell_late)
+            timer.daemon = True
+            timer.start()
+            try:
+                return function()
+            finally:
+                timer.cancel()
         return abandonable(function, self._stopping)
+
+    def _tell_late(self) -> None:
+        """Say that the main thread waits for an answer, once."""
+        self._told_late = _FIRST_CALLS
+        message = f"waiting for Qdrant at {self.location}, which has not answered yet, up to {self._patience:.0f} s"
+        warnings.warn(message, ServerWarning, stacklevel=2)
 
     def _retry(self, function: Callable[[], T], seconds: float, advice: str) -> T:
         """Call a function, and for some seconds again while its fault may be temporary; `advice` ends the message."""
@@ -316,7 +352,8 @@ class Server:
         def warn(state: tenacity.RetryCallState) -> None:
             known = fault_of(_failure(state))
             # One warning an outage; none for a short one, nor where the error follows soon.
-            if known and seconds > _FIRST_RETRY and not self._warned and state.attempt_number > 2:
+            long = state.attempt_number > 2 or (state.seconds_since_start or 0.0) > _SAY_AFTER
+            if known and seconds > _FIRST_RETRY and not self._warned and long:
                 self._warned = True
                 warnings.warn(f"{known.message}; retrying for {seconds:.0f} s", ServerWarning, stacklevel=2)
 

@@ -1,0 +1,92 @@
+"""How long a server is waited for that is away or answers late, and who is told what of it."""
+
+import socket
+import time
+import warnings
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+import cbir
+from cbir.collection import home as home_module
+from cbir.collection.errors import CollectionError
+from cbir.collection.served import cards
+from cbir.collection.served import server as server_module
+from cbir.collection.served.address import address
+from cbir.collection.served.cards import MetadataStore
+from cbir.collection.served.engine import ServedEngine
+from cbir.collection.served.rest import AnswerError
+from cbir.collection.served.server import RefusedError, Server, ServerWarning
+from tests.collection.sample import METADATA
+from tests.collection.test_server import GREETING, answering
+
+
+def test_who_waits_for_an_answer_is_told_so_once(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(server_module, "_SAY_AFTER", 0.1)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with (
+            closing(Server(address(url), retry_for=0, timeout=1)) as server,
+            warnings.catch_warnings(record=True) as said,
+        ):
+            warnings.simplefilter("always")
+            for _ in range(2):
+                with pytest.raises(RefusedError, match="did not answer in time"):
+                    server.call(server._reader.names)
+    assert [str(each.message) for each in said] == [
+        f"waiting for Qdrant at {url}, which has not answered yet, up to 1 s"
+    ]
+
+
+@pytest.mark.usefixtures("home")
+def test_a_collection_that_cannot_be_found_is_asked_for_briefly(monkeypatch: pytest.MonkeyPatch):
+    """As where the node that has it is away: 60 s, before."""
+    monkeypatch.setattr(home_module, "_OPENING", 0.3)
+    start = time.monotonic()
+    with (
+        answering((200, GREETING), (503, "")) as url,
+        pytest.raises(CollectionError, match="gave up after 0 s"),
+        warnings.catch_warnings(),
+    ):
+        warnings.simplefilter("ignore", ServerWarning)
+        cbir.open(qdrant_url=url)
+    assert time.monotonic() - start < 10
+
+
+def test_metadata_of_an_older_server_that_are_on_a_dead_node_keep_nobody_waiting(
+    served: ServedEngine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(cards, "_SECONDS", 0.3)
+    served.create("well", METADATA).close()
+    older = ServedEngine(served.server, tmp_path, store=MetadataStore(served.server, reserved=True))
+    older.create("c", METADATA).close()
+
+    def away(*_: object) -> None:
+        raise AnswerError(500, "Internal Server Error", b'{"status": {"error": "the node is away"}}')
+
+    monkeypatch.setattr(served.server.reader, "records", away)
+    start = time.monotonic()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ServerWarning)
+        found = older.all_metadata()
+        assert isinstance(found["c"], RefusedError)
+        assert not isinstance(found["well"], CollectionError)
+        with pytest.raises(RefusedError, match="the node is away"):
+            older.metadata("c")
+    assert time.monotonic() - start < 10
+    assert served.server.retry_for > 1, "later calls are as patient as ever"
+
+
+@pytest.mark.parametrize("kind", [AssertionError, RecursionError])
+def test_what_is_wrong_with_us_is_not_told_as_a_fault_of_the_servers(kind: type[Exception], served: ServedEngine):
+    """qdrant-client raises these of answers that it does not understand."""
+
+    def wrong() -> None:
+        raise kind("ours")
+
+    _ = served.server.client
+    with pytest.raises(kind, match="ours"):
+        served.server.once(wrong)
+    with pytest.raises(kind, match="ours"):  # called by the client, as where it goes through points that we make
+        served.server.once(served.server.client.upload_points, "c", (wrong() for _ in range(1)))
