@@ -7,8 +7,9 @@ the worker processes of processes.py.
 import os
 import sys
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
@@ -113,6 +114,14 @@ def ordered_map(
             held -= waiting.popleft()[0]
     finally:
         _leave(pool, [future for _, future in waiting])
+
+
+def each(function: Callable[[T], R], items: Sequence[T]) -> list[R]:
+    """Apply a function to items in threads, as `ordered_map`, but to a single one in this thread."""
+    if len(items) < 2:
+        return [function(item) for item in items]
+    with closing(ordered_map(function, items)) as results:
+        return list(results)
 
 
 def prefetched(items: Iterable[T]) -> Generator[T, None, None]:

@@ -19,6 +19,7 @@ from cbir.collection.filter import Among, Filter
 from cbir.collection.interface import Collection, Engine, Info
 from cbir.collection.point import Hit, Payload, is_point_id
 from cbir.core.progress import Progress, silent
+from cbir.core.workers import each
 from cbir.model.bundle import Bundle
 from cbir.model.codes import ball, codes
 from cbir.model.encoder import Encoder
@@ -320,7 +321,7 @@ class Searcher:
 
     def embed_many(self, pictures: Sequence[Picture], *, invert: bool = False) -> np.ndarray:
         """Return features of several pictures, (n, d) float32."""
-        pixels = [self.pixels(picture, invert=invert) for picture in validated_queries(pictures)]
+        pixels = each(partial(self.pixels, invert=invert), validated_queries(pictures))
         warn_of_unlike(pictures, pixels, self.metadata.background, inverted=invert)
         shape = (0, *self.bundle.preprocessing.shape)
         return self._features(np.stack(pixels) if pixels else np.empty(shape, np.uint8))

@@ -1,6 +1,7 @@
 """A batch of queries is answered as it comes."""
 
 import json
+import threading
 from functools import partial
 from pathlib import Path
 
@@ -47,6 +48,26 @@ def test_what_is_found_first_is_there_before_the_rest_is_read(digits: Path):
             assert [name for name, _ in answered.unreadable] == (["1"] if len(seen) == 1 else [])
     assert seen == [4, 8, 16, 32, 40]
     assert read == list(range(100))
+
+
+def test_pictures_of_a_block_are_decoded_in_threads(digits: Path, queries: Path, monkeypatch: pytest.MonkeyPatch):
+    """Two at a time here, in their order; the first that cannot be read is the one that is told."""
+    monkeypatch.setattr("cbir.core.workers.usable_cores", lambda: 2)
+    both = threading.Barrier(2, timeout=20)
+    with cbir.open("digits") as searcher:
+        decode = searcher.open_picture
+
+        def together(name: str, **given: object) -> object:
+            both.wait()
+            return decode(name, **given)
+
+        names = [str(queries / f"{number}.png") for number in range(8)]
+        one_by_one = [searcher.search(name, 2) for name in names]
+        searcher.open_picture = together
+        assert searcher.search_many(names, 2) == one_by_one
+        searcher.open_picture = decode
+        with pytest.raises(ImageError, match=r"5a\.png"):
+            searcher.search_many([names[0], str(queries / "5a.png"), names[1], str(queries / "none.png")], 2)
 
 
 def test_large_files_are_not_held_together(digits: Path, queries: Path, monkeypatch: pytest.MonkeyPatch):
