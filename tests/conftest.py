@@ -15,6 +15,7 @@ import cbir
 from cbir.collection.served.address import address
 from cbir.collection.served.engine import ServedEngine
 from cbir.collection.served.server import Server
+from cbir.core.settings import read_settings
 from tests.fonts import forget
 from tests.qdrant import BINARY, GIVEN_KEY, GIVEN_URL, NO_BINARY, NO_SERVER, QdrantProcess
 
@@ -126,13 +127,14 @@ def qdrant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def served(qdrant: str, tmp_path: Path) -> Iterator[ServedEngine]:
-    """A real server's engine; what a test leaves there is removed."""
+    """A real server's engine; what a test leaves there is removed, and so are maps of it, which have no other home."""
     engine = ServedEngine(Server(address(qdrant), GIVEN_KEY, retry_for=20), tmp_path / "locks")
     yield engine
     client = engine.server.client
     for collection in client.get_collections().collections:
         client.delete_collection(collection.name)
     engine.close()
+    shutil.rmtree(read_settings().cache / "maps", ignore_errors=True)
 
 
 @pytest.fixture
