@@ -83,7 +83,7 @@ def unlike_stored(
         doubtful[numbers] = close[rows] = True
     if doubtful.any():
         stored = set(stored_digests(searcher, database.ids[close])) - {None}
-        asked = content_digests(openers[number] for number in np.flatnonzero(doubtful))
+        asked = content_digests(openers[number] for number in np.flatnonzero(doubtful).tolist())
         there[doubtful] = [digest in stored for digest in asked]
     _tell(there)
     return np.flatnonzero(~there)

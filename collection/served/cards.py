@@ -79,7 +79,7 @@ class MetadataStore:
 
     def _of_reserved(self, names: Sequence[str]) -> dict[str, Metadata | CollectionError]:
         """Return what the reserved collection has: the server is older, or was when the metadata were written."""
-        ours = {}
+        ours: dict[str, Any] = {}
         for asked in batched(names, _MOST_IDS):
             ids = {_id(name): name for name in asked}
             points = self._server.call(self._server.reader.records, RESERVED, list(ids))
