@@ -331,7 +331,8 @@ class Server:
         """Say that the main thread waits for an answer, once."""
         self._told_late = _FIRST_CALLS
         message = f"waiting for Qdrant at {self.location}, which has not answered yet, up to {self._patience:.0f} s"
-        warnings.warn(message, ServerWarning, stacklevel=2)
+        with contextlib.suppress(ServerWarning):  # where warnings are errors, this thread has nobody to tell
+            warnings.warn(message, ServerWarning, stacklevel=2)
 
     def _retry(self, function: Callable[[], T], seconds: float, advice: str) -> T:
         """Call a function, and for some seconds again while its fault may be temporary; `advice` ends the message."""
