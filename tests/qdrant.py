@@ -226,6 +226,8 @@ def _answered(client: QdrantClient, method: str, path: str, body: Any) -> Any:
             return client.get_collections().model_dump(mode="json")
         case ["collections", name]:
             return client.get_collection(name).model_dump(mode="json")
+        case ["collections", _, "cluster"]:
+            return {"peer_id": 0, "local_shards": [], "remote_shards": []}
         case ["collections", name, "points"]:
             request = models.PointRequest.model_validate(body)
             records = client.retrieve(name, request.ids, request.with_payload, request.with_vector or False)

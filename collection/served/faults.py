@@ -18,6 +18,8 @@ from cbir.core.errors import first_line
 _UNAUTHENTICATED, _FORBIDDEN = 401, 403
 _BAD_REQUEST, _TIMEOUT, _TOO_LARGE, _TOO_MANY = 400, 408, 413, 429
 
+#: What Qdrant says where a disk is full; and in a node's words about what another one answered.
+_FULL, _ANOTHERS = "No space left on device", "code: 'Internal error'"
 #: Of what the server says.
 _MOST_CHARACTERS = 400
 
@@ -106,6 +108,12 @@ def _status(status: int, reason: str, url: str, key_given: bool) -> Fault:
             False,
             status,
         )
+    if _FULL in reason:  # for a while, it may be: optimizers write segments anew before they remove the old ones
+        if _ANOTHERS in reason:
+            where = f"of one of the other nodes of Qdrant's cluster at {url} is full, as that node's log says"
+        else:
+            where = f"of Qdrant at {url} is full"
+        return Fault(f"the disk {where}: make room there", True, status)
     # We send only valid JSON: what Qdrant refuses as invalid was damaged on its way.
     temporary = status >= 500 or status in (_TIMEOUT, _TOO_MANY) or "error in JSON body" in reason
     return Fault(f"Qdrant at {url} {'failed' if temporary else 'refused'}: {reason}", temporary, status)

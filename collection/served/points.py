@@ -34,6 +34,7 @@ from cbir.collection.served.reader import Condition, Described, Record
 from cbir.collection.served.server import RefusedError, Server
 from cbir.collection.translation import MOST_VALUES, key_of
 from cbir.collection.verify import find_damage
+from cbir.core.errors import warn_caller
 from cbir.core.progress import Progress, silent
 
 P = ParamSpec("P")
@@ -291,6 +292,18 @@ class ServedCollection:
         if small or usual != now:
             self._set_threshold(usual)
         self._wait(progress)
+        self._warn_of_nodes_behind()
+
+    def _warn_of_nodes_behind(self) -> None:
+        nodes: list[str] = []
+        with contextlib.suppress(CollectionError):  # a key may not ask for that
+            nodes = self._call(self._server.reader.behind, self._physical)
+        if nodes:
+            warn_caller(
+                f"every point of collection '{self.name}' is stored, but not as often as it should be: {', '.join(nodes)} "
+                "of the cluster could not take all. Qdrant copies the rest by itself once it can; see that node's disk "
+                "and log"
+            )
 
     def _wait(self, progress: Progress) -> None:
         """Wait until Qdrant is green twice in a row, as optimizers start with a delay; or until `close`."""

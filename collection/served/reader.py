@@ -21,6 +21,8 @@ Condition = dict[str, Any]
 Send = Callable[[str, str, object, float | None], Any]
 
 _NOT_FOUND = 404
+#: States of a copy of a shard that could not take part in what was stored last.
+_BEHIND = {"Dead", "Partial", "PartialSnapshot", "Recovery"}
 
 
 class Record(NamedTuple):
@@ -104,6 +106,21 @@ class Reader:
             if error.status != _NOT_FOUND or error.reason is None:
                 raise
             return None
+
+    def behind(self, name: str) -> list[str]:
+        """Return the addresses of the nodes of a cluster whose copies of a collection lack points, for now."""
+
+        def unfinished(found: Any) -> set[str]:
+            here = [{**shard, "peer_id": found["peer_id"]} for shard in found["local_shards"]]
+            return {str(shard["peer_id"]) for shard in (*here, *found["remote_shards"]) if shard["state"] in _BEHIND}
+
+        peers = self._result("GET", f"{_path(name)}/cluster", None, unfinished)
+        if not peers:
+            return []
+        known = self._result(
+            "GET", "/cluster", None, lambda found: {p: str(v["uri"]).rstrip("/") for p, v in found["peers"].items()}
+        )
+        return sorted(known.get(peer, peer) for peer in peers)
 
     def records(
         self, name: str, ids: Sequence[str], *, payload: bool | Sequence[str] = True, vectors: bool = False
