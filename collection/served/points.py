@@ -300,9 +300,9 @@ class ServedCollection:
             nodes = self._call(self._server.reader.behind, self._physical)
         if nodes:
             warn_caller(
-                f"every point of collection '{self.name}' is stored, but not as often as it should be: {', '.join(nodes)} "
-                "of the cluster could not take all. Qdrant copies the rest by itself once it can; see that node's disk "
-                "and log"
+                f"every point of collection '{self.name}' is stored, but not as often as it should be: "
+                f"{', '.join(nodes)} of the cluster could not take all. Qdrant copies the rest by itself once it can; "
+                "see that node's disk and log"
             )
 
     def _wait(self, progress: Progress) -> None:
