@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.folder_stages import STAGES
-from benchmarks.setting import RESULTS, home, kept, last_json, show, timed, unpacked
+from benchmarks.setting import RESULTS, home, kept, last_json, show, timed, unpacked, with_children
 from cbir.core.settings import read_settings
 from cbir.core.workers import usable_cores
 
@@ -115,7 +115,7 @@ def whole(folder: Path, bundle: Path, count: int) -> dict[str, float]:
     """Ingest into a fresh collection, as a whole process; the time that starting takes is part of it."""
     with home():
         command = ["-m", "cbir", "ingest", str(folder), "--collection", "whole", "--model", str(bundle), "--json"]
-        done = timed(command, watch=True)
+        done = timed(command, watch=with_children)
     stored = json.loads(done.output)["ingested"]
     if stored != count:
         sys.exit(f"{stored} of {count} pictures of {folder} were ingested")
@@ -124,7 +124,7 @@ def whole(folder: Path, bundle: Path, count: int) -> dict[str, float]:
         "cpu": done.cpu / count,
         "busy": done.cpu / done.seconds / usable_cores(),
         "peak": done.peak,
-        "peak_with_children": done.peak_with_children,
+        "peak_with_children": done.watched_peak,
     }
 
 
@@ -150,9 +150,10 @@ def measure_memory(share: int) -> Measured:
         pictures = made("small", count)
         with home():
             done = timed(
-                ["-m", "cbir", "ingest", str(pictures), "--encoder", ENCODER, "--no-index", "--json"], watch=True
+                ["-m", "cbir", "ingest", str(pictures), "--encoder", ENCODER, "--no-index", "--json"],
+                watch=with_children,
             )
-        peaks[str(count)] = [done.peak, done.peak_with_children, done.seconds]
+        peaks[str(count)] = [done.peak, done.watched_peak, done.seconds]
     return peaks
 
 

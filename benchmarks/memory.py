@@ -9,7 +9,6 @@ Aim: what is its own at a million points is at most 1.2 times that at 100,000.
 """
 
 import hashlib
-import json
 import os
 import sys
 import tempfile
@@ -22,7 +21,7 @@ from PIL import Image
 
 import cbir
 from benchmarks.like_features import like_features
-from benchmarks.setting import Watched, last_json, show, timed, whole
+from benchmarks.setting import show, timed, whole
 from cbir.collection.embedded.engine import EmbeddedEngine
 from cbir.collection.home import embedded_engine
 from cbir.collection.point import content_id
@@ -40,9 +39,7 @@ SERVER = "CBIR_BENCH_QDRANT"
 def main(arguments: list[str] | None = None) -> None:
     """Print the table; the name of a step is the process of one command."""
     if arguments and arguments[0] in STEPS:
-        with Watched(os.getpid(), own) as watched:
-            STEPS[arguments[0]](*map(str, arguments[1:]))
-        print(json.dumps(watched.peak))
+        STEPS[arguments[0]](*map(str, arguments[1:]))
         return
     sizes = whole(arguments) or list(POINTS)
     found = [of(points) for points in sizes]
@@ -66,17 +63,18 @@ def of(points: int) -> dict[str, tuple[int, int, float]]:
         for step in STEPS:
             if step in SERVED and SERVER not in os.environ:
                 continue
-            done = timed(["-m", "benchmarks", "memory", step, home, str(points)], CBIR_HOME=home)
-            made[step] = last_json(done.output), done.peak, done.cpu
+            done = timed(["-m", "benchmarks", "memory", step, home, str(points)], watch=own, CBIR_HOME=home)
+            made[step] = done.watched_peak, done.peak, done.cpu
             print(points, step, made[step], file=sys.stderr, flush=True)
     return made
 
 
 def own(pid: int) -> int:
-    """Return the bytes of memory that a process has and that are no file's."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    (line,) = (line for line in status.splitlines() if line.startswith("RssAnon"))
-    return int(line.split()[1]) * 1024
+    """Return the bytes of memory that a process has and that are no file's; 0 once it has ended."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("RssAnon"):
+            return int(line.split()[1]) * 1024
+    return 0
 
 
 def fill(home: str, points: str) -> None:

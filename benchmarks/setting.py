@@ -87,25 +87,27 @@ def trained(seed: int = 0) -> Path:
 class Timed:
     """A finished process: wall seconds, those of all processors, peak memory in bytes, standard output.
 
-    `peak_with_children`: of the process and those that it started together, where that was watched; what they share
-    counts once.
+    `watched_peak`: the most of what was watched, in bytes.
     """
 
     seconds: float
     cpu: float
     peak: int
     output: str
-    peak_with_children: int = 0
+    watched_peak: int = 0
 
 
-def timed(arguments: Sequence[str], *, watch: bool = False, **environment: str) -> Timed:
-    """Run a Python process to its end; `watch` the memory of its children too, ten times in a second at most."""
+def timed(arguments: Sequence[str], *, watch: Callable[[int], int] | None = None, **environment: str) -> Timed:
+    """Run a Python process to its end; `watch` says how much memory a process has, ten times in a second at most.
+
+    This process asks: Qdrant Edge lets no other thread of its own run while it works.
+    """
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as errors:
         start = time.perf_counter()
         process = subprocess.Popen(
             [sys.executable, *arguments], stdout=out, stderr=errors, env={**os.environ, **environment}
         )
-        with Watched(process.pid) if watch else nullcontext(None) as watched:
+        with Watched(process.pid, watch) if watch else nullcontext(None) as watched:
             _, status, usage = os.wait4(process.pid, 0)
         seconds = time.perf_counter() - start
         process.returncode = os.waitstatus_to_exitcode(status)
@@ -113,8 +115,8 @@ def timed(arguments: Sequence[str], *, watch: bool = False, **environment: str) 
             file.seek(0)
         if process.returncode:
             sys.exit(f"{' '.join(arguments)} failed:\n{errors.read().decode()[-2000:]}")
-        cpu, together = usage.ru_utime + usage.ru_stime, watched.peak if watched else 0
-        return Timed(seconds, cpu, usage.ru_maxrss * 1024, out.read().decode(), together)
+        cpu, most = usage.ru_utime + usage.ru_stime, watched.peak if watched else 0
+        return Timed(seconds, cpu, usage.ru_maxrss * 1024, out.read().decode(), most)
 
 
 class Watched:
@@ -123,7 +125,7 @@ class Watched:
     def __init__(self, pid: int, measured: Callable[[int], int] | None = None) -> None:
         self.peak = 0
         self._pid = pid
-        self._measured = measured or _with_children
+        self._measured = measured or with_children
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch)
 
@@ -162,7 +164,8 @@ def cpu_of(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _with_children(pid: int) -> int:
+def with_children(pid: int) -> int:
+    """Return the bytes of memory that a process and those that it started have; what they share counts once."""
     return sum(map(_own_memory, _family(pid)))
 
 

@@ -44,6 +44,8 @@ INDEX_PAYS_ABOVE = 5_000_000
 #: New values that are worth a step of the index while points are loaded, 51 MB: of 128 values each, 100,000 points take
 #: 20 s of processor time, whether 100,000 are there already or none.
 INDEX_STEP = 12_800_000
+#: Changed points after which Edge writes what it holds of them: until then it keeps some 300 bytes of each in memory.
+FLUSH_STEP = 10_000
 
 
 #: Of smaller copies of the vectors, if there are any.
@@ -76,6 +78,8 @@ class EmbeddedCollection:
         self._open = True
         #: Whether the index is built as points come, and how many values may have come since.
         self._in_steps, self._unindexed = False, 0
+        #: Points that were changed since Edge wrote what it held.
+        self._unwritten = 0
         #: What a check has found, if there was one since it was opened.
         self.damage: Damage | None = None
         if in_place:
@@ -116,6 +120,7 @@ class EmbeddedCollection:
         with edge_errors(self.name):
             self._shard.update(edge.UpdateOperation.upsert_points(points))
             self._index_fields(payloads)
+            self._write_step(len(ids))
         if self._in_steps:
             self._index_step(vectors.size)
 
@@ -133,6 +138,14 @@ class EmbeddedCollection:
                     # One by one: 32 us each, half of what vectors read and upserted again take.
                     self._shard.update(edge.UpdateOperation.overwrite_payload([identity], kept))
             self._index_fields(payloads)
+            self._write_step(len(ids))
+
+    def _write_step(self, points: int) -> None:
+        """Have Edge write what it holds of changed points once they are many; whatever happens, they are in its log."""
+        self._unwritten += points
+        if self._unwritten >= FLUSH_STEP:
+            self._shard.flush()
+            self._unwritten = 0
 
     def _change(self) -> None:
         """Note, before the first change, that the shard is being changed."""
@@ -277,6 +290,7 @@ class EmbeddedCollection:
         self._change()
         with edge_errors(self.name):
             self._shard.update(edge.UpdateOperation.delete_points(list(ids)))
+            self._write_step(len(ids))
 
     def index_pays(self) -> bool:
         """Tell whether an HNSW index would save more than it costs, and is not there yet."""

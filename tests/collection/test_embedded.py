@@ -254,6 +254,17 @@ def test_smaller_copies_are_searched_and_the_originals_rank(tmp_path: Path, quan
     assert [hit.distance for _, hit in both] == pytest.approx([distances[row, hit.id] for row, hit in both], rel=1e-6)
 
 
+def test_what_is_loaded_is_written_to_disk_now_and_then(engine: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("cbir.collection.embedded.points.FLUSH_STEP", 100)
+    collection = engine.create("c", METADATA)
+    written = []
+    for start in range(0, 200, 50):
+        collection.upsert(ids(200)[start : start + 50], np.ones((50, 4), np.float32), [{}] * 50)
+        written.append(sum(file.stat().st_size for file in engine.folder.rglob("*id_tracker*")))
+    collection.close()
+    assert written[0] < written[1] == written[2] < written[3]
+
+
 def test_the_index_grows_while_points_are_loaded(engine: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(points, "INDEX_STEP", 400 * 4)
     vectors, seen = np.random.default_rng(0).random((1_500, 4), np.float32), []
