@@ -53,6 +53,9 @@ def groups(
         Of at least two keys, the middle first.
     """
     found = []
+    links: dict[Key, list[int]] = {}
+    for number, (one, _) in enumerate(pairs):
+        links.setdefault(one, []).append(number)
     waiting = components(pairs)
     while waiting:
         keys = waiting.pop()
@@ -63,5 +66,6 @@ def groups(
             found.append([centre, *near])
         left = set(others).difference(near)
         # The middle is used up: if nobody is linked to it, it stays alone.
-        waiting += components([pair for pair in pairs if left.issuperset(pair)])
+        kept = sorted(number for key in left for number in links.get(key, ()) if pairs[number][1] in left)
+        waiting += components([pairs[number] for number in kept])
     return found[::-1]

@@ -81,11 +81,15 @@ def _most_pixels(copies: Sequence[Copy]) -> list[Copy]:
 
 def _oldest(copies: Sequence[Copy]) -> list[Copy]:
     known = [copy.modified for copy in copies if copy.modified]
-    return [copy for copy in copies if copy.modified == min(known)] if len(known) == len(copies) else list(copies)
+    if len(known) < len(copies):
+        return list(copies)
+    first = min(known)
+    return [copy for copy in copies if copy.modified == first]
 
 
 def _largest(copies: Sequence[Copy]) -> list[Copy]:
-    return [copy for copy in copies if copy.bytes == max(each.bytes for each in copies)]
+    most = max(copy.bytes for copy in copies)
+    return [copy for copy in copies if copy.bytes == most]
 
 
 def _with_camera(copies: Sequence[Copy]) -> list[Copy]:

@@ -1,5 +1,6 @@
 """Groups have a middle that all are linked to, and what is to be kept is said with its reason."""
 
+import time
 from dataclasses import replace
 
 import pytest
@@ -33,6 +34,13 @@ def test_a_chain_of_likes_is_no_group():
     known = {frozenset(pair) for pair in chain}
     found = groups(chain, min, lambda one, other: frozenset((one, other)) in known)
     assert sorted(map(sorted, found)) == [[0, 1], [2, 3], [4, 5]]
+
+
+def test_ten_times_as_many_groups_do_not_take_a_hundred_times_as_long():
+    pairs = [(2 * number, 2 * number + 1) for number in range(30_000)]
+    start = time.process_time()
+    assert len(groups(pairs, min, lambda one, other: other == one + 1)) == len(pairs)
+    assert time.process_time() - start < 10  # 45 s if the pairs are gone through for each group
 
 
 @given(PAIRS)
@@ -85,3 +93,10 @@ def test_what_is_kept_and_why(other: dict, kept: str, why: str):
     for copies in ([COPY, theirs], [theirs, COPY]):
         chosen, reason = best(copies)
         assert (chosen.id, reason) == (kept, why)
+
+
+def test_one_of_ten_thousand_copies_is_chosen_soon():
+    copies = [replace(COPY, id=str(number), uri=f"{number}.jpg", modified=20) for number in range(10_000)]
+    start = time.process_time()
+    assert best(copies)[0].uri == "0.jpg"
+    assert time.process_time() - start < 3  # 9 s if each is compared with all
