@@ -78,7 +78,7 @@ def own(pid: int) -> int:
 
 
 def fill(home: str, points: str) -> None:
-    """Make a collection of some pictures, and store made points beside them."""
+    """Make a collection of some pictures, and store made points beside them as an ingest does."""
     folder = Path(home) / "pictures"
     for number in range(160):
         (folder / "ab"[number % 2]).mkdir(parents=True, exist_ok=True)
@@ -87,6 +87,7 @@ def fill(home: str, points: str) -> None:
     cbir.ingest(folder, encoder=f"pca:values={DIMENSION}", collection=NAME)
     start = 0
     with closing(_engine()) as engine, closing(engine.open(NAME)) as collection:
+        collection.pause_indexing()  # as an ingest does: the index grows in steps
         for block in like_features(int(points), DIMENSION):
             for first in range(0, len(block), 5_000):
                 some = block[first : first + 5_000]
