@@ -26,8 +26,8 @@ from cbir.core.uris import is_absolute
 from cbir.core.workers import prefetched
 from cbir.ingest.claim import Claim, Content, Glance, State
 
-#: Kilobytes that SQLite may hold in memory, and as much again while it sorts. With three times as much, a million points
-#: are compared no faster.
+#: Kilobytes that SQLite may hold in memory, and as much again while it sorts. With three times as much, a million
+#: points are compared no faster.
 _CACHE = 16 * 1024
 
 _SCHEMA = """
