@@ -12,11 +12,10 @@ need it. Where this process may limit memory (Linux, as root), searches are meas
 """
 
 import json
-import os
 import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -26,6 +25,7 @@ from qdrant_client import QdrantClient, models
 
 from benchmarks.clients import NAME, clients
 from benchmarks.like_features import like_features
+from benchmarks.machine import forget, limit
 from benchmarks.million import made
 from benchmarks.million_engines import ids, payloads
 from benchmarks.setting import RESULTS, cpu_of, show, whole
@@ -223,27 +223,6 @@ def started(folder: Path, most: float | None = None) -> Iterator[QdrantProcess]:
         process.stop()
     finally:
         process.kill()
-
-
-def limit(pid: int, most: float) -> None:
-    """Bound the memory of a process, the pages of its files among it, by a control group of Linux's."""
-    root = next(each for each in (Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")) if each.is_dir())
-    group = root / "cbir-benchmark"
-    with suppress(FileNotFoundError):
-        group.rmdir()
-    group.mkdir()
-    bound = next(each for each in ("memory.limit_in_bytes", "memory.max") if (group / each).exists())
-    (group / bound).write_text(str(int(most)))
-    (group / "cgroup.procs").write_text(str(pid))
-
-
-def forget(folder: Path) -> None:
-    """Have the system drop the pages of files."""
-    for path in folder.rglob("*"):
-        if path.is_file():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 @contextmanager
