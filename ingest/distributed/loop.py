@@ -22,6 +22,7 @@ from cbir.ingest.described import id_of
 from cbir.ingest.distributed.cluster import Machines, Room, connected
 from cbir.ingest.distributed.parcel import COLUMN, EMPTY, Done, Parcel, Trouble, unpacked
 from cbir.ingest.distributed.repeated import Repeated
+from cbir.ingest.distributed.waiting import watched
 from cbir.ingest.distributed.workers import Reader, Storer, Task, model_files
 from cbir.ingest.encode import Encoded
 from cbir.ingest.gone import Gone
@@ -121,7 +122,8 @@ class OnRay:
         read = ray.data.from_arrow_refs(blocks).map_batches(Reader, compute=pool(room.readers), **shared)
         stored = read.map_batches(Storer, compute=pool(room.storers), num_gpus=gpus or None, **shared)
         try:
-            for table in stored.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0):
+            tables = stored.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
+            for table in watched(tables, work.collection.count):
                 yield from unpacked({COLUMN: table.column(COLUMN).to_pylist()})
         except RayError as error:
             # What a worker died of stands last, below its stack.
