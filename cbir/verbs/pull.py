@@ -21,6 +21,8 @@ def pull(
     *,
     qdrant_url: str | None = None,
     index: bool | None = None,
+    quantization: str | None = None,
+    on_disk: bool = False,
     progress: Progress = silent,
 ) -> Transferred:
     """Copy a server's collection into CBIR_HOME; run again to continue or to update the copy.
@@ -33,6 +35,8 @@ def pull(
         By default `QDRANT_URL`.
     index : bool, optional
         Build the HNSW index, or do not; by default only for large collections.
+    quantization, on_disk
+        As for `cbir.ingest`.
     progress : Progress
         Called often while the work goes on (see `cbir.core.progress`).
 
@@ -41,16 +45,19 @@ def pull(
     Transferred
     """
     from cbir.collection.indexing import build_index
+    from cbir.collection.layout import Layout
     from cbir.collection.transfer import transfer
     from cbir.model.bundles import bundle_path
 
     settings = read_settings(qdrant_url=qdrant_url)
+    layout = Layout(quantization, on_disk)
     with (
         closing(home.served_engine(settings)) as source,
-        closing(home.embedded_engine(settings)) as target,
+        closing(home.embedded_engine(settings, layout)) as target,
         disk_errors(settings.home),
     ):
         name = home.collection_or_default(source, collection)
+        home.warn_of_unused_layout(layout, name, target)
         with target.writing(name):
             done = transfer(source, target, name, progress, index=index)
             build_index(target, name, index, progress)

@@ -64,8 +64,11 @@ def test_push_and_pull(url: str, embedded: Path):
     assert (pushed["collection"], pushed["copied"], pushed["target"]) == ("digits", 1500, url)
     assert "1,500 were there already" in run("push", "digits", "--qdrant-url", url).stdout
     shutil.rmtree(embedded / "collections")
-    pulled = cbir.pull(qdrant_url=url)
-    assert (pulled.copied, pulled.target) == (1500, str(embedded / "collections"))
+    pulled = json.loads(run("pull", "--qdrant-url", url, "--quantization", "int8", "--on-disk", "--json").stdout)
+    assert (pulled["copied"], pulled["target"]) == (1500, str(embedded / "collections"))
+    (shard,) = (embedded / "collections" / "digits").glob("shard-*")
+    vectors = json.loads((shard / "edge_config.json").read_text())["vectors"][""]
+    assert (vectors["memory"], vectors["quantization_config"]["scalar"]["type"]) == ("cold", "int8")
     assert json.loads(run("search", "digits:queries/4", "-k", "1", "--json").stdout)["collection"] == "digits"
 
 
