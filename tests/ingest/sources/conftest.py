@@ -6,6 +6,8 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from tests.qdrant import free_ports
+
 
 @pytest.fixture
 def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
@@ -29,3 +31,29 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     yield files
     s3fs.S3FileSystem.clear_instance_cache()
     server.stop()
+
+
+@pytest.fixture
+def google_bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """An empty bucket `photos` on a server that speaks as Google's storage, and the file system that it is in."""
+    # Of a bucket, the newest gcsfs first asks by gRPC what kind it is, for which this server has no ears.
+    monkeypatch.setenv("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
+    emulator = pytest.importorskip("gcp_storage_emulator.server", reason="no server that speaks GCS is installed")
+    gcsfs = pytest.importorskip("gcsfs", reason="the extra `gs` is not installed")
+    fsspec = pytest.importorskip("fsspec")
+    port, _ = free_ports()
+    server = emulator.create_server("127.0.0.1", port, in_memory=True, default_bucket="photos")
+    server.start()
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{port}")
+    monkeypatch.setitem(fsspec.config.conf, "gs", {"token": "anon"})  # nobody else is asked who we are
+    gcsfs.GCSFileSystem.clear_instance_cache()
+    yield gcsfs.GCSFileSystem(token="anon")
+    gcsfs.GCSFileSystem.clear_instance_cache()
+    server.stop()
+
+
+@pytest.fixture(params=["s3", "gs"])
+def anywhere(request: pytest.FixtureRequest) -> tuple[str, Any]:
+    """How addresses begin, and an empty bucket `photos` there."""
+    files = request.getfixturevalue("bucket" if request.param == "s3" else "google_bucket")
+    return f"{request.param}://", files

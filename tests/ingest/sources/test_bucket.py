@@ -1,4 +1,4 @@
-"""Pictures in object storage, on a server of this machine that speaks S3."""
+"""Pictures in object storage, on servers of this machine that speak S3 or as Google's."""
 
 import io
 import sys
@@ -19,10 +19,11 @@ from tests.serve.album import with_desktop
 from tests.serve.asking import asking
 
 
-def test_a_bucket_is_kept_in_step(home: Path, pictures: Path, bucket: Any):
+def test_a_bucket_is_kept_in_step(home: Path, pictures: Path, anywhere: tuple[str, Any]):
+    scheme, bucket = anywhere
     (pictures / "b" / "notes.md").write_text("no picture")
     bucket.put(str(pictures), "photos/album", recursive=True)
-    first = cbir.ingest("s3://photos/album", encoder="pixels")
+    first = cbir.ingest(f"{scheme}photos/album", encoder="pixels")
     assert first.collection == "album"
     assert (first.found, first.ingested, first.left_out_count) == (7, 6, 1)
     cbir.ingest(pictures, collection="folder", encoder="pixels")
@@ -33,12 +34,12 @@ def test_a_bucket_is_kept_in_step(home: Path, pictures: Path, bucket: Any):
         assert (payload["label"], payload["uri"]) == (of_folder[identity][1]["label"], of_folder[identity][1]["uri"])
     with cbir.open("album") as searcher:
         located = {searcher.metadata.locate(payload) for _, payload in stored.values()}
-    assert "s3://photos/album/münchen käse/0.png" in located
-    assert open_image("s3://photos/album/b/0.png").size == (28, 28)
+    assert f"{scheme}photos/album/münchen käse/0.png" in located
+    assert open_image(f"{scheme}photos/album/b/0.png").size == (28, 28)
 
     bucket.put(str(pictures / "b" / "1.png"), "photos/album/b/2.png")  # replaced by a copy
     bucket.rm("photos/album/b/0.png")
-    again = cbir.ingest("s3://photos/album/", collection="album", prune=True)
+    again = cbir.ingest(f"{scheme}photos/album/", collection="album", prune=True)
     assert (again.ingested, again.unchanged, again.copies, again.pruned) == (0, 4, 1, 1)
     assert again.points == 4
 
@@ -168,22 +169,27 @@ def test_a_server_shows_what_is_in_a_bucket_as_long_as_it_is_the_same(
         assert not asked_to_open.exists()
 
 
-@pytest.mark.usefixtures("home", "bucket")
-def test_what_cannot_be_listed_is_told():
-    with pytest.raises(CbirError, match="s3://nowhere/album"):
-        cbir.ingest("s3://nowhere/album")
-    with pytest.raises(CbirError, match="s3://photos/album"):
-        cbir.ingest("s3://photos/album")
+@pytest.mark.usefixtures("home")
+def test_what_cannot_be_listed_is_told(anywhere: tuple[str, Any]):
+    scheme, _ = anywhere
+    for address in (f"{scheme}nowhere/album", f"{scheme}photos/album"):
+        with pytest.raises(CbirError, match=address):
+            cbir.ingest(address)
 
 
 @pytest.mark.usefixtures("home")
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "gcsfs", None)
+    known = pytest.importorskip("fsspec.registry")._registry
+    monkeypatch.delitem(known, "gs", raising=False)  # where it was met before
     with pytest.raises(CbirError, match=r"pip install '\.\[gs\]'"):
         cbir.ingest("gs://photos/album")
 
 
-def test_shards_in_a_bucket(home: Path, pictures: Path, tmp_path: Path, bucket: Any, monkeypatch: pytest.MonkeyPatch):
+def test_shards_in_a_bucket(
+    home: Path, pictures: Path, tmp_path: Path, anywhere: tuple[str, Any], monkeypatch: pytest.MonkeyPatch
+):
+    scheme, bucket = anywhere
     pa, pq = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
     files = sorted(pictures.rglob("*.png"))
     local = tmp_path / "shards"
@@ -200,20 +206,20 @@ def test_shards_in_a_bucket(home: Path, pictures: Path, tmp_path: Path, bucket: 
     monkeypatch.setenv("CBIR_PROCESSES", "1")
     for kind, some in (("tars", "*.tar"), ("packed", "*.tar.gz"), ("tables", "0.parquet")):
         here = cbir.ingest(local / kind, collection=f"{kind}-here", encoder="pixels")
-        there = cbir.ingest(f"s3://photos/shards/{kind}", collection=f"{kind}-there", encoder="pixels")
+        there = cbir.ingest(f"{scheme}photos/shards/{kind}", collection=f"{kind}-there", encoder="pixels")
         assert (there.ingested, told(there)) == (6, told(here))
         assert {identity: payload["uri"] for identity, (_, payload) in points(home, f"{kind}-there").items()} == {
             identity: payload["uri"] for identity, (_, payload) in points(home, f"{kind}-here").items()
         }
-        again = cbir.ingest(f"s3://photos/shards/{kind}/{some}", collection=f"{kind}-there")
+        again = cbir.ingest(f"{scheme}photos/shards/{kind}/{some}", collection=f"{kind}-there")
         assert (again.ingested, again.gone) == (0, 0)
         assert again.unchanged == again.found
         with monkeypatch.context() as patch:
             patch.setattr("cbir.verbs.ingest._loop", lambda *_, **__: Shuffled())
-            many = cbir.ingest(f"s3://photos/shards/{kind}", collection=f"{kind}-many", encoder="pixels", on="ray")
+            many = cbir.ingest(f"{scheme}photos/shards/{kind}", collection=f"{kind}-many", encoder="pixels", on="ray")
         assert told(many) == told(there)
     bucket.put(str(pictures), "photos/shards/tars/beside", recursive=True)
-    mixed = cbir.ingest("s3://photos/shards/tars", collection="mixed", encoder="pixels")
+    mixed = cbir.ingest(f"{scheme}photos/shards/tars", collection="mixed", encoder="pixels")
     assert (mixed.ingested, mixed.left_out_count) == (6, 2), "beside folders of pictures, shards are left out"
     with pytest.raises(CbirError, match="matches no archives"):
-        cbir.ingest("s3://photos/shards/tars/*.zip")
+        cbir.ingest(f"{scheme}photos/shards/tars/*.zip")
