@@ -114,7 +114,7 @@ def file_payload(number: int) -> dict[str, object]:
     }
 
 
-def open_(_: str, __: str) -> None:
+def opening(_: str, __: str) -> None:
     """Open the collection, which all that follows does."""
     with cbir.open(NAME) as searcher:
         searcher.collection.count()
@@ -165,6 +165,6 @@ def _engine() -> EmbeddedEngine:
 
 
 STEPS: dict[str, Callable[[str, str], None]] = {
-    each.__name__: each for each in (fill, open_, evaluate, again, duplicates, snapshot, restore, push, pull)
+    each.__name__: each for each in (fill, opening, evaluate, again, duplicates, snapshot, restore, push, pull)
 }
 SERVED = ("push", "pull")
