@@ -8,7 +8,7 @@ import qdrant_edge as edge
 
 from cbir.collection.layout import Layout
 
-#: Qdrant's own numbers: where anything of the index is told, Edge asks for all of them.
+#: Of the index, Qdrant's own numbers; so many kilobytes of vectors that pass a filter are compared one by one.
 _EDGES, _WIDTH, _FULL_SCAN_KB = 16, 100, 10_000
 
 _SMALLER: dict[str, Callable[[], edge.QuantizationConfigType]] = {
@@ -34,7 +34,7 @@ def shard_config(dimension: int, layout: Layout) -> edge.EdgeConfig:
         size=dimension,
         distance=edge.Distance.Euclid,
         memory=cold,
-        hnsw_config=edge.HnswIndexConfig(_EDGES, _WIDTH, _FULL_SCAN_KB, memory=cold) if cold else None,
+        hnsw_config=edge.HnswIndexConfig(_EDGES, _WIDTH, _FULL_SCAN_KB, memory=cold),
         quantization_config=_SMALLER[layout.quantization]() if layout.quantization else None,
     )
     # Edge builds an HNSW index only when told to; then it must not find the collection too small.

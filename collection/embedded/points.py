@@ -50,6 +50,10 @@ FLUSH_STEP = 10_000
 
 #: Of smaller copies of the vectors, if there are any.
 _RANKED = edge.QuantizationSearchParams(rescore=True, oversampling=OVERSAMPLING)
+#: Of points that pass a filter: their neighbours' neighbours are looked at too, if few pass (ACORN). A field is indexed
+#: after the graph is built, which then has no edges for it: of a million points of which 1 to 5% pass, a search along
+#: the graph alone found 0 to a third of what is there.
+_FILTERED = edge.AcornSearchParams(enable=True)
 
 
 class EmbeddedCollection:
@@ -198,7 +202,7 @@ class EmbeddedCollection:
                 query=edge.Query.Nearest(vector),
                 limit=limit,
                 filter=passing,
-                params=edge.SearchParams(exact=exact, quantization=_RANKED),
+                params=edge.SearchParams(exact=exact, quantization=_RANKED, acorn=_FILTERED if passing else None),
                 with_payload=True,
             )
             for vector, passing in zip(vectors, allowed, strict=True)

@@ -52,6 +52,8 @@ _MAX_VALUES = 1_000_000
 
 #: Of smaller copies of the vectors, if there are any.
 _RANKED = {"rescore": True, "oversampling": OVERSAMPLING}
+#: Of points that pass a filter, as in `embedded.points`; Qdrant has it since 1.16.
+_FILTERED = {"enable": True}
 
 
 class ServedCollection:
@@ -197,7 +199,7 @@ class ServedCollection:
                 "query": vector.tolist(),
                 "limit": limit,
                 "filter": passing,
-                "params": {"exact": exact, "quantization": _RANKED},
+                "params": {"exact": exact, "quantization": _RANKED, "acorn": _FILTERED if passing else None},
                 "with_payload": True,
             }
             for vector, passing in zip(vectors, allowed, strict=True)

@@ -18,6 +18,7 @@ from cbir.collection.embedded.engine import EmbeddedEngine
 from cbir.collection.embedded.points import INDEX_PAYS_ABOVE
 from cbir.collection.embedded.shards import DISK_RESERVE
 from cbir.collection.errors import CollectionBusyError, CollectionError
+from cbir.collection.filter import Among
 from cbir.collection.layout import Layout
 from tests.collection.sample import METADATA, fill, ids
 
@@ -263,6 +264,21 @@ def test_what_is_loaded_is_written_to_disk_now_and_then(engine: EmbeddedEngine, 
         written.append(sum(file.stat().st_size for file in engine.folder.rglob("*id_tracker*")))
     collection.close()
     assert written[0] < written[1] == written[2] < written[3]
+
+
+def test_few_that_pass_a_filter_are_found_along_a_graph_that_was_built_before_their_field_was_indexed(
+    engine: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("cbir.collection.embedded.kept._FULL_SCAN_KB", 1)  # more would have to pass, of a million
+    vectors = np.random.default_rng(0).normal(size=(20_000, 16)).astype(np.float32)
+    with closing(engine.create("c", replace(METADATA, dimension=16))) as collection:
+        payloads = [{"uri": f"u{row}", **({"camera": "rare"} if row % 50 == 0 else {})} for row in range(len(vectors))]
+        collection.upsert(ids(len(vectors)), vectors, payloads)
+        collection.build_index()
+        rare = Among("camera", ("rare",))
+        found, exact = (collection.search_batch(vectors[1:50], 5, where=rare, exact=each) for each in (False, True))
+    shared = [len({hit.id for hit in a} & {hit.id for hit in b}) for a, b in zip(found, exact, strict=True)]
+    assert np.mean(shared) > 4.5
 
 
 def test_the_index_grows_while_points_are_loaded(engine: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch):
