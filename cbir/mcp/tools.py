@@ -5,6 +5,7 @@ In: what the assistant says, and the collections of a home or a server. Out: JSO
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 from contextlib import contextmanager, suppress
@@ -17,10 +18,12 @@ from cbir.collection.metadata import Metadata
 from cbir.collection.point import is_point_id
 from cbir.core.digest import has_sha256
 from cbir.core.errors import CbirError
+from cbir.core.objects import is_object
 from cbir.core.uris import is_absolute
 from cbir.ingest.sources.catalogue import NAMES
+from cbir.ingest.sources.member_pictures import read_in_storage
 from cbir.mcp.paths import RefusedError, permitted, roots_of
-from cbir.search.places import located_places
+from cbir.search.places import located_places, opened
 from cbir.search.query import StoredPoint, Words
 
 if TYPE_CHECKING:
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
+    from cbir.collection.point import Payload
     from cbir.search.query import Query
     from cbir.search.searcher import Searcher
     from cbir.serve.library import Library
@@ -123,25 +127,29 @@ class Tools:
             raise CbirError("give either id or path")
         size = max(1, min(size, MOST_PIXELS))
         with self._searching(collection) as searcher:
-            located = self._place(searcher, identity or "") if path is None else permitted(path, self._roots())
-            return _encoded(searcher.open_picture(located, enough=size), size)
+            if path is not None:
+                return _encoded(searcher.open_picture(permitted(path, self._roots()), enough=size), size)
+            located, payload = self._place(searcher, identity or "")
+            return _encoded(opened(searcher.open_picture, located, payload, size), size)
 
-    def _place(self, searcher: Searcher, identity: str) -> str:
-        """Return what opens a stored picture; RefusedError if it is not below the collection's roots."""
+    def _place(self, searcher: Searcher, identity: str) -> tuple[str, Payload]:
+        """Return what opens a stored picture, and its payload; RefusedError if it is not below its roots."""
         payload = searcher.collection.payloads([identity]).get(identity) if is_point_id(identity) else None
         if payload is None:
             raise CollectionError(f"collection '{searcher.name}' holds no point '{identity}'")
         content, listed = payload.get("sha256"), len(roots_of([searcher.metadata])) < len(searcher.metadata.roots)
         for place in located_places(payload, searcher.metadata):
             if place.partition(":")[0] in NAMES and not os.path.lexists(place):
-                return place  # a dataset's
+                return place, payload  # a dataset's
+            if is_object(place) and hashlib.sha256(read_in_storage(place, payload)).hexdigest() == content:
+                return place, payload
             if not is_absolute(place):
                 continue
             with suppress(RefusedError):
-                return permitted(place, roots_of([searcher.metadata]))
+                return permitted(place, roots_of([searcher.metadata])), payload
             # Of files that were listed one by one, any is below the root: it has to be the very content.
             if listed and isinstance(content, str) and has_sha256(Path(place), content):
-                return place
+                return place, payload
         raise RefusedError(f"the picture of point '{identity}' is not below the collection's folders")
 
     def _roots(self) -> list[str]:

@@ -1,18 +1,25 @@
 """Pictures in shards that lie in object storage are opened again, each by what is read of its shard alone."""
 
 import hashlib
+import io
 import json
 import random
 import tarfile
 import zipfile
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 import cbir
+from cbir.core.errors import CbirError
+from cbir.core.settings import read_settings
 from cbir.ingest.sources import member_pictures
 from cbir.ingest.sources.member_pictures import read_in_storage
+from cbir.mcp.tools import Tools
+from cbir.serve.library import Library
 from tests.conftest import picture
 from tests.ingest.distributed.shuffled import points
 from tests.serve.asking import asking
@@ -64,6 +71,22 @@ def test_each_is_opened_where_it_lies(kind: str, home: Path, shards: list[Path],
         for _, payload in stored.values():
             assert searcher.open_stored(payload).tobytes() == picture(int(payload["name"][0])).tobytes()
     assert not listed, "the payload tells where each is"
+
+
+def test_an_assistant_sees_them_as_long_as_they_are_the_same(home: Path, shards: list[Path], bucket: Any):
+    cbir.ingest("s3://photos/tar", encoder="pixels", collection="shards")
+    identity, (_, payload) = next(iter(points(home, "shards").items()))
+    with closing(Library(read_settings())) as library:
+        tools = Tools(library)
+
+        def shown() -> Image.Image:
+            return Image.open(io.BytesIO(tools.picture(identity=identity, path=None, collection="shards", size=99)[0]))
+
+        assert shown().tobytes() == picture(int(payload["name"][0])).tobytes()
+        bucket.put(str(shards[0].parent / "tar" / "1.tar"), "photos/tar/0.tar")
+        bucket.put(str(shards[0].parent / "tar" / "0.tar"), "photos/tar/1.tar")
+        with pytest.raises(CbirError, match=r"not below|no such picture"):
+            shown()
 
 
 def test_a_payload_that_lies_only_costs_time(home: Path, shards: list[Path]):
