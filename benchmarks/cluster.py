@@ -1,11 +1,11 @@
 """A cluster of three nodes on this machine: what a client sees when one dies, during a load and during searches.
 
-`python -m benchmarks cluster [POINTS] [DIMENSION]`, with a `qdrant` executable on PATH: 1,000,000 made points of 128
-values, `--shards 3 --replicas 2`. Two clients, a process each, ask one node each for a search every second, whether the
-last was answered or not, with cbir's own patience. One node is killed (SIGKILL) while points are loaded, and started
-again while the load goes on; the index is built; another node, the one that the second client asks, is killed while
-nothing is loaded, and started again. In the end every point has to be there once. Half an hour on two cores; what each
-second saw is written to bench-results/cluster.jsonl.
+`python -m benchmarks cluster [POINTS] [DIMENSION] [no-index]`, with a `qdrant` executable on PATH: 1,000,000 made
+points of 128 values, `--shards 3 --replicas 2`. Two clients, a process each, ask one node each for a search every
+second, whether the last was answered or not, with cbir's own patience. One node is killed (SIGKILL) while points are
+loaded, and started again while the load goes on; the index is built; another node, the one that the second client asks,
+is killed while nothing is loaded, and started again. In the end every point has to be there once. Half an hour on two
+cores, or ten minutes with `no-index`; what each second saw is written to bench-results/cluster.jsonl.
 
 A hit is right if it is no farther than the tenth closest of all points whose storing had been confirmed when the
 question was asked.
@@ -44,6 +44,8 @@ SHARDS, REPLICAS = 3, 2
 NAME, BLOCK, QUERIES, HITS = "points", 5_000, 60, 10
 #: Shares of the load at which a node dies, and at which it is started again; seconds of each phase of searches alone.
 DIES, RETURNS, REST = 0.3, 0.6, 20
+#: The most seconds that a node may take to catch up.
+CATCHES_UP = 1800
 #: Seconds by which a client may be late without having been held up.
 HELD = 1.5
 #: Farther than the tenth by less than this is rounding; compared are sums of squares.
@@ -99,7 +101,8 @@ def main(arguments: list[str] | None = None) -> None:
         return
     if BINARY is None:
         sys.exit("this benchmark starts servers of its own: put a `qdrant` executable on PATH")
-    numbers = whole(arguments)
+    index = "no-index" not in (arguments or ())
+    numbers = whole([each for each in arguments or () if each != "no-index"])
     points, dimension = [*numbers, *(POINTS, DIMENSION)[len(numbers) :]]
     with tempfile.TemporaryDirectory(dir=environ.get("CBIR_BENCH_DIR")) as place:
         folder = Path(place)
@@ -109,7 +112,7 @@ def main(arguments: list[str] | None = None) -> None:
         tenth = tenths(vectors, queries)
         nodes = cluster(folder)
         try:
-            play, seen = played(nodes, vectors, folder)
+            play, seen = played(nodes, vectors, folder, index)
         finally:
             for node in nodes:
                 node.kill()
@@ -121,7 +124,9 @@ def main(arguments: list[str] | None = None) -> None:
     keep(play, seen, tenth)
 
 
-def played(nodes: Sequence[QdrantProcess], vectors: np.ndarray, folder: Path) -> tuple[Play, dict[str, list[Asked]]]:
+def played(
+    nodes: Sequence[QdrantProcess], vectors: np.ndarray, folder: Path, index: bool
+) -> tuple[Play, dict[str, list[Asked]]]:
     """Load, kill, search, kill; return what happened, and what clients saw."""
     asked, second, third = nodes
     play = Play()
@@ -133,12 +138,12 @@ def played(nodes: Sequence[QdrantProcess], vectors: np.ndarray, folder: Path) ->
         points = engine.create(NAME, metadata)
         with asking(clients, folder) as seen:
             load(points, vectors, play, nodes, third)
-            begin, before = time.monotonic(), processors(nodes)
-            play.now("the index is built")
-            points.build_index()
-            play.tell(
-                "index built in", f"{time.monotonic() - begin:.0f} s, {processors(nodes) - before:.0f} of processors"
-            )
+            if index:
+                begin, before = time.monotonic(), processors(nodes)
+                play.now("the index is built")
+                points.build_index()
+                seconds = f"{time.monotonic() - begin:.0f} s, {processors(nodes) - before:.0f} of processors"
+                play.tell("index built in", seconds)
             play.now("searched, all nodes there")
             time.sleep(REST)
             second.kill()
@@ -190,8 +195,9 @@ def load(
 def back(node: QdrantProcess, asked: QdrantProcess) -> float:
     """Start a node, and wait until it has caught up; return the seconds."""
     begin = time.monotonic()
-    node.start()
-    asked.wait_for_replicas(f"{NAME}@1", SHARDS * REPLICAS, 1800)
+    node.start(wait=False)
+    node.wait(CATCHES_UP)
+    asked.wait_for_replicas(f"{NAME}@1", SHARDS * REPLICAS, CATCHES_UP)
     return time.monotonic() - begin
 
 

@@ -28,7 +28,7 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import nnls
 
-from benchmarks import million_served, scale_figure, scale_pictures
+from benchmarks import million_served, scale_pictures
 from benchmarks.memory import file_payload
 from benchmarks.million import made, measured
 from benchmarks.million_engines import payloads
@@ -83,6 +83,8 @@ def main(arguments: list[str] | None = None) -> None:
     if "pictures" in parts:
         scale_pictures.main()
     if "figure" in parts:
+        from benchmarks import scale_figure  # needs matplotlib, which no other part does
+
         scale_figure.draw(sizes, found, fitted)
 
 

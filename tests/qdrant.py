@@ -82,9 +82,9 @@ class QdrantProcess:
             self.wait()
         return self
 
-    def wait(self) -> None:
-        """Wait until it is ready."""
-        deadline = time.monotonic() + 60
+    def wait(self, seconds: float = 60) -> None:
+        """Wait until it is ready; one that was away from a cluster, until it has caught up."""
+        deadline = time.monotonic() + seconds
         while True:
             assert self._process is not None
             try:
