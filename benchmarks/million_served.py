@@ -61,7 +61,7 @@ def main(arguments: list[str] | None = None) -> None:
     points, dimension = [*numbers, *(POINTS, DIMENSION)[len(numbers) :]]
     parts = [each for each in arguments or () if not each[0].isdigit()] or ["fill", "layouts", "clients"]
     folder = place(points, dimension)
-    told = filled(folder, points, dimension)
+    told = filled(folder, points, dimension, [PLAIN] if parts == ["clients"] else LAYOUTS)
     size = 4 * points * dimension
     if "fill" in parts:
         loads = [[name, *(f"{each:.0f}" for each in told[name].values())] for name in told]
@@ -86,7 +86,7 @@ def place(points: int, dimension: int, kind: str = "") -> Path:
 
 
 def filled(
-    folder: Path, points: int, dimension: int, names: Iterable[str] = tuple(LAYOUTS), payload: Payloads = payloads
+    folder: Path, points: int, dimension: int, names: Iterable[str], payload: Payloads = payloads
 ) -> dict[str, dict[str, float]]:
     """Return the seconds that it took to make each layout; make those that are not there."""
     told = folder / "filled.json"
