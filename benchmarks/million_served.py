@@ -14,7 +14,7 @@ need it. Where this process may limit memory (Linux, as root), searches are meas
 import json
 import shutil
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
 from time import perf_counter
@@ -45,9 +45,8 @@ LAYOUTS: dict[str, tuple[Layout, str]] = {PLAIN: (Layout(), ""), "on disk": (Lay
 for _name in QUANTIZATIONS:
     LAYOUTS[_name] = Layout(quantization=_name), PLAIN
     LAYOUTS[f"{_name}, on disk"] = Layout(quantization=_name, on_disk=True), _name
-#: Which layouts are searched within how many times the bytes of the vectors, beside what an empty server takes.
-BOUNDED = ((PLAIN, 1.0), (PLAIN, 0.5), ("int8, on disk", 1.0), ("int8, on disk", 0.5), ("turbo, on disk", 0.5))
-EMPTY = 100_000_000
+#: Which layouts are searched within what the server has of its own, and how many times the bytes of the vectors more.
+BOUNDED = ((PLAIN, 0.8), (PLAIN, 0.4), ("int8, on disk", 0.8), ("int8, on disk", 0.4))
 WAITED = 3600.0
 
 Payloads = Callable[[range], list[dict[str, Any]]]
@@ -71,8 +70,10 @@ def main(arguments: list[str] | None = None) -> None:
             loads,
         )
     if "layouts" in parts:
-        rows = [row(name, searched(folder, name)) for name in LAYOUTS]
-        rows += [row(f"{name}, in {most / 1e6:.0f} MB", found) for name, most, found in bounded(folder, size)]
+        by_layout = {name: searched(folder, name) for name in LAYOUTS}
+        rows = [row(name, found) for name, found in by_layout.items()]
+        own = {name: found["memory"] for name, found in by_layout.items()}
+        rows += [row(f"{name}, in {most / 1e6:.0f} MB", found) for name, most, found in bounded(folder, size, own)]
         columns = ["", "recall@10", "first search", "p50, ms", "p99, ms", "memory, MB", "with files, MB", "disk, MB"]
         show(f"{points:,} x {dimension}, {size / 1e6:.0f} MB, by layout", columns, rows)
     if "clients" in parts:
@@ -169,10 +170,10 @@ def searched(folder: Path, name: str, most: float | None = None) -> dict[str, fl
         }
 
 
-def bounded(folder: Path, size: int) -> Iterator[tuple[str, float, dict[str, float]]]:
+def bounded(folder: Path, size: int, own: Mapping[str, float]) -> Iterator[tuple[str, float, dict[str, float]]]:
     """Yield what is found within bounds of memory, where they can be set."""
     for name, share in BOUNDED:
-        most = EMPTY + share * size
+        most = own[name] + share * size
         try:
             yield name, most, searched(folder, name, most)
         except PermissionError as error:
