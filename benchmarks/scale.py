@@ -7,7 +7,7 @@
 - `server`: the same on a Qdrant server (`million_served`, which a `qdrant` executable on PATH is needed for);
 - `files`: the same with the payloads that an ingest of files stores, and their indexes;
 - `pictures`: pictures are decoded and encoded, in one process and in two (`scale_pictures`);
-- `figure`: docs/images/scale.png is drawn of what was measured.
+- `figure`: docs/images/scale.png is drawn of the other parts that are named, or of all.
 
 What was measured is kept in bench-results/scale and bench-results/million-served, and not measured again, so that it
 can be interrupted, and done for one size after another. The million takes four minutes of two idle cores embedded, ten
@@ -76,7 +76,7 @@ def main(arguments: list[str] | None = None) -> None:
         sys.exit(f"no part {', '.join(unknown)} in scale")
     found = {}
     for part, (costs, of_size) in subjects.items():
-        if part in parts or "figure" in parts:
+        if part in parts or parts == ["figure"]:
             values = np.array([of_size(size, dimension) for size in sizes])
             found[part] = {name: (unit, terms, values[:, n]) for n, (name, (unit, terms)) in enumerate(costs.items())}
             show_costs(f"{part}: points of {dimension} values", sizes, found[part])
