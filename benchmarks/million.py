@@ -37,7 +37,7 @@ FILTERS = {"1%": 100, "50%": 2}
 #: What is timed: how many are found, and among every how many-th; each with queries of its own.
 SEARCHES = {"10": (10, 1), "100": (100, 1), **{name: (10, every) for name, every in FILTERS.items()}}
 #: Within how many times the vectors' memory an engine is asked to search, mapped files among it.
-WITHIN = {"cbir": 1.3, "edge": 1.3, "cbir-small": 0.4}
+WITHIN = {"cbir": 1.3, "edge": 1.3, "cbir-int8": 0.4, "cbir-turbo": 0.4, "cbir-binary": 0.4}
 BLOCK = 100_000
 
 

@@ -41,15 +41,15 @@ class Engine(Protocol):
 
 
 class _Cbir:
-    """An embedded collection; `steps`: its index is built as it is loaded, as by an ingest; `small`: int8, on disk."""
+    """An embedded collection; `steps`: indexed as it is loaded, as by an ingest; `small`: on disk, with such copies."""
 
-    def __init__(self, folder: Path, *, steps: bool = False, small: bool = False) -> None:
+    def __init__(self, folder: Path, *, steps: bool = False, small: str | None = None) -> None:
         from cbir.collection.embedded.engine import EmbeddedEngine
         from cbir.collection.layout import Layout
 
         self._steps = steps
         self._folder = folder / f"cbir-{steps}-{small}"
-        self._engine = EmbeddedEngine(self._folder, layout=Layout("int8", on_disk=True) if small else None)
+        self._engine = EmbeddedEngine(self._folder, layout=Layout(small, on_disk=True) if small else None)
         self._where: Any = None
 
     def load(self, vectors: np.ndarray) -> None:
@@ -253,7 +253,9 @@ def _size(folder: Path) -> int:
 ENGINES: dict[str, Callable[[Path], Engine]] = {
     "cbir": _Cbir,
     "cbir-steps": lambda folder: _Cbir(folder, steps=True),
-    "cbir-small": lambda folder: _Cbir(folder, small=True),
+    "cbir-int8": lambda folder: _Cbir(folder, small="int8"),
+    "cbir-turbo": lambda folder: _Cbir(folder, small="turbo"),
+    "cbir-binary": lambda folder: _Cbir(folder, small="binary"),
     "edge": _Edge,
     "faiss-flat": lambda folder: _Faiss(folder, "Flat"),
     "faiss-ivf": lambda folder: _Faiss(folder, f"IVF{LISTS},Flat"),

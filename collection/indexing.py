@@ -1,4 +1,8 @@
-"""The HNSW index after a load, built in another thread, so that Ctrl-C and the progress bar keep working."""
+"""The HNSW index after a load, built in another thread: while a server builds, Ctrl-C and the progress bar work.
+
+Qdrant Edge (0.9.0) holds Python's lock while it builds: there, both wait for the end of a step, some 20 s where the
+index grows as points are loaded.
+"""
 
 import threading
 import time

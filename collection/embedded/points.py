@@ -309,7 +309,7 @@ class EmbeddedCollection:
         self._unindexed = INDEX_STEP  # not known: asked for with the next points
 
     def build_index(self, *, small: bool = False, progress: Progress = silent) -> None:  # noqa: ARG002 - Edge has neither
-        """Build the HNSW index; blocks for seconds to minutes and lets other threads run."""
+        """Build the HNSW index; blocks this process for seconds to minutes: Edge holds Python's lock."""
         self._change()
         with edge_errors(self.name):
             # A segment is written anew before the old one goes.
