@@ -27,7 +27,7 @@ class NoSuchPointError(CollectionError):
 
 
 class UnreadableError(CollectionError):
-    """A collection that the system does not let us read now: it is not damaged, and nothing of it may be replaced."""
+    """A collection that cannot be read now, here or on a server: it may be sound, and nothing of it may be replaced."""
 
 
 class NewerFormatError(CollectionError):

@@ -155,12 +155,14 @@ def default_collection(engine: Engine, *, warn: bool = False) -> str:
     raise CollectionError(f"no collection yet in {engine.location}; make one with: cbir ingest FOLDER")
 
 
-def warn_of_unused_layout(layout: Layout, name: str, engine: Engine) -> None:
-    """Warn that a layout is for new collections, if this one exists."""
+def warn_of_unused_layout(
+    layout: Layout, name: str, engine: Engine, remedy: str = "rebuild it (cbir ingest --retrain)"
+) -> None:
+    """Warn that a layout is for new collections, if this one exists; `remedy`: how it gets that."""
     if layout.chosen and engine.exists(name):
         warnings.warn(
-            f"{', '.join(map(flag, layout.chosen))} not used: collection '{name}' exists; rebuild it (cbir ingest "
-            "--retrain), or change it with Qdrant's own interface if it is on a server",
+            f"{', '.join(map(flag, layout.chosen))} not used: collection '{name}' exists; {remedy}, or change it with "
+            "Qdrant's own interface if it is on a server",
             CbirWarning,
             stacklevel=3,
         )

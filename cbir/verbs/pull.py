@@ -57,7 +57,7 @@ def pull(
         disk_errors(settings.home),
     ):
         name = home.collection_or_default(source, collection)
-        home.warn_of_unused_layout(layout, name, target)
+        home.warn_of_unused_layout(layout, name, target, f"remove it (cbir remove {name}) and pull it again")
         with target.writing(name):
             done = transfer(source, target, name, progress, index=index)
             build_index(target, name, index, progress)

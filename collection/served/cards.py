@@ -55,7 +55,11 @@ class MetadataStore:
         CollectionError
             They are damaged.
         """
-        found = self.of_all({collection: described.metadata}).get(collection)
+        stored = described.metadata.get(_KEY)
+        if stored is not None:
+            found: Metadata | CollectionError | None = _read(collection, stored)
+        else:
+            found = self._of_reserved([collection]).get(collection) if self._has_reserved() else None
         if isinstance(found, CollectionError):
             raise found
         return found

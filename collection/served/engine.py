@@ -19,6 +19,7 @@ from cbir.collection.errors import (
     CollectionBusyError,
     CollectionError,
     NewerFormatError,
+    UnreadableError,
     already_exists,
     no_such_collection,
 )
@@ -263,10 +264,10 @@ class ServedEngine:
         return same_name(name, (*aliases, *direct)) or normalized(name)
 
     def _has_metadata(self, physical: str, described: Described, *, newer: bool = True) -> bool:
-        """Tell whether a collection has metadata of cbir's; unless `newer`, raise NewerFormatError of newer ones."""
+        """Tell whether a collection has metadata of cbir's; unless `newer`, raise why they cannot be read now."""
         try:
             return self._store.of(physical, described) is not None
-        except NewerFormatError:
+        except (NewerFormatError, UnreadableError):
             if newer:
                 return True
             raise

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import tenacity
 
-from cbir.collection.errors import CollectionError
+from cbir.collection.errors import CollectionError, UnreadableError
 from cbir.collection.served.address import Address
 from cbir.collection.served.faults import Fault, fault
 from cbir.collection.served.reader import Reader
@@ -51,7 +51,7 @@ class ServerWarning(CbirWarning):
     """A server that has to be waited for, or a key that others could read."""
 
 
-class RefusedError(CollectionError):
+class RefusedError(UnreadableError):
     """A call that the server refused or never answered; `status` is HTTP's, or 0."""
 
     def __init__(self, found: Fault) -> None:

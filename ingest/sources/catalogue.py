@@ -5,6 +5,7 @@ A search opens pictures by this module too, so what reads a source is imported w
 
 import functools
 import os
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -126,6 +127,7 @@ def picture_opener(
     Addresses in private networks are refused. What is read is decoded by `decode`, which is as that of
     `cbir.model.picture`.
     """
+    reading = threading.Lock()
 
     @functools.cache
     def dataset(name: str) -> ArraySource | SourceError:
@@ -138,7 +140,8 @@ def picture_opener(
         name = uri.partition(":")[0]
         if name not in NAMES or os.path.exists(uri):  # noqa: PTH110 - never raises
             return decode(_read(uri, stored), uri, enough=enough)
-        source = dataset(name)
+        with reading:  # many threads may ask for the first of its pictures at once
+            source = dataset(name)
         if isinstance(source, SourceError):
             raise source
         return source.picture(uri)
