@@ -196,6 +196,10 @@ class ListedSource(Source):
         now = b""
         files: list[tuple[bytes | int | None, ...]] = []
         for entry in entries:
+            if is_object(entry) and _names_no_object(entry):
+                said = f"{shown(entry)} names no object; what lies below it is read by: cbir ingest {shown(entry)}"
+                self._listing.add_problem(shown(entry), said)
+                continue
             if _is_elsewhere(entry):
                 path = entry.encode("utf-8", "replace")
                 folder, name = path.rsplit(b"/", 1)
@@ -248,6 +252,12 @@ class ListedSource(Source):
 def _is_elsewhere(entry: str) -> bool:
     """Tell whether an entry is an address, of a picture on a server or in object storage, and no path."""
     return is_address(entry) or is_object(entry)
+
+
+def _names_no_object(address: str) -> bool:
+    """Tell whether an address in storage has nothing behind its bucket, or behind its last slash."""
+    _, _, key = address.partition("://")[2].partition("/")
+    return not key or key.endswith("/")
 
 
 def _folder_and_name(uri: str) -> dict[str, Any]:

@@ -122,6 +122,16 @@ def test_an_entry_that_can_be_no_path_is_a_problem_and_the_rest_is_taken(picture
     assert [reason for _, reason in source.problems] == ["a\\x00b is no path"]
 
 
+def test_an_address_that_names_no_object_is_a_problem_and_the_rest_is_taken():
+    source = ListedSource(["s3://photos", "s3://photos/", "gs://photos/a/", "s3://photos/a/1.png"])
+    assert [uri for _, uri in places(source)] == ["s3://photos/a/1.png"]
+    assert [reason.partition(";")[0] for _, reason in source.problems] == [
+        "s3://photos names no object",
+        "s3://photos/ names no object",
+        "gs://photos/a/ names no object",
+    ]
+
+
 def test_what_a_listed_file_needs_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     (tmp_path / "1.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic")
     monkeypatch.setattr(formats, "_installed", lambda library: library != "pillow_heif")
