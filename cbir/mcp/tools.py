@@ -19,10 +19,12 @@ from cbir.collection.point import is_point_id
 from cbir.core.digest import has_sha256
 from cbir.core.errors import CbirError
 from cbir.core.objects import is_object
-from cbir.core.uris import is_absolute
+from cbir.core.uris import is_absolute, shown
 from cbir.ingest.sources.catalogue import NAMES
 from cbir.ingest.sources.member_pictures import read_in_storage
 from cbir.mcp.paths import RefusedError, permitted, roots_of
+from cbir.model.errors import ImageError
+from cbir.model.picture import decode
 from cbir.search.places import located_places, opened
 from cbir.search.query import StoredPoint, Words
 
@@ -129,28 +131,7 @@ class Tools:
         with self._searching(collection) as searcher:
             if path is not None:
                 return _encoded(searcher.open_picture(permitted(path, self._roots()), enough=size), size)
-            located, payload = self._place(searcher, identity or "")
-            return _encoded(opened(searcher.open_picture, located, payload, size), size)
-
-    def _place(self, searcher: Searcher, identity: str) -> tuple[str, Payload]:
-        """Return what opens a stored picture, and its payload; RefusedError if it is not below its roots."""
-        payload = searcher.collection.payloads([identity]).get(identity) if is_point_id(identity) else None
-        if payload is None:
-            raise CollectionError(f"collection '{searcher.name}' holds no point '{identity}'")
-        content, listed = payload.get("sha256"), len(roots_of([searcher.metadata])) < len(searcher.metadata.roots)
-        for place in located_places(payload, searcher.metadata):
-            if place.partition(":")[0] in NAMES and not os.path.lexists(place):
-                return place, payload  # a dataset's
-            if is_object(place) and hashlib.sha256(read_in_storage(place, payload)).hexdigest() == content:
-                return place, payload
-            if not is_absolute(place):
-                continue
-            with suppress(RefusedError):
-                return permitted(place, roots_of([searcher.metadata])), payload
-            # Of files that were listed one by one, any is below the root: it has to be the very content.
-            if listed and isinstance(content, str) and has_sha256(Path(place), content):
-                return place, payload
-        raise RefusedError(f"the picture of point '{identity}' is not below the collection's folders")
+            return _encoded(_stored(searcher, identity or "", size), size)
 
     def _roots(self) -> list[str]:
         return roots_of(known for known in self._library.all_metadata().values() if isinstance(known, Metadata))
@@ -163,6 +144,43 @@ class Tools:
             yield searcher
         finally:
             searcher.release()
+
+
+def _stored(searcher: Searcher, identity: str, size: int) -> Image.Image:
+    """Return a stored picture from the first of its places where it is; RefusedError if none is below its roots."""
+    payload = searcher.collection.payloads([identity]).get(identity) if is_point_id(identity) else None
+    if payload is None:
+        raise CollectionError(f"collection '{searcher.name}' holds no point '{identity}'")
+    problem: CbirError = RefusedError(f"the picture of point '{identity}' is not below the collection's folders")
+    for place in located_places(payload, searcher.metadata):
+        try:
+            if is_object(place):
+                return _in_storage(place, payload, size)
+            if (permitted_place := _permitted(place, payload, searcher.metadata)) is not None:
+                return opened(searcher.open_picture, permitted_place, payload, size)
+        except ImageError as error:
+            problem = error
+    raise problem
+
+
+def _in_storage(place: str, payload: Payload, size: int) -> Image.Image:
+    content = read_in_storage(place, payload)
+    if hashlib.sha256(content).hexdigest() != payload.get("sha256"):
+        raise ImageError(f"{shown(place)} is another picture than the stored one; ingest it again")
+    return decode(content, place, enough=size)
+
+
+def _permitted(place: str, payload: Payload, metadata: Metadata) -> str | None:
+    """Return what opens a place that is not in storage; None if that may not be."""
+    if place.partition(":")[0] in NAMES and not os.path.lexists(place):
+        return place  # a dataset's
+    if not is_absolute(place):
+        return None
+    with suppress(RefusedError):
+        return permitted(place, roots_of([metadata]))
+    # Of files that were listed one by one, any is below the root: it has to be the very content.
+    content, listed = payload.get("sha256"), len(roots_of([metadata])) < len(metadata.roots)
+    return place if listed and isinstance(content, str) and has_sha256(Path(place), content) else None
 
 
 def _encoded(image: Image.Image, size: int) -> tuple[bytes, str]:
