@@ -5,11 +5,12 @@ tools have them: `AWS_PROFILE`, `AWS_ENDPOINT_URL`, `GOOGLE_APPLICATION_CREDENTI
 """
 
 import hashlib
+import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from cbir.core.errors import CbirError, first_line
 from cbir.core.extras import to_install
@@ -26,6 +27,10 @@ _BLOCK = 1 << 18
 
 class ObjectError(CbirError):
     """Storage that cannot be reached, or an object that cannot be read; the message names it."""
+
+
+class StorageFault(OSError):  # noqa: N818 - as `OSError` has it: what reads archives knows it as one
+    """Bytes of an object that did not come, which says nothing about what is in it."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,9 @@ def unreadable_key(key: str) -> str:
 
 
 def stored_below(address: str) -> Iterator[Stored]:
-    """Yield the objects below an address in the order of their keys; some thousand are held at a time.
+    """Yield the objects below an address, in the order of their keys; some thousand are held at a time.
+
+    Those of `gs://` come folder by folder, of which one is held, however many objects it has.
 
     Raises
     ------
@@ -77,7 +84,7 @@ def stored_below(address: str) -> Iterator[Stored]:
 
 
 def stored_in(address: str) -> Iterator[Stored]:
-    """Yield what lies right below an address, with addresses for names; a page at a time, as `stored_below`."""
+    """Yield what lies right below an address, with addresses for names; held as by `stored_below`."""
     above = address.rstrip("/")
     for each in _listed(address, deep=False):
         yield replace(each, name=f"{above}/{each.name}")
@@ -105,7 +112,7 @@ def _listed(address: str, *, deep: bool) -> Iterator[Stored]:
 
 def _listed_by_s3(system: Any, top: str, *, deep: bool) -> Iterator[dict[str, Any]]:
     """Yield what S3 lists, a page of 1,000 at a time: s3fs holds a whole folder, a kilobyte an object."""
-    bucket, _, key = top.partition("/")
+    bucket, key, _ = system.split_path(top)  # an access point has slashes in its name
     asked = {
         "Bucket": bucket,
         "Prefix": f"{key}/" if key else "",
@@ -179,6 +186,7 @@ class ObjectFile:
     def __init__(self, address: str) -> None:
         self._address = address
         self._size: int | None = None
+        self._asked: Any = None
 
     def __str__(self) -> str:
         return self._address
@@ -188,17 +196,57 @@ class ObjectFile:
         return True
 
     def open(self, mode: str) -> IO[bytes]:
-        """Open it for reading, by parts; OSError where that fails."""
+        """Open it for reading, by parts; StorageFault where that fails, or reading does."""
         system, path = _opened(self._address)
         try:
             # The size spares two requests; all that is known of an archive is of its size now.
             file = system.open(path, mode, block_size=_BLOCK, cache_type="readahead", size=self._size)
-            self._size = file.size
-            return file
-        except OSError:
-            raise
+            if self._size is None:
+                self._size, self._asked = file.size, getattr(file, "read_kw", None)
+            elif self._asked is not None:
+                # Whose size is given, s3fs reads whatever is there by then: parts of two objects would be mixed.
+                file.read_kw = self._asked
         except Exception as error:  # noqa: BLE001 - as above
-            raise OSError(first_line(error)) from None
+            raise _fault(error) from None
+        return cast("IO[bytes]", _Parts(file))
+
+
+class _Parts(io.RawIOBase):
+    """An open object; whatever keeps its bytes from coming is a StorageFault: some are no OSError, as timeouts."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return int(self._file.tell())
+
+    def seek(self, position: int, whence: int = io.SEEK_SET) -> int:
+        return int(self._file.seek(position, whence))
+
+    def read(self, size: int = -1) -> bytes:
+        try:
+            return bytes(self._file.read(size))
+        except Exception as error:  # noqa: BLE001 - as above
+            raise _fault(error) from None
+
+    def readinto(self, buffer: Any) -> int:
+        content = self.read(len(buffer))
+        buffer[: len(content)] = content
+        return len(content)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+def _fault(error: Exception) -> StorageFault:
+    return StorageFault(getattr(error, "strerror", None) or first_line(error))
 
 
 def matching(pattern: str) -> list[Stored]:

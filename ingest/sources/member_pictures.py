@@ -1,7 +1,8 @@
 """A picture in an archive by its path, `photos.zip/cats/1.jpg`, as collections locate it; or in a shard in storage.
 
 An archive is listed once, at the first picture that is wanted of it. Of a shard in object storage that is avoided where
-the stored point says where in it the picture is: only that is read.
+the stored point says where in it the picture is. Of a zip and a plain tar, only that is read; of a Parquet file, its
+group of rows; of a compressed tar, all that comes before it.
 """
 
 import functools
@@ -13,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cbir.collection.fields import MEMBER
-from cbir.core.objects import ObjectError, stat_object
+from cbir.core.objects import ObjectError, is_object, stat_object
 from cbir.core.uris import shown
 from cbir.ingest.sources.archive import safe_path
 from cbir.ingest.sources.entries import ARCHIVE_SUFFIXES
@@ -70,8 +71,8 @@ def read_in_storage(address: str, stored: Mapping[str, Any] | None = None) -> by
     address : str
         The object's; or the shard's, and the path within it.
     stored : Mapping, optional
-        Payload of the stored point whose picture it is. If it says where in its shard that is, only that part is read,
-        and taken if it is the very content; else the shard is listed.
+        Payload of the stored point whose picture it is. If it says where in its shard that is, that is read, and
+        taken if it is the very content; else the shard is listed.
 
     Raises
     ------
@@ -83,8 +84,9 @@ def read_in_storage(address: str, stored: Mapping[str, Any] | None = None) -> by
             if (found := stat_object(shard)) is not None:
                 archive = _archive(shard, found.tag or found.modified, found.size)
                 return archive.read_stored(inner, address, stored or {}) or archive.read(inner, address)
-    except (ArchiveError, ObjectError) as error:
-        raise PassingError(f"{shown(address)} cannot be read: {error}") from None
+    except (ArchiveError, ObjectError, OSError) as error:
+        problem = getattr(error, "strerror", None) or error
+        raise PassingError(f"{shown(address)} cannot be read: {problem}") from None
     return read_file(address)
 
 
@@ -102,19 +104,26 @@ class _Archive:
 
     def __init__(self, archive: str) -> None:
         self._readers = Readers([archive])
+        self._passing = is_object(archive)
         self._lock = threading.Lock()
-        self._listing: Listing | None = None
+        self._listing: tuple[Listing, str] | None = None
 
     def read(self, inner: str, location: str) -> bytes:
-        """Return the content of the member of a path; ImageError if there is none."""
+        """Return the content of the member of a path; ImageError if there is none.
+
+        A listing that ended early, of a shard in storage, may be whole another time: it is not kept.
+        """
         with self._lock:
-            if self._listing is None:
-                self._listing = self._listed()
-        file = self._listing.find(os.fsencode(inner))
+            listing, problem = self._listing or self._listed()
+            if not (problem and self._passing):
+                self._listing = listing, problem
+        file = listing.find(os.fsencode(inner))
+        if file is None and problem and self._passing:
+            raise PassingError(f"{shown(location)} cannot be found: {problem}")
         if file is None:
             raise ImageError(f"{shown(location)} does not exist: the archive holds no such picture")
-        size, place, problem = file.extra
-        member = Member(inner, size, 0, tuple(json.loads(place)), problem)
+        size, place, odd = file.extra
+        member = Member(inner, size, 0, tuple(json.loads(place)), odd)
         return self._readers.read(0, member, shown(location))
 
     def read_stored(self, inner: str, location: str, stored: Mapping[str, Any]) -> bytes | None:
@@ -129,7 +138,10 @@ class _Archive:
             return None
         return content if hashlib.sha256(content).hexdigest() == sha256 else None
 
-    def _listed(self) -> Listing:
+    def _listed(self) -> tuple[Listing, str]:
+        """Return the members, and why there may be more of them; empty if there are not."""
+        reader = self._readers[0]
+        known = len(reader.problems)
         listing = Listing("size", "place", "problem")
         rows: dict[bytes, list[tuple[Any, ...]]] = {}
         count = 0
@@ -139,7 +151,7 @@ class _Archive:
                 listing.add(folder, files)
             rows.clear()
 
-        for member in self._readers[0].listed(lambda *_: 0):
+        for member in reader.listed(lambda *_: 0):
             inner = safe_path(member.name)
             if inner is None or member.left_out:
                 continue
@@ -150,7 +162,7 @@ class _Archive:
                 add()
         add()
         listing.leave_out_repeated("")
-        return listing
+        return listing, "; ".join(reader.problems[known:])
 
 
 @functools.lru_cache(maxsize=_REMEMBERED)

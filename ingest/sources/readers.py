@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from cbir.core.errors import first_line
-from cbir.core.objects import ObjectFile, is_object
+from cbir.core.objects import ObjectFile, StorageFault, is_object
 from cbir.core.uris import shown
 from cbir.ingest.sources.entries import ARCHIVE_SUFFIXES
 from cbir.ingest.sources.members import ArchiveError, Member, MemberError, Members
@@ -28,7 +28,7 @@ _OPEN = 4
 def archive_kind(path: Path) -> str | None:
     """Return `zip`, `tar` or `parquet` by the first bytes of a file; None for others, and if it cannot be read.
 
-    A compressed file is a tar if its beginning unpacks to one.
+    A compressed file is a tar if its beginning unpacks to one. StorageFault: an object in storage that cannot be read.
     """
     try:
         if not path.is_file():
@@ -41,6 +41,8 @@ def archive_kind(path: Path) -> str | None:
                 return "parquet"
             file.seek(0)
             return "tar" if begins_as_tar(file) else None
+    except StorageFault:
+        raise
     except (OSError, ValueError):
         return None
 
@@ -53,8 +55,8 @@ def open_members(path: Path) -> Members:
     ArchiveError
         Neither a zip, nor a tar, nor a Parquet file of pictures, or it cannot be read.
     """
-    kind = archive_kind(path)
     try:
+        kind = archive_kind(path)
         if kind == "zip":
             return ZipMembers(path)
         if kind == "tar":

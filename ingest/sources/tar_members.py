@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from cbir.core.errors import first_line
+from cbir.core.objects import StorageFault
 from cbir.ingest.sources.members import MOST_TIMES, Member, MemberError, Wanted, refuse_size
 from cbir.ingest.sources.spool import Spool
 from cbir.model.picture import MAX_BYTES
@@ -30,7 +31,7 @@ _NANOSECONDS, _MOST_TIME = 1_000_000_000, 1 << 62
 
 
 def begins_as_tar(file: IO[bytes]) -> bool:
-    """Tell whether a file begins with a member's header, or unpacks to one."""
+    """Tell whether a file begins with a member's header, or unpacks to one; StorageFault if that cannot be told."""
     start = file.read(_BLOCK)
     opener = _opener(start)
     try:
@@ -39,6 +40,8 @@ def begins_as_tar(file: IO[bytes]) -> bool:
             with opener(file) as unpacked:
                 start = unpacked.read(_BLOCK)
         tarfile.TarInfo.frombuf(start, "utf-8", "surrogateescape")
+    except StorageFault:
+        raise
     except Exception:  # noqa: BLE001 - three libraries unpack, each with errors of its own
         return False
     return True

@@ -115,6 +115,19 @@ def test_a_flat_bucket_is_listed_once_a_page_at_a_time(others: list[str], bucket
     assert asked == ["list_objects_v2"] * 4
 
 
+def test_an_access_point_is_listed_by_its_whole_name(bucket: Any, monkeypatch: pytest.MonkeyPatch):
+    point = "arn:aws:s3:us-east-1:123456789012:accesspoint/mine"
+    asked: list[Any] = []
+
+    def answered(_: Any, __: str, **named: Any) -> Any:
+        asked.append((named["Bucket"], named["Prefix"]))
+        return {"Contents": [{"Key": "album/b/1.png", "Size": 3}]}
+
+    monkeypatch.setattr(type(bucket), "call_s3", answered)
+    assert [each.name for each in stored_below(f"s3://{point}/album")] == ["b/1.png"]
+    assert asked == [(point, "album/")]
+
+
 @pytest.mark.parametrize("form", ["txt", "parquet", "stdin"])
 def test_a_list_names_what_is_in_a_bucket(
     form: str, home: Path, pictures: Path, bucket: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
