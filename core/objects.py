@@ -4,6 +4,7 @@ In: addresses. Out: what lies below one, and the bytes of each. Keys and endpoin
 tools have them: `AWS_PROFILE`, `AWS_ENDPOINT_URL`, `GOOGLE_APPLICATION_CREDENTIALS`, a machine's own role.
 """
 
+import errno
 import hashlib
 import io
 import re
@@ -246,7 +247,7 @@ class _Parts(io.RawIOBase):
 
 
 def _fault(error: Exception) -> StorageFault:
-    return StorageFault(getattr(error, "strerror", None) or first_line(error))
+    return StorageFault(errno.EIO, getattr(error, "strerror", None) or first_line(error))
 
 
 def matching(pattern: str) -> list[Stored]:

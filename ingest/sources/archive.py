@@ -18,6 +18,7 @@ from PIL import Image
 
 from cbir.collection.point import Label
 from cbir.core.disk import expanded
+from cbir.core.errors import first_line
 from cbir.core.progress import Progress, silent
 from cbir.core.uris import folder_and_name, shown, uri_of
 from cbir.ingest.sources.beside import beside_of, grouped, is_beside, kept_columns
@@ -211,7 +212,10 @@ class ArchiveSource(RootedSource):
                 return size
             return 0 if is_plain(name) else SNIFFED_BYTES
 
-        return members.listed(wanted)
+        try:
+            yield from members.listed(wanted)
+        except OSError as error:
+            members.problems.append(f"it cannot be listed further: {error.strerror or first_line(error)}")
 
     def _taken(self, prefix: bytes, member: Member) -> bytes | None:
         """Return the path, within the root, of a member that is taken; the listing gets all others."""
