@@ -54,6 +54,8 @@ _RANKED = edge.QuantizationSearchParams(rescore=True, oversampling=OVERSAMPLING)
 #: after the graph is built, which then has no edges for it: of a million points of which 1 to 5% pass, a search along
 #: the graph alone found 0 to a third of what is there.
 _FILTERED = edge.AcornSearchParams(enable=True)
+#: Values of points that pass a filter up to which all of them are compared, 25 MB: 50,000 points of 128 take 2 ms.
+COMPARED = 6_400_000
 
 
 class EmbeddedCollection:
@@ -202,7 +204,9 @@ class EmbeddedCollection:
                 query=edge.Query.Nearest(vector),
                 limit=limit,
                 filter=passing,
-                params=edge.SearchParams(exact=exact, quantization=_RANKED, acorn=_FILTERED if passing else None),
+                params=edge.SearchParams(
+                    exact=exact or self._few(passing), quantization=_RANKED, acorn=_FILTERED if passing else None
+                ),
                 with_payload=True,
             )
             for vector, passing in zip(vectors, allowed, strict=True)
@@ -222,6 +226,14 @@ class EmbeddedCollection:
             index_filtered(condition, self._shard, self._opened.change)
         with edge_errors(self.name):
             return edge_filter(condition, self._shard)
+
+    def _few(self, passing: edge.Filter | None) -> bool:
+        """Tell whether so few points pass a filter that all of them are compared."""
+        if passing is None:
+            return False
+        with edge_errors(self.name):
+            points = self._shard.count(edge.CountRequest(filter=passing, exact=False))
+        return points * self.metadata.dimension <= COMPARED
 
     def _points(self) -> int:
         with edge_errors(self.name):
