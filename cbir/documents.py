@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from cbir.evaluate.copies.result import Copies
     from cbir.evaluate.evaluation import Evaluation
     from cbir.evaluate.robustness import Robustness
+    from cbir.ingest.embed import Written
     from cbir.ingest.report import Report
     from cbir.model.kind import Kind
     from cbir.search.duplicates.result import Duplicates
@@ -52,11 +53,7 @@ def ingest(report: Report) -> dict[str, Any]:
         "unlabelled": report.unlabelled,
         "moved": report.moved,
         "copies": report.copies,
-        "skipped": report.skipped,
-        "unreadable": [{"uri": uri, "reason": reason} for uri, reason in report.unreadable],
-        "warned": report.warned,
-        "warnings": [{"uri": uri, "reason": reason} for uri, reason in report.warnings],
-        "left_out": [asdict(left) for left in report.left_out],
+        **_troubles(report),
         "choices": {path: dict(chosen) for path, chosen in report.choices.items()},
         "gone": report.gone,
         "unchosen": report.unchosen,
@@ -130,6 +127,17 @@ def embedding(image: str, searcher: Searcher, vector: np.ndarray) -> dict[str, A
     }
 
 
+def _troubles(report: Report | Written) -> dict[str, Any]:
+    """Return which pictures were not taken, or only with a warning, as JSON values."""
+    return {
+        "skipped": report.skipped,
+        "unreadable": [{"uri": uri, "reason": reason} for uri, reason in report.unreadable],
+        "warned": report.warned,
+        "warnings": [{"uri": uri, "reason": reason} for uri, reason in report.warnings],
+        "left_out": [asdict(left) for left in report.left_out],
+    }
+
+
 def embedded(done: Embedded) -> dict[str, Any]:
     """Return what became of the pictures whose features were written, as JSON values.
 
@@ -144,11 +152,7 @@ def embedded(done: Embedded) -> dict[str, Any]:
         "found": written.found,
         "points": written.points,
         "copies": written.copies,
-        "skipped": written.skipped,
-        "unreadable": [{"uri": uri, "reason": reason} for uri, reason in written.unreadable],
-        "warned": written.warned,
-        "warnings": [{"uri": uri, "reason": reason} for uri, reason in written.warnings],
-        "left_out": [asdict(left) for left in written.left_out],
+        **_troubles(written),
         "sets": [{"folder": name, "points": points, "fields": fields} for name, points, fields in written.sets],
         "fields_left_out": written.fields_left_out,
         "file": None if done.lines is None else str(done.lines),

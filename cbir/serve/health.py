@@ -60,8 +60,11 @@ class Health:
         """Return what can be searched; UnhealthyError if the first collection cannot be."""
         if self._looking is None or self._looking.done():
             self._looking = self._thread.submit(self._look)
+        looking = asyncio.wrap_future(self._looking)
+        # Of one that nobody waits for any longer, asyncio would log that its error was never asked for.
+        looking.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
         try:
-            return await asyncio.wait_for(asyncio.shield(asyncio.wrap_future(self._looking)), self._seconds)
+            return await asyncio.wait_for(asyncio.shield(looking), self._seconds)
         except TimeoutError:
             raise UnhealthyError(f"no collection could be opened within {self._seconds:g} s") from None
         except CbirError as error:

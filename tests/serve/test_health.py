@@ -1,5 +1,6 @@
 """What the server says of itself: whether it can search, and what it counts."""
 
+import gc
 import shutil
 import threading
 from pathlib import Path
@@ -40,7 +41,7 @@ def test_health_says_why_a_collection_cannot_be_opened(digits: Path, home: Path)
         assert list(client.get("/healthz").json()["problems"]) == ["other"]
 
 
-def test_health_does_not_wait_for_ever(digits: Path, monkeypatch: pytest.MonkeyPatch):
+def test_health_does_not_wait_for_ever(digits: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture):
     app, may, looks = made_app(), threading.Event(), list[int]()
     library = app.state.cbir.library
 
@@ -55,6 +56,9 @@ def test_health_does_not_wait_for_ever(digits: Path, monkeypatch: pytest.MonkeyP
         assert details == ["no collection could be opened within 0.05 s"] * 3
         may.set()
     assert looks == [1]  # the same look for all three
+    app.state.cbir.health.close()
+    gc.collect()
+    assert not caplog.records  # that nobody asks for its error any longer is no news
 
 
 def test_metrics_count_requests_by_route_and_status(digits: Path):
