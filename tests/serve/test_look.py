@@ -117,6 +117,23 @@ def test_back_closes_what_is_large_and_then_goes_back(page: Page):
     expect(large).to_be_hidden()
 
 
+def test_back_and_forward_leave_a_picture_large_on_a_page_too_busy_to_say_that_it_closed(page: Page):
+    large = page.locator("#large")
+    page.locator("#hits .picture").nth(2).click()
+    page.evaluate(
+        """() => document.addEventListener("close", (event) => {
+            event.stopImmediatePropagation();
+            addEventListener("popstate", () => event.target.dispatchEvent(new Event("close")), { capture: true, once: true });
+        }, { capture: true, once: true })"""
+    )
+    page.go_back()
+    expect(large).to_be_hidden()
+    page.go_forward()
+    expect(large).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(large).to_be_hidden()
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="how other desktops are asked cannot be seen")
 def test_the_folder_of_a_picture_is_opened_on_the_desktop(page: Page, folder: Path):
     page.locator("#hits .picture").nth(2).click()

@@ -7,6 +7,7 @@ import { value } from "./conditions.js";
 import { tell } from "./known.js";
 import { json } from "./problem.js";
 import { clear as clearLines, offer, show as showLines } from "./same.js";
+import { LEFT } from "./view.js";
 
 let hit = null;
 
@@ -34,8 +35,9 @@ export function begin() {
     if (event.key === "-" && !byId("large-unlike").hidden) byId("large-unlike").click();
   });
   dialog.addEventListener("close", () => {
+    if (dialog.open) return; // Back and Forward at once: this comes when it is open again
     clearLines();
-    if (history.state?.large) history.back();
+    if (history.state?.large && dialog.returnValue !== LEFT) history.back();
     if (hit?.isConnected) hit.querySelector(".picture").focus();
   });
   addEventListener("popstate", again);
@@ -48,6 +50,11 @@ export function begin() {
 function open(which) {
   history.pushState({ ...history.state, large: which.dataset.id, spare: false }, "");
   fill(which);
+  show();
+}
+
+function show() {
+  byId("large").returnValue = "";
   byId("large").showModal();
 }
 
@@ -57,11 +64,11 @@ function again() {
   const which = large && [...(byId("hits")?.children ?? [])].find((each) => each.dataset.id === large);
   if (which) {
     fill(which);
-    if (!byId("large").open) byId("large").showModal();
+    if (!byId("large").open) show();
     return;
   }
   if (large) history.replaceState({ ...rest, spare: true }, ""); // one that came by scrolling, before a reload
-  byId("large").close();
+  byId("large").close(LEFT);
 }
 
 /** Go on by swiping; with two fingers the picture is zoomed. */

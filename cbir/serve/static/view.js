@@ -4,6 +4,9 @@
 import { byId, say } from "./dom.js";
 import { ask } from "./problem.js";
 
+/** What a dialog returns whose place in the history is left already: closing it goes back no further. */
+export const LEFT = "left";
+
 /** Questions that can be gone back to without asking again. */
 const KEPT = 12;
 const kept = new Map();
@@ -63,7 +66,7 @@ export async function go(address, { push = true, typed = null } = {}) {
 /** Close the picture that is large; its place in the history is taken by the question that follows. */
 export function uncover() {
   if (history.state?.large) history.replaceState({ key, spare: true }, "");
-  document.querySelector("dialog[open]")?.close();
+  document.querySelector("dialog[open]")?.close(LEFT);
 }
 
 /** Say beside a field what is wrong with it. */
@@ -113,7 +116,7 @@ addEventListener("popstate", (event) => {
   if (event.state.key === key) return; // the same question, with or without a picture that is large
   const there = kept.get(event.state.key);
   keep();
-  document.querySelector("dialog[open]")?.close();
+  document.querySelector("dialog[open]")?.close(LEFT);
   asking?.abort();
   key = event.state.key;
   if (there) put(there.title, there.parts, there.top);
