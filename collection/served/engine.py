@@ -29,10 +29,11 @@ from cbir.collection.layout import Layout
 from cbir.collection.lock import filling
 from cbir.collection.metadata import Metadata
 from cbir.collection.served.cards import RESERVED, MetadataStore
+from cbir.collection.served.late import ServerWarning
 from cbir.collection.served.listing import all_metadata
 from cbir.collection.served.points import ServedCollection
 from cbir.collection.served.reader import Described
-from cbir.collection.served.server import RefusedError, Server, ServerWarning
+from cbir.collection.served.server import RefusedError, Server
 from cbir.collection.served.settings import settings
 from cbir.collection.unpack import read_archive
 from cbir.core.names import folded, is_part_of_path, normalized, same_name

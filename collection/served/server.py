@@ -19,9 +19,10 @@ import tenacity
 from cbir.collection.errors import CollectionError, UnreadableError
 from cbir.collection.served.address import Address
 from cbir.collection.served.faults import Fault, fault
+from cbir.collection.served.late import SAY_AFTER, Late, ServerWarning
 from cbir.collection.served.reader import Reader
 from cbir.collection.served.rest import Rest
-from cbir.core.errors import CbirWarning, first_line
+from cbir.core.errors import first_line
 from cbir.core.interruptible import abandonable, interrupts
 from cbir.core.muted import muted
 
@@ -39,16 +40,8 @@ OLDEST = (1, 15)
 #: Seconds to retry the first call: a server that is just starting needs a few.
 _FIRST_RETRY = 4.0
 
-#: Seconds of waiting after which somebody is told, and how many calls of the main thread that is for: those before the
-#: work proper, which has a progress of its own.
-_SAY_AFTER, _FIRST_CALLS = 3.0, 16
-
 #: Seconds to wait for an answer after Ctrl-C.
 _TIMEOUT_AFTER_CTRL_C = 2.0
-
-
-class ServerWarning(CbirWarning):
-    """A server that has to be waited for, or a key that others could read."""
 
 
 class RefusedError(UnreadableError):
@@ -103,8 +96,7 @@ class Server:
         self._warned = False
         # The last call was given up.
         self._unreachable = False
-        # Calls of the main thread that somebody may have waited for; as many as count, once that was said.
-        self._told_late = 0
+        self._late = Late(address.url)
         self.version: tuple[int, ...] = ()
         interrupts(self)
         if key is not None and not address.secure and not address.local:
@@ -183,7 +175,9 @@ class Server:
             made = self._started(self._new_rest)
             with self._lock:
                 rest = self._rest = self._rest or made
-        return rest.send(method, path, body, self._patience if timeout is None else min(timeout, self._patience))
+        seconds = self._patience if timeout is None else min(timeout, self._patience)
+        self._late.asked(seconds)
+        return rest.send(method, path, body, seconds)
 
     @property
     def _patience(self) -> float:
@@ -315,24 +309,8 @@ class Server:
     def _answer(self, function: Callable[[], T]) -> T:
         """Call a function once. `interrupt` ends it in each thread; in the main one, a signal does."""
         if threading.current_thread() is threading.main_thread():
-            if self._told_late >= _FIRST_CALLS:  # a timer takes a tenth of a search's time
-                return function()
-            self._told_late += 1
-            timer = threading.Timer(_SAY_AFTER, self._tell_late)
-            timer.daemon = True
-            timer.start()
-            try:
-                return function()
-            finally:
-                timer.cancel()
+            return self._late.call(function)
         return abandonable(function, self._stopping)
-
-    def _tell_late(self) -> None:
-        """Say that the main thread waits for an answer, once."""
-        self._told_late = _FIRST_CALLS
-        message = f"waiting for Qdrant at {self.location}, which has not answered yet, up to {self._patience:.0f} s"
-        with contextlib.suppress(ServerWarning):  # where warnings are errors, this thread has nobody to tell
-            warnings.warn(message, ServerWarning, stacklevel=2)
 
     def _retry(self, function: Callable[[], T], seconds: float, advice: str) -> T:
         """Call a function, and for some seconds again while its fault may be temporary; `advice` ends the message."""
@@ -353,7 +331,7 @@ class Server:
         def warn(state: tenacity.RetryCallState) -> None:
             known = fault_of(_failure(state))
             # One warning an outage; none for a short one, nor where the error follows soon.
-            long = state.attempt_number > 2 or (state.seconds_since_start or 0.0) > _SAY_AFTER
+            long = state.attempt_number > 2 or (state.seconds_since_start or 0.0) > SAY_AFTER
             if known and seconds > _FIRST_RETRY and not self._warned and long:
                 self._warned = True
                 warnings.warn(f"{known.message}; retrying for {seconds:.0f} s", ServerWarning, stacklevel=2)

@@ -26,7 +26,7 @@ from tests.qdrant import QdrantProcess, cluster, needs_binary
 POINTS = 3_000
 BATCH = 250
 
-pytestmark = [needs_binary, pytest.mark.filterwarnings("ignore::cbir.collection.served.server.ServerWarning")]
+pytestmark = [needs_binary, pytest.mark.filterwarnings("ignore::cbir.collection.served.late.ServerWarning")]
 
 
 @pytest.fixture

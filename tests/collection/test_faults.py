@@ -18,7 +18,8 @@ from cbir.collection.indexing import build_index
 from cbir.collection.interface import Collection, Engine
 from cbir.collection.served.address import Address
 from cbir.collection.served.engine import ServedEngine
-from cbir.collection.served.server import RefusedError, Server, ServerWarning
+from cbir.collection.served.late import ServerWarning
+from cbir.collection.served.server import RefusedError, Server
 from tests.collection.sample import METADATA, ids
 from tests.proxy import Proxy, Weather
 from tests.qdrant import QdrantProcess, needs_binary
@@ -26,7 +27,7 @@ from tests.qdrant import QdrantProcess, needs_binary
 POINTS = 4_000
 BATCH = 500
 
-pytestmark = pytest.mark.filterwarnings("ignore::cbir.collection.served.server.ServerWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::cbir.collection.served.late.ServerWarning")
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from cbir.collection.errors import CollectionBusyError, CollectionError, NoSuchC
 from cbir.collection.interface import Engine
 from cbir.collection.lock import is_held
 from cbir.collection.served.engine import ServedEngine
-from cbir.collection.served.server import ServerWarning
+from cbir.collection.served.late import ServerWarning
 from tests.caseless import ignore_case
 from tests.collection.sample import METADATA, fill
 

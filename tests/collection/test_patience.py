@@ -3,27 +3,44 @@
 import socket
 import time
 import warnings
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import cbir
 from cbir.collection import home as home_module
 from cbir.collection.errors import CollectionError
-from cbir.collection.served import cards
-from cbir.collection.served import server as server_module
+from cbir.collection.served import cards, late
 from cbir.collection.served.address import address
 from cbir.collection.served.cards import MetadataStore
 from cbir.collection.served.engine import ServedEngine
+from cbir.collection.served.late import ServerWarning
 from cbir.collection.served.rest import AnswerError
-from cbir.collection.served.server import RefusedError, Server, ServerWarning
+from cbir.collection.served.server import RefusedError, Server
 from tests.collection.sample import METADATA
 from tests.collection.test_server import GREETING, answering
 
+#: What is asked of a server, and how long it may take, as far as that is known.
+WAITED: dict[str, tuple[Callable[[Server], Any], str]] = {
+    "as long as any": (lambda server: server.call(server._reader.names), ", up to 1 s"),
+    "briefly": (lambda server: server.once(server._reader.telemetry, 0.4), ", up to 0 s"),
+    "by somebody else": (lambda server: server.once(_by_httpx, server), ""),
+}
 
-def test_who_waits_for_an_answer_is_told_so_once(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(server_module, "_SAY_AFTER", 0.1)
+
+def _by_httpx(server: Server) -> None:
+    """Ask with a patience of its own, as for a snapshot."""
+    with server.http() as http:
+        http.get("/", timeout=0.5)
+
+
+@pytest.mark.parametrize("asked", WAITED)
+def test_who_waits_for_an_answer_is_told_so_once(asked: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(late, "SAY_AFTER", 0.1)
+    ask, most = WAITED[asked]
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         with (
@@ -33,10 +50,8 @@ def test_who_waits_for_an_answer_is_told_so_once(monkeypatch: pytest.MonkeyPatch
             warnings.simplefilter("always")
             for _ in range(2):
                 with pytest.raises(RefusedError, match="did not answer in time"):
-                    server.call(server._reader.names)
-    assert [str(each.message) for each in said] == [
-        f"waiting for Qdrant at {url}, which has not answered yet, up to 1 s"
-    ]
+                    ask(server)
+    assert [str(each.message) for each in said] == [f"waiting for Qdrant at {url}, which has not answered yet{most}"]
 
 
 @pytest.mark.usefixtures("home")

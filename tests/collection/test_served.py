@@ -21,8 +21,9 @@ from cbir.collection.point import unsigned
 from cbir.collection.served import snapshots
 from cbir.collection.served.cards import RESERVED, MetadataStore
 from cbir.collection.served.engine import ServedEngine
+from cbir.collection.served.late import ServerWarning
 from cbir.collection.served.points import INDEXING_THRESHOLD
-from cbir.collection.served.server import RefusedError, Server, ServerWarning
+from cbir.collection.served.server import RefusedError, Server
 from cbir.collection.served.snapshots import download
 from tests.collection.sample import METADATA, fill
 from tests.qdrant import GIVEN_KEY

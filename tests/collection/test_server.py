@@ -22,7 +22,8 @@ from cbir.collection.errors import CollectionError
 from cbir.collection.served import server as server_module
 from cbir.collection.served.address import Address, address
 from cbir.collection.served.engine import ServedEngine
-from cbir.collection.served.server import OLDEST, RefusedError, Server, ServerWarning
+from cbir.collection.served.late import ServerWarning
+from cbir.collection.served.server import OLDEST, RefusedError, Server
 from tests.collection.sample import METADATA
 from tests.qdrant import BINARY, NO_BINARY, QdrantProcess, free_ports
 

@@ -22,7 +22,7 @@ from tests.qdrant import QdrantProcess, cluster, needs_binary
 #: Megabytes of a small disk, and of what is left when it is full: Qdrant wants 64 MB before it writes.
 SIZE, LEFT = 400, 20
 
-pytestmark = [needs_binary, pytest.mark.filterwarnings("ignore::cbir.collection.served.server.ServerWarning")]
+pytestmark = [needs_binary, pytest.mark.filterwarnings("ignore::cbir.collection.served.late.ServerWarning")]
 
 
 @pytest.fixture(autouse=True)

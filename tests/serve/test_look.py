@@ -123,7 +123,8 @@ def test_back_and_forward_leave_a_picture_large_on_a_page_too_busy_to_say_that_i
     page.evaluate(
         """() => document.addEventListener("close", (event) => {
             event.stopImmediatePropagation();
-            addEventListener("popstate", () => event.target.dispatchEvent(new Event("close")), { capture: true, once: true });
+            const again = () => event.target.dispatchEvent(new Event("close"));
+            addEventListener("popstate", again, { capture: true, once: true });
         }, { capture: true, once: true })"""
     )
     page.go_back()

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from cbir.collection.served.address import address
 from cbir.collection.served.engine import ServedEngine
-from cbir.collection.served.server import Server, ServerWarning
+from cbir.collection.served.late import ServerWarning
+from cbir.collection.served.server import Server
 from cbir.ingest.distributed.waiting import watched
 from tests.collection.sample import METADATA
 from tests.qdrant import QdrantProcess
