@@ -327,6 +327,11 @@ class ServedCollection:
         described = self._described()
         return Info(self.count(), described.indexed, None, self._server.location)
 
+    def ask_once(self) -> None:
+        """Ask the server whether the collection can be read now, without a retry; RefusedError if not."""
+        with self._missing_errors():
+            self._server.once(self._server.reader.describe, self._physical)
+
     def close(self) -> None:
         """End a `build_index` of another thread; the engine closes the connection."""
         self._closed = True

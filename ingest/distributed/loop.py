@@ -8,7 +8,7 @@ after an ingest in one process. Vectors never come to the driver.
 
 import pickle
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any, Self
@@ -16,6 +16,8 @@ from typing import Any, Self
 import numpy as np
 
 from cbir.collection.errors import CollectionError
+from cbir.collection.interface import Collection
+from cbir.collection.served.points import ServedCollection
 from cbir.core.errors import CbirError
 from cbir.core.workers import batched
 from cbir.ingest.described import id_of
@@ -123,7 +125,7 @@ class OnRay:
         stored = read.map_batches(Storer, compute=pool(room.storers), num_gpus=gpus or None, **shared)
         try:
             tables = stored.iter_batches(batch_size=None, batch_format="pyarrow", prefetch_batches=0)
-            for table in watched(tables, work.collection.count):
+            for table in watched(tables, _asking(work.collection)):
                 yield from unpacked({COLUMN: table.column(COLUMN).to_pylist()})
         except RayError as error:
             # What a worker died of stands last, below its stack.
@@ -156,6 +158,11 @@ class OnRay:
         for rows in batched(parcels, 1 + total // size // _BLOCKS):
             column = pyarrow.array([pickle.dumps(parcel) for parcel in rows], pyarrow.large_binary())
             yield pyarrow.table({COLUMN: column})
+
+
+def _asking(collection: Collection) -> Callable[[], object]:
+    """Return what asks the server of a collection whether it answers."""
+    return collection.ask_once if isinstance(collection, ServedCollection) else collection.count
 
 
 def _nothing(batch: Batch) -> Encoded:

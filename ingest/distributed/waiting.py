@@ -1,10 +1,12 @@
 """What the driver says while workers wait for the server: their own warnings stay on their machines.
 
-In: what the workers give back, as it comes, and a question for the server. Out: the same.
+In: what the workers give back, as it comes, and a question for the server. Out: the same, and a warning for each time
+that the server is away.
 """
 
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import TypeVar
@@ -18,13 +20,14 @@ PATIENCE = 10.0
 
 
 def watched(results: Iterable[T], ask: Callable[[], object], patience: float = PATIENCE) -> Iterator[T]:
-    """Yield results; as long as none comes, ask from time to time in another thread: a server's silence warns there.
+    """Yield results; as long as none comes, ask from time to time in another thread, and warn of what is wrong.
 
     Parameters
     ----------
     results : iterable
     ask : callable
-        Its errors are passed over: the workers have their own.
+        Whether the server answers, once: whoever stores the results needs its patience afterwards. An error is the
+        first of those that the workers see, who ask again.
     patience : float
         Seconds.
     """
@@ -33,10 +36,17 @@ def watched(results: Iterable[T], ask: Callable[[], object], patience: float = P
 
     def watch() -> None:
         nonlocal last
+        told = False
         while not ended.wait(min(patience, max(0.01, last + patience - time.monotonic()))):
             if time.monotonic() >= last + patience:
-                with suppress(CbirError, CbirWarning):
+                try:
                     ask()
+                    told = False
+                except CbirError as error:
+                    if not told:
+                        told = True
+                        with suppress(CbirWarning):  # where warnings are errors, this thread has nobody to tell
+                            warnings.warn(f"{error}; the workers wait for it", CbirWarning, stacklevel=2)
                 last = time.monotonic()
 
     threading.Thread(target=watch, name="cbir-waiting", daemon=True).start()
