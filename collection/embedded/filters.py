@@ -11,26 +11,17 @@ from typing import Any, TypeAlias
 
 import qdrant_edge as edge
 
-from cbir.collection.embedded.kept import field_index
+from cbir.collection.embedded.kept import INDEXES, field_index
 from cbir.collection.fields import BY_NAME, COPIES, FieldType
 from cbir.collection.filter import Among, Between, Condition, Filter, Like, Within, conditions_of
 from cbir.collection.translation import MOST_VALUES, has_bool, key_of, stored_values, translated
-
-INDEX_TYPES = {
-    "integer": edge.PayloadSchemaType.Integer,
-    "float": edge.PayloadSchemaType.Float,
-    "keyword": edge.PayloadSchemaType.Keyword,
-    "datetime": edge.PayloadSchemaType.Datetime,
-    "geo": edge.PayloadSchemaType.Geo,
-    "bool": edge.PayloadSchemaType.Bool,
-}
 
 _Condition: TypeAlias = edge.FieldCondition | edge.Filter | edge.HasIdCondition
 
 
 def type_of_index(index: Any) -> str | None:
     """Return the type of a field's index, as `FieldType` spells it; None of one that cbir does not make."""
-    return next((name for name, kind in INDEX_TYPES.items() if kind == index.data_type), None)
+    return next((name for name, (kind, _) in INDEXES.items() if kind == index.data_type), None)
 
 
 #: Points from which on a field that is filtered by is worth an index: below, a search without takes milliseconds.
@@ -82,7 +73,7 @@ def _index_type(condition: Condition) -> FieldType | None:
     field = BY_NAME.get(condition.field)
     if field is not None:
         # Of a label, the first value decides when it is stored.
-        return field.types[0] if len(field.types) == 1 and field.types[0] in INDEX_TYPES else None
+        return field.types[0] if len(field.types) == 1 and field.types[0] in INDEXES else None
     match condition:
         case Between():
             return "datetime" if condition.timed else "float"

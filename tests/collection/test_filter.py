@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from qdrant_client import models
 
 from cbir.collection.embedded.engine import EmbeddedEngine
-from cbir.collection.embedded.filters import INDEX_TYPES
+from cbir.collection.embedded.kept import INDEXES
 from cbir.collection.filter import (
     AllOf,
     Among,
@@ -223,7 +223,7 @@ def test_an_embedded_collection_indexes_a_field_as_what_it_holds(
     with closing(EmbeddedEngine(tmp_path).create("points", METADATA)) as points:
         points.count(where=condition)
         indexes = {field: index.data_type for field, index in points._shard.info().payload_schema.items()}
-    assert indexes == ({} if kind is None else {next(iter(condition.fields)): INDEX_TYPES[kind]})
+    assert indexes == ({} if kind is None else {next(iter(condition.fields)): INDEXES[kind][0]})
 
 
 def test_of_two_bounds_on_one_side_the_one_that_says_more_counts(points: Collection):
