@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from cbir.collection.filter import Filter
 from cbir.collection.metadata import Metadata
 from cbir.search.duplicates.compared import Compared
-from cbir.search.duplicates.groups import groups
+from cbir.search.duplicates.groups import groups, stars
 from cbir.search.duplicates.keep import Copy, best
 from cbir.search.duplicates.members import Members
 from cbir.search.duplicates.relation import ALIKE, EDITED, described
@@ -138,13 +138,8 @@ class _Grouping:
         """Group pictures of one motif; of those that are the same, the one to keep stands for all."""
         pairs = [(within.get(one, one), within.get(other, other)) for one, other in links]
         pairs = list(dict.fromkeys((min(pair), max(pair)) for pair in pairs if pair[0] != pair[1]))
-        known = set(pairs)
         counted = Counter(point for pair in pairs for point in pair)
-
-        def most_linked(points: Sequence[str]) -> str:
-            return max(points, key=lambda point: (counted[point], point))
-
-        found = groups(pairs, most_linked, lambda one, other: (min(one, other), max(one, other)) in known)
+        found = stars(pairs, lambda point: (counted[point], point))
         members = [tuple(member for point in points for member in self._members.of(point)[:1]) for points in found]
         ordered = [tuple(sorted(each, key=lambda member: (member.source, member.uri))) for each in members]
         return sorted((each for each in ordered if len(each) > 1), key=lambda each: (-len(each), each[0].uri))

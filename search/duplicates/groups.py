@@ -5,7 +5,7 @@ whoever is not linked to a group's middle leaves it.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -69,3 +69,34 @@ def groups(
         kept = sorted(number for key in left for number in links.get(key, ()) if pairs[number][1] in left)
         waiting += components([pairs[number] for number in kept])
     return found[::-1]
+
+
+def stars(pairs: Iterable[tuple[Key, Key]], rank: Callable[[Key], Any]) -> list[list[Key]]:
+    """Group what is linked, where no other links are than those that are known.
+
+    As `groups`, in time that grows with the pairs: of 20,000 pictures of one motif, whose links connect them all, those
+    without a link to a middle are not looked at again for each middle.
+
+    Parameters
+    ----------
+    pairs : iterable of pairs
+        All links.
+    rank : callable
+        A key to sort by: of some connected keys, the greatest is the middle.
+
+    Returns
+    -------
+    list of lists
+        Of at least two keys, the middle first.
+    """
+    neighbours: dict[Key, dict[Key, None]] = {}
+    for one, other in pairs:
+        neighbours.setdefault(one, {})[other] = None
+        neighbours.setdefault(other, {})[one] = None
+    found, used = [], set[Key]()
+    for key in sorted(neighbours, key=rank, reverse=True):
+        near = [other for other in neighbours[key] if other not in used]
+        if near and key not in used:
+            found.append([key, *near])
+            used.update(found[-1])
+    return found

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from cbir.search.duplicates.candidates import in_good_order
 from cbir.search.duplicates.compared import differ
-from cbir.search.duplicates.groups import components, groups
+from cbir.search.duplicates.groups import components, groups, stars
 from cbir.search.duplicates.keep import Copy, best
 
 PAIRS = st.lists(st.tuples(st.integers(0, 12), st.integers(0, 12)).filter(lambda pair: pair[0] != pair[1]), max_size=30)
@@ -41,6 +41,24 @@ def test_ten_times_as_many_groups_do_not_take_a_hundred_times_as_long():
     start = time.process_time()
     assert len(groups(pairs, min, lambda one, other: other == one + 1)) == len(pairs)
     assert time.process_time() - start < 10  # 45 s if the pairs are gone through for each group
+
+
+@given(PAIRS)
+def test_where_all_links_are_known_groups_are_the_same(pairs: list[tuple[int, int]]):
+    known = {frozenset(pair) for pair in pairs}
+    expected = groups(pairs, max, lambda one, other: frozenset((one, other)) in known)
+    found = stars(pairs, lambda key: key)
+    assert sorted((group[0], *sorted(group[1:])) for group in found) == sorted(
+        (group[0], *sorted(group[1:])) for group in expected
+    )
+
+
+def test_twenty_thousand_pictures_of_one_motif_are_grouped_soon():
+    """Each is linked to the ten after it, which connects them all."""
+    pairs = [(one, other) for one in range(20_000) for other in range(one + 1, min(one + 11, 20_000))]
+    start = time.process_time()
+    assert sum(map(len, stars(pairs, lambda key: (key * 7919) % 20_000))) > 15_000
+    assert time.process_time() - start < 5  # minutes if what is left is connected anew for each group
 
 
 @given(PAIRS)
