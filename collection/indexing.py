@@ -1,8 +1,4 @@
-"""The HNSW index after a load, built in another thread: while a server builds, Ctrl-C and the progress bar work.
-
-Qdrant Edge (0.9.0) holds Python's lock while it builds: there, both wait for the end of a step, some 20 s where the
-index grows as points are loaded.
-"""
+"""The HNSW index after a load, built in another thread: meanwhile Ctrl-C and the progress bar work."""
 
 import threading
 import time
@@ -60,14 +56,9 @@ def build_index(engine: Engine, name: str, wanted: bool | None, progress: Progre
 
         worker = threading.Thread(target=build, daemon=True)
         worker.start()
-        try:
-            while worker.is_alive():
-                worker.join(_REPORT_SECONDS)
-                progress("index", *indexed, seconds())
-        except KeyboardInterrupt:
-            # Edge cannot be interrupted here, and closing waits for it.
-            progress("index", *indexed, "stopping as soon as Qdrant allows it")
-            raise
+        while worker.is_alive():
+            worker.join(_REPORT_SECONDS)
+            progress("index", *indexed, seconds())
     if failures:
         raise CollectionError(f"every image is stored and can be searched, but without an HNSW index: {failures[0]}")
     total = indexed[1] or 1

@@ -286,20 +286,25 @@ def _answer(request: tuple[bytearray, list[bytearray]], incoming: IO[bytes], out
         if not asked:  # the turn lasts until the call ends
             asked = True
             _end_after(0)  # a wait is not counted
+            _end_with(incoming, wanted=False)
             _send(outgoing, _TURN)
             _receive(incoming)
+            _end_with(incoming)
             _end_after(seconds)
 
     try:
         seconds, function, args, kwargs = _loaded(*request)
         ask_for_turns(ask)
         _end_after(seconds)
+        _end_with(incoming)
         return True, function(*args, **kwargs)
     except BaseException as error:  # noqa: BLE001 - Rust's panics are no Exceptions
         with contextlib.suppress(Exception):
             if isinstance(error, Exception) and pickle.loads(pickle.dumps(error)):  # noqa: S301 - our own
                 return False, error
         return False, ProcessError(first_line(error))
+    finally:
+        _end_with(incoming, wanted=False)
 
 
 def _end_after(seconds: float) -> None:
@@ -310,6 +315,19 @@ def _end_after(seconds: float) -> None:
         import faulthandler
 
         faulthandler.dump_traceback_later(seconds or 1e6, exit=True, file=2)
+
+
+def _end_with(pipe: IO[bytes], *, wanted: bool = True) -> None:
+    """End this process, or no longer, as soon as the other end of a pipe is closed, or something comes by it.
+
+    Whoever asked may have been killed, and a call may take hours. (On Windows, it goes on until its time is over.)
+    """
+    if sys.platform != "win32":
+        import fcntl
+
+        flags = fcntl.fcntl(pipe, fcntl.F_GETFL) & ~os.O_ASYNC
+        fcntl.fcntl(pipe, fcntl.F_SETOWN, os.getpid())  # it gets SIGIO, which ends it
+        fcntl.fcntl(pipe, fcntl.F_SETFL, flags | os.O_ASYNC if wanted else flags)
 
 
 def _send(pipe: IO[bytes], message: object) -> None:

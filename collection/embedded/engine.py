@@ -146,18 +146,19 @@ class EmbeddedEngine:
         folder = self._place(name)
         _used_shard(folder)  # it must not be a newer cbir's
         sweep(folder)
-        shard = create_shard(folder, metadata, self.layout)
-        collection = EmbeddedCollection(folder.name, folder, shard, metadata, in_place=False)
+        collection = EmbeddedCollection(
+            folder.name, folder, create_shard(folder, metadata, self.layout), metadata, in_place=False
+        )
         try:
             try:
                 yield collection
             finally:
                 collection.close()
             _used_shard(folder)  # again: hours may have passed
-            write_metadata(folder, collection.metadata, shard)
+            write_metadata(folder, collection.metadata, collection.shard)
             (folder / MAP).unlink(missing_ok=True)
         except BaseException:
-            shutil.rmtree(folder / shard, ignore_errors=True)
+            shutil.rmtree(folder / collection.shard, ignore_errors=True)
             with contextlib.suppress(OSError):
                 folder.rmdir()  # nothing else in it: there was none to replace
             raise
@@ -166,8 +167,16 @@ class EmbeddedEngine:
 
     @contextlib.contextmanager
     def writing(self, name: str) -> Iterator[None]:
-        """Lock `name` for filling; the system releases the lock if the process dies."""
-        with self._filling(self._place(name)):
+        """Lock `name` for filling; the system releases the lock if the process dies.
+
+        What killed processes left of it, such as a copy in which an index was being built, is removed.
+        """
+        folder = self._place(name)
+        with self._filling(folder):
+            if len(list(folder.glob("shard-*"))) > 1:
+                from cbir.collection.embedded.shards import sweep
+
+                sweep(folder)
             yield
 
     @contextlib.contextmanager

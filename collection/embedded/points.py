@@ -20,6 +20,7 @@ from cbir.collection.checks import (
 )
 from cbir.collection.checksum import resigned, signed
 from cbir.collection.damage import Damage
+from cbir.collection.embedded.building import Building
 from cbir.collection.embedded.card import read_metadata, write_metadata
 from cbir.collection.embedded.filters import edge_filter, index_filtered, renew_indexes, type_of_index
 from cbir.collection.embedded.kept import field_index
@@ -37,13 +38,6 @@ from cbir.collection.verify import find_damage
 from cbir.core.disk import size_on_disk
 from cbir.core.progress import Progress, silent
 
-#: Stored values (points x dimension) above which the HNSW graph is worth building: 20 MB, about what Qdrant's server
-#: takes for it. At 60,000 x 128 it takes 8 to 14 s, less than learning or encoding so many pictures. One search takes
-#: 1 ms instead of 3; with eight clients of `cbir serve` a request takes 2.5 ms of processor time instead of 6.
-INDEX_PAYS_ABOVE = 5_000_000
-#: New values that are worth a step of the index while points are loaded, 51 MB: of 128 values each, 100,000 points take
-#: 20 s of processor time, whether 100,000 are there already or none.
-INDEX_STEP = 12_800_000
 #: Changed points after which Edge writes what it holds of them: until then it keeps some 300 bytes of each in memory.
 FLUSH_STEP = 10_000
 
@@ -76,14 +70,11 @@ class EmbeddedCollection:
     def __init__(self, name: str, folder: Path, shard: str, metadata: Metadata, *, in_place: bool = True) -> None:
         self.name = name
         self._folder = folder
-        self._shard_name = shard
         self._metadata = metadata
         self._in_place = in_place
         self._opened = open_shards.acquire(folder / shard, name)
-        self._shard = self._opened.shard
         self._open = True
-        #: Whether the index is built as points come, and how many values may have come since.
-        self._in_steps, self._unindexed = False, 0
+        self._index = Building(self._opened, name, metadata.dimension, self._name_shard)
         #: Points that were changed since Edge wrote what it held.
         self._unwritten = 0
         #: What a check has found, if there was one since it was opened.
@@ -96,9 +87,18 @@ class EmbeddedCollection:
         """Read the metadata once more, now that nobody else can change them: they may be older than the points."""
         with contextlib.suppress(CollectionError):
             metadata, shard = read_metadata(self._folder)
-            if shard == self._shard_name:
+            if shard == self.shard:
                 self._metadata = metadata
                 self._opened.trust(metadata.updated)
+
+    @property
+    def shard(self) -> str:
+        """The name of the folder that has its points: another after its index was built."""
+        return self._opened.folder.name
+
+    @property
+    def _shard(self) -> edge.EdgeShard:
+        return self._opened.shard
 
     @property
     def metadata(self) -> Metadata:
@@ -107,35 +107,32 @@ class EmbeddedCollection:
 
     def remember(self, metadata: Metadata) -> None:
         """Replace the metadata, all or nothing; encoder, dimension and keys of newer versions stay."""
-        if self._in_place:
-            updated = metadata.updating(read_metadata(self._folder)[0])
-            self._change()
-            write_metadata(self._folder, updated, self._shard_name)
-        else:
-            updated = metadata.updating(self._metadata)
-        self._metadata = updated
-        self._opened.updated = updated.updated
+        with self._changing():
+            if self._in_place:
+                updated = metadata.updating(read_metadata(self._folder)[0])
+                write_metadata(self._folder, updated, self.shard)
+            else:
+                updated = metadata.updating(self._metadata)
+            self._metadata = updated
+            self._opened.updated = updated.updated
 
     def upsert(self, ids: Sequence[str], vectors: np.ndarray, payloads: Sequence[Payload]) -> None:
         """Insert or replace points; durable (in Qdrant's write-ahead log) when it returns."""
         vectors = validated_points(ids, vectors, payloads, self.metadata.dimension)
         check_free_space(self._folder, vectors.nbytes)
-        self._change()
         kept = signed(ids, vectors, payloads)
         points = [edge.Point(id=i, vector=v, payload=p) for i, v, p in zip(ids, vectors, kept, strict=True)]
-        with edge_errors(self.name):
+        with self._changing():
             self._shard.update(edge.UpdateOperation.upsert_points(points))
             self._index_fields(payloads)
             self._write_step(len(ids))
-        if self._in_steps:
-            self._index_step(vectors.size)
+            self._index.step(vectors.size)
 
     def replace_payloads(self, ids: Sequence[str], payloads: Sequence[Payload]) -> None:
         """Replace the payloads of stored points, whose vectors stay; unknown ids are ignored."""
         check_payloads(ids, payloads)
         check_free_space(self._folder, 0)
-        self._change()
-        with edge_errors(self.name):
+        with self._changing():
             records = self._shard.retrieve(list(ids), with_payload=[CHECKSUM], with_vector=False)
             stored = {str(record.id): record.payload for record in records}  # of an unknown id, Edge makes an error
             for identity, payload in zip(ids, payloads, strict=True):
@@ -153,10 +150,12 @@ class EmbeddedCollection:
             self._shard.flush()
             self._unwritten = 0
 
-    def _change(self) -> None:
-        """Note, before the first change, that the shard is being changed."""
-        with edge_errors(self.name):
+    @contextlib.contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Change the shard in this block, which waits for other threads that do; that it changes is noted first."""
+        with self._opened.changing, edge_errors(self.name):
             self._opened.change()
+            yield
 
     def _index_fields(self, payloads: Sequence[Payload]) -> None:
         """Index the fields that searches filter by, once a point has them."""
@@ -221,9 +220,13 @@ class EmbeddedCollection:
         condition = filter_of(where)
         if condition is None:
             return None
-        with contextlib.suppress(CollectionError), edge_errors(self.name):  # on a full disk, it is found more slowly
-            check_free_space(self._folder, 0)
-            index_filtered(condition, self._shard, self._opened.change)
+        if self._opened.changing.acquire(blocking=False):  # else it is found more slowly, as on a full disk
+            try:
+                with contextlib.suppress(CollectionError), edge_errors(self.name):
+                    check_free_space(self._folder, 0)
+                    index_filtered(condition, self._shard, self._opened.change)
+            finally:
+                self._opened.changing.release()
         with edge_errors(self.name):
             return edge_filter(condition, self._shard)
 
@@ -303,49 +306,36 @@ class EmbeddedCollection:
 
     def delete(self, ids: Sequence[str]) -> None:
         """Remove points; unknown ids are ignored."""
-        self._change()
-        with edge_errors(self.name):
+        with self._changing():
             self._shard.update(edge.UpdateOperation.delete_points(list(ids)))
             self._write_step(len(ids))
 
     def index_pays(self) -> bool:
         """Tell whether an HNSW index would save more than it costs, and is not there yet."""
-        with edge_errors(self.name):
-            shard = self._shard.info()
-        pays = shard.points_count * self.metadata.dimension > INDEX_PAYS_ABOVE
-        return pays and shard.indexed_vectors_count < 0.9 * shard.points_count
+        return self._index.pays()
 
     def pause_indexing(self, *, entirely: bool = False) -> None:
         """Index in steps from now on: Edge indexes only when asked, and adds to the graph that is there."""
-        self._in_steps = not entirely
-        self._unindexed = INDEX_STEP  # not known: asked for with the next points
+        self._index.in_steps(not entirely)
 
     def build_index(self, *, small: bool = False, progress: Progress = silent) -> None:  # noqa: ARG002 - Edge has neither
-        """Build the HNSW index; blocks this process for seconds to minutes: Edge holds Python's lock."""
-        self._change()
-        with edge_errors(self.name):
-            # A segment is written anew before the old one goes.
-            check_free_space(self._folder, self._shard.info().points_count * self.metadata.dimension)
-            self._shard.optimize()
+        """Build the HNSW index; other threads search meanwhile, and wait to change anything. `close` ends it."""
+        with self._changing():
+            self._index.build()
 
-    def _index_step(self, values: int) -> None:
-        """Bring the index up to date if enough values are new; on a nearly full disk it is left for later."""
-        self._unindexed += values
-        if self._unindexed < INDEX_STEP:
-            return
-        with edge_errors(self.name):
-            shard = self._shard.info()
-        self._unindexed = (shard.points_count - shard.indexed_vectors_count) * self.metadata.dimension
-        if self._unindexed >= INDEX_STEP:
-            with contextlib.suppress(CollectionError):
-                self.build_index()
-            self._unindexed = 0
+    def _name_shard(self, shard: Path) -> None:
+        """Have the metadata file name another folder as the one that has the points, if it names the one that had."""
+        if self._in_place:
+            metadata, named = read_metadata(self._folder)
+            if named != self.shard:
+                raise CollectionError(f"collection '{self.name}' was filled anew by another process")
+            write_metadata(self._folder, metadata, shard.name)
 
     def info(self) -> Info:
         """Return sizes."""
         with edge_errors(self.name):
             shard = self._shard.info()
-        size = size_on_disk(self._folder / self._shard_name)
+        size = size_on_disk(self._opened.folder)
         return Info(shard.points_count, shard.indexed_vectors_count, size, str(self._folder))
 
     @property
@@ -371,11 +361,13 @@ class EmbeddedCollection:
             self._opened.checked(sound=self.damage.none)
         with contextlib.suppress(CollectionError), edge_errors(self.name):
             check_free_space(self._folder, 0)
-            renew_indexes(self._shard, self._opened.change)
+            with self._opened.changing:
+                renew_indexes(self._shard, self._opened.change)
         return self.damage
 
     def close(self) -> None:
-        """Write everything to disk and release the shard; closing twice is not an error."""
+        """End the building of an index, write everything to disk, and release the shard; twice is not an error."""
         if self._open:
             self._open = False
-            open_shards.release(self._folder / self._shard_name, self.name)
+            with self._index.ended():
+                open_shards.release(self._opened, self.name)

@@ -9,8 +9,8 @@ import os
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import qdrant_edge as edge
@@ -88,8 +88,7 @@ def create_shard(folder: Path, metadata: Metadata, layout: Layout | None = None)
     """
     folder.mkdir(parents=True, exist_ok=True)
     check_free_space(folder, 0)
-    shard = folder / f"{_PREFIX}{os.urandom(4).hex()}"
-    shard.mkdir()  # with the permissions that the collection's other files have
+    shard = new_folder(folder)
     try:
         config = shard_config(metadata.dimension, layout or Layout())
         with edge_errors(folder.name):
@@ -99,6 +98,13 @@ def create_shard(folder: Path, metadata: Metadata, layout: Layout | None = None)
         shutil.rmtree(shard, ignore_errors=True)
         raise
     return shard.name
+
+
+def new_folder(folder: Path) -> Path:
+    """Make the folder of a shard in a collection's, with the permissions that the collection's other files have."""
+    shard = folder / f"{_PREFIX}{os.urandom(4).hex()}"
+    shard.mkdir()
+    return shard
 
 
 @dataclass
@@ -122,6 +128,8 @@ class OpenShard:
         Its points are to be checked: whoever changed it last was stopped, or its files are not those that were closed.
     updated : str
         That of the collection's metadata, as whichever of its users read or wrote them last.
+    changing : RLock
+        Held by the thread that changes it, or that builds its index in another folder.
     """
 
     folder: Path
@@ -133,6 +141,7 @@ class OpenShard:
     copy: "tempfile.TemporaryDirectory[str] | None" = None
     suspect: bool = False
     updated: str = ""
+    changing: "threading.RLock" = field(default_factory=threading.RLock)
 
     def trust(self, updated: str) -> None:
         """Take the state for unknown if an older cbir has written to the shard since: the metadata's time tells."""
@@ -202,13 +211,33 @@ class OpenShards:
             opened.users += 1
             return opened
 
-    def release(self, folder: Path, name: str) -> None:
-        """Close the shard if nobody else in this process uses it."""
+    def exchange(self, opened: OpenShard, folder: Path, name: str, commit: Callable[[], None]) -> None:
+        """Have the users of a shard go on with another that has the same points, and remove the one they had.
+
+        `commit` is called once the new one is open, and while both are: nobody else can open either. If it fails, they
+        go on with the one they have.
+        """
+        try:
+            with edge_errors(name):
+                shard = edge.EdgeShard.load(str(folder))
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
         with self._lock:
-            opened = self._open[folder]
+            commit()
+            before, had = opened.folder, opened.shard
+            del self._open[before]
+            opened.folder, opened.shard = folder, shard
+            self._open[folder] = opened
+        shutil.rmtree(before, ignore_errors=True)
+        del had  # a search that is in it may end: Edge closes it when nobody has it any more
+
+    def release(self, opened: OpenShard, name: str) -> None:
+        """Close a shard if nobody else in this process uses it."""
+        with self._lock:
             opened.users -= 1
             if not opened.users:
-                del self._open[folder]
+                del self._open[opened.folder]
                 with edge_errors(name):
                     opened.close()
 

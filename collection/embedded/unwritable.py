@@ -12,10 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cbir.collection.errors import UnreadableError, in_use
-from cbir.core.disk import check_room, remedy, size_on_disk
+from cbir.core.disk import check_room, copy_folder, remedy, size_on_disk
 from cbir.core.errors import warn_caller
-
-_BLOCK = 1 << 20
 
 
 def may_be_written(shard: Path) -> bool:
@@ -41,7 +39,7 @@ def copied(shard: Path, name: str) -> tempfile.TemporaryDirectory[str]:
     try:
         check_room(Path(place.name), size)
         with held(shard, name):
-            _copy_folder(shard, Path(place.name))
+            copy_folder(shard, Path(place.name))
     except OSError as error:
         place.cleanup()
         raise UnreadableError(
@@ -77,26 +75,3 @@ def held(shard: Path, name: str) -> Iterator[None]:
         yield
     finally:
         os.close(log)
-
-
-def _copy_folder(source: Path, target: Path) -> None:
-    def fail(error: OSError) -> None:
-        raise error
-
-    for folder, folders, files in os.walk(source, onerror=fail):
-        place = target / os.path.relpath(folder, source)
-        for each in folders:
-            (place / each).mkdir()
-        for each in files:
-            _copy_file(Path(folder, each), place / each)
-
-
-def _copy_file(source: Path, target: Path) -> None:
-    """Copy a file, but for its holes: Edge's are mostly empty."""
-    with source.open("rb") as read, target.open("wb") as written:
-        while block := read.read(_BLOCK):
-            if block.count(0) == len(block):
-                written.seek(len(block), os.SEEK_CUR)
-            else:
-                written.write(block)
-        written.truncate()

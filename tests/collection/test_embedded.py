@@ -1,10 +1,13 @@
 """What is particular to Qdrant Edge: folders, locks, kills, and the index."""
 
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import textwrap
 import threading
+import time
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -13,9 +16,9 @@ import numpy as np
 import pytest
 import qdrant_edge as edge
 
-from cbir.collection.embedded import points, shards
+from cbir.collection.embedded import building, points, shards
+from cbir.collection.embedded.building import INDEX_PAYS_ABOVE
 from cbir.collection.embedded.engine import EmbeddedEngine
-from cbir.collection.embedded.points import INDEX_PAYS_ABOVE
 from cbir.collection.embedded.shards import DISK_RESERVE
 from cbir.collection.errors import CollectionBusyError, CollectionError
 from cbir.collection.filter import Among
@@ -284,7 +287,7 @@ def test_few_that_pass_a_filter_are_found_though_the_graph_was_built_before_thei
 
 
 def test_the_index_grows_while_points_are_loaded(engine: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(points, "INDEX_STEP", 400 * 4)
+    monkeypatch.setattr(building, "INDEX_STEP", 400 * 4)
     vectors, seen = np.random.default_rng(0).random((1_500, 4), np.float32), []
     with closing(engine.create("loaded", METADATA)) as collection:
         collection.pause_indexing()
@@ -298,8 +301,92 @@ def test_the_index_grows_while_points_are_loaded(engine: EmbeddedEngine, monkeyp
         assert collection.info().indexed == 1_200
 
 
+def test_searches_go_on_while_the_index_is_built(engine: EmbeddedEngine):
+    vectors = np.random.default_rng(0).random((10_000, 16), np.float32)
+    with closing(engine.create("c", replace(METADATA, dimension=16))) as collection:
+        collection.upsert(ids(10_000), vectors, [{}] * 10_000)
+        other = engine.open("c")
+        build = threading.Thread(target=collection.build_index)
+        build.start()
+        found = []
+        while build.is_alive():
+            found.append(other.search(vectors[7], 1)[0].id)
+        assert len(found) > 20
+        assert set(found) == {ids(10_000)[7]}
+        other.upsert([ids(10_001)[-1]], vectors[:1], [{}])
+        other.close()
+        assert (collection.count(), collection.info().indexed) == (10_001, 10_000)
+    with closing(engine.open("c")) as collection:
+        assert (collection.count(), collection.info().indexed, collection.clean) == (10_001, 10_000, True)
+    assert len(list((engine.folder / "c").glob("shard-*"))) == 1
+
+
+def test_closing_ends_the_building_of_an_index(engine: EmbeddedEngine):
+    vectors, failures = np.random.default_rng(0).random((10_000, 16), np.float32), []
+    collection = engine.create("c", replace(METADATA, dimension=16))
+    collection.upsert(ids(10_000), vectors, [{}] * 10_000)
+
+    def build() -> None:
+        try:
+            collection.build_index()
+        except CollectionError as error:
+            failures.append(str(error))
+
+    building = threading.Thread(target=build)
+    building.start()
+    while len(list((engine.folder / "c").glob("shard-*"))) < 2:
+        time.sleep(0.01)
+    collection.close()
+    building.join()
+    assert failures == ["collection 'c': it was cancelled"]
+    assert len(list((engine.folder / "c").glob("shard-*"))) == 1
+    with closing(engine.open("c")) as collection:
+        assert (collection.count(), collection.info().indexed, collection.clean) == (10_000, 0, True)
+
+
+def crash(shard: Path, built: Path) -> None:
+    """End this process as one without memory is, in the middle of building."""
+    (built / "half").touch()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_an_index_whose_process_is_killed_is_an_error_and_nothing_else(
+    engine: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(building, "_build", crash)
+    with closing(engine.create("c", METADATA)) as collection:
+        fill(collection, np.eye(4, dtype=np.float32))
+        with pytest.raises(CollectionError, match="'c': its process was killed, as happens when memory runs out"):
+            collection.build_index()
+        assert collection.count() == len(collection.search(np.ones(4), 10)) == 4
+    assert len(list((engine.folder / "c").glob("shard-*"))) == 1
+
+
+def test_what_is_left_of_a_killed_building_goes_when_it_is_filled_again(engine: EmbeddedEngine):
+    with closing(engine.create("c", METADATA)) as collection:
+        fill(collection, np.eye(4, dtype=np.float32))
+    (shard,) = (engine.folder / "c").glob("shard-*")
+    shutil.copytree(shard, shard.with_name("shard-half"))
+    (shard.with_name("shard-half") / "edge_config.json").unlink(missing_ok=True)
+    with engine.writing("c"), closing(engine.open("c")) as collection:
+        assert list((engine.folder / "c").glob("shard-*")) == [shard]
+        assert collection.count() == 4
+
+
+def test_a_collection_that_was_filled_anew_keeps_its_points_when_an_index_is_built(engine: EmbeddedEngine):
+    with closing(engine.create("c", METADATA)) as collection:
+        fill(collection, np.eye(4, dtype=np.float32))
+        with engine.replacement("c", METADATA) as anew:
+            fill(anew, np.eye(4, dtype=np.float32)[:2])
+        with pytest.raises(CollectionError, match="'c' was filled anew by another process"):
+            collection.build_index()
+        assert collection.count() == 4
+    with closing(engine.open("c")) as collection:
+        assert collection.count() == 2
+
+
 def test_a_load_can_leave_the_index_for_later(engine: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(points, "INDEX_STEP", 400 * 4)
+    monkeypatch.setattr(building, "INDEX_STEP", 400 * 4)
     with closing(engine.create("loaded", METADATA)) as collection:
         collection.pause_indexing(entirely=True)
         collection.upsert(ids(600), np.random.default_rng(0).random((600, 4), np.float32), [{}] * 600)
@@ -307,13 +394,14 @@ def test_a_load_can_leave_the_index_for_later(engine: EmbeddedEngine, monkeypatc
 
 
 def test_no_index_is_built_where_there_is_no_room(engine: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(points, "INDEX_STEP", 600 * 4)
+    monkeypatch.setattr(building, "INDEX_STEP", 600 * 4)
     vectors = np.random.default_rng(0).random((620, 4), np.float32)
     with closing(engine.create("loaded", METADATA)) as collection:
         collection.pause_indexing()
         collection.upsert(ids(620)[:560], vectors[:560], [{}] * 560)
-        room = DISK_RESERVE + 500 * 16  # for the points that come, not for all anew
+        room = DISK_RESERVE + 500 * 16  # for the points that come, not for a copy of all
         monkeypatch.setattr(shards, "free_bytes", lambda folder: room)
+        monkeypatch.setattr("cbir.core.disk.free_bytes", lambda folder: room)
         collection.upsert(ids(620)[560:], vectors[560:], [{}] * 60)
         assert (collection.count(), collection.info().indexed) == (620, 0)
         with pytest.raises(CollectionError, match="free some space"):

@@ -197,6 +197,39 @@ def test_a_script_without_a_main_guard_and_its_killed_end(tmp_path: Path):
     )
     done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True, check=False)
     (pid,) = done.stdout.split()
+    assert_ends(int(pid))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there, it ends when the call's time is over")
+def test_a_process_in_a_long_call_ends_with_whoever_asked(tmp_path: Path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys, threading, time\n"
+        f"sys.path.insert(0, {str(ROOT)!r})\n"
+        "from cbir.core.processes import Processes\n"
+        "workers = Processes(1)\n"
+        "threading.Thread(target=workers.call, args=(1000, time.sleep, 1000), daemon=True).start()\n"
+        "while not workers._busy: time.sleep(0.01)\n"
+        "print(*(each._popen.pid for each in workers._busy), flush=True)\n"
+        "time.sleep(1000)\n"
+    )
+    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True) as asking:
+        assert asking.stdout is not None
+        pid = int(asking.stdout.readline())
+        until_asleep(pid)
+        asking.kill()
+    assert_ends(pid)
+
+
+def until_asleep(pid: int) -> None:
+    """Wait until a process is in `time.sleep`: it no longer reads what it is asked."""
+    deadline = time.monotonic() + 10
+    while "nanosleep" not in Path(f"/proc/{pid}/wchan").read_text() and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
+def assert_ends(pid: int) -> None:
+    """Check that a process, which nobody may wait for any more, ends."""
     deadline = time.monotonic() + 10
     while Path(f"/proc/{pid}").exists() and time.monotonic() < deadline:
         if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
