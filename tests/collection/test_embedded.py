@@ -308,11 +308,11 @@ def test_searches_go_on_while_the_index_is_built(engine: EmbeddedEngine):
         other = engine.open("c")
         build = threading.Thread(target=collection.build_index)
         build.start()
-        found = []
+        meanwhile = []
         while build.is_alive():
-            found.append(other.search(vectors[7], 1)[0].id)
-        assert len(found) > 20
-        assert set(found) == {ids(10_000)[7]}
+            assert other.search(vectors[7], 1)[0].id == ids(10_000)[7]
+            meanwhile += list((engine.folder / "c").glob("shard-*/temp_segments/*"))
+        assert len(meanwhile) > 10
         other.upsert([ids(10_001)[-1]], vectors[:1], [{}])
         other.close()
         assert (collection.count(), collection.info().indexed) == (10_001, 10_000)
