@@ -39,6 +39,9 @@ _PREFIX = "shard-"
 #: In a shard's folder: where Edge makes a segment with its index.
 _BUILDING = "temp_segments"
 
+#: Files of a segment that were being replaced by others.
+_HALF_WRITTEN = "segments/*/.atomicwrite*"
+
 #: What Edge's messages say when the system did not let it write, and what to do then.
 _REMEDIES = {
     "No space": "; free some space",
@@ -258,8 +261,10 @@ def _load(folder: Path, name: str) -> OpenShard:
         )
     shard, copy = _loaded(folder, name, probed=suspect or full, full=full)
     if copy is None:
-        # Nobody else has it open: what is being built there is left by a process that was killed.
+        # Nobody else has it open: what is being built or written there is left by a process that was killed.
         shutil.rmtree(folder / _BUILDING, ignore_errors=True)
+        for half in folder.glob(_HALF_WRITTEN):
+            half.unlink(missing_ok=True)
     state = read_state(folder) or State()
     if state.clean and not before.clean:  # closed while this process was about to open it
         suspect = False

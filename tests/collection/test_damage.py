@@ -414,18 +414,21 @@ def test_an_opening_that_takes_all_memory_is_an_error(filled: EmbeddedEngine):
             filled.open("c")
 
 
-def test_the_copy_that_a_killed_index_build_left_is_removed(filled: EmbeddedEngine):
+def test_what_a_killed_index_build_left_in_a_shard_is_removed(filled: EmbeddedEngine):
     (shard,) = (filled.folder / "c").glob("shard-*")
     left = shard / "temp_segments" / "segment_builder_x"
+    half = next(shard.glob("segments/*/")) / ".atomicwriteXYZ"
+    half.write_bytes(b"{")
     left.mkdir(parents=True)
     (left / "vectors.dat").write_bytes(b"x" * 1000)
     with closing(filled.open("c")) as collection:
         assert not left.exists()
+        assert not half.exists()
         collection.build_index()
         assert collection.info().indexed == 200
         with closing(filled.open("c")):
             assert collection.count() == 200
-    assert not list(shard.glob("temp_segments/*"))
+    assert not list(filled.folder.glob("c/shard-*/temp_segments/*"))
 
 
 def test_damage_anywhere_is_an_error_or_said_or_changes_nothing(filled: EmbeddedEngine, tmp_path: Path):
