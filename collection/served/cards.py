@@ -67,6 +67,8 @@ class MetadataStore:
     def of_all(self, stored: Mapping[str, Mapping[str, Any]]) -> dict[str, Metadata | CollectionError]:
         """Return the metadata of those collections that cbir filled, or why they cannot be read.
 
+        A RefusedError is that of a collection that may be another tool's as well.
+
         Parameters
         ----------
         stored : Mapping

@@ -92,14 +92,15 @@ class ServedEngine:
         stored, aliases = all_metadata(self.server), self._aliases()
         if not stored.keys() >= set(aliases.values()):
             stored |= all_metadata(self.server)  # replaced between the two requests
-        read: dict[str, Metadata | CollectionError]
-        read = self._store.of_all({name: found for name, found in stored.items() if isinstance(found, Mapping)})
-        for name, physical in aliases.items():
-            # One that cannot be read now must not hide the others.
-            if isinstance(refused := stored.get(physical), RefusedError) and physical.startswith(f"{name}@"):
-                read[physical] = refused
+        unread = {physical: found for physical, found in stored.items() if isinstance(found, RefusedError)}
+        read = unread | self._store.of_all({name: m for name, m in stored.items() if not isinstance(m, RefusedError)})
         names = {name: name for name in stored if "@" not in name and name != RESERVED} | aliases
-        return {name: read[names[name]] for name in sorted(names) if names[name] in read}
+        return {
+            name: read[physical]
+            for name, physical in sorted(names.items())
+            # One that cannot be read now must not hide the others; only what it is called tells whether it is ours.
+            if physical in read and (not isinstance(read[physical], RefusedError) or physical.startswith(f"{name}@"))
+        }
 
     def exists(self, name: str) -> bool:
         """Tell whether there is a collection of this name that cbir filled."""
