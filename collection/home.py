@@ -155,13 +155,31 @@ def default_collection(engine: Engine, *, warn: bool = False) -> str:
     raise CollectionError(f"no collection yet in {engine.location}; make one with: cbir ingest FOLDER")
 
 
+def keep_layout(engine: Engine, name: str) -> None:
+    """Have a collection that replaces this one laid out as it is, but for what the engine's own layout says."""
+    from cbir.collection.embedded.engine import EmbeddedEngine
+    from cbir.collection.served.engine import ServedEngine
+
+    if not engine.exists(name):
+        return
+    if isinstance(engine, ServedEngine):
+        described = engine.server.call(engine.server.reader.describe, name)
+        if described is not None:
+            engine.layout = engine.layout.over(described.layout)
+    elif isinstance(engine, EmbeddedEngine):
+        from cbir.collection.embedded.kept import layout_of
+
+        engine.layout = engine.layout.over(layout_of(engine.folder / name))
+
+
 def warn_of_unused_layout(
     layout: Layout, name: str, engine: Engine, remedy: str = "rebuild it (cbir ingest --retrain)"
 ) -> None:
     """Warn that a layout is for new collections, if this one exists; `remedy`: how it gets that."""
     if layout.chosen and engine.exists(name):
+        given = [flag(f"no_{option}" if getattr(layout, option) is False else option) for option in layout.chosen]
         warnings.warn(
-            f"{', '.join(map(flag, layout.chosen))} not used: collection '{name}' exists; {remedy}, or change it with "
+            f"{', '.join(given)} not used: collection '{name}' exists; {remedy}, or change it with "
             "Qdrant's own interface if it is on a server",
             CbirWarning,
             stacklevel=3,

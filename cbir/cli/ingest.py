@@ -115,7 +115,7 @@ def ingest(
     strict: Annotated[bool, typer.Option("--strict", help="Exit with 1 if anything was skipped.")] = False,
     qdrant_url: QdrantUrl = None,
     quantization: Quantization = None,
-    on_disk: OnDisk = False,
+    on_disk: OnDisk = None,
     shards: Shards = None,
     replicas: Replicas = None,
     data_dir: DataDir = None,

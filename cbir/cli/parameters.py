@@ -25,10 +25,16 @@ QdrantUrl = Annotated[
     ),
 ]
 Quantization = Annotated[
-    Literal["int8", "binary", "turbo"] | None,
-    typer.Option("--quantization", help="Search smaller copies of the vectors, where memory is short."),
+    Literal["int8", "binary", "turbo", "none"] | None,
+    typer.Option(
+        "--quantization",
+        help="Search smaller copies of the vectors, where memory is short; none: no longer, with --retrain.",
+    ),
 ]
-OnDisk = Annotated[bool, typer.Option("--on-disk", help="Keep the vectors on disk.")]
+OnDisk = Annotated[
+    bool | None,
+    typer.Option("--on-disk/--no-on-disk", help="Keep the vectors on disk; default with --retrain: as they are."),
+]
 Shards = Annotated[int | None, typer.Option(min=1, help="On a cluster: number of parts to spread the points over.")]
 Replicas = Annotated[int | None, typer.Option(min=1, help="On a cluster: number of copies of each part.")]
 Index = Annotated[

@@ -13,7 +13,7 @@ def pull(
     qdrant_url: QdrantUrl = None,
     index: Index = None,
     quantization: Quantization = None,
-    on_disk: OnDisk = False,
+    on_disk: OnDisk = None,
     json_: AsJson = False,
 ) -> None:
     """Copy a Qdrant server's collection into CBIR_HOME; run again to continue or to update the copy."""

@@ -28,7 +28,7 @@ def push(
     qdrant_url: QdrantUrl = None,
     index: Index = None,
     quantization: Quantization = None,
-    on_disk: OnDisk = False,
+    on_disk: OnDisk = None,
     shards: Shards = None,
     replicas: Replicas = None,
     json_: AsJson = False,

@@ -42,7 +42,7 @@ def ingest(
     forget_options: bool = False,
     qdrant_url: str | None = None,
     quantization: str | None = None,
-    on_disk: bool = False,
+    on_disk: bool | None = None,
     shards: int | None = None,
     replicas: int | None = None,
     on: str | None = None,
@@ -101,12 +101,13 @@ def ingest(
     qdrant_url : str, optional
         Fill a collection on this Qdrant server; by default `QDRANT_URL`, else the collection is embedded.
         The server's key is read from `QDRANT_API_KEY`.
-    quantization : {'int8', 'binary', 'turbo'}, optional
-        Search smaller copies of the vectors, a quarter of their size and less; for a new collection.
-    on_disk : bool
-        Keep the vectors on disk, and read what a search needs; for a new collection.
+    quantization : {'int8', 'binary', 'turbo', 'none'}, optional
+        Search smaller copies of the vectors, a quarter of their size and less. This and the next three are for a new
+        collection; with `retrain`, those that are not given are as the collection that is replaced has them.
+    on_disk : bool, optional
+        Keep the vectors on disk, and read what a search needs.
     shards, replicas : int, optional
-        In how many parts a cluster spreads the points, and how many copies of each it stores; for a new collection.
+        In how many parts a cluster spreads the points, and how many copies of each it stores.
     on : {'ray'}, optional
         Read and encode on many machines, by Ray (see docs/distributed.md); the collection has to be on a server.
     ray : str, optional
@@ -168,7 +169,9 @@ def ingest(
         named = encoder or _encoder_of(name, engine, settings.models)
         kind, recipe = parse_encoder(named, options) if named else (None, None)
         plan = Plan(kind, recipe, size, options={identifier(name): value for name, value in (options or {}).items()})
-        if not retrain:
+        if retrain:
+            home.keep_layout(engine, name)
+        else:
             home.warn_of_unused_layout(layout, name, engine)
         with loop, nullcontext() if settings.qdrant_url else telling(settings.collections, name) as told:
             report = run(

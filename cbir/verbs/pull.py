@@ -22,7 +22,7 @@ def pull(
     qdrant_url: str | None = None,
     index: bool | None = None,
     quantization: str | None = None,
-    on_disk: bool = False,
+    on_disk: bool | None = None,
     progress: Progress = silent,
 ) -> Transferred:
     """Copy a server's collection into CBIR_HOME; run again to continue or to update the copy.

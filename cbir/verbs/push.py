@@ -18,7 +18,7 @@ def push(
     *,
     qdrant_url: str | None = None,
     quantization: str | None = None,
-    on_disk: bool = False,
+    on_disk: bool | None = None,
     shards: int | None = None,
     replicas: int | None = None,
     index: bool | None = None,

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 from urllib.parse import quote
 
+from cbir.collection.layout import Layout
 from cbir.collection.point import Label, Payload
 from cbir.collection.served.rest import AnswerError, NotQdrantError
+from cbir.collection.served.settings import layout_of
 
 T = TypeVar("T")
 
@@ -46,6 +48,7 @@ class Described:
         Size and distance of its vectors, or those of each name.
     indexes : dict
         The type of each field that has an index.
+    layout : Layout
     shards : int
     threshold : int or None
         Kilobytes of vectors above which an HNSW index is built.
@@ -60,6 +63,7 @@ class Described:
     metadata: Mapping[str, Any]
     vectors: Mapping[str, Any]
     indexes: Mapping[str, str]
+    layout: Layout
     shards: int
     threshold: int | None
     points: int
@@ -199,6 +203,7 @@ def _described(found: Mapping[str, Any]) -> Described:
         metadata=dict(config.get("metadata") or {}),
         vectors=dict(config["params"].get("vectors") or {}),
         indexes={field: str(index["data_type"]) for field, index in (found.get("payload_schema") or {}).items()},
+        layout=layout_of(config),
         shards=int(config["params"].get("shard_number") or 1),
         threshold=config["optimizer_config"].get("indexing_threshold"),
         points=int(found.get("points_count") or 0),
