@@ -65,9 +65,9 @@ def examples() -> dict[str, str]:
 
 
 def test_the_map_names_every_file_and_no_other():
-    table = PAGE[PAGE.index("## The map") : PAGE.index("## The way")]
+    rooms = PAGE[PAGE.index("## The map") : PAGE.index("## The way")]
     named = {}
-    for room, text in re.findall(r"^\| `(\w+)/` \|.*?\| (.*) \|$", table, re.MULTILINE):
+    for room, text in re.findall(r"^### `(\w+)/`.*?\n(.*?)(?=^### |\Z)", rooms, re.MULTILINE | re.DOTALL):
         named[room] = set(re.findall(r"`([\w/]+)`", text))
     assert set(named) == {*ROOMS, "cbir"}
     for room in named:
