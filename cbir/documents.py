@@ -151,6 +151,8 @@ def embedded(done: Embedded) -> dict[str, Any]:
         "bytes": done.bytes,
         "found": written.found,
         "points": written.points,
+        "kept": written.kept,
+        "taken_out": written.taken_out,
         "copies": written.copies,
         **_troubles(written),
         "sets": [{"folder": name, "points": points, "fields": fields} for name, points, fields in written.sets],

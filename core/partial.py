@@ -51,6 +51,29 @@ def held(path: Path) -> Iterator[None]:
             os.close(lock)
 
 
+@contextlib.contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Hold an existing file or folder as `held` does, where no other process does.
+
+    Raises
+    ------
+    BlockingIOError
+        Another one holds it.
+    """
+    lock = None
+    try:
+        lock = _locked(path)
+    except BlockingIOError:
+        raise
+    except OSError:
+        pass  # as above, but that nothing tells them apart
+    try:
+        yield
+    finally:
+        if lock is not None:
+            os.close(lock)
+
+
 def is_left(path: Path) -> bool:
     """Tell whether a partial file or folder was left by a process that was stopped: nobody will complete it.
 

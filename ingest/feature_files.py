@@ -2,12 +2,16 @@
 
 In: ids, features and payloads, batch by batch. Out: a folder of files for each set of fields that points have, so that
 no column of a file lacks a value: Qdrant's connector for Spark would store null there, which no point of an ingest has.
-Memory holds some row groups, whatever the number of points.
+Memory holds a bound of bytes, whatever the number of points and of sets, and each file is complete as soon as it is
+there: a run that is killed loses some minutes of work.
 """
 
+import hashlib
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -17,32 +21,45 @@ import numpy as np
 from cbir.collection.checks import validated_points
 from cbir.collection.checksum import signed
 from cbir.collection.point import CHECKSUM, Payload
-from cbir.core.errors import CbirError
-from cbir.core.extras import to_install
+from cbir.ingest.feature_parts import (
+    ID,
+    OURS,
+    VECTOR,
+    folder_of,
+    part_of,
+    parts,
+    require_pyarrow,
+    schema_of,
+    write_part,
+)
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-#: Columns of a point before the fields of its payload; the checksum comes last. Fields of these names are left out.
-ID, VECTOR = "_id", "_vector"
-_OURS = (ID, VECTOR, CHECKSUM)
-#: Bytes of a row group at the most, and of all that wait to be one.
-_GROUP, _HELD = 16 << 20, 64 << 20
-#: Files that are open at once; a set of fields whose file was closed goes on in another.
-_OPEN = 64
+#: Bytes of a file at the most, before they are compressed, and of all that wait to be one.
+_FILE, _HELD = 16 << 20, 64 << 20
+#: Seconds that points wait at the most: so much is lost if the process is killed.
+_SECONDS = 120.0
+#: Bytes that a column of a batch takes beside its values.
+_COLUMN = 500
 
 
-@dataclass
-class _Fields:
-    """A set of fields, and the files of the points that have it."""
+@dataclass(slots=True)
+class _Set:
+    """A set of fields: the number of its folder, and that of its next file."""
 
-    folder: Path
+    number: int
+    next_file: int = 0
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """Points of a set of fields that are not written yet."""
+
     schema: "pa.Schema"
-    points: int = 0
-    files: int = 0
-    waiting: list["pa.RecordBatch"] = field(default_factory=list)
+    since: float
+    batches: list["pa.RecordBatch"] = field(default_factory=list)
     bytes: int = 0
-    writer: Any = None
 
 
 class FeatureFiles:
@@ -51,7 +68,7 @@ class FeatureFiles:
     Parameters
     ----------
     folder : Path
-        An empty one, in which each set of fields has a folder: `fields-1`, `fields-2`, ...
+        In it, each set of fields has a folder: `fields-1`, `fields-2`, ... What is there stays.
     dimension : int
         Values of a feature.
 
@@ -63,19 +80,22 @@ class FeatureFiles:
     Raises
     ------
     CbirError
-        The extra `parquet` is not installed.
+        The extra `parquet` is not installed, or a file in the folder is damaged.
     """
 
     def __init__(self, folder: Path, dimension: int) -> None:
-        try:
-            import pyarrow.parquet  # noqa: F401
-        except ImportError:
-            raise CbirError(f"--parquet needs pyarrow: {to_install('parquet')}") from None
+        require_pyarrow()
         self._folder = folder
         self._dimension = dimension
-        self._sets: dict[tuple[Any, ...], _Fields] = {}
-        self._open: dict[str, _Fields] = {}  # in the order in which they were written to last
+        self._sets: dict[bytes, _Set] = {}  # by a digest: their schemas take kilobytes each
+        self._waiting: dict[bytes, _Waiting] = {}  # in the order in which they began to
+        self._held = 0
         self.left_out: Counter[str] = Counter()
+        for _, each in groupby(parts(folder), lambda part: part.folder):
+            *_, last = each
+            fields = {column.name: column.type for column in schema_of(last) if column.name not in OURS}
+            self._sets[_key(fields)] = _Set(last.folder, last.number + 1)
+        self._last = max((each.number for each in self._sets.values()), default=0)
 
     def __enter__(self) -> Self:
         return self
@@ -83,16 +103,20 @@ class FeatureFiles:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None:
-            for each in self._sets.values():
-                self._write(each)
-        for each in list(self._open.values()):
-            self._close(each)
+        if kind is None or not issubclass(kind, OSError):  # what is encoded need not be encoded again
+            for key in list(self._waiting):
+                self._write(key)
 
     @property
     def sets(self) -> list[tuple[str, int, list[str]]]:
-        """The folder's name, the number of points and the names of the fields of each set."""
-        return [(each.folder.name, each.points, each.schema.names[2:-1]) for each in self._sets.values()]
+        """The folder's name, the number of points and the names of the fields of each set that is written."""
+        found = []
+        for number, each in groupby(parts(self._folder), lambda part: part.folder):
+            first, *others = each
+            points = first.points + sum(other.points for other in others)
+            fields = [name for name in schema_of(first).names if name not in OURS]
+            found.append((folder_of(self._folder, number).name, points, fields))
+        return found
 
     def write(self, ids: Sequence[str], features: np.ndarray, payloads: Sequence[Payload]) -> None:
         """Write some points, as an upsert would store them: with a checksum each.
@@ -113,75 +137,82 @@ class FeatureFiles:
         """
         features = validated_points(ids, features, payloads, self._dimension)
         kept = [self._kept(payload) for payload in payloads]
-        rows: dict[tuple[Any, ...], list[int]] = {}
+        rows: dict[bytes, list[int]] = {}
         for row, types in enumerate(kept):
-            rows.setdefault(tuple(sorted((name, str(kind)) for name, kind in types.items())), []).append(row)
+            rows.setdefault(_key(types), []).append(row)
         whole = signed(
             ids,
             features,
             [{name: payload[name] for name in types} for payload, types in zip(payloads, kept, strict=True)],
         )
         for key, numbers in rows.items():
-            each = self._sets.get(key) or self._new(key, kept[numbers[0]])
-            self._hold(each, [ids[row] for row in numbers], features[numbers], [whole[row] for row in numbers])
+            waiting = self._waiting.get(key)
+            if waiting is None:
+                waiting = self._waiting[key] = _Waiting(_schema(kept[numbers[0]]), time.monotonic())
+            self._hold(waiting, [ids[row] for row in numbers], features[numbers], [whole[row] for row in numbers])
+            if waiting.bytes >= _FILE:
+                self._write(key)
+            if self._held >= _HELD:  # at once, the largest first: to look for each takes long where sets are many
+                for largest in sorted(self._waiting, key=lambda other: -self._waiting[other].bytes):
+                    self._write(largest)
+                    if self._held < _HELD // 2:
+                        break
+        while self._waiting and time.monotonic() - next(iter(self._waiting.values())).since >= _SECONDS:
+            self._write(next(iter(self._waiting)))
 
     def _kept(self, payload: Payload) -> dict[str, "pa.DataType"]:
         """Return the types of the fields that columns can hold."""
-        kinds = {name: _type(value) for name, value in payload.items()}
-        lost = [name for name, kind in kinds.items() if kind is None or name in _OURS]
-        self.left_out.update(lost)
-        return {name: kind for name, kind in kinds.items() if name not in lost}
+        types = held(payload)
+        self.left_out.update(payload.keys() - types.keys())
+        return types
 
-    def _new(self, key: tuple[Any, ...], types: Mapping[str, "pa.DataType"]) -> _Fields:
-        import pyarrow as pa
-
-        columns = [(ID, pa.string()), (VECTOR, pa.list_(pa.float32())), *sorted(types.items()), (CHECKSUM, pa.string())]
-        each = _Fields(self._folder / f"fields-{len(self._sets) + 1}", pa.schema(columns))
-        each.folder.mkdir()
-        self._sets[key] = each
-        return each
-
-    def _hold(self, each: _Fields, ids: Sequence[str], features: np.ndarray, payloads: Sequence[Payload]) -> None:
+    def _hold(self, waiting: _Waiting, ids: Sequence[str], features: np.ndarray, payloads: Sequence[Payload]) -> None:
         import pyarrow as pa
 
         starts = np.arange(len(ids) + 1, dtype=np.int32) * self._dimension
         vectors = pa.ListArray.from_arrays(pa.array(starts), pa.array(np.ravel(features)))
+        schema = waiting.schema
         columns = [pa.array(ids), vectors]
-        columns += [pa.array([payload[each.name] for payload in payloads], each.type) for each in list(each.schema)[2:]]
-        batch = pa.RecordBatch.from_arrays(columns, schema=each.schema)
-        each.waiting.append(batch)
-        each.bytes += batch.nbytes
-        each.points += len(ids)
-        if each.bytes >= _GROUP:
-            self._write(each)
-        if sum(other.bytes for other in self._sets.values()) >= _HELD:
-            self._write(max(self._sets.values(), key=lambda other: other.bytes))
+        columns += [pa.array([payload[each.name] for payload in payloads], each.type) for each in list(schema)[2:]]
+        batch = pa.RecordBatch.from_arrays(columns, schema=schema)
+        waiting.batches.append(batch)
+        size = batch.nbytes + _COLUMN * len(columns)
+        waiting.bytes += size
+        self._held += size
 
-    def _write(self, each: _Fields) -> None:
-        """Write what waits as a row group."""
+    def _write(self, key: bytes) -> None:
+        """Write the points of a set of fields that wait into a file."""
         import pyarrow as pa
-        import pyarrow.parquet as pq
 
-        if not each.waiting:
-            return
-        name = each.folder.name
-        if each.writer is None:
-            if len(self._open) >= _OPEN:
-                self._close(next(iter(self._open.values())))
-            file = each.folder / f"part-{each.files:05}.parquet"
-            texts = [column.name for column in each.schema if column.type == pa.string() and column.name != ID]
-            each.writer = pq.ParquetWriter(file, each.schema, use_dictionary=texts)
-            each.files += 1
-        self._open.pop(name, None)
-        self._open[name] = each
-        table = pa.Table.from_batches(each.waiting)
-        each.writer.write_table(table, row_group_size=len(table))
-        each.waiting, each.bytes = [], 0
+        waiting = self._waiting.pop(key)
+        self._held -= waiting.bytes
+        each = self._sets.get(key)
+        if each is None:
+            self._last += 1
+            each = self._sets[key] = _Set(self._last)
+        file = part_of(folder_of(self._folder, each.number), each.next_file)
+        write_part(file, pa.Table.from_batches(waiting.batches))
+        each.next_file += 1
 
-    def _close(self, each: _Fields) -> None:
-        writer, each.writer = each.writer, None
-        self._open.pop(each.folder.name)
-        writer.close()
+
+def held(payload: Mapping[str, Any]) -> dict[str, "pa.DataType"]:
+    """Return the types of the fields that columns can hold; a field of another name or kind is not among them."""
+    kinds = {name: _type(value) for name, value in payload.items() if name not in OURS}
+    return {name: kind for name, kind in kinds.items() if kind is not None}
+
+
+def _key(types: Mapping[str, "pa.DataType"]) -> bytes:
+    """Return what tells a set of fields from others."""
+    text = repr(sorted((name, str(kind)) for name, kind in types.items()))
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def _schema(types: Mapping[str, "pa.DataType"]) -> "pa.Schema":
+    import pyarrow as pa
+
+    return pa.schema(
+        [(ID, pa.string()), (VECTOR, pa.list_(pa.float32())), *sorted(types.items()), (CHECKSUM, pa.string())]
+    )
 
 
 def _type(value: Any) -> "pa.DataType | None":

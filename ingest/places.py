@@ -14,12 +14,12 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from cbir.collection.damage import Damage
 from cbir.collection.interface import Collection
 from cbir.collection.place import COPIES, PLACE, Place, places_of
-from cbir.collection.point import Payload, label_of, text_of
+from cbir.collection.point import Page, Payload, label_of, text_of
 from cbir.core.errors import CbirError
 from cbir.core.progress import Progress, silent
 from cbir.core.uris import is_absolute
@@ -71,6 +71,18 @@ _INSERT = (
 _NEEDED = (*PLACE, COPIES, "label", "sha256", "format", "border_brightness")
 
 
+class Points(Protocol):
+    """What a table is made from: a collection, or the files of `cbir.ingest.feature_parts`."""
+
+    def count(self) -> int:
+        """Return the number of points."""
+        ...
+
+    def scroll(self, *, vectors: bool, fields: Sequence[str]) -> Iterator[Page]:
+        """Yield all points, with some fields of their payloads."""
+        ...
+
+
 class Places:
     """The table; to be used in a `with` block, from any thread."""
 
@@ -101,44 +113,34 @@ class Places:
         places._collection = collection
         if damage is not None:
             places.damaged, places.illegible = damage.damaged, frozenset(damage.fields)
+        places._fill(collection, progress)
+        return places
+
+    def _fill(self, points: Points, progress: Progress) -> None:
+        """Make the table; close it if that fails."""
         try:
-            total, number = collection.count(), 0
-            for page in prefetched(collection.scroll(vectors=False, fields=_NEEDED)):
+            total, number = points.count(), 0
+            for page in prefetched(points.scroll(vectors=False, fields=_NEEDED)):
                 contents, rows = [], []
                 for identity, payload in zip(page.ids, page.payloads, strict=True):
-                    if identity in places.damaged:
+                    if identity in self.damaged:
                         continue
                     number += 1
                     label, sha256, detailed = label_of(payload), text_of(payload, "sha256") or None, "format" in payload
                     brightness = _brightness(payload.get("border_brightness"))
-                    places._unlit += brightness is None
+                    self._unlit += brightness is None
                     contents.append((number, identity, sha256, detailed, label, brightness))
                     for first, place in enumerate(places_of(payload)):
                         rows.append(_row(number, place, first=not first, state=State.UNSEEN))
-                with places.together() as table:
+                with self.together() as table:
                     table.executemany(_INSERT_CONTENT, contents)
                     table.executemany(_INSERT, rows)
                 progress("compare", 0, None, f"{number:,} of {total:,} points")
             with _table_errors():
-                places._table.executescript(_INDEXES)
+                self._table.executescript(_INDEXES)
         except BaseException:
-            places.close()
+            self.close()
             raise
-        return places
-
-    @classmethod
-    def empty(cls) -> Self:
-        """Return the table of no collection.
-
-        Raises
-        ------
-        CbirError
-            There is no space for it.
-        """
-        places = cls()
-        with _table_errors():
-            places._table.executescript(_INDEXES)
-        return places
 
     def __enter__(self) -> Self:
         return self

@@ -85,7 +85,7 @@ def prune(
             continue
         unchosen = sum(gone.is_left_out(name, uri) for _, uri in _missing(places, gone, name))
         root = source.roots.get(name)
-        reason = _suspicious(root, missing - unchosen, unchosen, places.stored_places(name), source.count(name))
+        reason = suspicious(root, missing - unchosen, unchosen, places.stored_places(name), source.count(name))
         pruned = wanted and (force or not reason)
         if wanted and not pruned:
             warn_caller(f"nothing of {root or name} was pruned: {reason}. If that is right, add --force")
@@ -107,7 +107,7 @@ def _missing(places: Places, gone: Gone, name: str) -> Iterator[tuple[int, str]]
     return ((number, uri) for number, uri in places.unseen(name) if not gone.is_unclear(name, uri))
 
 
-def _suspicious(root: str | None, gone: int, unchosen: int, stored: int, listed: int) -> str:
+def suspicious(root: str | None, gone: int, unchosen: int, stored: int, listed: int) -> str:
     """Return why so much may be missing by mistake, or because a disk is not there; empty if it does not look so."""
     if root is not None and not is_object(root) and not os.path.exists(root):  # noqa: PTH110 - never raises
         return f"{root} does not exist"

@@ -37,7 +37,8 @@ def embed(
         Path | None,
         typer.Option(
             metavar="FOLDER",
-            help="Write the points of all pictures into Parquet files in this new folder, for Spark and others.",
+            help="Write the points of all pictures into Parquet files in this folder, for Spark and others; what an "
+            "earlier run wrote there, and is unchanged, stays.",
         ),
     ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="With --parquet: write at most N images.")] = None,
@@ -94,6 +95,10 @@ def _show(done: Embedded, *, json_: bool) -> None:
     line(f"encoder     {done.model.kind} {done.model.fingerprint}, {done.model.dimension} values an image")
     kinds = counted(len(written.sets), "set of fields", "sets of fields")
     line(f"features    {done.folder}: {counted(written.points, 'point')}, {kinds}, {size(done.bytes)}")
+    if written.kept:
+        line(f"kept        {counted(written.kept, 'point')} of an earlier run, unchanged")
+    if written.taken_out:
+        line(f"taken out   {counted(written.taken_out, 'point')} of an earlier run: gone, or other pictures now")
     if written.copies:
         line(f"copies      {written.copies:,}, which are points of other files: cbir ingest notes them later")
     line(f"time        {written.seconds:.1f} s")

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cbir.collection import home
-from cbir.core.atomic import atomic_folder
 from cbir.core.disk import disk_errors, expanded, require_folder_of
 from cbir.core.errors import CbirError
 from cbir.core.progress import Progress, silent
@@ -66,12 +65,14 @@ def embed(
 ) -> Embedded:
     """Write the points that an ingest of a source would store into Parquet files (see docs/spark.md).
 
+    What an earlier run wrote into the folder, and is unchanged, stays: a run that was interrupted is continued so.
+
     Parameters
     ----------
     source : str, Path, or sequence of them
         As of `cbir.ingest`; what was chosen of a folder at its ingest counts.
     folder : str or Path
-        A new one.
+        A new one, or that of an earlier run.
     collection : str, optional
         Whose encoder is used; by default the only one, else the one ingested last.
     limit : int, optional
@@ -90,18 +91,18 @@ def embed(
     Raises
     ------
     CbirError
-        The folder is there already, no such collection, or nothing of the source can be read.
+        The folder holds anything else, such as features of another encoder; no such collection, or nothing of the
+        source can be read.
     """
     from cbir.ingest.chosen import Chosen
     from cbir.ingest.embed import embed as written
+    from cbir.ingest.feature_folder import feature_folder
     from cbir.ingest.sources.arguments import open_sources
     from cbir.ingest.sources.source import limited
     from cbir.ingest.target import find_target
     from cbir.model.bundles import bundle_of
 
     place = expanded(folder).absolute()
-    if place.exists() or place.is_symlink():
-        raise CbirError(f"{place} is there already: name a new folder, or remove it first")
     require_folder_of(place)
     settings = read_settings(data_dir, qdrant_url)
     named = [str(source)] if isinstance(source, (str, Path)) else [str(each) for each in source]
@@ -114,11 +115,13 @@ def embed(
                 "holds, so that none can be made without storing it"
             )
         bundle = bundle_of(settings.models, name, metadata.model, metadata.fingerprint)
-        chosen = Chosen(engine, {})
-        with chosen.telling():
-            opened = open_sources(named, settings.data, settings.cache, choice=chosen.by_path(name), progress=progress)
-        opened = limited(chosen.corrected(opened, name), limit)
-        target = find_target(engine, name, opened, retrain=False, add_source=collection is not None, smooth=None)
-        with atomic_folder(place) as partial:
-            done = written(target.source, bundle, partial, progress)
+        with feature_folder(place, name, bundle.fingerprint):
+            chosen = Chosen(engine, {})
+            with chosen.telling():
+                opened = open_sources(
+                    named, settings.data, settings.cache, choice=chosen.by_path(name), progress=progress
+                )
+            opened = limited(chosen.corrected(opened, name), limit)
+            target = find_target(engine, name, opened, retrain=False, add_source=collection is not None, smooth=None)
+            done = written(target.source, bundle, place, metadata, progress)
     return Embedded(name, bundle, place, done)

@@ -133,18 +133,25 @@ def duplicates(ground: Ground) -> Work:
 
 
 def embed(ground: Ground) -> Work:
-    """Write the features of all pictures into files."""
+    """Bring files with the features of all pictures up to date with folders that have changed."""
     features = ground.base / "features"
-    shutil.rmtree(features, ignore_errors=True)
-    ground.run("ingest", *ground.roots, "-c", NAME, "--prune", "--force")
+    ingest = ("ingest", *ground.roots, "-c", NAME, "--prune", "--force")
+    arguments: list[object] = ["embed", *ground.roots, "-c", NAME, "--parquet", features]
+    shutil.rmtree(features, ignore_errors=True)  # of an encoder that was learned again since
+    ground.run(*ingest)
+    ground.run(*arguments)
+    ground.change()
+    ground.run(*ingest)
 
     def done() -> None:
         written = [
             row["sha256"] for file in features.rglob("*.parquet") for row in parquet.read_table(file).to_pylist()
         ]
         assert sorted(written) == sorted(stored(ground.embedded(), NAME))
+        assert (features / "_SUCCESS").exists()
+        assert not list(features.rglob(".*"))
 
-    return Work(["embed", *ground.roots, "-c", NAME, "--parquet", features], done, again=lambda: not features.exists())
+    return Work(arguments, done)
 
 
 def prune(ground: Ground) -> Work:
