@@ -15,7 +15,7 @@ from cbir.core.progress import Progress, silent
 from cbir.core.uris import shown
 from cbir.ingest.sources.addresses import is_address
 from cbir.ingest.sources.archive import ArchiveSource
-from cbir.ingest.sources.bucket import BucketSource, shards_named
+from cbir.ingest.sources.bucket import BucketSource, is_one_picture, shards_named
 from cbir.ingest.sources.catalogue import NAMES, open_dataset, open_source, warn_of_namesake
 from cbir.ingest.sources.choice import Choice
 from cbir.ingest.sources.entries import (
@@ -60,7 +60,7 @@ def open_sources(
     Parameters
     ----------
     arguments : sequence of str
-        Datasets; folders; archives (zip, tar, Parquet); object storage (`s3://bucket/photos`); pictures;
+        Datasets; folders; archives (zip, tar, Parquet); pictures; object storage (`s3://bucket/photos`);
         text files of paths and addresses; patterns such as `photos/**/*.jpg`; http(s) addresses; `-` for a list on
         standard input.
     folders, cache
@@ -132,7 +132,8 @@ def _named(argument: str) -> list[_Named]:
     if is_address(argument):
         return [("entry", argument)]
     if is_object(argument):
-        return [("shard", shard) for shard in shards_named(argument)] or [("bucket", argument)]
+        shards = [("shard", shard) for shard in shards_named(argument)]
+        return shards or [("entry" if is_one_picture(argument) else "bucket", argument)]
     if is_pipe(path):
         return [("pipe", path)]
     if os.path.isdir(path):  # noqa: PTH112 - never raises

@@ -5,11 +5,12 @@ archive is by its reader; or those within its shards, each of which is read as t
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
 from cbir.collection.fields import MEMBER
-from cbir.core.objects import ObjectError, Stored, matching, stored_in
+from cbir.core.objects import ObjectError, Stored, matching, read_object, stat_object, stored_in
 from cbir.core.progress import Progress, silent
 from cbir.ingest.sources.archive import ArchiveSource
 from cbir.ingest.sources.choice import Choice
@@ -17,6 +18,7 @@ from cbir.ingest.sources.entries import ARCHIVE_SUFFIXES
 from cbir.ingest.sources.folder import folder_name
 from cbir.ingest.sources.members import Member
 from cbir.ingest.sources.source import SourceError
+from cbir.model.formats import SNIFFED_BYTES, SUFFIXES, sniff, suffix_of
 
 _NO_STAMP = (0, 0, 0, 0)
 
@@ -118,6 +120,33 @@ def shards_named(argument: str) -> list[str]:
     if not shards:
         raise SourceError(f"'{argument}' matches no archives; of pictures, name what is above them")
     return shards
+
+
+def is_one_picture(address: str) -> bool:
+    """Tell whether an address is that of a picture, and not of what lies below it.
+
+    Raises
+    ------
+    SourceError
+        It is that of another object, and nothing lies below it.
+    """
+    if address.endswith("/"):
+        return False
+    try:
+        found = stat_object(address)
+        if found is None:
+            return False
+        if suffix_of(address) in SUFFIXES or sniff(read_object(address, SNIFFED_BYTES), address) is not None:
+            return True
+    except ObjectError:
+        return False  # who may not ask for an object may list what is there, and else is told why not
+    with suppress(ObjectError):  # "does not exist"
+        if any(True for _ in stored_in(address)):
+            return False
+    raise SourceError(
+        f"{address} is no picture, and no archive (zip, tar, Parquet); a list is read from this machine: copy it here "
+        "first, or pipe it into cbir ingest -"
+    )
 
 
 def _is_archive(stored: Stored) -> bool:

@@ -182,6 +182,27 @@ def test_a_server_shows_what_is_in_a_bucket_as_long_as_it_is_the_same(
         assert not asked_to_open.exists()
 
 
+def test_a_picture_is_named_alone(home: Path, pictures: Path, anywhere: tuple[str, Any]):
+    """As a file of this machine is, whatever else lies below its name."""
+    scheme, bucket = anywhere
+    for key, number in (("1.png", 0), ("unnamed", 1), ("both.png", 2), ("both.png/below.png", 1)):
+        bucket.pipe_file(f"photos/{key}", (pictures / "b" / f"{number}.png").read_bytes())
+    for key, content in (("list.txt", b"a"), ("dir", b""), ("dir/1.txt", b"a")):
+        bucket.pipe_file(f"photos/{key}", content)
+    named = [f"{scheme}photos/{key}" for key in ("1.png", "unnamed", "both.png")]
+    for address in named:
+        assert cbir.ingest(address, collection="one", encoder="pixels").found == 1
+    assert sorted(payload["uri"] for _, payload in points(home, "one").values()) == sorted(named)
+    assert cbir.ingest(named[0], collection="one").unchanged == 1
+    below = cbir.ingest(f"{scheme}photos/both.png/", collection="below", encoder="pixels")
+    assert [payload["uri"] for _, payload in points(home, "below").values()] == ["below.png"]
+    assert below.found == 1
+    with pytest.raises(CbirError, match=r"list\.txt is no picture, and no archive"):
+        cbir.ingest(f"{scheme}photos/list.txt")
+    with pytest.raises(CbirError, match=r"dir holds no pictures \(1 not a picture"):
+        cbir.ingest(f"{scheme}photos/dir")
+
+
 @pytest.mark.usefixtures("home")
 def test_what_cannot_be_listed_is_told(anywhere: tuple[str, Any]):
     scheme, _ = anywhere
