@@ -7,6 +7,7 @@ tools have them: `AWS_PROFILE`, `AWS_ENDPOINT_URL`, `GOOGLE_APPLICATION_CREDENTI
 import errno
 import hashlib
 import io
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -74,8 +75,6 @@ def unreadable_key(key: str) -> str:
 def stored_below(address: str) -> Iterator[Stored]:
     """Yield the objects below an address, in the order of their keys; some thousand are held at a time.
 
-    Those of `gs://` come folder by folder, of which one is held, however many objects it has.
-
     Raises
     ------
     ObjectError
@@ -94,11 +93,9 @@ def stored_in(address: str) -> Iterator[Stored]:
 def _listed(address: str, *, deep: bool) -> Iterator[Stored]:
     system, top = _opened(address)
     top = top.rstrip("/")
-    entries = (
-        _listed_by_s3(system, top, deep=deep) if address.startswith("s3:") else _listed_by_folder(system, top, deep)
-    )
+    listed = _listed_by_s3 if address.startswith("s3:") else _listed_by_google
     try:
-        for entry in entries:
+        for entry in listed(system, top, deep=deep):
             name, is_folder = entry["name"][len(top) + 1 :], entry["type"] == "directory"
             # An object whose key ends with a slash stands for an empty folder.
             if name and not name.endswith("/"):
@@ -136,15 +133,28 @@ def _listed_by_s3(system: Any, top: str, *, deep: bool) -> Iterator[dict[str, An
         raise FileNotFoundError(top)
 
 
-def _listed_by_folder(system: Any, top: str, deep: bool) -> Iterator[dict[str, Any]]:
-    """Yield what any provider lists, folder by folder; one folder is held at a time."""
-    folders = [top]
-    while folders:
-        folder = folders.pop()
-        entries = sorted(system.ls(folder, detail=True), key=lambda entry: entry["name"])
-        below = [entry["name"].rstrip("/") for entry in entries if entry["type"] == "directory"]
-        folders += reversed([name for name in below if deep and name != folder])
-        yield from (entry for entry in entries if not deep or entry["type"] == "file")
+def _listed_by_google(system: Any, top: str, *, deep: bool) -> Iterator[dict[str, Any]]:
+    """Yield what Google lists, a page at a time: gcsfs holds a whole folder, and loses what has an empty name."""
+    bucket, _, key = top.partition("/")
+    asked = {
+        "prefix": f"{key}/" if key else None,
+        "maxResults": _PAGE,
+        "delimiter": None if deep else "/",
+    }
+    met = not key
+    while True:
+        page = system.call("GET", "b/{}/o", bucket, json_out=True, **asked)
+        for each in page.get("prefixes", ()):
+            met = True
+            yield {"name": f"{bucket}/{each[:-1]}", "size": 0, "type": "directory"}
+        for each in page.get("items", ()):
+            met = True
+            yield {**each, "name": f"{bucket}/{each['name']}", "size": int(each.get("size", 0)), "type": "file"}
+        if not page.get("nextPageToken"):
+            break
+        asked["pageToken"] = page["nextPageToken"]
+    if not met:
+        raise FileNotFoundError(top)
 
 
 def stat_object(address: str) -> Stored | None:
@@ -200,6 +210,8 @@ class ObjectFile:
         """Open it for reading, by parts; StorageFault where that fails, or reading does."""
         system, path = _opened(self._address)
         try:
+            if self._address.startswith("gs:"):
+                return cast("IO[bytes]", _Parts(self._version(system, path)))
             # The size spares two requests; all that is known of an archive is of its size now.
             file = system.open(path, mode, block_size=_BLOCK, cache_type="readahead", size=self._size)
             if self._size is None:
@@ -210,6 +222,43 @@ class ObjectFile:
         except Exception as error:  # noqa: BLE001 - as above
             raise _fault(error) from None
         return cast("IO[bytes]", _Parts(file))
+
+    def _version(self, system: Any, path: str) -> "_Version":
+        """Return an object of Google's as it was when it was opened first: gcsfs reads whatever is there by then."""
+        if self._size is None:
+            entry = system.info(path)
+            if entry["type"] != "file":
+                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), self._address)
+            self._size, self._asked = entry["size"], entry.get("generation")
+        return _Version(system, path, self._size, self._asked)
+
+
+class _Version:
+    """A version of an object, as a file; of one that was replaced, the storage says that it is gone."""
+
+    def __init__(self, system: Any, path: str, size: int, generation: str | None) -> None:
+        from fsspec.caching import ReadAheadCache
+
+        self._size, self._at = size, 0
+        self._cache = ReadAheadCache(
+            _BLOCK, lambda start, end: system.cat_file(path, start=start, end=end, generation=generation), size
+        )
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, position: int, whence: int = io.SEEK_SET) -> int:
+        self._at = position + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        return self._at
+
+    def read(self, size: int = -1) -> bytes:
+        end = self._size if size < 0 else min(self._at + size, self._size)
+        content = self._cache._fetch(self._at, end) if end > self._at else b""
+        self._at += len(content)
+        return bytes(content)
+
+    def close(self) -> None:
+        pass
 
 
 class _Parts(io.RawIOBase):

@@ -1,6 +1,7 @@
 """Object storage of this machine, for the sources that read from it."""
 
 from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Any
 from urllib.request import Request, urlopen
 
@@ -41,6 +42,10 @@ def google_bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     emulator = pytest.importorskip("gcp_storage_emulator.server", reason="no server that speaks GCS is installed")
     gcsfs = pytest.importorskip("gcsfs", reason="the extra `gs` is not installed")
     fsspec = pytest.importorskip("fsspec")
+    for _, methods in emulator.HANDLERS:  # which know of no pages and no versions
+        for method, known in methods.items():
+            if known.__name__ in ("ls", "download"):
+                monkeypatch.setitem(methods, method, _in_pages if known.__name__ == "ls" else _of_version)
     port, _ = free_ports()
     server = emulator.create_server("127.0.0.1", port, in_memory=True, default_bucket="photos")
     server.start()
@@ -50,6 +55,25 @@ def google_bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     yield gcsfs.GCSFileSystem(token="anon")
     gcsfs.GCSFileSystem.clear_instance_cache()
     server.stop()
+
+
+def _in_pages(request: Any, response: Any, storage: Any, *_: Any, **__: Any) -> None:
+    asked = {name: values[0] for name, values in request.query.items()}
+    files, prefixes = storage.get_file_list(request.params["bucket_name"], asked.get("prefix"), asked.get("delimiter"))
+    start, most = int(asked.get("pageToken", 0)), int(asked.get("maxResults", 1000))
+    token = {"nextPageToken": str(start + most)} if start + most < len(files) else {}
+    items = files[start : start + most]
+    response.json({"kind": "storage#objects", "prefixes": [] if start else prefixes, "items": items, **token})
+
+
+def _of_version(request: Any, response: Any, storage: Any, *_: Any, **__: Any) -> None:
+    from gcp_storage_emulator.handlers import objects
+
+    there = storage.get_file_obj(request.params["bucket_name"], request.params["object_id"])["generation"]
+    if request.query.get("generation", [there]) == [there]:
+        objects.download(request, response, storage)
+    else:
+        response.status = HTTPStatus.NOT_FOUND
 
 
 @pytest.fixture(params=["s3", "gs"])

@@ -54,17 +54,21 @@ def test_workers_read_from_a_bucket(home: Path, pictures: Path, bucket: Any, mon
     assert points(home, "there") == points(home, "here")
 
 
-def test_any_key_is_listed_and_read(bucket: Any):
+def test_any_key_is_listed_and_read(anywhere: tuple[str, Any], monkeypatch: pytest.MonkeyPatch):
     """`::` is where fsspec begins the address of another file."""
+    scheme, bucket = anywhere
+    monkeypatch.setattr(objects, "_PAGE", 3)
     names = ["a::b.png", "x::file:/etc/hostname", "a#1.png", "a?b.png", "[1]*.png", "100%.png", "%20.png", "a b.png"]
     for name in names:
         bucket.pipe_file(f"photos/album/{name}", name.encode())
-    found = {each.name: read_object(f"s3://photos/album/{each.name}") for each in stored_below("s3://photos/album")}
-    assert found == {name: name.encode() for name in names}
+    found = [each.name for each in stored_below(f"{scheme}photos/album")]
+    assert found == sorted(names)
+    assert [read_object(f"{scheme}photos/album/{name}") for name in found] == [name.encode() for name in found]
 
 
-def test_keys_that_are_no_paths_are_told(home: Path, pictures: Path, bucket: Any):
+def test_keys_that_are_no_paths_are_told(home: Path, pictures: Path, anywhere: tuple[str, Any]):
     """`d//e.png` is another key than `d/e.png`, and fsspec reads what stands before `?versionId=`."""
+    scheme, bucket = anywhere
     content = (pictures / "b" / "0.png").read_bytes()
     odd = ["d//e.png", "/e.png", "./f.png", "g/../h.png", "v.png?versionId=1.png"]
     whole = [
@@ -80,8 +84,13 @@ def test_keys_that_are_no_paths_are_told(home: Path, pictures: Path, bucket: Any
         "+.png",
     ]
     for number, key in enumerate([*odd, *whole]):
-        bucket.call_s3("put_object", Bucket="photos", Key=f"album/{key}", Body=content + bytes([number]))
-    report = cbir.ingest("s3://photos/album", encoder="pixels")
+        if scheme == "gs://" and "/../" in key:
+            continue  # this server takes no such key
+        if scheme == "gs://":
+            bucket.pipe_file(f"photos/album/{key}", content + bytes([number]))
+        else:
+            bucket.call_s3("put_object", Bucket="photos", Key=f"album/{key}", Body=content + bytes([number]))
+    report = cbir.ingest(f"{scheme}photos/album", encoder="pixels")
     assert (report.ingested, report.skipped) == (len(whole), 0)
     told = {each.reason: each.examples for each in report.left_out}
     assert told == {
@@ -91,10 +100,10 @@ def test_keys_that_are_no_paths_are_told(home: Path, pictures: Path, bucket: Any
     with cbir.open("album") as searcher:
         located = {searcher.metadata.locate(payload) for _, payload in points(home, "album").values()}
     assert {address: open_image(address).size for address in located} == {
-        f"s3://photos/album/{key}": (28, 28) for key in whole
+        f"{scheme}photos/album/{key}": (28, 28) for key in whole
     }
     with pytest.raises(CbirError, match="taken for a version"):
-        open_image("s3://photos/album/v.png?versionId=1.png")
+        open_image(f"{scheme}photos/album/v.png?versionId=1.png")
 
 
 @pytest.mark.parametrize("others", [[], ["readme.txt"], ["a/1.png"]])

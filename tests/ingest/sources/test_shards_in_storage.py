@@ -168,9 +168,10 @@ def test_a_fault_of_the_storage_passes(kind: str, bucket: Any, tmp_path: Path, m
     assert not [each for each in told if re.search("neither|does not exist|holds no", each)]
 
 
-def test_a_replaced_shard_is_not_mixed_with_what_it_was(bucket: Any):
+def test_a_replaced_shard_is_not_mixed_with_what_it_was(anywhere: tuple[str, Any]):
+    scheme, bucket = anywhere
     bucket.pipe_file("photos/0.tar", b"1" * 1_000_000)
-    shard = ObjectFile("s3://photos/0.tar")
+    shard = ObjectFile(f"{scheme}photos/0.tar")
     assert shard.open("rb").read(3) == shard.open("rb").read(3) == b"111"
     again = shard.open("rb")
     assert again.read(3) == b"111"
@@ -179,6 +180,22 @@ def test_a_replaced_shard_is_not_mixed_with_what_it_was(bucket: Any):
         file.seek(900_000)
         with pytest.raises(StorageFault):
             file.read(3)
+
+
+def test_a_shard_is_read_as_a_file_is(anywhere: tuple[str, Any]):
+    scheme, bucket = anywhere
+    content = random.Random(0).randbytes(1_000_000)
+    bucket.pipe_file("photos/0.tar", content)
+    with ObjectFile(f"{scheme}photos/0.tar").open("rb") as file:
+        for start, size in ((0, 3), (900_000, 10), (5, 400_000), (999_990, 100), (1_000_000, 5), (2_000_000, 5)):
+            assert file.seek(start) == start
+            assert file.read(size) == content[start : start + size]
+        assert file.seek(-4, io.SEEK_END) == file.tell() == 999_996
+        assert file.seek(1, io.SEEK_CUR) == 999_997
+        assert file.read() == content[-3:]
+    for address in (f"{scheme}photos/1.tar", f"{scheme}nowhere/1.tar"):
+        with pytest.raises(StorageFault):
+            ObjectFile(address).open("rb")
 
 
 def test_a_payload_that_lies_only_costs_time(home: Path, shards: list[Path]):
