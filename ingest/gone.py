@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from cbir.collection.metadata import Metadata
 from cbir.collection.place import Place
+from cbir.core.objects import is_object
 from cbir.core.uris import is_absolute, path_of, uri_of
 from cbir.ingest.sources.choice import Choice, Sieve
 from cbir.ingest.sources.member_pictures import archive_above
@@ -73,12 +74,17 @@ class Gone:
         return False
 
     def is_left_out(self, source: str, uri: str) -> bool:
-        """Tell whether a place that was not listed has its file all the same: this run leaves it out."""
-        path = self._metadata.locate({"source": source, "uri": uri})
-        if os.path.lexists(path):
+        """Tell whether a place that was not listed has its file all the same: this run leaves it out.
+
+        Of what lies in an archive or in storage, which would have to be asked for each, the rules alone tell.
+        """
+        path, sieve = self._metadata.locate({"source": source, "uri": uri}), self._sieves.get(source)
+        by_rule = is_object(path)
+        if not by_rule and os.path.lexists(path):
             return True
-        sieve = self._sieves.get(source)
-        return sieve is not None and archive_above(path) is not None and sieve.leaves_out(os.fsencode(path_of(uri)))
+        if sieve is None or not (by_rule or archive_above(path)):
+            return False
+        return sieve.leaves_out(os.fsencode(path_of(uri)))
 
     def _is_there(self, root: str) -> bool:
         """Tell whether a folder has anything in it: where a disk is mounted, there may be an empty one without it."""

@@ -59,7 +59,11 @@ def google_bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
 def _in_pages(request: Any, response: Any, storage: Any, *_: Any, **__: Any) -> None:
     asked = {name: values[0] for name, values in request.query.items()}
-    files, prefixes = storage.get_file_list(request.params["bucket_name"], asked.get("prefix"), asked.get("delimiter"))
+    bucket = request.params["bucket_name"]
+    if bucket not in storage.buckets:
+        response.status = HTTPStatus.NOT_FOUND
+        return
+    files, prefixes = storage.get_file_list(bucket, asked.get("prefix"), asked.get("delimiter"))
     start, most = int(asked.get("pageToken", 0)), int(asked.get("maxResults", 1000))
     token = {"nextPageToken": str(start + most)} if start + most < len(files) else {}
     items = files[start : start + most]
@@ -69,8 +73,9 @@ def _in_pages(request: Any, response: Any, storage: Any, *_: Any, **__: Any) -> 
 def _of_version(request: Any, response: Any, storage: Any, *_: Any, **__: Any) -> None:
     from gcp_storage_emulator.handlers import objects
 
-    there = storage.get_file_obj(request.params["bucket_name"], request.params["object_id"])["generation"]
-    if request.query.get("generation", [there]) == [there]:
+    wanted = request.query.get("generation", [None])[0]
+    there = storage.get_file_list(request.params["bucket_name"], request.params["object_id"])[0]
+    if wanted is None or wanted in [each["generation"] for each in there]:
         objects.download(request, response, storage)
     else:
         response.status = HTTPStatus.NOT_FOUND

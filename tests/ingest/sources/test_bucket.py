@@ -44,6 +44,20 @@ def test_a_bucket_is_kept_in_step(home: Path, pictures: Path, anywhere: tuple[st
     assert again.points == 4
 
 
+@pytest.mark.usefixtures("home")
+def test_what_is_left_out_of_a_bucket_is_not_told_as_gone(
+    pictures: Path, bucket: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    bucket.put(str(pictures), "photos/album", recursive=True)
+    cbir.ingest("s3://photos/album", encoder="pixels")
+    bucket.rm("photos/album/münchen käse/0.png")
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "s3:" / "photos" / "album" / "münchen käse").mkdir(parents=True)
+    (tmp_path / "s3:" / "photos" / "album" / "münchen käse" / "0.png").touch()  # no such object
+    again = cbir.ingest("s3://photos/album", exclude=["b/"])
+    assert (again.found - again.left_out_count, again.gone, again.unchosen) == (2, 1, 3)
+
+
 def test_workers_read_from_a_bucket(home: Path, pictures: Path, bucket: Any, monkeypatch: pytest.MonkeyPatch):
     bucket.put(str(pictures), "photos/album", recursive=True)
     here = cbir.ingest("s3://photos/album", collection="here", encoder="pixels")
