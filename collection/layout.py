@@ -24,7 +24,7 @@ class Layout:
         `int8` (scalar), `binary` or `turbo`: a smaller copy of the vectors that is searched
         in memory; the originals rank what it finds, `OVERSAMPLING` times as many as are asked for. `none`: no copy.
     on_disk : bool, optional
-        Original vectors stay on disk and are read when needed; in an embedded collection, the index and the ids too.
+        Original vectors stay on disk and are read when needed; in an embedded collection, the index too.
     shards : int, optional
         Parts among which a cluster distributes the points. Only on a server.
     replicas : int, optional
