@@ -8,6 +8,7 @@ nothing on this machine's disk: nothing is written under them.
 
 import json
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import takewhile
@@ -18,7 +19,7 @@ from PIL import Image
 
 from cbir.collection.point import Label
 from cbir.core.disk import expanded
-from cbir.core.errors import first_line
+from cbir.core.errors import CbirWarning, first_line
 from cbir.core.progress import Progress, silent
 from cbir.core.uris import folder_and_name, shown, uri_of
 from cbir.ingest.sources.beside import beside_of, grouped, is_beside, kept_columns
@@ -163,7 +164,7 @@ class ArchiveSource(RootedSource):
         return stamp_of(path.stat())
 
     def _list(self, progress: Progress) -> None:
-        met = 0
+        met, refused = 0, set[str]()
         for number, path in enumerate(self._paths):
             prefix = os.fsencode(self._below(path)) + b"/" if self._sharded else b""
             try:
@@ -195,13 +196,17 @@ class ArchiveSource(RootedSource):
                     self._listing.add(now or b"", rows)
                     rows = []
                 now = folder
-                own = {**kept_columns(member.columns), **beside_of(beside)}
+                own = {**kept_columns(member.columns, refused), **beside_of(beside, refused)}
                 place, said = json.dumps(member.place), json.dumps(own) if own else None
                 rows.append((name, number, member.size, member.modified, place, member.problem, said))
             if rows:
                 self._listing.add(now or b"", rows)
             for problem in members.problems:
                 self._note(prefix, f"{shown(str(path))}: {problem}")
+        if refused:
+            names = ", ".join(map(shown, sorted(refused)))
+            said = f"{shown(str(self))}: column(s) {names} left out, as cbir has fields of these names"
+            warnings.warn(said, CbirWarning, stacklevel=2)
         progress("list", met, met)
 
     def _offered(self, members: Members) -> Iterator[Member]:

@@ -21,6 +21,8 @@ _ENDINGS, _MOST_BYTES = ("json", "txt", "cls"), 1 << 20
 _MOST_TOGETHER, _MOST_TEXT, _MOST_FIELDS = 64, 4_000, 100
 #: Fields that no shard sets; and what img2dataset notes about its own work.
 _OURS = frozenset(field.name for field in FIELDS) - {"label"}
+#: Of these, what img2dataset finds out about a picture as cbir does: to leave that out loses nothing.
+_SAME = frozenset(("width", "height", "sha256"))
 _OF_TOOLS = frozenset(("key", "__key__", "status", "error_message", "exif"))
 _ODD = re.compile(r"[^\w\- ]+")
 _MOST_INT = 1 << 63
@@ -83,10 +85,11 @@ def _says_something(member: Member) -> bool:
     return is_beside(member.name) and not member.left_out
 
 
-def beside_of(said: Iterable[tuple[str, bytes]]) -> dict[str, Any]:
+def beside_of(said: Iterable[tuple[str, bytes]], refused: set[str]) -> dict[str, Any]:
     """Return the fields that the files beside a picture give; what cannot be read gives none.
 
-    A JSON object's numbers and texts are fields, a text is the `caption`, a class is the `label`.
+    A JSON object's numbers and texts are fields, a text is the `caption`, a class is the `label`. `refused` as of
+    `kept_columns`.
     """
     fields: dict[str, Any] = {}
     for ending, content in said:
@@ -103,19 +106,24 @@ def beside_of(said: Iterable[tuple[str, bytes]]) -> dict[str, Any]:
             except (ValueError, RecursionError):
                 continue
             if isinstance(read, dict):
-                fields.update(kept_columns(read))
+                fields.update(kept_columns(read, refused))
     return fields
 
 
-def kept_columns(columns: Mapping[str, Any]) -> dict[str, Any]:
+def kept_columns(columns: Mapping[str, Any], refused: set[str]) -> dict[str, Any]:
     """Return those columns that a payload can hold, under names that filters can have.
 
-    Numbers, truth values and texts, the latter cut at 4,000 characters; a `label` is a whole number or a text.
+    Numbers, truth values and texts, the latter cut at 4,000 characters; a `label` is a whole number or a text. Names
+    that cbir has for fields of its own are added to `refused`, as somebody may miss them.
     """
     kept: dict[str, Any] = {}
     for given, value in columns.items():
         name = _ODD.sub("_", str(given)).strip()
-        if name in _OURS or name in _OF_TOOLS or not name or len(kept) >= _MOST_FIELDS:
+        if name in _OURS:
+            if name not in _SAME and value not in (None, ""):
+                refused.add(name)
+            continue
+        if name in _OF_TOOLS or not name or len(kept) >= _MOST_FIELDS:
             continue
         if isinstance(value, str) and value:
             kept[name] = value[:_MOST_TEXT].encode("utf-8", "replace").decode()

@@ -93,8 +93,8 @@ def test_what_stands_beside_a_picture_is_taken_as_far_as_it_can_be_read():
         ("json", b'{"n": 7, "yes": true, "part": 0.5, "label": true}'),
     ]
     fields = {"n": 7, "yes": True, "part": 0.5}
-    assert beside_of([*said, ("cls", b" 3\n")]) == {**fields, "label": 3}
-    assert beside_of([*said, ("cls", "٣".encode())]) == {**fields, "label": "٣"}
+    assert beside_of([*said, ("cls", b" 3\n")], set()) == {**fields, "label": 3}
+    assert beside_of([*said, ("cls", "٣".encode())], set()) == {**fields, "label": "٣"}
 
 
 def test_a_shard_that_cannot_be_read_does_not_end_the_listing(tmp_path: Path):

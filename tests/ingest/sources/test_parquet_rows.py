@@ -5,12 +5,13 @@ from pathlib import Path
 
 import pytest
 
+from cbir.core.errors import CbirWarning
 from cbir.ingest.sources.archive import ArchiveSource
 from cbir.ingest.sources.catalogue import picture_opener
 from cbir.ingest.sources.source import SourceError
 from cbir.model.errors import ImageError
 from tests.conftest import picture
-from tests.ingest.sources.test_archive import png
+from tests.ingest.sources.test_archive import png, tarred
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
@@ -35,6 +36,20 @@ def test_tables_of_img2dataset_give_pictures_and_captions(tmp_path: Path):
     assert [(left.reason, left.count) for left in source.left_out] == [("rows without a picture", 1)]
     assert source.found == 5
     assert picture_opener()(items[2].location).tobytes() == picture(3).tobytes()
+
+
+def test_columns_that_have_the_names_of_cbirs_own_fields_are_told(tmp_path: Path):
+    table = {"jpg": [png(0), png(1)], "member": ["anna", "ben"], "source": ["", None], "width": [1, 1], "x": [1, 2]}
+    pq.write_table(pa.table(table), tmp_path / "a.parquet")
+    with pytest.warns(CbirWarning, match=r"a\.parquet: column\(s\) member left out, as cbir has fields of these"):
+        items = list(ArchiveSource(tmp_path / "a.parquet").items())
+    assert [(item.payload["x"], item.payload.get("member")) for item in items] == [(1, None), (2, None)]
+    files = [(f"{number}.png", png(number)) for number in range(3)]
+    said = json.dumps({"member": 1, "name": "Anna", "x": 1, "sha256": "0"}).encode()
+    tarred(tmp_path / "a.tar", sorted([*files, *((f"{number}.json", said) for number in range(3))]))
+    with pytest.warns(CbirWarning, match=r"column\(s\) member, name left out") as told:
+        ArchiveSource(tmp_path / "a.tar")
+    assert len(told) == 1
 
 
 def test_tables_of_hugging_face_give_pictures_and_names_of_labels(tmp_path: Path):
