@@ -223,6 +223,9 @@ class OpenShards:
         try:
             with edge_errors(name):
                 shard = edge.EdgeShard.load(str(folder))
+                found, points = (each.count(edge.CountRequest(exact=True)) for each in (shard, opened.shard))
+            if found != points:
+                raise CollectionError(f"collection '{name}': its copy has {found:,} points, not {points:,}; try again")
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise

@@ -362,6 +362,27 @@ def test_an_index_whose_process_is_killed_is_an_error_and_nothing_else(
     assert len(list((engine.folder / "c").glob("shard-*"))) == 1
 
 
+def lose(shard: Path, built: Path) -> None:
+    """Copy a shard but for a point, as when another process removes files of the copy."""
+    opened = edge.EdgeShard.load(str(shutil.copytree(shard, built, dirs_exist_ok=True)))
+    opened.update(edge.UpdateOperation.delete_points(ids(1)))
+    opened.close()
+
+
+def test_a_copy_that_lacks_points_does_not_take_the_place_of_the_collection(
+    engine: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(building, "_build", lose)
+    with closing(engine.create("c", METADATA)) as collection:
+        fill(collection, np.eye(4, dtype=np.float32))
+        with pytest.raises(CollectionError, match="its copy has 3 points, not 4"):
+            collection.build_index()
+        assert collection.count() == 4
+    with closing(engine.open("c")) as collection:
+        assert (collection.count(), collection.clean) == (4, True)
+    assert len(list((engine.folder / "c").glob("shard-*"))) == 1
+
+
 def test_what_is_left_of_a_killed_building_goes_when_it_is_filled_again(engine: EmbeddedEngine):
     with closing(engine.create("c", METADATA)) as collection:
         fill(collection, np.eye(4, dtype=np.float32))
