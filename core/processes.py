@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import IO, Any, ParamSpec, Self, TypeVar
 
 from cbir.core.errors import CbirError, first_line
-from cbir.core.turn import ask_for_turns, turn
+from cbir.core.turn import ask_for_turns, one_call, turn
 from cbir.core.workers import usable_cores
 
 P = ParamSpec("P")
@@ -98,7 +98,8 @@ class Processes:
             call must not be made in this one.
         """
         if not self.most:
-            return function(*args, **kwargs)
+            with one_call():
+                return function(*args, **kwargs)
         with self._free:
             if self._closed:
                 raise ProcessError("it was cancelled")
@@ -106,7 +107,8 @@ class Processes:
             if process is None:  # none can be started here: better in this process than not at all
                 if self._apart:
                     raise ProcessError("no process can be started for it")
-                return function(*args, **kwargs)
+                with one_call():
+                    return function(*args, **kwargs)
             try:
                 worked, result = process.call(seconds, function, args, kwargs)
             except BaseException as error:

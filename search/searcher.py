@@ -19,6 +19,7 @@ from cbir.collection.filter import Among, Filter
 from cbir.collection.interface import Collection, Engine, Info
 from cbir.collection.point import Hit, Payload, is_point_id
 from cbir.core.progress import Progress, silent
+from cbir.core.turn import one_call
 from cbir.core.workers import each
 from cbir.model.bundle import Bundle
 from cbir.model.codes import ball, codes
@@ -347,11 +348,12 @@ class Searcher:
         if not is_picture(picture):
             raise QueryError(f"a picture is a path, a uri or a Pillow image, not a {type(picture).__name__}")
         enough = self.bundle.preprocessing.enough  # as it was ingested
-        if isinstance(picture, Image.Image):
-            image = upright(picture, enough=enough)
-        else:
-            image = open_query(picture, self.open_picture, enough=enough)
-        return self.bundle.preprocessing.pixels(_inverted(image) if invert else image)
+        with one_call():  # a large picture is large until the encoder's input is made of it
+            if isinstance(picture, Image.Image):
+                image = upright(picture, enough=enough)
+            else:
+                image = open_query(picture, self.open_picture, enough=enough)
+            return self.bundle.preprocessing.pixels(_inverted(image) if invert else image)
 
     def open_stored(self, hit: Hit | Payload, *, enough: int | None = None) -> Image.Image:
         """Open the picture of a hit, or of a stored point's payload: of exact copies, one that is there.

@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from itertools import pairwise
 from pathlib import Path
 
@@ -16,7 +17,7 @@ import pytest
 from cbir.core import processes
 from cbir.core.errors import CbirError
 from cbir.core.processes import ProcessError, Processes, usual_processes
-from cbir.core.turn import turn
+from cbir.core.turn import one_call, turn
 
 ROOT = Path(__file__).parents[2]
 
@@ -156,6 +157,28 @@ def test_waiting_for_a_turn_is_not_counted_and_a_crash_ends_a_turn(tmp_path: Pat
             workers.call(0.3, take_turns, place, 100.0)
     with turn():
         assert place.exists()
+
+
+def test_a_turn_lasts_until_the_call_ends(tmp_path: Path):
+    """What was decoded in a turn is held until then."""
+
+    def called(whole: bool) -> tuple[float, float]:
+        with one_call() if whole else nullcontext(), one_call():
+            began, _ = take_turns(tmp_path / "taken", 0.01)  # twice
+            time.sleep(0.03)
+            return began, time.monotonic()
+
+    with ThreadPoolExecutor(4) as threads:
+        times = sorted(threads.map(called, [True, False] * 4))
+    assert all(first[1] <= second[0] for first, second in pairwise(times))
+    with Processes(0) as here, ThreadPoolExecutor(4) as threads:
+        each = [threads.submit(here.call, 10, called, True) for _ in range(4)]
+        times = sorted(done.result() for done in each)
+    assert all(first[1] <= second[0] for first, second in pairwise(times))
+    with pytest.raises(ZeroDivisionError), one_call(), turn():
+        raise ZeroDivisionError
+    with turn():
+        pass
 
 
 def test_without_processes_calls_are_made_here(monkeypatch: pytest.MonkeyPatch):

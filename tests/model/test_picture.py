@@ -163,3 +163,34 @@ def test_what_pillow_warns_of_is_ignored_and_what_others_warn_of_is_not():
             warnings.warn_explicit("mine", UserWarning, "mine.py", 1, module="mine")
     with pytest.raises(UserWarning, match="odd"):
         warnings.warn_explicit("odd", UserWarning, "TiffImagePlugin.py", 1, module="PIL.TiffImagePlugin")
+
+
+#: Decodes a large picture in each of four threads, which stay, and says how many MB more the process has then.
+IN_THREADS = """
+import io, os, threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from PIL import Image
+from cbir.model.picture import decode
+
+file, together = io.BytesIO(), threading.Barrier(4)
+Image.new("RGB", (6000, 6000), 99).save(file, "PNG", compress_level=1)
+
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+def decoded(_):
+    together.wait()
+    return decode(file.getvalue(), "x").size
+
+with ThreadPoolExecutor(4) as threads:
+    before = resident()
+    assert list(threads.map(decoded, range(4))) == [(6000, 6000)] * 4
+    print((resident() - before) >> 20)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="this system does not say how much a process has")
+def test_what_large_pictures_took_is_given_back_whatever_thread_had_it():
+    done = subprocess.run([sys.executable, "-c", IN_THREADS], check=True, capture_output=True, text=True)
+    assert int(done.stdout) < 200  # one is 144

@@ -2,14 +2,18 @@
 
 import json
 import threading
+import time
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import cbir
 from cbir.ingest.sources.digits import digits as load_digits
+from cbir.model import decoder
 from cbir.model.errors import ImageError
+from cbir.model.preprocessing import Preprocessing
 from cbir.search.options import SearchOptions
 from cbir.search.piped import Piped
 from cbir.search.stream import stream
@@ -68,6 +72,31 @@ def test_pictures_of_a_block_are_decoded_in_threads(digits: Path, queries: Path,
         searcher.open_picture = decode
         with pytest.raises(ImageError, match=r"5a\.png"):
             searcher.search_many([names[0], str(queries / "5a.png"), names[1], str(queries / "none.png")], 2)
+
+
+def test_large_pictures_are_decoded_and_made_smaller_one_at_a_time(
+    digits: Path, queries: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("cbir.core.workers.usable_cores", lambda: 8)
+    monkeypatch.setattr("cbir.model.decoder._MUCH_MEMORY", 0)
+    load, make, held, most = decoder._load, Preprocessing.pixels, list[int](), list[int]()
+
+    def loaded(*given: Any) -> None:
+        load(*given)
+        held.append(1)
+        most.append(len(held))
+        time.sleep(0.02)
+
+    def made(*given: Any) -> Any:
+        pixels = make(*given)
+        held.pop()
+        return pixels
+
+    monkeypatch.setattr(decoder, "_load", loaded)
+    monkeypatch.setattr(Preprocessing, "pixels", made)
+    with cbir.open("digits") as searcher:
+        searcher.search_many(sorted(map(str, queries.glob("*.png")))[:6])
+    assert most == [1] * 6
 
 
 def test_large_files_are_not_held_together(digits: Path, queries: Path, monkeypatch: pytest.MonkeyPatch):
