@@ -243,8 +243,10 @@ def read_scores(stored: Mapping[str, Any]) -> Scores:
 
 
 def default_depths(ranks: int) -> list[int]:
-    """Return the article's depths that fit, and the depth of the full ranking."""
-    return sorted({*(depth for depth in ARTICLE_DEPTHS if depth <= ranks), ranks})
+    """Return the article's depths that fit, beyond them 1, 2 and 5 times each power of ten, and the full ranking's."""
+    powers = (10**power for power in range(5, len(str(ranks))))
+    beyond = (times * power for power in powers for times in (1, 2, 5))
+    return sorted({*(depth for depth in (*ARTICLE_DEPTHS, *beyond) if depth <= ranks), ranks})
 
 
 def check_depths(depths: Iterable[int]) -> None:

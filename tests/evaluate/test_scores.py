@@ -147,6 +147,8 @@ def test_default_depths_are_the_articles_up_to_the_database_size():
     assert default_depths(60_000) == list(ARTICLE_DEPTHS)
     assert default_depths(320) == [10, 50, 100, 200, 300, 320]
     assert default_depths(3) == [3]
+    assert default_depths(99_999) == [*ARTICLE_DEPTHS, 99_999]
+    assert default_depths(1_200_000)[23:] == [100_000, 200_000, 500_000, 1_000_000, 1_200_000]
 
 
 def test_depths_beyond_the_database_are_cut_and_below_one_refused():
