@@ -30,7 +30,7 @@ from cbir.collection.facets import Group, facet
 from cbir.collection.fields import COPIES, indexes_needed
 from cbir.collection.filter import Exists, Filter, Where, both, filter_of
 from cbir.collection.interface import Info
-from cbir.collection.layout import OVERSAMPLING
+from cbir.collection.layout import COMPARED, OVERSAMPLING
 from cbir.collection.metadata import Metadata
 from cbir.collection.point import CHECKSUM, Hit, Label, Page, Payload, unsigned
 from cbir.collection.translation import MOST_VALUES, key_of
@@ -48,8 +48,6 @@ _RANKED = edge.QuantizationSearchParams(rescore=True, oversampling=OVERSAMPLING)
 #: after the graph is built, which then has no edges for it: of a million points of which 1 to 5% pass, a search along
 #: the graph alone found 0 to a third of what is there.
 _FILTERED = edge.AcornSearchParams(enable=True)
-#: Values of points that pass a filter up to which all of them are compared, 25 MB: 50,000 points of 128 take 2 ms.
-COMPARED = 6_400_000
 
 
 class EmbeddedCollection:

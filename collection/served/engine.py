@@ -167,7 +167,7 @@ class ServedEngine:
 
     def delete(self, name: str) -> None:
         """Remove a collection and all its points."""
-        name, physical, _ = self._found(name)
+        name, physical, *_ = self._found(name)
         if physical != name:
             from qdrant_client import models
 
@@ -177,7 +177,7 @@ class ServedEngine:
 
     def other_names(self, name: str) -> list[str]:
         """Return the other aliases of a collection's points."""
-        name, physical, _ = self._found(name)
+        name, physical, *_ = self._found(name)
         return sorted(alias for alias, named in self._aliases().items() if named == physical and alias != name)
 
     def unnamed(self) -> list[str]:
@@ -231,11 +231,11 @@ class ServedEngine:
                     self._drop(physical)
             raise
 
-    def _opened(self, name: str, physical: str, metadata: Metadata) -> ServedCollection:
-        return ServedCollection(self.server, self._store, name, physical, metadata, self._thresholds)
+    def _opened(self, name: str, physical: str, metadata: Metadata, indexed: int = 0) -> ServedCollection:
+        return ServedCollection(self.server, self._store, name, physical, metadata, self._thresholds, indexed)
 
-    def _found(self, name: str) -> tuple[str, str, Metadata]:
-        """Return a name as the collection has it, what is behind it, and its metadata, checked against that."""
+    def _found(self, name: str) -> tuple[str, str, Metadata, int]:
+        """Return a name as the collection has it, what is behind it, its metadata, and how many points are indexed."""
         if not _QDRANT_NAME.fullmatch(name):
             raise no_such_collection(name, self.location, self.names())
         aliases = self._aliases()
@@ -256,7 +256,7 @@ class ServedEngine:
                 f"{metadata.dimension} values by Euclidean distance; another tool has changed it: "
                 f"ingest into another --collection"
             )
-        return name, physical, metadata
+        return name, physical, metadata, described.indexed
 
     def _spelled(self, name: str, aliases: Mapping[str, str]) -> str:
         """Return a name as a collection has it, whose case or Unicode form may be another, or as a new one will."""

@@ -29,6 +29,7 @@ from cbir.collection.layout import OVERSAMPLING
 from cbir.collection.metadata import Metadata
 from cbir.collection.point import CHECKSUM, Hit, Label, Page, Payload, unsigned
 from cbir.collection.served.cards import MetadataStore
+from cbir.collection.served.few import Few
 from cbir.collection.served.filters import served_filter
 from cbir.collection.served.reader import Condition, Described, Record
 from cbir.collection.served.server import RefusedError, Server
@@ -69,6 +70,8 @@ class ServedCollection:
     metadata : Metadata
     thresholds : dict
         The engine's: indexing thresholds to restore after a load, by physical collection.
+    indexed : int
+        Points in the index.
     """
 
     def __init__(
@@ -79,6 +82,7 @@ class ServedCollection:
         physical: str,
         metadata: Metadata,
         thresholds: dict[str, int],
+        indexed: int = 0,
     ) -> None:
         self.name = name
         self._thresholds = thresholds
@@ -90,6 +94,7 @@ class ServedCollection:
         self._closed = False
         self._damage: Damage | None = None
         self._indexed_fields: set[str] = set()
+        self._few = Few(metadata.dimension, indexed, self._points_in_index, self._about)
 
     @property
     def metadata(self) -> Metadata:
@@ -194,15 +199,16 @@ class ServedCollection:
         vectors = validated_vectors(vectors, self.metadata.dimension)
         limit, common = validated_k(k), self._filter(where)
         allowed = [common] * len(vectors) if each is None else [_both(common, self._filter(own)) for own in each]
+        compared = [True] * len(allowed) if exact else self._few.of(allowed)
         requests = [
             {
                 "query": vector.tolist(),
                 "limit": limit,
                 "filter": passing,
-                "params": {"exact": exact, "quantization": _RANKED, "acorn": _FILTERED if passing else None},
+                "params": {"exact": every, "quantization": _RANKED, "acorn": _FILTERED if passing else None},
                 "with_payload": True,
             }
-            for vector, passing in zip(vectors, allowed, strict=True)
+            for vector, passing, every in zip(vectors, allowed, compared, strict=True)
         ]
         step = max(1, min(_MAX_HITS // limit, _MAX_VALUES // self.metadata.dimension))
         found: list[list[Record]] = []
@@ -294,6 +300,7 @@ class ServedCollection:
         if small or usual != now:
             self._set_threshold(usual)
         self._wait(progress)
+        self._few.forget()
         self._warn_of_nodes_behind()
 
     def _warn_of_nodes_behind(self) -> None:
@@ -335,6 +342,12 @@ class ServedCollection:
     def close(self) -> None:
         """End a `build_index` of another thread; the engine closes the connection."""
         self._closed = True
+
+    def _points_in_index(self) -> int:
+        return self._described().indexed
+
+    def _about(self, passing: Condition) -> int:
+        return self._call(self._server.reader.count, self._physical, passing, exact=False)
 
     def _filter(self, where: Where | None) -> Condition | None:
         return served_filter(where, self._server, self._physical, self._call)

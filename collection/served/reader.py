@@ -161,9 +161,9 @@ class Reader:
             lambda found: (_records(found["points"]), found["next_page_offset"]),
         )
 
-    def count(self, name: str, passing: Condition | None) -> int:
-        """Count points exactly."""
-        body = {"filter": passing, "exact": True}
+    def count(self, name: str, passing: Condition | None, *, exact: bool = True) -> int:
+        """Count points."""
+        body = {"filter": passing, "exact": exact}
         return self._result("POST", f"{_path(name)}/points/count", body, lambda found: int(found["count"]))
 
     def facet(self, name: str, key: str, passing: Condition | None, limit: int) -> list[tuple[Label, int]]:

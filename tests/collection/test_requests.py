@@ -13,13 +13,15 @@ from qdrant_client import models
 import cbir
 from cbir.collection import home as home_module
 from cbir.collection.errors import CollectionError
+from cbir.collection.interface import Collection
 from cbir.collection.metadata import Metadata
+from cbir.collection.served import few
 from cbir.collection.served.cards import MetadataStore
 from cbir.collection.served.engine import ServedEngine
 from cbir.collection.served.rest import AnswerError, NoAnswerError, Rest
 from cbir.collection.served.server import RefusedError
 from cbir.search.query import StoredPoint
-from tests.collection.sample import METADATA, fill
+from tests.collection.sample import METADATA, fill, ids
 
 SEARCHES = {"plain": {}, "again": {"expand": 3, "rerank": True}, "elsewhere": {"not_itself": True, "sort": "index"}}
 
@@ -188,3 +190,45 @@ def test_many_queries_are_as_many_requests_as_one(
         few = len(requests)
         with at_most(few, requests):
             assert searcher.search_many(queries[30:34], 5, **SEARCHES[how]) == found[30:34]
+
+
+def test_a_filter_is_counted_only_where_more_is_indexed_than_is_compared(
+    served: ServedEngine, monkeypatch: pytest.MonkeyPatch
+):
+    vectors = np.random.default_rng(0).random((4_000, 4), np.float32)
+    payloads = [{"uri": f"u{row}", "camera": "rare" if row % 50 == 0 else "common"} for row in range(len(vectors))]
+    with closing(served.create("c", METADATA)) as collection:
+        collection.upsert(ids(len(vectors)), vectors, payloads)
+        collection.build_index(small=True)
+    assert served.info("c").indexed > 1_000
+    rare, common = ({"camera": [name]} for name in ("rare", "common"))
+    sent: list[tuple[str, Any]] = []
+    send = Rest.send
+
+    def seen(rest: Rest, method: str, path: str, body: Any, timeout: float) -> Any:
+        sent.append((path, body))
+        return send(rest, method, path, body, timeout)
+
+    monkeypatch.setattr(Rest, "send", seen)
+
+    def asked(collection: Collection, rows: int, **options: Any) -> tuple[int, list[bool]]:
+        """Search; return how many requests there were, and which queries were to be compared with all that pass."""
+        sent.clear()
+        collection.search_batch(vectors[:rows], 5, **options)
+        return len(sent), [each["params"]["exact"] for each in sent[-1][1]["searches"]]
+
+    with closing(served.open("c")) as small:
+        assert asked(small, 2) == (1, [False, False])
+        assert asked(small, 2, where=rare) == (1, [True, True])
+        assert asked(small, 2, where=common) == (1, [True, True])
+    monkeypatch.setattr(few, "COMPARED", 4 * 1_000)
+    with closing(served.open("c")) as large:
+        assert asked(large, 2) == (1, [False, False])
+        assert asked(large, 2, where=rare) == (2, [True, True])
+        assert asked(large, 2, where=common) == (2, [False, False])
+        assert asked(large, 2, where=common, exact=True) == (1, [True, True])
+        assert asked(large, 6, each=[rare, common, {}] * 2) == (3, [True, False, False] * 2)
+        monkeypatch.setattr(few, "_KNOWN", 0)
+        assert asked(large, 1, where=rare) == (2, [True])
+        large._few.forget()
+        assert asked(large, 1, where=rare) == (3, [True]), "it may have grown"
