@@ -322,14 +322,18 @@ def _end_after(seconds: float) -> None:
 def _end_with(pipe: IO[bytes], *, wanted: bool = True) -> None:
     """End this process, or no longer, as soon as the other end of a pipe is closed, or something comes by it.
 
-    Whoever asked may have been killed, and a call may take hours. (On Windows, it goes on until its time is over.)
+    Whoever asked may have been killed, and a call may take hours. (On Windows, and on macOS, which ignores SIGIO, the
+    call goes on.)
     """
     if sys.platform != "win32":
         import fcntl
+        import select
 
         flags = fcntl.fcntl(pipe, fcntl.F_GETFL) & ~os.O_ASYNC
         fcntl.fcntl(pipe, fcntl.F_SETOWN, os.getpid())  # it gets SIGIO, which ends it
         fcntl.fcntl(pipe, fcntl.F_SETFL, flags | os.O_ASYNC if wanted else flags)
+        if wanted and select.select([pipe], [], [], 0)[0]:  # it was closed already, of which nothing tells
+            os._exit(1)
 
 
 def _send(pipe: IO[bytes], message: object) -> None:

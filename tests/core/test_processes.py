@@ -244,6 +244,28 @@ def test_a_process_in_a_long_call_ends_with_whoever_asked(tmp_path: Path):
     assert_ends(pid)
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="there, it ends when the call is over")
+def test_a_process_whose_asker_was_killed_before_the_call_began_ends_too(tmp_path: Path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import sys, time\n"
+        f"sys.path.insert(0, {str(ROOT)!r})\n"
+        "from cbir.core.processes import _Process, _send\n"
+        "class Late:\n"
+        "    def __reduce__(self): return eval, (\"__import__('time').sleep(0.5) or 1000\",)\n"
+        "process = _Process()\n"
+        "process.call(10, abs, (-1,), {})\n"
+        "_send(process._to, (1000, time.sleep, (Late(),), {}))\n"
+        "print(process._popen.pid, flush=True)\n"
+        "time.sleep(1000)\n"
+    )
+    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True) as asking:
+        assert asking.stdout is not None
+        pid = int(asking.stdout.readline())
+        asking.kill()
+    assert_ends(pid)
+
+
 def until_asleep(pid: int) -> None:
     """Wait until a process is in `time.sleep`: it no longer reads what it is asked."""
     deadline = time.monotonic() + 10
