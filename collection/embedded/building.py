@@ -14,8 +14,7 @@ from pathlib import Path
 from cbir.collection.embedded.shards import DISK_RESERVE, OpenShard, edge_errors, new_folder, open_shards
 from cbir.collection.errors import CollectionError
 from cbir.core.disk import check_room, copy_folder, size_on_disk
-from cbir.core.errors import CbirError
-from cbir.core.processes import ProcessError, Processes
+from cbir.core.processes import Processes
 
 #: Stored values (points x dimension) above which the HNSW graph is worth building: 20 MB, about what Qdrant's server
 #: takes for it. At 60,000 x 128 it takes 8 to 14 s, less than learning or encoding so many pictures. One search takes
@@ -50,8 +49,8 @@ class Building:
         self._named = named
         #: Whether it is built as points come, and how many values may have come since.
         self._in_steps, self._unindexed = False, 0
-        #: What builds it, while it does.
-        self._builder: Processes | None = None
+        #: What builds it, and whether it does; once that is closed, nothing is built any more.
+        self._builder, self._building = Processes(1), False
 
     def pays(self) -> bool:
         """Tell whether it would save more than it costs, and is not there yet."""
@@ -85,37 +84,30 @@ class Building:
         CollectionError
             There is no room for it, it was ended, or Edge cannot. Then nothing has changed.
         """
-        self._opened.shard.flush()
-        with Processes(1) as builder:
-            self._builder = builder
-            try:
-                built = self._built_beside(self._opened.folder, builder)
-            finally:
-                self._builder = None
-        open_shards.exchange(self._opened, built, self._name, lambda: self._named(built))
+        self._building = True
+        try:
+            with edge_errors(self._name):
+                self._opened.shard.flush()
+                built = self._built_beside(self._opened.folder)
+                open_shards.exchange(self._opened, built, self._name, lambda: self._named(built))
+        finally:
+            self._building = False
 
     @contextlib.contextmanager
     def ended(self) -> Iterator[None]:
-        """End what is built in another thread, and keep it from being built in this block."""
-        builder = self._builder
-        if builder is not None:
-            builder.close()
-        with contextlib.nullcontext() if builder is None else self._opened.changing:
+        """End what is built in another thread, and keep it from being built in this block, and afterwards."""
+        self._builder.close()
+        with self._opened.changing if self._building else contextlib.nullcontext():
             yield
 
-    def _built_beside(self, shard: Path, builder: Processes) -> Path:
+    def _built_beside(self, shard: Path) -> Path:
         """Return a new folder beside a shard, with the same points and their index; nothing is left of a failure."""
+        check_room(shard.parent, _TIMES * size_on_disk(shard) + DISK_RESERVE)
+        built = new_folder(shard.parent)
         try:
-            check_room(shard.parent, _TIMES * size_on_disk(shard) + DISK_RESERVE)
-            built = new_folder(shard.parent)
-        except (CbirError, OSError) as error:
-            raise CollectionError(f"collection '{self._name}': {error}") from None
-        try:
-            builder.call(_SECONDS, _build, shard, built)
-        except BaseException as error:
+            self._builder.call(_SECONDS, _build, shard, built)
+        except BaseException:
             shutil.rmtree(built, ignore_errors=True)
-            if isinstance(error, ProcessError):
-                raise CollectionError(f"collection '{self._name}': {error}") from None
             raise
         return built
 

@@ -218,7 +218,7 @@ class OpenShards:
         """Have the users of a shard go on with another that has the same points, and remove the one they had.
 
         `commit` is called once the new one is open, and while both are: nobody else can open either. If it fails, they
-        go on with the one they have.
+        go on with the one they have, and the new one is removed.
         """
         try:
             with edge_errors(name):
@@ -230,7 +230,11 @@ class OpenShards:
             shutil.rmtree(folder, ignore_errors=True)
             raise
         with self._lock:
-            commit()
+            try:
+                commit()
+            except Exception:  # not after Ctrl-C, which may come when it is done
+                shutil.rmtree(folder, ignore_errors=True)
+                raise
             before, had = opened.folder, opened.shard
             del self._open[before]
             opened.folder, opened.shard = folder, shard

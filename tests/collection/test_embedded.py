@@ -1,5 +1,6 @@
 """What is particular to Qdrant Edge: folders, locks, kills, and the index."""
 
+import errno
 import os
 import shutil
 import signal
@@ -344,6 +345,54 @@ def test_closing_ends_the_building_of_an_index(engine: EmbeddedEngine):
         assert (collection.count(), collection.info().indexed, collection.clean) == (10_000, 0, True)
 
 
+def test_a_closed_collection_begins_no_index(engine: EmbeddedEngine):
+    collection, other = engine.create("c", METADATA), engine.open("c")
+    fill(collection, np.eye(4, dtype=np.float32))
+    collection.close()
+    with closing(other), pytest.raises(CollectionError, match="cancelled"):
+        collection.build_index()
+    assert len(list((engine.folder / "c").glob("shard-*"))) == 1
+
+
+def test_closing_waits_while_the_copy_takes_the_place(engine: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch):
+    collection = engine.create("c", METADATA)
+    collection.upsert(ids(500), np.random.default_rng(0).random((500, 4), np.float32), [{}] * 500)
+    loaded, count = threading.Event(), edge.CountRequest
+
+    def slowly(**asked: bool) -> edge.CountRequest:
+        loaded.set()
+        time.sleep(0.2)
+        return count(**asked)
+
+    monkeypatch.setattr(edge, "CountRequest", slowly)
+    build = threading.Thread(target=collection.build_index)
+    build.start()
+    assert loaded.wait(30)
+    collection.close()
+    monkeypatch.undo()
+    build.join()
+    with closing(engine.open("c")) as collection:
+        assert (collection.count(), collection.info().indexed, collection.clean) == (500, 500, True)
+
+
+def no_room(shard: Path, built: Path) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(built))
+
+
+def test_points_are_stored_though_the_disk_is_full_when_the_index_is_to_grow(
+    engine: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(building, "_build", no_room)
+    monkeypatch.setattr(building, "INDEX_STEP", 4 * 4)
+    with closing(engine.create("c", METADATA)) as collection:
+        collection.pause_indexing()
+        fill(collection, np.eye(4, dtype=np.float32))
+        assert collection.count() == 4
+        with pytest.raises(CollectionError, match=r"'c': .* No space left .*; free some space"):
+            collection.build_index()
+    assert len(list((engine.folder / "c").glob("shard-*"))) == 1
+
+
 def crash(shard: Path, built: Path) -> None:
     """End this process as one without memory is, in the middle of building."""
     (built / "half").touch()
@@ -402,6 +451,7 @@ def test_a_collection_that_was_filled_anew_keeps_its_points_when_an_index_is_bui
         with pytest.raises(CollectionError, match="'c' was filled anew by another process"):
             collection.build_index()
         assert collection.count() == 4
+        assert len(list((engine.folder / "c").glob("shard-*"))) == 2
     with closing(engine.open("c")) as collection:
         assert collection.count() == 2
 
