@@ -23,8 +23,10 @@ BUSY_TIMEOUT = 10.0
 
 #: Seconds that a server is given, in all and for one answer, where what is asked for is one collection of many.
 _BRIEFLY, _ONE_ANSWER = 4.0, 5.0
-#: Seconds that a server is asked again while the collection to work with is being found.
-_OPENING = 15.0
+#: Seconds that a server is asked again where somebody waits who can come again: while the collection to work with is
+#: being found, and for a request, which holds a place that others need. More would help where a node of a cluster
+#: restarts, of which Qdrant says the same as of one that is away for good.
+PATIENCE_OF_ASKING = 15.0
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,8 +39,16 @@ if TYPE_CHECKING:
     from cbir.core.settings import Settings
 
 
-def open_engine(settings: Settings, layout: Layout | None = None) -> Engine:
+def open_engine(settings: Settings, layout: Layout | None = None, *, retry_for: float | None = None) -> Engine:
     """Return the engine that the settings name; close it.
+
+    Parameters
+    ----------
+    settings : Settings
+    layout : Layout, optional
+        For collections made here.
+    retry_for : float, optional
+        Seconds that a server is asked again; by default a minute.
 
     Raises
     ------
@@ -46,7 +56,7 @@ def open_engine(settings: Settings, layout: Layout | None = None) -> Engine:
         A URL that is not valid, or a layout that an embedded collection cannot have.
     """
     if settings.qdrant_url is not None:
-        return served_engine(settings, layout)
+        return served_engine(settings, layout, retry_for=retry_for)
     if layout is not None and layout.only_on_a_server:
         options = ", ".join(flag(name) for name in layout.only_on_a_server)
         raise CollectionError(f"{options}: only for a collection on a server; name one with --qdrant-url or QDRANT_URL")
@@ -71,7 +81,9 @@ def embedded_engine(
     return EmbeddedEngine(settings.collections, timeout=BUSY_TIMEOUT if timeout is None else timeout, layout=layout)
 
 
-def served_engine(settings: Settings, layout: Layout | None = None, *, patient: bool = True) -> ServedEngine:
+def served_engine(
+    settings: Settings, layout: Layout | None = None, *, patient: bool = True, retry_for: float | None = None
+) -> ServedEngine:
     """Return the server's engine.
 
     Parameters
@@ -81,6 +93,8 @@ def served_engine(settings: Settings, layout: Layout | None = None, *, patient: 
         For collections made here.
     patient : bool
         Whether a server that fails is asked again for a minute; otherwise for seconds.
+    retry_for : float, optional
+        For so many seconds.
 
     Raises
     ------
@@ -93,7 +107,9 @@ def served_engine(settings: Settings, layout: Layout | None = None, *, patient: 
     from cbir.collection.served.engine import ServedEngine
     from cbir.collection.served.server import Server
 
-    patience = {} if patient else {"retry_for": _BRIEFLY, "timeout": _ONE_ANSWER}
+    patience = {} if retry_for is None else {"retry_for": retry_for}
+    if not patient:
+        patience = {"retry_for": _BRIEFLY, "timeout": _ONE_ANSWER}
     server = Server(address(settings.qdrant_url), os.environ.get("QDRANT_API_KEY"), **patience)
     return ServedEngine(server, settings.locks, layout=layout)
 
@@ -102,7 +118,7 @@ def asked_briefly(engine: Engine) -> AbstractContextManager[None]:
     """Ask a server again for seconds only, not for a minute, while the collection to work with is being found."""
     from cbir.collection.served.engine import ServedEngine
 
-    return engine.server.briefly(_OPENING) if isinstance(engine, ServedEngine) else nullcontext()
+    return engine.server.briefly(PATIENCE_OF_ASKING) if isinstance(engine, ServedEngine) else nullcontext()
 
 
 def being_filled(settings: Settings) -> list[str]:

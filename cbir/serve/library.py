@@ -46,7 +46,7 @@ class Library:
 
     def __init__(self, settings: Settings, first: str | None = None) -> None:
         self.settings = settings
-        self._engine = home.open_engine(settings)
+        self._engine = home.open_engine(settings, retry_for=home.PATIENCE_OF_ASKING)
         self._lock = threading.Lock()
         self._opening: dict[str, threading.Lock] = {}
         self._away: set[str] = set()
@@ -150,8 +150,11 @@ class Library:
         from cbir.search.searcher import Searcher
 
         settings = self.settings
-        # A request does not wait for another process: whoever asks is told to come again.
-        engine = home.open_engine(settings) if settings.qdrant_url else home.embedded_engine(settings, timeout=0)
+        # A request does not wait for another process, nor long for a server: whoever asks is told to come again.
+        if settings.qdrant_url:
+            engine = home.open_engine(settings, retry_for=home.PATIENCE_OF_ASKING)
+        else:
+            engine = home.embedded_engine(settings, timeout=0)
         try:
             bundle = bundle_of(settings.models, name, metadata.model, metadata.fingerprint)
             return Searcher(engine, name, bundle, picture_opener(settings.data, settings.cache, self.decode or decode))

@@ -58,7 +58,7 @@ def test_who_waits_for_an_answer_is_told_so_once(asked: str, monkeypatch: pytest
 @pytest.mark.usefixtures("home")
 def test_a_collection_that_cannot_be_found_is_asked_for_briefly(monkeypatch: pytest.MonkeyPatch):
     """As where the node that has it is away: 60 s, before."""
-    monkeypatch.setattr(home_module, "_OPENING", 0.3)
+    monkeypatch.setattr(home_module, "PATIENCE_OF_ASKING", 0.3)
     start = time.monotonic()
     with (
         answering((200, GREETING), (503, "")) as url,
