@@ -97,7 +97,7 @@ class EmbeddedEngine:
             try:
                 return borrowed(self.folder, folder.name) or _opened(folder, shard, metadata)
             except (CollectionBusyError, LenderGoneError):
-                if not patience.wait():
+                if not patience.wait() and read_metadata(folder)[1] == shard:
                     raise
             except CollectionError:
                 # Replaced after its metadata were read, and the shard that they named removed?

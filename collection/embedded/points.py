@@ -78,16 +78,32 @@ class EmbeddedCollection:
         #: What a check has found, if there was one since it was opened.
         self.damage: Damage | None = None
         if in_place:
-            self._read_again()
+            try:
+                self._read_again()
+            except BaseException:
+                self.close()
+                raise
         self._opened.updated = self._opened.updated or metadata.updated
 
     def _read_again(self) -> None:
-        """Read the metadata once more, now that nobody else can change them: they may be older than the points."""
-        with contextlib.suppress(CollectionError):
+        """Read the metadata once more, now that nobody else can change them: they may be older than the points.
+
+        Raises
+        ------
+        CollectionError
+            They name another shard by now, and this one is being removed.
+        """
+        try:
             metadata, shard = read_metadata(self._folder)
-            if shard == self.shard:
-                self._metadata = metadata
-                self._opened.trust(metadata.updated)
+        except CollectionError:
+            return
+        if shard != self.shard:
+            raise self._replaced()
+        self._metadata = metadata
+        self._opened.trust(metadata.updated)
+
+    def _replaced(self) -> CollectionError:
+        return CollectionError(f"collection '{self.name}' was filled anew by another process")
 
     @property
     def shard(self) -> str:
@@ -326,7 +342,7 @@ class EmbeddedCollection:
         if self._in_place:
             metadata, named = read_metadata(self._folder)
             if named != self.shard:
-                raise CollectionError(f"collection '{self.name}' was filled anew by another process")
+                raise self._replaced()
             write_metadata(self._folder, metadata, shard.name)
 
     def info(self) -> Info:

@@ -19,6 +19,7 @@ import qdrant_edge as edge
 
 from cbir.collection.embedded import building, points, shards
 from cbir.collection.embedded.building import INDEX_PAYS_ABOVE
+from cbir.collection.embedded.card import read_metadata, write_metadata
 from cbir.collection.embedded.engine import EmbeddedEngine
 from cbir.collection.embedded.shards import DISK_RESERVE
 from cbir.collection.errors import CollectionBusyError, CollectionError
@@ -343,6 +344,28 @@ def test_closing_ends_the_building_of_an_index(engine: EmbeddedEngine):
     assert len(list((engine.folder / "c").glob("shard-*"))) == 1
     with closing(engine.open("c")) as collection:
         assert (collection.count(), collection.info().indexed, collection.clean) == (10_000, 0, True)
+
+
+@pytest.mark.parametrize("used", [False, True])
+def test_a_shard_that_loses_its_place_while_it_is_opened_is_left_alone(
+    engine: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch, used: bool
+):
+    with closing(engine.create("c", METADATA)) as collection:
+        fill(collection, np.eye(4, dtype=np.float32))
+    (before,) = (engine.folder / "c").glob("shard-*")
+    held = []
+
+    def meanwhile(collections: Path, name: str) -> None:
+        metadata, shard = read_metadata(collections / name)
+        if shard == before.name:  # what another process does that has built the index
+            shutil.copytree(before, before.with_name("shard-built"))
+            held.extend([edge.EdgeShard.load(str(before))] if used else [])
+            write_metadata(collections / name, metadata, "shard-built")
+
+    monkeypatch.setattr("cbir.collection.embedded.engine.borrowed", meanwhile)
+    with closing(engine.open("c")) as collection:
+        assert (collection.shard, collection.count()) == ("shard-built", 4)
+    assert not shards.open_shards.users(before)
 
 
 def test_a_closed_collection_begins_no_index(engine: EmbeddedEngine):
