@@ -195,7 +195,7 @@ class BorrowedCollection:
         return bool(self._line.ask("index_pays")[0])
 
     def build_index(self, *, small: bool = False, progress: Progress = silent) -> None:
-        """Build the HNSW index; blocks."""
+        """Build the HNSW index; blocks, until another thread closes the collection."""
         self._line.ask("build_index", progress=progress, small=small)
 
     def info(self) -> Info:
@@ -209,7 +209,8 @@ class BorrowedCollection:
         if self._open:
             self._open = False
             try:
-                self._line.ask("close")
+                if self._line.unanswered != "build_index":  # which ends when nobody is here any more
+                    self._line.ask("close")
             except LenderGoneError:
                 pass  # what was stored is, and it is nobody's any more
             finally:

@@ -98,9 +98,9 @@ class Lender:
         self._accepting.start()
 
     def close(self) -> None:
-        """Send all borrowers away once what they asked last is done, or takes too long.
+        """Send all borrowers away once what they asked last is done or, of an index, ended.
 
-        That may be an index, of minutes: its thread ends with the process, and nothing stored is lost.
+        If that takes too long, its thread ends with the process, and nothing stored is lost.
         """
         with self._changes:
             self._closed = True
@@ -276,11 +276,33 @@ class _Borrower(contextlib.ExitStack):
                 self._session, self.finished = None, True
                 self.close()
                 return None, []
+            case "build_index" if self._session is not None:
+                with self._heard(self._session):
+                    return self._session.answer("build_index", asked, parts, silent)
             case what if self._session is not None:
-                report = self._report if what in ("verify", "build_index") else silent
-                return self._session.answer(str(what), asked, parts, report)
+                return self._session.answer(str(what), asked, parts, self._report if what == "verify" else silent)
             case what:
                 raise CollectionError(f"'{what!s:.50}' is asked of no collection")
+
+    @contextlib.contextmanager
+    def _heard(self, session: Session) -> Iterator[None]:
+        """Tell the borrower every moment that this goes on; if nobody hears it, close the collection, which ends it."""
+        over = threading.Event()
+
+        def tell() -> None:
+            try:
+                while not over.wait(_MOMENT):
+                    self._report("index", 0, None)
+            except GoneError:
+                session.close()
+
+        telling = threading.Thread(target=tell, name="cbir-telling", daemon=True)
+        telling.start()
+        try:
+            yield
+        finally:
+            over.set()
+            telling.join()
 
     def _report(self, stage: str, done: int, total: int | None, note: str = "") -> None:
         self._wire.send({"progress": [stage, done, total, note]})

@@ -49,7 +49,8 @@ class Line:
         self._wire = wire
         self._name = name
         self._turn = threading.Lock()
-        self._unanswered = 0
+        #: What was asked last, without an answer as yet: another thread waits for it, or this one was interrupted.
+        self.unanswered = ""
         self._half_sent = False
         self._forgotten: deque[int] = deque()
 
@@ -123,12 +124,12 @@ class Line:
                 self._half_sent = True
                 forgotten = [self._forgotten.popleft() for _ in range(len(self._forgotten))]
                 self._wire.send({"do": what, **arguments, "forgotten": forgotten}, parts)
-                self._half_sent, self._unanswered = False, 1
+                self._half_sent, self.unanswered = False, what
                 answer, received = self._wire.receive()
                 while (said := answer.get("progress")) is not None:
                     progress(*said)
                     answer, received = self._wire.receive()
-                self._unanswered = 0
+                self.unanswered = ""
             except GoneError:
                 self._wire.close()
                 raise LenderGoneError(
@@ -143,9 +144,9 @@ class Line:
         """Leave out the answer to what was asked before this was interrupted, by Ctrl-C."""
         if self._half_sent:  # what follows would be taken for its end
             raise GoneError("interrupted")
-        while self._unanswered:
+        while self.unanswered:
             if "progress" not in self._wire.receive()[0]:
-                self._unanswered = 0
+                self.unanswered = ""
 
     def forget(self, scroll: int) -> None:
         """Say with the next message that nobody reads a scroll on; waits for nothing, not even for another call."""

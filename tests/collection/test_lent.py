@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from cbir.collection.embedded import building
 from cbir.collection.embedded.engine import EmbeddedEngine
 from cbir.collection.embedded.points import EmbeddedCollection
 from cbir.collection.errors import CollectionBusyError, CollectionError
@@ -298,6 +299,41 @@ def test_an_interrupted_call_leaves_the_others_their_answers(engine: EmbeddedEng
                 opened.payloads(ids(1))
         assert Wire.receive is receive
         assert opened.count() == 10
+
+
+def endless(shard: Path, built: Path) -> None:
+    time.sleep(1000)
+
+
+def test_an_index_that_nobody_waits_for_any_more_is_not_built(
+    collections: Path, engine: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(building, "_build", endless)
+    opened, other = engine.open("points"), engine.open("points")
+    failures: list[CollectionError] = []
+
+    def build() -> None:
+        try:
+            opened.build_index()
+        except CollectionError as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=build, daemon=True)
+    thread.start()
+    until_shards(collections / "points", 2)
+    opened.close()
+    until_shards(collections / "points", 1)
+    thread.join(10)
+    with closing(other):
+        assert (other.count(), len(failures)) == (10, 1)
+
+
+def until_shards(folder: Path, count: int) -> None:
+    """Wait until a collection has so many shards: one more while an index is built."""
+    deadline = time.monotonic() + 20
+    while len(list(folder.glob("shard-*"))) != count:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_a_message_that_was_sent_in_part_is_the_last(engine: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch):
