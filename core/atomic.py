@@ -62,8 +62,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     """
     with scratch_folder(path) as folder:
         yield folder
-        for each in (*folder.rglob("*"), folder):
-            _to_disk(each)
+        folder_to_disk(folder)
         try:
             folder.rename(path)
         except OSError as error:
@@ -86,6 +85,12 @@ def scratch_folder(path: Path) -> Iterator[Path]:
             yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def folder_to_disk(folder: Path) -> None:
+    """Wait until all that is in a folder is on disk, and would be there after a power cut; OSError if it cannot be."""
+    for each in (*folder.rglob("*"), folder):
+        _to_disk(each)
 
 
 def _beside(path: Path) -> Path:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from cbir.collection.embedded.shards import DISK_RESERVE, OpenShard, edge_errors, new_folder, open_shards
 from cbir.collection.errors import CollectionError
+from cbir.core.atomic import folder_to_disk
 from cbir.core.disk import check_room, copy_folder, size_on_disk
 from cbir.core.processes import Processes
 
@@ -120,3 +121,4 @@ def _build(shard: Path, built: Path) -> None:
     opened.optimize()
     opened.flush()
     opened.close()
+    folder_to_disk(built)  # before what it is a copy of goes: Edge does not sync what it only reads

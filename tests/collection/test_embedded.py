@@ -416,6 +416,23 @@ def test_points_are_stored_though_the_disk_is_full_when_the_index_is_to_grow(
     assert len(list((engine.folder / "c").glob("shard-*"))) == 1
 
 
+def test_all_of_a_copy_is_on_disk_before_it_takes_the_place(engine: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch):
+    with closing(engine.create("c", METADATA)) as collection:
+        collection.upsert(ids(500), np.random.default_rng(0).random((500, 4), np.float32), [{}] * 500)
+        collection.build_index()
+    (shard,) = (engine.folder / "c").glob("shard-*")
+    synced, sync = set(), os.fsync
+
+    def noted(descriptor: int) -> None:
+        synced.add(os.fstat(descriptor).st_ino)
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    built = shards.new_folder(engine.folder / "c")
+    building._build(shard, built)
+    assert synced >= {each.stat().st_ino for each in (built, *built.rglob("*"))}
+
+
 def crash(shard: Path, built: Path) -> None:
     """End this process as one without memory is, in the middle of building."""
     (built / "half").touch()
