@@ -119,7 +119,8 @@ class EmbeddedEngine:
 
     def create(self, name: str, metadata: Metadata) -> Collection:
         """Make an empty collection."""
-        from cbir.collection.embedded.shards import create_shard, sweep
+        from cbir.collection.embedded.leftovers import sweep
+        from cbir.collection.embedded.shards import create_shard
 
         folder = self._place(name)
         if has_metadata(folder):
@@ -140,8 +141,9 @@ class EmbeddedEngine:
     @contextlib.contextmanager
     def replacement(self, name: str, metadata: Metadata) -> Iterator[Collection]:
         """Yield an empty collection that takes the place of `name`, if there is one, when the block succeeds."""
+        from cbir.collection.embedded.leftovers import sweep
         from cbir.collection.embedded.points import EmbeddedCollection
-        from cbir.collection.embedded.shards import create_shard, sweep
+        from cbir.collection.embedded.shards import create_shard
 
         folder = self._place(name)
         _used_shard(folder)  # it must not be a newer cbir's
@@ -174,7 +176,7 @@ class EmbeddedEngine:
         folder = self._place(name)
         with self._filling(folder):
             if len(list(folder.glob("shard-*"))) > 1:
-                from cbir.collection.embedded.shards import sweep
+                from cbir.collection.embedded.leftovers import sweep
 
                 sweep(folder)
             yield
@@ -194,7 +196,7 @@ class EmbeddedEngine:
 
         It is gone once its metadata file is: what a process that is killed afterwards leaves is no collection.
         """
-        from cbir.collection.embedded.shards import locked, shard_folders
+        from cbir.collection.embedded.leftovers import locked, shard_folders
 
         folder = self._existing(name)
         used = _used_shard(folder)
@@ -293,7 +295,7 @@ def _remove_folder(folder: Path) -> None:
 
     The lock's file goes last: whoever finds none makes a folder and a lock of their own, which stay.
     """
-    from cbir.collection.embedded.shards import sweep
+    from cbir.collection.embedded.leftovers import sweep
 
     if has_metadata(folder):
         return

@@ -1,20 +1,98 @@
 """What no embedded collection uses: shards that killed processes left, or that were replaced, and half-written files.
 
-In: the folder of all collections. Out: each leftover, with its size. What is being filled now is none of them, and
-what a reader still has open is not removed.
+In: the folder of all collections. Out: each leftover, with its size; or it is removed. What is being filled now is none
+of them, and what a reader still has open is not removed.
 """
 
 import contextlib
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import qdrant_edge as edge
+
 from cbir.collection.embedded.card import has_metadata, read_metadata
-from cbir.collection.embedded.shards import locked, shard_folders
+from cbir.collection.embedded.shards import PREFIX, edge_errors, open_shards, who_uses
+from cbir.collection.embedded.unwritable import held
 from cbir.collection.errors import CollectionBusyError, CollectionError
-from cbir.collection.lock import is_held
+from cbir.collection.lock import Patience, is_held
 from cbir.core.disk import entries, size_on_disk
 from cbir.core.leftover import Leftover, partials
+
+
+@contextlib.contextmanager
+def locked(shard: Path, name: str, timeout: float = 0) -> Iterator[None]:
+    """Hold Edge's lock on a shard of collection `name` that is to be removed, so that nobody opens it meanwhile.
+
+    A shard that is incomplete or damaged cannot be open anywhere, and has no lock.
+
+    Parameters
+    ----------
+    shard : Path
+    name : str
+    timeout : float
+        Seconds to wait for another process to close it.
+
+    Raises
+    ------
+    CollectionBusyError
+        It is open, in another process or in this one.
+    """
+    if open_shards.users(shard):
+        raise CollectionBusyError(f"collection '{name}' is open in this process; close it first")
+    patience = Patience(timeout, lambda: who_uses(shard.parent))
+    with contextlib.ExitStack() as stack:
+        while True:
+            try:
+                stack.enter_context(_held_alone(shard, name))
+            except CollectionBusyError:
+                if not patience.wait():
+                    raise
+            except (CollectionError, OSError):
+                break
+            else:
+                break
+        yield
+
+
+@contextlib.contextmanager
+def _held_alone(shard: Path, name: str) -> Iterator[None]:
+    if sys.platform != "win32":  # not opened: of half a copy, or on a full disk, that may end the process
+        with held(shard, name, alone=True):
+            yield
+        return
+    with edge_errors(name):
+        opened = edge.EdgeShard.load(str(shard))
+    try:
+        yield
+    finally:
+        with contextlib.suppress(CollectionError), edge_errors(name):  # its files may be gone
+            opened.close()
+
+
+def sweep(folder: Path) -> None:
+    """Remove a collection's shards, but for the one in use: replaced ones, and those that killed processes left.
+
+    Which one is in use, the metadata file says: where it cannot be read, none is removed.
+    A shard that somebody still reads stays until the next time. While one is being removed, it is locked:
+    whoever comes late finds it in use, reads the metadata file again, and opens the shard that it names by then.
+    """
+    used = None
+    if has_metadata(folder):
+        try:
+            used = read_metadata(folder)[1]
+        except CollectionError:
+            return
+    for path in shard_folders(folder):
+        if path.name != used:
+            with contextlib.suppress(CollectionBusyError), locked(path, folder.name):
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def shard_folders(folder: Path) -> list[Path]:
+    """Return the shards in a collection's folder, used or not."""
+    return sorted(path for path in folder.glob(f"{PREFIX}*") if path.is_dir())
 
 
 def leftovers(collections: Path, lock: str) -> list[Leftover]:

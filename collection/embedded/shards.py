@@ -15,14 +15,14 @@ from pathlib import Path
 
 import qdrant_edge as edge
 
-from cbir.collection.embedded.card import LOCK, has_metadata, how_to_rebuild, read_metadata
+from cbir.collection.embedded.card import LOCK, how_to_rebuild
 from cbir.collection.embedded.kept import shard_config
 from cbir.collection.embedded.probe import try_to_open
 from cbir.collection.embedded.state import State, checksums, is_untouched, read_state, write_state
 from cbir.collection.embedded.unwritable import copied, held, may_be_written
 from cbir.collection.errors import CollectionBusyError, CollectionError, in_use
 from cbir.collection.layout import Layout
-from cbir.collection.lock import Patience, is_held
+from cbir.collection.lock import is_held
 from cbir.collection.metadata import Metadata
 from cbir.core.disk import free_bytes
 from cbir.core.errors import first_line
@@ -34,7 +34,7 @@ DISK_RESERVE = 100_000_000
 #: Bytes that must be free to open a shard whose last writer was stopped: Edge writes what was not written.
 _LEAST = 4_000_000
 
-_PREFIX = "shard-"
+PREFIX = "shard-"
 
 #: In a shard's folder: where Edge makes a segment with its index.
 _BUILDING = "temp_segments"
@@ -105,7 +105,7 @@ def create_shard(folder: Path, metadata: Metadata, layout: Layout | None = None)
 
 def new_folder(folder: Path) -> Path:
     """Make the folder of a shard in a collection's, with the permissions that the collection's other files have."""
-    shard = folder / f"{_PREFIX}{os.urandom(4).hex()}"
+    shard = folder / f"{PREFIX}{os.urandom(4).hex()}"
     shard.mkdir()
     return shard
 
@@ -312,69 +312,6 @@ def who_uses(folder: Path, *, filled_here: bool = False) -> str:
     """Return in words who keeps the collection in a folder, unless this process is the one that fills it."""
     does = "writes to" if is_held(folder / LOCK) and not filled_here else "uses"
     return f"another process that {does} collection '{folder.name}'"
-
-
-@contextlib.contextmanager
-def locked(shard: Path, name: str, timeout: float = 0) -> Iterator[None]:
-    """Hold Edge's lock on a shard of collection `name` that is to be removed, so that nobody opens it meanwhile.
-
-    A shard that is incomplete or damaged cannot be open anywhere, and has no lock.
-
-    Parameters
-    ----------
-    shard : Path
-    name : str
-    timeout : float
-        Seconds to wait for another process to close it.
-
-    Raises
-    ------
-    CollectionBusyError
-        It is open, in another process or in this one.
-    """
-    if open_shards.users(shard):
-        raise CollectionBusyError(f"collection '{name}' is open in this process; close it first")
-    held = None
-    patience = Patience(timeout, lambda: who_uses(shard.parent))
-    while held is None:
-        try:
-            with edge_errors(name):
-                held = edge.EdgeShard.load(str(shard))
-        except CollectionBusyError:
-            if not patience.wait():
-                raise
-        except CollectionError:
-            break
-    try:
-        yield
-    finally:
-        if held is not None:
-            with contextlib.suppress(CollectionError), edge_errors(name):  # its files may be gone
-                held.close()
-
-
-def sweep(folder: Path) -> None:
-    """Remove a collection's shards, but for the one in use: replaced ones, and those that killed processes left.
-
-    Which one is in use, the metadata file says: where it cannot be read, none is removed.
-    A shard that somebody still reads stays until the next time. While one is being removed, it is locked:
-    whoever comes late finds it in use, reads the metadata file again, and opens the shard that it names by then.
-    """
-    used = None
-    if has_metadata(folder):
-        try:
-            used = read_metadata(folder)[1]
-        except CollectionError:
-            return
-    for path in shard_folders(folder):
-        if path.name != used:
-            with contextlib.suppress(CollectionBusyError), locked(path, folder.name):
-                shutil.rmtree(path, ignore_errors=True)
-
-
-def shard_folders(folder: Path) -> list[Path]:
-    """Return the shards in a collection's folder, used or not."""
-    return sorted(path for path in folder.glob(f"{_PREFIX}*") if path.is_dir())
 
 
 def check_free_space(folder: Path, wanted: int) -> None:

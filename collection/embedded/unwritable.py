@@ -57,8 +57,16 @@ def copied(shard: Path, name: str) -> tempfile.TemporaryDirectory[str]:
 
 
 @contextlib.contextmanager
-def held(shard: Path, name: str) -> Iterator[None]:
-    """Keep other processes from opening a shard, as Edge does: by a lock on the folder of its log."""
+def held(shard: Path, name: str, *, alone: bool = False) -> Iterator[None]:
+    """Keep Edge from opening a shard, and others from holding it `alone`, as Edge does: by a lock on its log's folder.
+
+    Raises
+    ------
+    CollectionBusyError
+        It is open.
+    OSError
+        It has no log, or not one that may be read.
+    """
     if sys.platform == "win32":
         yield
         return
@@ -67,7 +75,7 @@ def held(shard: Path, name: str) -> Iterator[None]:
     log = os.open(shard / "wal", os.O_RDONLY)
     try:
         try:
-            fcntl.flock(log, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            fcntl.flock(log, (fcntl.LOCK_EX if alone else fcntl.LOCK_SH) | fcntl.LOCK_NB)
         except BlockingIOError:
             raise in_use(name) from None
         except OSError:

@@ -483,6 +483,23 @@ def test_what_is_left_of_a_killed_building_goes_when_it_is_filled_again(engine: 
         assert collection.count() == 4
 
 
+def test_what_is_left_is_found_without_being_opened(engine: EmbeddedEngine):
+    with closing(engine.create("c", METADATA)) as collection:
+        fill(collection, np.eye(4, dtype=np.float32))
+    (shard,) = (engine.folder / "c").glob("shard-*")
+    half = shard.with_name("shard-half")
+    (half / "wal").mkdir(parents=True)
+    shutil.copy(shard / "edge_config.json", half)
+    before = sorted(half.rglob("*"))
+    assert [left.path for left in engine.leftovers()] == [half]
+    assert sorted(half.rglob("*")) == before, "on a full disk, opening it would end the process"
+    held = edge.EdgeShard.load(str(half))
+    assert engine.leftovers() == []
+    held.close()
+    with engine.writing("c"):
+        assert list(shard.parent.glob("shard-*")) == [shard]
+
+
 def test_a_collection_that_was_filled_anew_keeps_its_points_when_an_index_is_built(engine: EmbeddedEngine):
     with closing(engine.create("c", METADATA)) as collection:
         fill(collection, np.eye(4, dtype=np.float32))

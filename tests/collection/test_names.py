@@ -8,7 +8,7 @@ import pytest
 
 from cbir.collection.embedded.card import has_metadata
 from cbir.collection.embedded.engine import EmbeddedEngine
-from cbir.collection.embedded.shards import sweep
+from cbir.collection.embedded.leftovers import sweep
 from cbir.collection.errors import CollectionBusyError, CollectionError, NoSuchCollectionError
 from cbir.collection.interface import Engine
 from cbir.collection.lock import is_held
