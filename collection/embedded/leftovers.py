@@ -58,17 +58,17 @@ def locked(shard: Path, name: str, timeout: float = 0) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _held_alone(shard: Path, name: str) -> Iterator[None]:
-    if sys.platform != "win32":  # not opened: of half a copy, or on a full disk, that may end the process
+    if sys.platform == "win32":
+        with edge_errors(name):
+            opened = edge.EdgeShard.load(str(shard))
+        try:
+            yield
+        finally:
+            with contextlib.suppress(CollectionError), edge_errors(name):  # its files may be gone
+                opened.close()
+    else:  # not opened: of half a copy, or on a full disk, that may end the process
         with held(shard, name, alone=True):
             yield
-        return
-    with edge_errors(name):
-        opened = edge.EdgeShard.load(str(shard))
-    try:
-        yield
-    finally:
-        with contextlib.suppress(CollectionError), edge_errors(name):  # its files may be gone
-            opened.close()
 
 
 def sweep(folder: Path) -> None:
