@@ -47,8 +47,10 @@ def already_exists(name: str) -> CollectionError:
 
 def in_use(name: str) -> CollectionBusyError:
     """Return the error for a collection that another process has open."""
-    alone = " (on Windows, also cbir serve has it for itself)" if sys.platform == "win32" else ""
+    alone, lent = " (on Windows, also cbir serve has it for itself)", ""
+    if sys.platform != "win32":
+        alone, lent = "", "beside cbir serve, if that is started first, or "
     return CollectionBusyError(
-        f"collection '{name}' is in use by another process{alone}; wait until that ends, "
-        "or keep the collection on a Qdrant server, which many processes can use at once"
+        f"collection '{name}' is in use by another process{alone}; wait until that ends "
+        f"(many processes can use it at once {lent}on a Qdrant server)"
     )

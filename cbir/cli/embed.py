@@ -26,7 +26,7 @@ def embed(
     images: Annotated[
         list[str],
         typer.Argument(
-            metavar="IMAGE",
+            metavar="IMAGE...",
             help="Picture file, or a uri such as mnist:test/7; with --parquet whatever cbir ingest takes: a folder, "
             "archives, lists.",
         ),
@@ -69,6 +69,8 @@ def embed(
     if len(images) > 1:
         raise CbirError(f"{len(images)} images: name one, or a --parquet folder for the features of many")
     (image,) = images
+    if Path(image).is_dir():
+        raise CbirError(f"{image} is a folder: name a picture in it, or a --parquet folder for the features of all")
     name = collection_or_default(collection, qdrant_url)
     with cbir.open(name, qdrant_url=qdrant_url, data_dir=data_dir) as searcher:
         vector = searcher.embed(image, invert=invert)

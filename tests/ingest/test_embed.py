@@ -126,6 +126,7 @@ def test_nothing_is_left_of_what_fails(photos: Path, tmp_path: Path, monkeypatch
         features.mkdir()
         assert "NaN" in failure("embed", photos, "--parquet", features)
         features.rmdir()  # which is as empty as it was
+    assert "--parquet folder for the features of all" in failure("embed", photos)
     assert "no pictures" in failure("embed", _empty(tmp_path), "-c", "photos", "--parquet", features)
     for each in photos.rglob("*.jpg"):
         each.write_bytes(b"\xff\xd8\xff no picture")
