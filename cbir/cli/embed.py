@@ -96,7 +96,10 @@ def _show(done: Embedded, *, json_: bool) -> None:
     line(f"model       {done.model.path}")
     line(f"encoder     {done.model.kind} {done.model.fingerprint}, {done.model.dimension} values an image")
     kinds = counted(len(written.sets), "set of fields", "sets of fields")
-    line(f"features    {done.folder}: {counted(written.points, 'point')}, {kinds}, {size(done.bytes)}")
+    held = sum(points for _, points, _ in written.sets)
+    line(f"features    {done.folder}: {counted(held, 'point')}, {kinds}, {size(done.bytes)}")
+    if others := held - written.points:
+        line(f"others      {counted(others, 'point')} of an earlier run, whose pictures were not looked at now")
     if written.kept:
         line(f"kept        {counted(written.kept, 'point')} of an earlier run, unchanged")
     if written.taken_out:

@@ -227,6 +227,9 @@ def test_other_sources_stay_and_so_does_all_if_a_disk_may_not_be_mounted(photos:
     run("embed", photos, "-c", "all", "--parquet", features)
     done = json.loads(run("embed", other, "-c", "all", "--parquet", features, "--json").stdout)
     assert (done["points"], done["kept"], sum(each["points"] for each in done["sets"])) == (3, 0, 27)
+    said = run("embed", other, "-c", "all", "--parquet", features).stdout
+    assert f"{features}: 27 points" in said
+    assert "others      24 points" in said
     done = json.loads(run("embed", photos, other, "-c", "all", "--parquet", features, "--limit", 3, "--json").stdout)
     assert (done["points"], done["taken_out"], len(rows(features))) == (3, 0, 27)
     shutil.rmtree(photos / "a")
