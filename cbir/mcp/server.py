@@ -102,6 +102,7 @@ def _only_the_protocol() -> Iterator[io.TextIOWrapper]:
     try:
         with os.fdopen(kept, "wb") as binary, io.TextIOWrapper(binary, encoding="utf-8") as output:
             yield output
+            sys.stdout.flush()  # what was printed meanwhile is no answer
             os.dup2(kept, 1)
     finally:
         sys.stdout.flush()
