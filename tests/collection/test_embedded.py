@@ -9,6 +9,7 @@ import sys
 import textwrap
 import threading
 import time
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -441,18 +442,6 @@ def crash(shard: Path, built: Path) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def test_an_index_whose_process_is_killed_is_an_error_and_nothing_else(
-    engine: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(building, "_build", crash)
-    with closing(engine.create("c", METADATA)) as collection:
-        fill(collection, np.eye(4, dtype=np.float32))
-        with pytest.raises(CollectionError, match="'c': its process was killed, as happens when memory runs out"):
-            collection.build_index()
-        assert collection.count() == len(collection.search(np.ones(4), 10)) == 4
-    assert len(list((engine.folder / "c").glob("shard-*"))) == 1
-
-
 def lose(shard: Path, built: Path) -> None:
     """Copy a shard but for a point, as when another process removes files of the copy."""
     opened = edge.EdgeShard.load(str(shutil.copytree(shard, built, dirs_exist_ok=True)))
@@ -460,15 +449,19 @@ def lose(shard: Path, built: Path) -> None:
     opened.close()
 
 
-def test_a_copy_that_lacks_points_does_not_take_the_place_of_the_collection(
-    engine: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("build", "said"),
+    [(crash, "'c': its process was killed, as happens when memory runs out"), (lose, "its copy has 3 points, not 4")],
+)
+def test_an_index_that_is_not_built_whole_is_an_error_and_nothing_else(
+    build: Callable[[Path, Path], None], said: str, engine: EmbeddedEngine, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(building, "_build", lose)
+    monkeypatch.setattr(building, "_build", build)
     with closing(engine.create("c", METADATA)) as collection:
         fill(collection, np.eye(4, dtype=np.float32))
-        with pytest.raises(CollectionError, match="its copy has 3 points, not 4"):
+        with pytest.raises(CollectionError, match=said):
             collection.build_index()
-        assert collection.count() == 4
+        assert collection.count() == len(collection.search(np.ones(4), 10)) == 4
     with closing(engine.open("c")) as collection:
         assert (collection.count(), collection.clean) == (4, True)
     assert len(list((engine.folder / "c").glob("shard-*"))) == 1

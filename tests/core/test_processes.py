@@ -6,8 +6,9 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from itertools import pairwise
 from pathlib import Path
 
@@ -225,45 +226,45 @@ def test_a_script_without_a_main_guard_and_its_killed_end(tmp_path: Path):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="there, it ends when the call is over")
 def test_a_process_in_a_long_call_ends_with_whoever_asked(tmp_path: Path):
-    script = tmp_path / "script.py"
-    script.write_text(
-        "import sys, threading, time\n"
-        f"sys.path.insert(0, {str(ROOT)!r})\n"
-        "from cbir.core.processes import Processes\n"
+    code = (
+        "import threading\n"
         "workers = Processes(1)\n"
         "threading.Thread(target=workers.call, args=(1000, time.sleep, 1000), daemon=True).start()\n"
         "while not workers._busy: time.sleep(0.01)\n"
         "print(*(each._popen.pid for each in workers._busy), flush=True)\n"
-        "time.sleep(1000)\n"
     )
-    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True) as asking:
-        assert asking.stdout is not None
-        pid = int(asking.stdout.readline())
+    with asking(tmp_path, code) as pid:
         until_asleep(pid)
-        asking.kill()
     assert_ends(pid)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="there, it ends when the call is over")
 def test_a_process_whose_asker_was_killed_before_the_call_began_ends_too(tmp_path: Path):
-    script = tmp_path / "script.py"
-    script.write_text(
-        "import sys, time\n"
-        f"sys.path.insert(0, {str(ROOT)!r})\n"
-        "from cbir.core.processes import _Process, _send\n"
+    code = (
         "class Late:\n"
         "    def __reduce__(self): return eval, (\"__import__('time').sleep(0.5) or 1000\",)\n"
         "process = _Process()\n"
         "process.call(10, abs, (-1,), {})\n"
         "_send(process._to, (1000, time.sleep, (Late(),), {}))\n"
         "print(process._popen.pid, flush=True)\n"
-        "time.sleep(1000)\n"
     )
-    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True) as asking:
-        assert asking.stdout is not None
-        pid = int(asking.stdout.readline())
-        asking.kill()
+    with asking(tmp_path, code) as pid:
+        pass
     assert_ends(pid)
+
+
+@contextmanager
+def asking(folder: Path, code: str) -> Iterator[int]:
+    """Run code that asks a worker process and prints its number, which is yielded; then the code is killed."""
+    script = folder / "script.py"
+    head = f"import sys, time\nsys.path.insert(0, {str(ROOT)!r})\n"
+    names = "from cbir.core.processes import Processes, _Process, _send\n"
+    script.write_text(f"{head}{names}{code}time.sleep(1000)\n")
+    with subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        pid = int(process.stdout.readline())
+        yield pid
+        process.kill()
 
 
 def until_asleep(pid: int) -> None:
