@@ -2,11 +2,12 @@
 
 import io
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from cbir.core.words import size
 from tests.serve.album import ask, drop, fields, found
@@ -182,5 +183,25 @@ def test_a_phone_shows_all_of_it(browser: Browser, address: str, folder: Path):
 def test_pictures_that_are_elsewhere_by_now_are_said_to_be_once(page: Page, address: str, folder: Path):
     page.goto(f"{address}/c/moved")
     expect(page.locator(".notice.missing")).to_have_count(1)
-    page.wait_for_function("document.querySelectorAll('.picture.gone').length >= 3")  # others load as one scrolls
+    until(page, "document.querySelectorAll('.picture.gone').length >= 3")  # others load as one scrolls
     expect(page.locator(".notice.missing")).to_contain_text(f"cbir move {folder.parent / 'moving'} NEW")
+
+
+def test_pictures_that_failed_before_the_scripts_came_are_told_too(page: Page, address: str):
+    asked: list[str] = []
+    page.on("requestfinished", lambda request: asked.append(request.url))
+
+    def late(route: Route) -> None:
+        end = time.monotonic() + 10
+        while sum("/thumbnails/" in each for each in asked) < 10 and time.monotonic() < end:
+            page.wait_for_timeout(20)
+        route.continue_()
+
+    page.route("**/hits.js*", late)
+    page.goto(f"{address}/c/moved")
+    expect(page.locator(".notice.missing")).to_have_count(1)
+    expect(page.locator(".picture.gone")).to_have_count(10)
+    page.goto(f"{address}/c/album")
+    page.mouse.wheel(0, 20_000)
+    expect(page.locator("#hits .hit")).to_have_count(60)
+    expect(page.locator(".picture.gone, .notice.missing")).to_have_count(0)

@@ -32,13 +32,16 @@ function place(list, hits) {
       list.classList.add("small");
       again(list);
     };
-    if (picture.complete) queueMicrotask(loaded);
-    picture.addEventListener("load", loaded);
-    picture.addEventListener("error", () => {
+    const gone = () => {
+      if (!hit.contains(picture)) return; // it is known already
       hit.querySelector(".picture").classList.add("gone");
       picture.replaceWith(Object.assign(document.createElement("span"), { textContent: picture.alt }));
       missed(list, picture.src);
-    });
+    };
+    // What came, or did not, before this script has no event any more.
+    queueMicrotask(() => picture.complete && (picture.naturalWidth ? loaded() : gone()));
+    picture.addEventListener("load", loaded);
+    picture.addEventListener("error", gone);
     return set(hit, shape(...given));
   });
   extend(list, shapes);
