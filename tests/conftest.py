@@ -9,6 +9,7 @@ from pathlib import Path
 import filelock
 import numpy as np
 import pytest
+from hypothesis import settings
 from PIL import Image
 
 import cbir
@@ -21,6 +22,10 @@ from tests.qdrant import BINARY, GIVEN_KEY, GIVEN_URL, NO_BINARY, NO_SERVER, Qdr
 
 #: Enough to search with; the article's 20 are for benchmarks.
 EPOCHS = 2
+
+# How long an example takes says how busy the machine is.
+settings.register_profile("untimed", settings.default, deadline=None)
+settings.load_profile("untimed")
 
 
 @pytest.fixture(scope="session", autouse=True)

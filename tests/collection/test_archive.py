@@ -56,7 +56,6 @@ def archive(_archive: Path, tmp_path: Path) -> Path:
 @settings(
     max_examples=4,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.data_too_large, HealthCheck.too_slow],
-    deadline=None,
 )
 def test_a_restored_collection_equals_the_archived_one(
     engine: EmbeddedEngine, tmp_path: Path, vectors: np.ndarray, payloads: list[dict]

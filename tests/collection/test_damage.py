@@ -82,7 +82,7 @@ def test_numbers_that_qdrant_reads_inexactly_are_no_damage(points: Collection):
 @given(
     vectors=st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=4, max_size=4), fields=FIELDS
 )
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_point_comes_back_as_its_checksum_says(points: Collection, vectors: list[float], fields: dict[str, object]):
     points.upsert(ids(1), np.array([vectors], np.float32), [fields])
     damage = points.verify()

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cbir.collection.embedded.card import NAME, read_metadata
@@ -83,7 +83,6 @@ def test_a_value_that_is_missing_is_named(missing: str):
 @example(anything=None)
 @example(anything=[])
 @example(anything="x")
-@settings(deadline=None)
 def test_any_json_is_metadata_or_an_error_that_names_them(anything: object):
     for read in (lambda: Metadata.from_json(anything), lambda: _metadata("c", anything)):
         try:
@@ -107,7 +106,6 @@ def test_any_json_is_metadata_or_an_error_that_names_them(anything: object):
 @example(content=json.dumps({**CARD, "shard": "../../elsewhere"}).encode())
 @example(content=json.dumps({**CARD, "shard": ""}).encode())
 @example(content=json.dumps({**CARD, "shard": "/"}).encode())
-@settings(deadline=None)
 def test_any_file_is_a_card_or_an_error_that_names_it(tmp_path_factory: pytest.TempPathFactory, content: bytes):
     folder = tmp_path_factory.getbasetemp() / "any-file" / "c"
     folder.mkdir(parents=True, exist_ok=True)

@@ -28,7 +28,7 @@ def counted(stored: list[dict[str, Any]], field: str) -> dict[tuple[type, Label]
 
 
 @given(stored=st.lists(payloads(), min_size=1, max_size=8), wide=st.booleans())
-@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_facets_are_those_of_plain_python(points: Collection, stored: list[dict[str, Any]], wide: bool):
     points.delete(ids(8))
     points.upsert(ids(len(stored)), np.zeros((len(stored), 4), np.float32), stored)
@@ -49,7 +49,7 @@ WAYS = [
 
 
 @given(stored=st.lists(payloads(), min_size=1, max_size=8), way=st.sampled_from(WAYS))
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_the_condition_of_a_count_finds_as_many(points: Collection, stored: list[dict[str, Any]], way: Any):
     points.delete(ids(8))
     points.upsert(ids(len(stored)), np.zeros((len(stored), 4), np.float32), stored)

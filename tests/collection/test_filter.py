@@ -103,7 +103,7 @@ def filters(stored: list[dict[str, Any]]) -> st.SearchStrategy[Filter]:
 
 
 @given(stored=st.lists(payloads(), min_size=1, max_size=8), data=st.data())
-@settings(max_examples=60, phases=[Phase.generate], suppress_health_check=list(HealthCheck), deadline=None)
+@settings(max_examples=60, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 def test_every_filter_finds_what_plain_python_finds(
     points: Collection, monkeypatch: pytest.MonkeyPatch, stored: list[dict[str, Any]], data: st.DataObject
 ):

@@ -224,7 +224,7 @@ def test_a_snapshot_does_not_depend_on_the_clock(
 
 
 @given(place=st.integers(0, 10**6), value=st.integers(0, 255))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
 def test_one_byte_that_is_wrong_anywhere_ends_in_an_error_or_is_none(tmp_path: Path, place: int, value: int):
     content = bytearray(written(tmp_path / "good.zip", members()).read_bytes())
     content[place % len(content)] = value

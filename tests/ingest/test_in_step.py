@@ -110,7 +110,7 @@ def expect(root: Path, contents: list[bytes]) -> dict[bytes, list[str]]:
     return there
 
 
-@settings(deadline=None, max_examples=25, phases=PHASES, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, phases=PHASES, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(operations, max_size=14), seed=st.integers(0, 999))
 def test_after_any_changes_the_collection_is_that_of_a_fresh_ingest(
     tmp_path_factory: pytest.TempPathFactory, contents: list[bytes], steps: list, seed: int

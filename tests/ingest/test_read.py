@@ -55,7 +55,7 @@ def kinds_of(batches: list[Batch]) -> list[tuple[int, str]]:
     return [(int(each.uri.partition(".")[0].rpartition(":")[2]), what) for each, what in found]
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(kinds=st.lists(st.sampled_from(["fresh", "failed", "described"]), max_size=700))
 def test_each_item_is_in_one_place_and_all_are_in_order(kinds: list[str]):
     work = [
@@ -74,7 +74,7 @@ def test_each_item_is_in_one_place_and_all_are_in_order(kinds: list[str]):
     assert [int(pixels[0, 0, 0]) for batch in batches for pixels in batch.pixels] == [n % 256 for n in numbers]
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(values=st.lists(st.none() | st.integers(0, 9), max_size=200))
 def test_of_files_with_one_content_the_first_is_decoded(values: list[int | None]):
     with Places() as places:

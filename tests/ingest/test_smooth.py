@@ -73,7 +73,7 @@ def averaged(features: np.ndarray, among: np.ndarray, nearest: int) -> list[np.n
     return result
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 2**32 - 1), n=st.integers(1, 30), nearest=st.integers(1, 40), known=st.integers(0, 9))
 def test_each_is_averaged_with_its_nearest_among_new_and_stored(seed: int, n: int, nearest: int, known: int):
     everything = np.random.default_rng(seed).normal(size=(n + known, 4)).astype(np.float32)

@@ -89,7 +89,7 @@ def test_any_image_has_a_finite_feature(known: Known, name: str, shape: tuple[in
     wild = arrays.arrays(np.uint8, shape, elements=st.integers(0, 255), fill=st.integers(0, 255))
     even = st.integers(0, 255).map(lambda value: np.full(shape, value, np.uint8))
 
-    @settings(max_examples=15, deadline=None)
+    @settings(max_examples=15)
     @given(st.one_of(wild, even))
     def finite(image: np.ndarray) -> None:
         assert np.isfinite(encoder.encode(image[None])).all()
@@ -158,7 +158,7 @@ def histogram(*colours: tuple[float, ...]) -> np.ndarray:
     st.tuples(*[st.integers(0, 254)] * 3) | st.tuples(st.integers(0, 254)).map(lambda grey: grey * 3),
     st.sampled_from([(1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 1)]),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_a_colour_that_moves_a_little_moves_little_from_bin_to_bin(
     colour: tuple[int, int, int], step: tuple[int, int, int]
 ):

@@ -127,7 +127,7 @@ def test_a_value_that_was_never_written_is_refused(whole: Bundle, tmp_path: Path
 @example(content=("dimension", 64))
 @example(content=("dimension", 2**40))
 @example(content=b'{"format": ' + b"9" * 5000 + b"}")
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_anything_is_a_bundle_or_an_error_that_names_it(
     whole: Bundle, tmp_path: Path, content: bytes | tuple[str, Any]
 ):

@@ -41,7 +41,7 @@ def test_the_same_seed_gives_the_same_embedding():
     np.testing.assert_array_equal(diffusion(neighbours, 8), diffusion(neighbours, 8))
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(count=st.integers(2, 60), seed=st.integers(0, 2**32 - 1), copies=st.booleans())
 def test_any_points_can_be_embedded(count: int, seed: int, copies: bool):
     points = np.random.default_rng(seed).normal(size=(count, 3)).astype(np.float32)

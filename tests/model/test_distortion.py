@@ -53,7 +53,7 @@ def dark_centre(image: Image.Image) -> tuple[np.ndarray, float]:
     st.tuples(st.integers(1, 40), st.integers(1, 40)),
     st.integers(0, 1000),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_picture_at_any_strength(name: str, share: float, mode: str, size: tuple[int, int], seed: int):
     kind = KINDS[name]
     distort = Distortion(kind, kind.low + share * (kind.high - kind.low))

@@ -40,7 +40,7 @@ def framed(draw: st.DrawFn) -> Image.Image:
 
 
 @given(framed())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_picture_has_something_left_and_is_trimmed_once(image: Image.Image):
     inside = trimmed(image)
     assert inside.mode == image.mode

@@ -27,7 +27,7 @@ def generator() -> np.random.Generator:
     return np.random.default_rng(0)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(
     count=st.integers(1, 5),
     side=st.integers(8, 40),

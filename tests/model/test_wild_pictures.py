@@ -59,7 +59,7 @@ def heads() -> Iterator[bytes]:
         yield content[:40]
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(
     head=st.sampled_from(sorted(set(heads()) | {b""})),
     rest=st.binary(max_size=300),
@@ -72,7 +72,7 @@ def test_any_bytes_are_a_picture_or_a_reason(head: bytes, rest: bytes, suffix: s
     assert found is None or sniff(content, name) == found.details.format
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.binary(max_size=400), st.sampled_from([b"", b"II*\0\x08\0\0\0", b"MM\0*\0\0\0\x08", b"II+\0\x08\0\0\0\x10"]))
 def test_no_bytes_are_too_odd_to_be_read_as_exif(block: bytes, head: bytes):
     found = read(head + block, also=(block, head + block))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import cbir
@@ -27,7 +27,6 @@ def stored(tmp_path: Path) -> Iterator[tuple[Collection, np.ndarray]]:
     collection.close()
 
 
-@settings(deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), n=st.integers(2, 40), nearest=st.integers(1, 50), unit=st.booleans())
 def test_a_query_becomes_the_average_of_itself_and_its_nearest(seed: int, n: int, nearest: int, unit: bool):
     features = np.random.default_rng(seed).normal(size=(n + 3, 4)).astype(np.float32)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import cbir
@@ -42,7 +42,6 @@ def as_in_the_paper(features: np.ndarray) -> np.ndarray:
     return (0.7 * (1 - both.sum(axis=1) / either.sum(axis=1)) + 0.3 * scaled[0])[1:]
 
 
-@settings(deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), n=st.integers(6, 60), spread=st.floats(0, 5))
 def test_distances_equal_a_direct_implementation_of_the_paper(seed: int, n: int, spread: float):
     generator = np.random.default_rng(seed)

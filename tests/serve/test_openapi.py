@@ -44,7 +44,6 @@ def _called(operation: Any, mode: GenerationMode) -> int:
         max_examples=7,
         derandomize=True,
         database=None,
-        deadline=None,
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )

@@ -194,7 +194,7 @@ def test_names_that_lead_elsewhere_lead_nowhere(tmp_path: Path):
         assert opened(item.location).size == (28, 28)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.text(max_size=60).map(lambda text: text.replace("~", "/")) | st.binary(max_size=40).map(os.fsdecode))
 def test_a_safe_path_is_relative_and_has_a_uri(name: str):
     path = safe_path(name)
@@ -318,7 +318,7 @@ def test_a_picture_that_is_not_in_the_archive_says_so(tmp_path: Path):
         opened(f"{tmp_path}/text/b.png")
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.text(min_size=1, max_size=20), min_size=1, max_size=8, unique=True))
 def test_whatever_names_are_found_is_the_sum(tmp_path: Path, names: list[str]):
     with zipfile.ZipFile(tmp_path / "x.zip", "w") as target, warnings.catch_warnings():

@@ -175,7 +175,7 @@ def test_a_table_that_is_missing_or_no_text_is_refused(root: Path):
 
 
 @pytest.mark.parametrize("write", [str.encode, bytes], ids=["text", "bytes"])
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_whatever_is_in_a_table_is_read_or_refused(
     tmp_path_factory: pytest.TempPathFactory, write: Callable[[Any], bytes], data: st.DataObject

@@ -96,7 +96,7 @@ def test_of_one_that_is_cut_off_what_is_there_is_read(tmp_path: Path, kind: str)
         assert len(whole) >= 10
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_whatever_its_bytes_are_nothing_but_a_reason_comes_of_it(tmp_path: Path, data: st.DataObject):
     content = bytearray(archive(data.draw(st.sampled_from(KINDS))))

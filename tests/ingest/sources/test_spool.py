@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from cbir.ingest.sources.spool import Spool
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.integers(0, 400), min_size=1, max_size=40), st.integers(1, 900), st.randoms())
 def test_a_spool_gives_the_records_in_any_order(sizes: list[int], most: int, random):
     records = [bytes([number]) * size for number, size in enumerate(sizes)]

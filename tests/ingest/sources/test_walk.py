@@ -318,7 +318,7 @@ kinds = st.sampled_from(["file", "picture", "folder", "fifo", "link", "broken", 
 trees = st.lists(st.tuples(st.integers(0, 5), names, kinds), max_size=25)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(trees, st.booleans(), st.booleans())
 @pytest.mark.skipif(sys.platform == "win32", reason="names are text there")
 def test_whatever_is_in_a_folder_is_found_exactly_once(

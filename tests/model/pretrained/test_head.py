@@ -46,7 +46,7 @@ def test_the_graph_computes_the_same(places: bool):
     np.testing.assert_allclose(run(head, raw), made, atol=1e-5)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 2**32 - 1), scale=st.sampled_from([1e-6, 1, 1e4]), places=st.booleans())
 def test_features_are_of_norm_one_whatever_the_scale(seed: int, scale: float, places: bool):
     head = some(places=places)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 from sklearn.datasets import load_sample_image
@@ -96,7 +96,6 @@ def test_it_streams_and_needs_no_more_than_ten_thousand():
     assert KIND.most_images == 10_000
 
 
-@settings(deadline=None)
 @given(sizes=st.lists(st.integers(1, 40), max_size=12), most=st.integers(2, 16), fewer=st.integers(0, 20))
 def test_some_of_a_stream_are_from_all_over_it(sizes: list[int], most: int, fewer: int):
     few, total = _Spread(most), 0

@@ -41,7 +41,7 @@ def test_what_few_pictures_do_not_span_is_told_apart_by_the_general_directions(c
     assert ((head.apply(changed) @ head.apply(later).T).argmax(axis=1) == np.arange(60)).mean() > 0.8
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(count=st.integers(1, 12), same=st.booleans(), known=st.booleans())
 def test_any_pictures_will_do(count: int, same: bool, known: bool):
     raw = np.repeat(pictures(1), count, axis=0) if same else pictures(count)

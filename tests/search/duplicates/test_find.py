@@ -13,7 +13,7 @@ from cbir.search.duplicates.find import listed
 from tests.collection.sample import METADATA
 
 
-@settings(deadline=None, max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.sampled_from(["", "a", "b", "c", "d"]), min_size=1, max_size=9))
 def test_points_with_a_hash_in_common_are_found_and_no_others(tmp_path: Path, hashes: list[str]):
     ids = [point_id("s", str(number)) for number in range(len(hashes))]
