@@ -13,7 +13,7 @@ import numpy as np
 
 from cbir.collection.errors import CollectionError
 from cbir.collection.metadata import Metadata
-from cbir.collection.point import Payload
+from cbir.collection.point import Payload, is_point_id
 from cbir.core.names import is_valid_name, made_name, normalized
 from cbir.core.uris import shown
 
@@ -106,7 +106,8 @@ def validated_points(
     check_payloads(ids, payloads)
     for each in ids:
         try:
-            uuid.UUID(each)
+            if not is_point_id(each):  # nearly all are, and parsing one takes four times as long
+                uuid.UUID(each)
         except (ValueError, AttributeError, TypeError):
             raise CollectionError(f"{each!r:.50} cannot be a point's id: it is no UUID") from None
     return vectors

@@ -39,7 +39,7 @@ from cbir.core.disk import size_on_disk
 from cbir.core.progress import Progress, silent
 
 #: Changed points after which Edge writes what it holds of them: until then it keeps some 300 bytes of each in memory.
-FLUSH_STEP = 10_000
+FLUSH_STEP = 50_000
 
 
 #: Of smaller copies of the vectors, if there are any.
@@ -135,7 +135,8 @@ class EmbeddedCollection:
         vectors = validated_points(ids, vectors, payloads, self.metadata.dimension)
         check_free_space(self._folder, vectors.nbytes)
         kept = signed(ids, vectors, payloads)
-        points = [edge.Point(id=i, vector=v, payload=p) for i, v, p in zip(ids, vectors, kept, strict=True)]
+        rows = map(np.ndarray.tolist, vectors)  # of a list, Edge takes the numbers in a fifth of the time
+        points = [edge.Point(id=i, vector=v, payload=p) for i, v, p in zip(ids, rows, kept, strict=True)]
         with self._changing():
             self._shard.update(edge.UpdateOperation.upsert_points(points))
             self._index_fields(payloads)
