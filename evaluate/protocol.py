@@ -316,7 +316,7 @@ def _served(
     for start in range(0, len(features), _BATCH):
         block = features[start : start + _BATCH]
         mine = [set[str]()] * len(block) if own is None else own[start : start + _BATCH]
-        found = searcher.collection.search_batch(block, count + max(map(len, mine)))
+        found = searcher.collection.search_batch(block, count + max(map(len, mine)), payloads=False)
         for row, (hits, out) in enumerate(zip(found, mine, strict=True), start):
             others = without(out, hits, count)
             ids[row, : len(others)] = [hit.id for hit in others]

@@ -78,12 +78,17 @@ class CollectionNeighbours:
 
     def nearest(self, features: np.ndarray, k: int) -> list[list[str]]:
         """Return the ids of the k points closest to each of (m, d) features."""
-        return [[hit.id for hit in hits] for hits in self.search(features, k)]
+        return [[hit.id for hit in hits] for hits in self._search(features, k, payloads=False)]
 
     def search(self, features: np.ndarray, k: int) -> list[list[Hit]]:
         """Return the k points closest to each of (m, d) features."""
+        return self._search(features, k, payloads=True)
+
+    def _search(self, features: np.ndarray, k: int, *, payloads: bool) -> list[list[Hit]]:
         more = max(map(len, self._own), default=0)
-        found = self._collection.search_batch(features, k + more, where=self._where, exact=self._exact)
+        found = self._collection.search_batch(
+            features, k + more, where=self._where, exact=self._exact, payloads=payloads
+        )
         return [without(own, hits, k) for own, hits in zip(self._own, found, strict=True)]
 
     def vectors(self, keys: Iterable[str]) -> dict[str, np.ndarray]:

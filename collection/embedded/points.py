@@ -203,6 +203,7 @@ class EmbeddedCollection:
         where: Where | None = None,
         each: Sequence[Where] | None = None,
         exact: bool = False,
+        payloads: bool = True,
     ) -> list[list[Hit]]:
         """Search each row of (n, d) `vectors`, cheaper than one by one; `each`: filters of the rows' own."""
         vectors = validated_vectors(vectors, self.metadata.dimension)
@@ -221,7 +222,7 @@ class EmbeddedCollection:
                 params=edge.SearchParams(
                     exact=exact or self._few(passing), quantization=_RANKED, acorn=_FILTERED if passing else None
                 ),
-                with_payload=True,
+                with_payload=payloads,
             )
             for vector, passing in zip(vectors, allowed, strict=True)
         ]

@@ -117,6 +117,7 @@ class BorrowedCollection:
         where: Where | None = None,
         each: Sequence[Where] | None = None,
         exact: bool = False,
+        payloads: bool = True,
     ) -> list[list[Hit]]:
         """Search each row of (n, d) `vectors`, cheaper than one by one; `each`: filters of the rows' own."""
         from cbir.collection.checks import validated_k, validated_vectors
@@ -129,6 +130,7 @@ class BorrowedCollection:
             where=where_to_json(where),
             each=None if each is None else [where_to_json(own) for own in each],
             exact=exact,
+            payloads=payloads,
         )
         return [[hit_from_json(hit) for hit in hits] for hits in found]
 

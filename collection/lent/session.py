@@ -113,6 +113,7 @@ class Session:
             # A filter that says nothing passes everything.
             each=None if each is None else [where_from_json(own) or {} for own in each],
             exact=bool(asked["exact"]),
+            payloads=asked.get("payloads") is not False,
         )
         return [[hit_to_json(hit) for hit in hits] for hits in found], []
 

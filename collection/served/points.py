@@ -194,6 +194,7 @@ class ServedCollection:
         where: Where | None = None,
         each: Sequence[Where] | None = None,
         exact: bool = False,
+        payloads: bool = True,
     ) -> list[list[Hit]]:
         """Search each row of (n, d) `vectors`, cheaper than one by one; `each`: filters of the rows' own."""
         vectors = validated_vectors(vectors, self.metadata.dimension)
@@ -206,7 +207,7 @@ class ServedCollection:
                 "limit": limit,
                 "filter": passing,
                 "params": {"exact": every, "quantization": _RANKED, "acorn": _FILTERED if passing else None},
-                "with_payload": True,
+                "with_payload": payloads,
             }
             for vector, passing, every in zip(vectors, allowed, compared, strict=True)
         ]

@@ -201,7 +201,7 @@ def _copies(
         return []
     features = searcher.encoder.encode(np.concatenate([pixels for _, pixels in readable]))
     # One more: a copy's original and its own copies are all near.
-    found = collection.search_batch(features, options.nearest + 1, where=where)
+    found = collection.search_batch(features, options.nearest + 1, where=where, payloads=False)
     results = []
     for place, (own, _) in enumerate(readable):
         rows = slice(place * len(COPIES), (place + 1) * len(COPIES))

@@ -50,7 +50,7 @@ def candidates(
     for page in collection.scroll(fields=(), where=where):
         for rows in batched(range(len(page.ids)), _BATCH):
             # One more: each point is nearest to itself.
-            found = collection.search_batch(page.vectors[rows], nearest + 1, where=where)
+            found = collection.search_batch(page.vectors[rows], nearest + 1, where=where, payloads=False)
             for row, hits in zip(rows, found, strict=True):
                 own = page.ids[row]
                 for hit in hits:

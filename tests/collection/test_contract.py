@@ -31,7 +31,7 @@ def test_hits_are_sorted_by_euclidean_distance(points: Collection):
     query=arrays.arrays(np.float32, 4, elements=st.floats(-9, 9, width=16)),
     k=st.integers(1, 40),
 )
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_exact_search_is_brute_force(points: Collection, vectors: np.ndarray, query: np.ndarray, k: int):
     points.delete(ids(30))
     fill(points, vectors)
@@ -46,6 +46,14 @@ def test_a_batch_search_equals_single_searches(points: Collection):
     batch = points.search_batch(vectors[:5], 3)
     assert batch == [points.search(vector, 3) for vector in vectors[:5]]
     assert points.search_batch(vectors[:0], 3) == []
+
+
+def test_hits_without_payloads_have_ids_and_distances(points: Collection):
+    vectors = np.random.default_rng(0).random((50, 4), np.float32)
+    fill(points, vectors)
+    bare = points.search_batch(vectors[:5], 3, payloads=False)
+    full = points.search_batch(vectors[:5], 3)
+    assert bare == [[replace(hit, payload={}, label=None, uri="") for hit in hits] for hits in full]
 
 
 def test_each_search_of_a_batch_may_have_a_filter_of_its_own(points: Collection):
