@@ -77,6 +77,7 @@ export async function more() {
       say(`${list.children.length} pictures`);
       return hits.length > 0;
     } catch (error) {
+      if (!link.isConnected) return false;
       link.textContent = `${error.message} Try again`;
       observer.disconnect();
       return false;

@@ -7,9 +7,11 @@ import { value } from "./conditions.js";
 import { tell } from "./known.js";
 import { json } from "./problem.js";
 import { clear as clearLines, offer, show as showLines } from "./same.js";
-import { LEFT } from "./view.js";
+import { LEFT, hasLeft, leave } from "./view.js";
 
 let hit = null;
+/** How often one was opened: what was asked for from one that is closed since comes too late. */
+let openings = 0;
 
 export function begin() {
   const dialog = byId("large");
@@ -37,8 +39,8 @@ export function begin() {
   dialog.addEventListener("close", () => {
     if (dialog.open) return; // Back and Forward at once: this comes when it is open again
     clearLines();
-    if (history.state?.large && dialog.returnValue !== LEFT) history.back();
-    if (hit?.isConnected) hit.querySelector(".picture").focus();
+    if (history.state?.large && dialog.returnValue !== LEFT) leave();
+    if (hit?.isConnected && !document.activeElement?.matches("input, select")) hit.querySelector(".picture").focus();
   });
   addEventListener("popstate", again);
   again();
@@ -47,13 +49,16 @@ export function begin() {
   byId("large-same").addEventListener("click", () => showLines(hit));
 }
 
-function open(which) {
-  history.pushState({ ...history.state, large: which.dataset.id, spare: false }, "");
+async function open(which) {
+  await hasLeft();
+  const place = history.state?.large ? "replaceState" : "pushState"; // of one whose close event is still to come
+  history[place]({ ...history.state, large: which.dataset.id, spare: false }, "");
   fill(which);
-  show();
+  if (!byId("large").open) show();
 }
 
 function show() {
+  openings += 1;
   byId("large").returnValue = "";
   byId("large").showModal();
 }
@@ -86,9 +91,10 @@ function swipes(stage) {
 }
 
 async function go(way) {
+  const mine = openings;
   let next = way < 0 ? hit.previousElementSibling : hit.nextElementSibling;
   if (!next && way > 0 && (await more())) next = hit.nextElementSibling;
-  if (!next || !byId("large").open) return;
+  if (!next || !byId("large").open || mine !== openings) return;
   fill(next);
   history.replaceState({ ...history.state, large: next.dataset.id }, "");
 }

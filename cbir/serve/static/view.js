@@ -12,6 +12,10 @@ const KEPT = 12;
 const kept = new Map();
 let key = history.state?.key ?? crypto.randomUUID?.() ?? String(Math.random());
 let asking = null;
+/** Whether the history is elsewhere already, and the page still shows the question before. */
+let late = false;
+/** Settled when the history has left the place of a picture that was closed. */
+let left = Promise.resolve();
 
 history.replaceState({ ...history.state, key }, "");
 history.scrollRestoration = "manual";
@@ -45,8 +49,11 @@ export async function go(address, { push = true, typed = null } = {}) {
   document.body.classList.add("waiting");
   try {
     const next = await page(url, mine.signal);
+    await left;
+    if (mine.signal.aborted) return;
     const wrong = next.getElementById("where-problem");
     if (typed && wrong) return correct(typed, wrong);
+    uncover(); // one that was opened meanwhile
     if (push) {
       keep();
       key = String(Math.random());
@@ -62,6 +69,15 @@ export async function go(address, { push = true, typed = null } = {}) {
     }
   }
 }
+
+/** Leave the place in the history of a picture that was closed. */
+export function leave() {
+  left = new Promise((resolve) => addEventListener("popstate", resolve, { once: true }));
+  history.back();
+}
+
+/** Wait until that is done: what is put into the history meanwhile would be left in its place. */
+export const hasLeft = () => left;
 
 /** Close the picture that is large; its place in the history is taken by the question that follows. */
 export function uncover() {
@@ -90,6 +106,7 @@ export function fail(text) {
 }
 
 function keep() {
+  if (late) return;
   kept.set(key, { title: document.title, parts: parts(), top: scrollY });
   if (kept.size > KEPT) kept.delete(kept.keys().next().value);
 }
@@ -98,7 +115,8 @@ function put(title, next, top) {
   const focused = document.activeElement;
   const hit = focused?.closest?.(".hit")?.dataset.id;
   const lost = focused && focused !== document.body && focused.closest("[data-part]");
-  for (const part of next) byId(part.id).replaceWith(document.adoptNode(part));
+  for (const part of next) byId(part.id).replaceWith(part); // by itself, after Back and Forward at once
+  late = false;
   document.title = title;
   scrollTo(0, top);
   document.dispatchEvent(new Event("shown"));
@@ -119,6 +137,7 @@ addEventListener("popstate", (event) => {
   document.querySelector("dialog[open]")?.close(LEFT);
   asking?.abort();
   key = event.state.key;
+  late = !there;
   if (there) put(there.title, there.parts, there.top);
   else go(location.href, { push: false });
 });
