@@ -7,14 +7,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, Route, sync_playwright
 
 #: Where a Chromium usually is.
 _USUAL = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -92,3 +92,18 @@ def until(page: Page, condition: str, seconds: float = 10) -> None:
     while not page.evaluate(condition):
         assert time.monotonic() < end, condition
         page.wait_for_timeout(20)
+
+
+def hold(page: Page, pattern: str) -> Callable[[], Route]:
+    """Hold back the first answer that is asked for at an address from now on; return what waits until it is."""
+    routes: list[Route] = []
+    page.route(pattern, lambda route: route.fallback() if routes else routes.append(route))
+
+    def held() -> Route:
+        end = time.monotonic() + 10
+        while not routes:
+            assert time.monotonic() < end, pattern
+            page.wait_for_timeout(10)
+        return routes[0]
+
+    return held

@@ -1,30 +1,12 @@
 """What comes late on the page to search with, or in another order than it was asked for; in a real browser."""
 
-import time
-from collections.abc import Callable
-
 import pytest
-from playwright.sync_api import Page, Route, expect
+from playwright.sync_api import Page, expect
 
 from tests.serve.album import found
-from tests.serve.browser import until
+from tests.serve.browser import hold, until
 
 CLICK = "document.querySelectorAll('#hits .picture')[4].click()"
-
-
-def hold(page: Page, pattern: str) -> Callable[[], Route]:
-    """Hold the first answer back that is asked for at an address; return what waits for it and takes it out."""
-    routes: list[Route] = []
-    page.route(pattern, lambda route: route.fallback() if routes else routes.append(route))
-
-    def held() -> Route:
-        end = time.monotonic() + 10
-        while not routes:
-            assert time.monotonic() < end
-            page.wait_for_timeout(10)
-        return routes[0]
-
-    return held
 
 
 def narrow(page: Page, label: str) -> None:

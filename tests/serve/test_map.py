@@ -5,6 +5,7 @@ import re
 import shutil
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 import cbir
 from cbir.collection.interface import Collection
@@ -22,7 +23,7 @@ from cbir.search.map import neighbouring
 from cbir.search.map.kept import Map, write_map
 from cbir.search.map.make import make_map
 from tests.serve.asking import asking
-from tests.serve.browser import opened, until, violations
+from tests.serve.browser import hold, opened, until, violations
 from tests.serve.inside import serving_inside
 
 ADDRESS = "/api/collections/digits/map"
@@ -279,4 +280,103 @@ def test_on_a_phone_in_the_dark_neighbours_are_arranged(browser: Browser, few: P
         assert page.evaluate("document.documentElement.scrollWidth") <= 390
         assert not violations(page)
         page.reload()
-        expect(page.get_by_role("button", name="Neighbours")).to_have_attribute("aria-pressed", "true")
+        neighbours, principal = (page.get_by_role("button", name=name) for name in ("Neighbours", "Main directions"))
+        expect(neighbours).to_have_attribute("aria-pressed", "true")
+        held = hold(page, "**/points?method=neighbours")
+        neighbours.click()
+        held()
+        principal.click()
+        expect(principal).to_have_attribute("aria-pressed", "true")
+        with page.expect_response("**/points?method=neighbours"):
+            held().continue_()
+        settled(page)
+        expect(principal).to_have_attribute("aria-pressed", "true")
+
+
+def settled(page: Page) -> None:
+    """Wait until the page has done what follows from an answer that has come."""
+    page.evaluate("async () => { for (let turn = 0; turn < 5; turn += 1) await new Promise(requestAnimationFrame); }")
+
+
+def test_what_is_chosen_before_the_map_is_there_counts_for_it(browser: Browser, few: Path):
+    with serving_inside(few) as address, opened(browser) as page:
+        held = hold(page, "**/map/points*")
+        page.goto(f"{address}/c/digits/map")
+        page.get_by_label("Colour by").select_option("Nothing")
+        page.get_by_role("button", name="Lasso").click()
+        page.mouse.move(500, 400)
+        page.mouse.down()
+        page.mouse.move(600, 400, steps=3)
+        page.mouse.move(600, 500, steps=3)
+        page.mouse.up()
+        held().continue_()
+        expect(page).to_have_url(re.compile(r"colour=$"))
+        expect(page.locator("#legend")).to_be_hidden()
+        expect(page.locator("#problem")).to_be_hidden()
+
+
+def test_answers_that_come_late_do_not_replace_what_was_asked_for_since(browser: Browser, few: Path):
+    with serving_inside(few) as address, opened(browser) as page:
+        held = hold(page, "**/map/colours*")
+        page.goto(f"{address}/c/digits/map")
+        held()
+        page.get_by_label("Colour by").select_option("Nothing")
+        expect(page).to_have_url(re.compile(r"colour=$"))
+        with page.expect_response("**/map/colours*"):
+            held().continue_()
+        settled(page)
+        expect(page.locator("#legend")).to_be_hidden()
+
+        listed = page.locator("#chosen-list > li")
+        page.get_by_role("button", name="List what is in view").click()
+        expect(page.locator("#more")).to_be_visible()
+        some = listed.count()
+        held = hold(page, "**/map/chosen*")
+        page.locator("#more").click()
+        held()
+        page.locator("#more").click()
+        expect(listed).to_have_count(2 * some)
+        with page.expect_response("**/map/chosen*"):
+            held().continue_()
+        settled(page)
+        expect(listed).to_have_count(2 * some)
+
+
+def test_thumbnails_are_those_of_the_pictures_when_others_have_come(browser: Browser, few: Path):
+    def turned(route: Route) -> None:
+        got = (answer := route.fetch()).body()
+        route.fulfill(response=answer, body=got[: 1500 * 8] + got[1500 * 8 + 16 :] + got[1500 * 8 : 1500 * 8 + 16])
+
+    with serving_inside(few) as address, opened(browser) as page:
+        page.goto(f"{address}/c/digits/map")
+        until(page, "Number(document.getElementById('canvas').dataset.thumbnails) > 0", 20)
+        page.wait_for_load_state("networkidle")
+        page.get_by_role("button", name="List what is in view").click()
+        expect(page.locator("#chosen")).to_be_visible()
+        page.wait_for_load_state("networkidle")
+        page.route("**/map/points*", turned)
+        with page.expect_request("**/thumbnails/**"):
+            page.get_by_role("button", name="Main directions").click()
+        expect(page.locator("#chosen")).to_be_hidden()
+
+
+def test_a_tip_is_seen_with_its_own_picture(browser: Browser, few: Path):
+    held: list[Route] = []
+    answers: list[Callable[[Route], None]] = [lambda route: route.fulfill(status=404)]
+    with serving_inside(few) as address, opened(browser) as page:
+        page.route("**/thumbnails/**", lambda route: answers[-1](route))
+        page.goto(f"{address}/c/digits/map")
+        until(page, "Number(document.getElementById('canvas').dataset.thumbnails) > 0", 20)
+        page.wait_for_load_state("networkidle")
+        answers.append(lambda route: route.fallback())
+        tip = page.locator("#tip")
+        page.mouse.move(640, 420)
+        expect(tip).to_be_visible()
+        answers.append(held.append)
+        page.mouse.move(700, 480)
+        while not held:
+            page.wait_for_timeout(10)
+        settled(page)
+        expect(tip).to_be_hidden()
+        held[0].continue_()
+        expect(tip).to_be_visible()

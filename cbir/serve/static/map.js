@@ -33,6 +33,8 @@ let listed = [];
 let ring = null;
 let due = false;
 let method = null;
+/** The way of arranging that was asked for last: answers may come in another order. */
+let asked = 0;
 
 const drawing = new Drawing(canvas, (point) => `/thumbnails/${encodeURIComponent(name)}/${idOf(shown.ids, point)}?size=160`);
 const view = new View(canvas, { changed: () => redraw(), chosen: lasso, pointed, pressed, listed: inView });
@@ -71,13 +73,16 @@ const screen = (point) => [
 
 /** Show how points are arranged by a method; those that were there move to their new places. */
 async function show(wanted) {
+  const mine = (asked += 1);
   const next = await points(name, wanted);
+  if (mine !== asked) return;
   const before = shown;
   method = wanted;
   for (const each of ["principal", "neighbours"]) byId(each).setAttribute("aria-pressed", String(each === wanted));
   byId("waiting-for").hidden = true;
   canvas.setAttribute("aria-label", `Map of ${numbered(next.count)}, ${wanted === "principal" ? "by their main directions" : "each beside its neighbours"}`);
   const same = before?.count === next.count && before.ids.every((byte, index) => byte === next.ids[index]);
+  if (before && !same) forget();
   shown = { ...next, groups: same ? before.groups : new Uint8Array(next.count), chosen: same ? before.chosen : null };
   if (same && !reduced.matches) await turn(before.places, next.places);
   else fit(true);
@@ -85,10 +90,18 @@ async function show(wanted) {
   remember();
 }
 
+/** Let go of what is known of points by their places in the map before: pictures came or went. */
+function forget() {
+  drawing.pictures.clear();
+  ring = null;
+  if (listed.length) choose([]);
+}
+
 async function turn(from, to) {
   const began = performance.now();
   const between = new Float32Array(to.length);
-  shown.places = between;
+  const scene = shown;
+  scene.places = between;
   const start = { ...view.camera };
   fit();
   for (let share = 0; share < 1; ) {
@@ -101,13 +114,16 @@ async function turn(from, to) {
     view.camera.scale = start.scale + (view.camera.least - start.scale) * eased;
     redraw();
     await new Promise(requestAnimationFrame);
+    if (shown !== scene) return;
   }
-  shown.places = to;
+  scene.places = to;
   redraw();
 }
 
 async function colour() {
-  const found = await groups(name, byId("field").value, shown.count);
+  const field = byId("field").value;
+  const found = await groups(name, field, shown.count);
+  if (field !== byId("field").value || found.places.length !== shown.count) return; // others are on their way
   shown.groups = found.places;
   colours.plain = found.entries.length < 2; // one colour says nothing
   byId("legend").hidden = colours.plain;
@@ -226,7 +242,10 @@ async function pointed(at) {
   if (!known.has(id)) known.set(id, json(`${address(name)}/points/${id}`).catch(() => null));
   const picture = await known.get(id);
   if (mine !== pointing || !picture) return;
-  byId("tip-picture").src = `/thumbnails/${encodeURIComponent(name)}/${id}?size=160`;
+  const small = byId("tip-picture");
+  small.src = `/thumbnails/${encodeURIComponent(name)}/${id}?size=160`;
+  await small.decode().catch(() => {}); // until then the one before is seen
+  if (mine !== pointing) return;
   byId("tip-words").textContent = [picture.label, picture.payload?.name ?? picture.uri.split("/").pop()].filter((each) => each !== null && each !== undefined).join(" · ");
   const tip = byId("tip");
   tip.hidden = false;
@@ -243,6 +262,7 @@ function pressed(at, event) {
 }
 
 function lasso(line) {
+  if (!shown) return;
   const inside = within(line);
   choose(all().filter((point) => inside(...screen(point))));
 }
@@ -274,12 +294,13 @@ function choose(some, go = false) {
 async function more() {
   const list = byId("chosen-list");
   const mine = listed;
-  const some = mine.slice(list.children.length, list.children.length + Number(document.querySelector(".map").dataset.chosen));
+  const from = list.children.length;
+  const some = mine.slice(from, from + Number(document.querySelector(".map").dataset.chosen));
   const asked = some.map((point) => `id=${idOf(shown.ids, point)}`).join("&");
   const answer = await ask(`/c/${encodeURIComponent(name)}/map/chosen?${asked}`);
   if (!answer.ok) throw new Error(`The server answered ${answer.status}.`);
   const part = new DOMParser().parseFromString(`<ul>${await answer.text()}</ul>`, "text/html");
-  if (mine !== listed) return;
+  if (mine !== listed || from !== list.children.length) return;
   for (const picture of part.querySelectorAll("img")) {
     picture.addEventListener("load", () => picture.classList.toggle("tiny", Math.max(picture.naturalWidth, picture.naturalHeight) <= TINY));
   }
@@ -289,7 +310,7 @@ async function more() {
 
 byId("principal").addEventListener("click", () => guarded(() => show("principal")));
 byId("neighbours").addEventListener("click", () => guarded(arrange));
-byId("field").addEventListener("change", () => guarded(async () => { await colour(); remember(); }));
+byId("field").addEventListener("change", () => shown && guarded(async () => { await colour(); remember(); }));
 byId("lasso").addEventListener("click", (event) => {
   view.lassoing = !view.lassoing;
   event.currentTarget.setAttribute("aria-pressed", String(view.lassoing));
