@@ -3,7 +3,6 @@
 import json
 import logging
 import pickle
-import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -26,6 +25,7 @@ from cbir.collection.served.late import ServerWarning
 from cbir.collection.served.server import OLDEST, RefusedError, Server
 from tests.collection.sample import METADATA
 from tests.qdrant import BINARY, NO_BINARY, QdrantProcess, free_ports
+from tests.website import Quiet, served
 
 SECRET = "s3cr3t-key-that-nobody-may-see"
 GREETING = json.dumps({"title": "qdrant - vector search engine", "version": "1.99.0"})
@@ -36,7 +36,7 @@ def answering(*answers: tuple[int, str], port: int = 0, retry_after: str = "") -
     """Serve scripted HTTP answers, the last of them for ever; yield the URL."""
     left = list(answers)
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet, BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             status, body = left.pop(0) if len(left) > 1 else left[0]
             self.send_response(status)
@@ -47,17 +47,8 @@ def answering(*answers: tuple[int, str], port: int = 0, retry_after: str = "") -
             self.end_headers()
             self.wfile.write(body.encode())
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", port), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            thread.join()
+    with served(ThreadingHTTPServer(("127.0.0.1", port), Handler)) as url:
+        yield url
 
 
 #: How it is asked: by our own requests, and by qdrant-client.

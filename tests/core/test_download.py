@@ -9,6 +9,7 @@ import pytest
 
 from cbir.core import download as module
 from cbir.core.download import DownloadError, download
+from tests.website import Quiet, served
 
 CONTENT = bytes(range(256)) * 3000
 OTHER = b"something else"
@@ -23,9 +24,7 @@ class Website:
         self.asked = 0
         site = self
 
-        class Handler(BaseHTTPRequestHandler):
-            def log_message(self, *_: object) -> None: ...
-
+        class Handler(Quiet, BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 site.asked += 1
                 (site.answers.pop(0) if len(site.answers) > 1 else site.answers[0])(self)
@@ -70,12 +69,8 @@ def another_part(handler: BaseHTTPRequestHandler) -> None:
 def website(monkeypatch: pytest.MonkeyPatch) -> Iterator[Website]:
     monkeypatch.setattr(module, "_MAX_WAIT", 0.01)
     site = Website()
-    thread = threading.Thread(target=site.http.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield site
-    site.http.shutdown()
-    thread.join()
-    site.http.server_close()
+    with served(site.http):
+        yield site
 
 
 def test_a_file_is_fetched_once_with_progress(website: Website, tmp_path: Path):

@@ -1,14 +1,14 @@
 """Logging in, in a real browser, and what a page elsewhere can make it do."""
 
-import http.server
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect
 
 from tests.serve.browser import opened, serving
+from tests.website import Quiet, served
 
 TOKEN = "correct-horse"
 
@@ -17,22 +17,15 @@ TOKEN = "correct-horse"
 def elsewhere(page: str) -> Iterator[str]:
     """Serve a page on another site: browsers tell `localhost` and `127.0.0.1` apart."""
 
-    class Handler(http.server.BaseHTTPRequestHandler):
+    class Handler(Quiet, BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(200)
             self.send_header("Content-Type", "text/html")
             self.end_headers()
             self.wfile.write(page.encode())
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        yield f"http://localhost:{server.server_port}/"
-        server.shutdown()
-        thread.join()
+    with served(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as url:
+        yield url.replace("127.0.0.1", "localhost") + "/"
 
 
 def is_in(page: Page) -> bool:

@@ -1,7 +1,6 @@
 """Pictures over HTTP, from a server of ours on this machine: what is bounded, and what is refused."""
 
 import ipaddress
-import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,17 +11,15 @@ import pytest
 from cbir.ingest.sources import addresses
 from cbir.ingest.sources.addresses import Fetcher, is_address, is_public
 from cbir.model.errors import ImageError
+from tests.website import Quiet, served
 
 CONTENT = b"\x89PNG" * 1000
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(Quiet, BaseHTTPRequestHandler):
     """Answers by the path."""
 
     protocol_version = "HTTP/1.1"
-
-    def log_message(self, *_: object) -> None:
-        pass
 
     def do_GET(self) -> None:
         self.server.asked.append(self.path)
@@ -84,15 +81,9 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def server() -> Iterator[ThreadingHTTPServer]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
     server.asked, server.hosts, server.contents = [], set(), {}
-    server.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with served(server) as server.url:
+        yield server
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 import gzip
 import hashlib
 import shutil
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -14,6 +13,7 @@ import pytest
 from cbir.ingest.sources.mnist import DATASETS, mnist
 from cbir.ingest.sources.source import SourceError
 from tests.ingest.sources.test_idx import idx
+from tests.website import Quiet, served
 
 NAMES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
@@ -37,21 +37,16 @@ def write(folder: Path, *, compressed: bool = True, dotted: bool = False) -> Non
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A real HTTP server that gives the folder `served` in place of the datasets' own."""
-    served = tmp_path / "served"
-    write(served)
+    there = tmp_path / "served"
+    write(there)
 
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, *_: object) -> None: ...
+    class Handler(Quiet, SimpleHTTPRequestHandler):
+        """Gives the folder's files."""
 
-    hashes = tuple(hashlib.sha256((served / f"{name}.gz").read_bytes()).hexdigest() for name in NAMES)
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(served))) as http:
-        url = f"http://127.0.0.1:{http.server_port}/"
-        monkeypatch.setitem(DATASETS, "mnist", replace(DATASETS["mnist"], url=url, sha256=hashes))
-        thread = threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield served
-        http.shutdown()
-        thread.join()
+    hashes = tuple(hashlib.sha256((there / f"{name}.gz").read_bytes()).hexdigest() for name in NAMES)
+    with served(ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=str(there)))) as url:
+        monkeypatch.setitem(DATASETS, "mnist", replace(DATASETS["mnist"], url=f"{url}/", sha256=hashes))
+        yield there
 
 
 def check(source: object) -> None:

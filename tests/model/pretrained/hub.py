@@ -1,12 +1,12 @@
 """A hub on this machine: a real HTTP server that has some repositories and gives parts of files."""
 
 import hashlib
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from cbir.model.pretrained.hub import HubFile
+from tests.website import Quiet, served
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 
@@ -26,9 +26,7 @@ class Hub:
         self.asked: list[str] = []
         hub = self
 
-        class Handler(BaseHTTPRequestHandler):
-            def log_message(self, *_: object) -> None: ...
-
+        class Handler(Quiet, BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 hub.asked.append(" ".join(filter(None, (self.path, self.headers["Range"]))))
                 if self.path not in hub.files:
@@ -50,12 +48,8 @@ class Hub:
 @contextmanager
 def running() -> Iterator[Hub]:
     hub = Hub()
-    thread = threading.Thread(target=hub.http.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield hub
-    hub.http.shutdown()
-    thread.join()
-    hub.http.server_close()
+    with served(hub.http):
+        yield hub
 
 
 def rest(handler: BaseHTTPRequestHandler, content: bytes, until: int | None = None) -> None:
