@@ -147,7 +147,7 @@ def test_a_picture_comes_through_a_pipe(
     content = (photos / "summer" / "3.png").read_bytes()
     pipe = tmp_path / "pipe.png"
     os.mkfifo(pipe)
-    writer = threading.Thread(target=pipe.write_bytes, args=(content,))
+    writer = threading.Thread(target=pipe.write_bytes, args=(content,), daemon=True)
     writer.start()
     (query,) = parse([str(pipe)])
     writer.join()

@@ -269,7 +269,7 @@ def test_shards_named_together_or_in_a_folder_of_their_own_have_one_root(tmp_pat
 
 def test_a_pipe_of_a_shell_is_a_list(pictures: Path, tmp_path: Path):
     os.mkfifo(tmp_path / "pipe")
-    writing = threading.Thread(target=lambda: (tmp_path / "pipe").write_text(f"{pictures}/b/0.png\n"))
+    writing = threading.Thread(target=lambda: (tmp_path / "pipe").write_text(f"{pictures}/b/0.png\n"), daemon=True)
     writing.start()
     source = open_sources([str(tmp_path / "pipe")])
     writing.join()
