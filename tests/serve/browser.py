@@ -94,10 +94,22 @@ def until(page: Page, condition: str, seconds: float = 10) -> None:
         page.wait_for_timeout(20)
 
 
-def hold(page: Page, pattern: str) -> Callable[[], Route]:
+def settled(page: Page) -> None:
+    """Wait until the page has done what follows from an answer that has come."""
+    page.evaluate("async () => { for (let turn = 0; turn < 5; turn += 1) await new Promise(requestAnimationFrame); }")
+
+
+def hold(page: Page, pattern: str, kind: str = "") -> Callable[[], Route]:
     """Hold back the first answer that is asked for at an address from now on; return what waits until it is."""
     routes: list[Route] = []
-    page.route(pattern, lambda route: route.fallback() if routes else routes.append(route))
+
+    def answer(route: Route) -> None:
+        if routes or kind not in route.request.resource_type:
+            route.fallback()
+        else:
+            routes.append(route)
+
+    page.route(pattern, answer)
 
     def held() -> Route:
         end = time.monotonic() + 10

@@ -19,7 +19,7 @@ from cbir.serve import ingesting
 from cbir.serve.ingesting import Ingesting
 from tests.conftest import picture
 from tests.serve.asking import asking
-from tests.serve.browser import opened, violations
+from tests.serve.browser import hold, opened, violations
 from tests.serve.inside import serving_inside
 from tests.serve.test_beside import SLOW
 
@@ -97,13 +97,21 @@ def test_a_page_shows_how_far_it_is_and_what_it_brought(browser: Browser, home: 
             expect(page.get_by_role("progressbar", name="Ingest into blobs")).to_be_visible()
             assert not violations(page)
             row.get_by_role("link", name="blobs").click()
+            page.wait_for_url("**/c/blobs")
             expect(row).to_contain_text("encoding and storing")
             page.evaluate("window.stays = true")
+            late = page.context.new_page()
+            held = hold(late, "**/api/collections")
+            late.goto(f"{address}/c/blobs")
+            held()
             assert process.stdin is not None
             process.stdin.write("\n\n\n")
             process.stdin.close()
             expect(row).to_have_text("blobs40 new picturesReload×")
             assert process.wait(60) == 0
+            held().continue_()  # it has ended before that page could ask
+            expect(late.locator("#ingests li")).to_have_text("blobs40 new picturesReload×")
+            late.close()
         answer = httpx.get(f"{address}/api/collections/blobs").json()
         assert (answer["points"], answer["ingest"]["new"]) == (40, 40)
         assert page.evaluate("window.stays")

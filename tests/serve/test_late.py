@@ -1,10 +1,15 @@
 """What comes late on the page to search with, or in another order than it was asked for; in a real browser."""
 
-import pytest
-from playwright.sync_api import Page, expect
+from pathlib import Path
 
-from tests.serve.album import found
-from tests.serve.browser import hold, until
+import pytest
+from PIL import Image
+from playwright.sync_api import Browser, Page, expect
+
+import cbir
+from tests.serve.album import ask, drop, found
+from tests.serve.browser import hold, opened, settled, until
+from tests.serve.inside import serving_inside
 
 CLICK = "document.querySelectorAll('#hits .picture')[4].click()"
 
@@ -147,3 +152,181 @@ def test_more_that_fails_late_leaves_another_list_growing(page: Page):
     page.mouse.move(900, 500)
     page.mouse.wheel(0, 20_000)
     expect(page.locator("#hits .hit")).to_have_count(60)
+
+
+def test_a_question_asked_while_a_picture_is_read_counts_for_it(page: Page, folder: Path):
+    held = hold(page, "**/api/uploads")
+    drop(page, (folder / "sea/04.png").read_bytes())
+    held()
+    narrow(page, "town")
+    expect(page.locator("#hits .hit")).to_have_count(10)
+    held().continue_()
+    page.wait_for_url("**q=up*")
+    expect(page.locator(".conditions")).to_contain_text("town")
+    expect(page.locator("#hits .hit")).to_have_count(10)
+
+
+def test_of_two_examples_brought_at_once_both_count(page: Page, folder: Path):
+    ask(page, folder)
+    held = hold(page, "**/api/uploads")
+    for name in ("sea/04.png", "town/05.png"):
+        page.set_input_files(".give input[data-as=like]", folder / name)
+    held().continue_()
+    expect(page.locator(".chip.like")).to_have_count(2)
+
+
+def test_what_is_done_before_the_scripts_come_is_not_lost(page: Page, folder: Path, address: str):
+    asked = f"{address}/c/album?q=id:{found(page)[0]}"
+    held = hold(page, "**/box.js*")
+    page.goto(asked, wait_until="commit")
+    part = page.get_by_role("button", name="Search by a part")
+    part.click()
+    held().continue_()
+    expect(part).to_have_attribute("aria-pressed", "true")
+    held = hold(page, "**/box.js*")
+    page.goto(asked, wait_until="commit")
+    page.set_input_files(".give input[data-as=q] >> nth=0", folder / "town/05.png")
+    held().continue_()
+    page.wait_for_url("**q=up*")
+
+
+def test_what_is_typed_while_an_answer_is_awaited_stays(page: Page):
+    held = hold(page, "**/c/album?where=*")
+    narrow(page, "town")
+    held()
+    page.locator("#where").press_sequentially("width")
+    page.keyboard.press("ArrowLeft")
+    held().continue_()
+    expect(page.locator("#hits .hit")).to_have_count(10)
+    page.keyboard.type("_")
+    expect(page.locator("#where")).to_have_value("widt_h")
+    page.fill("#where", "width>200")
+    page.press("#where", "Enter")
+    expect(page.locator(".conditions li")).to_have_count(2)
+    expect(page.locator("#where")).to_have_value("")
+
+
+def test_an_answer_leaves_the_slider_that_is_being_moved(page: Page, folder: Path):
+    ask(page, folder)
+    expect(page.locator("#max[type=range]")).to_be_visible()
+    held = hold(page, "**/c/album?*where=*")
+    narrow(page, "town")
+    held()
+    page.evaluate(
+        """() => {
+            const slider = document.getElementById("max");
+            slider.dataset.held = "";
+            slider.value = 100;
+            slider.dispatchEvent(new Event("input"));
+        }"""
+    )
+    expect(page.locator("body.waiting")).to_have_count(0)
+    expect(page.locator("#max[data-held]")).to_have_count(1)
+
+
+def test_a_number_that_is_typed_is_not_replaced_by_a_slider(page: Page, folder: Path):
+    held = hold(page, "**/distances")
+    ask(page, folder)
+    held()
+    page.locator("#max").press_sequentially("0.5")
+    with page.expect_response("**/distances"):
+        held().continue_()
+    settled(page)
+    page.keyboard.press("Enter")
+    page.wait_for_url("**max=0.5*")
+
+
+def test_what_comes_for_pictures_that_another_question_replaced_is_there_after_back(page: Page, address: str):
+    held = hold(page, "**/thumbnails/**", "fetch")
+    page.goto(f"{address}/c/moved")
+    held()
+    page.fill("#where", "width>=200")
+    page.press("#where", "Enter")
+    page.wait_for_url("**where=*")
+    with page.expect_response("**/thumbnails/**"):
+        held().continue_()
+    page.go_back()
+    expect(page.locator(".notice.missing")).to_have_count(1)
+
+
+def test_a_slider_is_there_after_back_and_goes_on_to_tell_how_far_measuring_is(page: Page, folder: Path):
+    known = {"farthest": 2, "copies": None, "measuring": [1, 60], "problem": None}
+    held = hold(page, "**/distances")
+    ask(page, folder)
+    held()
+    narrow(page, "town")
+    expect(page.locator("#hits .hit")).to_have_count(10)
+    held().fulfill(json=known)
+    page.route("**/distances", lambda route: route.fulfill(json=known))
+    expect(page.locator(".below")).to_contain_text("1 of 60")
+    page.go_back()
+    expect(page.locator(".below")).to_contain_text("1 of 60")
+    page.go_forward()
+    for _ in range(3):
+        page.wait_for_event("response", lambda response: "/distances" in response.url)
+    known |= {"copies": [{"share": 0.5, "distance": 0.7}], "measuring": None}
+    page.go_back()
+    expect(page.locator(".tick")).to_have_count(1)
+
+
+def test_a_comparison_that_fails_late_says_nothing_of_another_picture(page: Page, address: str):
+    first = found(page)[0]
+    page.goto(f"{address}/c/album?q=id:{first}")
+    page.locator("#hits .picture").nth(1).click()
+    held = hold(page, f"**/images/album/{first}*")
+    with page.expect_response("**/agreement*"):
+        page.get_by_role("button", name="The same picture?").click()
+    held()
+    page.keyboard.press("ArrowRight")
+    with page.expect_response(f"**/images/album/{first}*"):
+        held().fulfill(status=404)
+    settled(page)
+    expect(page.locator("#large-said")).to_have_text("")
+
+
+def test_an_answer_that_breaks_off_is_none(page: Page):
+    page.route("**/api/**/facets*", lambda route: route.fulfill(body='{"values": [', content_type="application/json"))
+    page.reload()
+    expect(page.locator('.facet[data-field="label"]')).to_be_hidden()
+    expect(page.locator("#hits .hit")).to_have_count(48)
+
+
+def test_a_picture_that_comes_late_is_not_seen_as_the_one_before(page: Page):
+    page.locator("#hits .picture").nth(2).click()
+    large = page.locator("#large-picture")
+    expect(large).to_be_visible()
+    held = hold(page, "**/images/**")
+    page.keyboard.press("ArrowRight")
+    held()
+    expect(large).to_be_hidden()
+    held().continue_()
+    expect(large).to_be_visible()
+
+
+def test_a_field_in_which_one_types_stays_open_on_a_phone(browser: Browser, address: str):
+    with opened(browser, viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True) as page:
+        held = hold(page, "**/slider.js*")
+        page.goto(f"{address}/c/album", wait_until="commit")
+        page.locator("#where").press_sequentially("label=")
+        held().continue_()
+        expect(page.locator(".facet li").first).to_be_visible()
+        page.keyboard.type("sea")
+        page.keyboard.press("Enter")
+        expect(page.locator("#hits .hit")).to_have_count(20)
+
+
+def test_a_date_is_typed_to_its_end(browser: Browser, home: Path, tmp_path: Path):
+    (tmp_path / "dated").mkdir()
+    for year in (2019, 2021, 2024):
+        exif = Image.Exif()
+        exif.get_ifd(0x8769)[0x9003] = f"{year}:06:12 10:00:00"
+        Image.new("RGB", (32, 32), (year % 256, 90, 30)).save(tmp_path / "dated" / f"{year}.jpg", exif=exif)
+    cbir.ingest(tmp_path / "dated", encoder="pixels")
+    with serving_inside(home) as address, opened(browser) as page:
+        page.goto(f"{address}/c/dated")
+        page.locator("#taken-from").focus()
+        page.keyboard.type("01012020", delay=60)
+        page.wait_for_url("**2020-01-01")
+        expect(page.locator("#hits .hit")).to_have_count(2)
+        expect(page.locator("#taken-from")).to_be_focused()
+        expect(page.locator("#taken-from")).to_have_value("2020-01-01")

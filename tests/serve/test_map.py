@@ -23,7 +23,7 @@ from cbir.search.map import neighbouring
 from cbir.search.map.kept import Map, write_map
 from cbir.search.map.make import make_map
 from tests.serve.asking import asking
-from tests.serve.browser import hold, opened, until, violations
+from tests.serve.browser import hold, opened, settled, until, violations
 from tests.serve.inside import serving_inside
 
 ADDRESS = "/api/collections/digits/map"
@@ -291,11 +291,6 @@ def test_on_a_phone_in_the_dark_neighbours_are_arranged(browser: Browser, few: P
             held().continue_()
         settled(page)
         expect(principal).to_have_attribute("aria-pressed", "true")
-
-
-def settled(page: Page) -> None:
-    """Wait until the page has done what follows from an answer that has come."""
-    page.evaluate("async () => { for (let turn = 0; turn < 5; turn += 1) await new Promise(requestAnimationFrame); }")
 
 
 def test_what_is_chosen_before_the_map_is_there_counts_for_it(browser: Browser, few: Path):

@@ -18,7 +18,7 @@ from cbir.model.networks.denoising import denoise
 from tests.serve.album import drop
 from tests.serve.asking import asking, file_of
 from tests.serve.asking import opened as picture_of
-from tests.serve.browser import opened, until, violations
+from tests.serve.browser import hold, opened, until, violations
 from tests.serve.inside import serving_inside
 
 ADDRESS = "/api/collections/digits/seen"
@@ -121,3 +121,15 @@ def test_the_slider_changes_what_is_restored(browser: Browser, digits: Path):
         drop(page, file_of(Image.new("L", (20, 20), 200)))
         page.wait_for_url("**q=up:*")
         assert page.get_attribute("#given", "src") != given
+
+
+@pytest.mark.parametrize("field", ["#slider", "#noise"])
+def test_noise_that_is_set_before_the_script_comes_counts(browser: Browser, digits: Path, field: str):
+    with serving_inside(digits) as address, opened(browser) as page:
+        held = hold(page, "**/seen.js*")
+        page.goto(f"{address}/c/digits/seen?q=id:{POINT}", wait_until="commit")
+        page.locator(field).fill("0")
+        held().continue_()
+        expect(page.locator("#moved")).to_have_text("0.000")
+        expect(page.locator("#noise")).to_have_value("0.00" if field == "#slider" else "0")
+        expect(page.locator("#slider")).to_have_value("0")

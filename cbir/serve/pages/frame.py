@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Coroutine
+from datetime import UTC, datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,6 +84,7 @@ async def page(
     **shown
         What the template uses.
     """
+    made = datetime.now(UTC).isoformat()
     here = request.scope["route"].name if "route" in request.scope else None
     known = await served.gate.run(served.library.all_metadata)
     route = here if here in MENU else "search_page"
@@ -101,7 +103,9 @@ async def page(
     ]
     shown["watched"] = served.library.settings.qdrant_url is None  # of others' ingests, nothing is known
     shown["logged_in"] = served.tokens.has_cookie(request.headers, request.scope)
-    html = _templates.get_template(template).render(collection=collection, choices=choices, menu=menu, **shown)
+    html = _templates.get_template(template).render(
+        collection=collection, choices=choices, menu=menu, made=made, **shown
+    )
     return HTMLResponse(html, status, {"Cache-Control": "no-cache"})
 
 

@@ -19,11 +19,12 @@ async function bring(files, as = "q") {
   document.body.classList.add("waiting");
   say("The picture is being read");
   try {
-    const asked = new URLSearchParams(location.search);
+    const ids = [];
+    for (const picture of pictures) ids.push(await upload(picture));
+    const asked = new URLSearchParams(location.search); // as it is by now
     asked.delete("offset");
     if (as === "q") for (const name of ["q", "box", "like", "unlike", "max"]) asked.delete(name);
-    for (const picture of pictures) {
-      const id = await upload(picture);
+    for (const id of ids) {
       if (as === "q" && !asked.has("q")) asked.set("q", `up:${id}`);
       else asked.append("like", `up:${id}`);
     }

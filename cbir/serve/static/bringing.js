@@ -6,6 +6,12 @@ import { json } from "./problem.js";
 export function begin(bring) {
   const over = document.querySelector(".dropping");
   let inside = 0;
+  let turn = Promise.resolve();
+  // One after the other: what is brought last is what is asked for in the end.
+  const next = (files, as) => {
+    const all = [...files];
+    turn = turn.finally(() => bring(all, as));
+  };
   const carries = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
   addEventListener("dragenter", (event) => {
     if (!carries(event)) return;
@@ -23,20 +29,20 @@ export function begin(bring) {
     event.preventDefault();
     inside = 0;
     over.hidden = true;
-    bring(event.dataTransfer.files);
+    next(event.dataTransfer.files);
   });
   addEventListener("paste", (event) => {
     const files = [...(event.clipboardData?.files ?? [])];
     if (!files.length) return;
     event.preventDefault();
-    bring(files);
+    next(files);
   });
-  document.addEventListener("change", (event) => {
-    const input = event.target;
-    if (input.type !== "file") return;
-    bring(input.files, input.dataset.as);
+  const chosen = (input) => {
+    next(input.files, input.dataset.as);
     input.value = "";
-  });
+  };
+  document.addEventListener("change", ({ target }) => target.type === "file" && chosen(target));
+  for (const input of document.querySelectorAll("input[type=file]")) if (input.files.length) chosen(input); // before this script came
 }
 
 /** Upload a picture; return its id, which is good for the server's life. */

@@ -8,12 +8,12 @@ const LATER = 10_000;
 
 const section = byId("ingests");
 const list = section.querySelector("ul");
-const { here } = section.dataset;
+const { here, made } = section.dataset;
 const plain = new Intl.NumberFormat("en");
 /** The rows, by collection, each with what it says. */
 const rows = new Map();
-/** When those ended that had ended before this page was opened: it shows what they brought. */
-let before = null;
+/** When those ended of which nobody wants to hear any more. */
+const closed = new Set();
 let timer = null;
 
 const address = (name) => `/c/${encodeURIComponent(name)}`;
@@ -62,7 +62,7 @@ function ended({ name, ingest }) {
   if (name === here) look.addEventListener("click", () => location.reload());
   const away = element("button", { type: "button", class: "away", "aria-label": `Close: ${name}` }, "×");
   away.addEventListener("click", () => {
-    before.add(ingest.ended);
+    closed.add(ingest.ended);
     remove(name);
     if (!section.hidden) list.querySelector("a, button")?.focus();
   });
@@ -87,8 +87,8 @@ async function look() {
   if (answer.status === 401 || answer.status === 403) return null; // logged out
   if (!answer.ok) return LATER;
   const found = (await answer.json()).collections.filter((each) => each.ingest);
-  before ??= new Set(found.map((each) => each.ingest.ended).filter(Boolean));
-  const news = found.filter((each) => !before.has(each.ingest.ended));
+  // What ended before the page was made, it shows; it may have been made long before it is looked at.
+  const news = found.filter(({ ingest: { ended: at } }) => !at || (at > made && !closed.has(at)));
   for (const each of news) (each.ingest.ended ? ended : running)(each);
   const named = new Set(news.map((each) => each.name));
   for (const [name, shown] of rows) if (!named.has(name) && !(shown.kept && shown.state !== "runs")) remove(name);

@@ -106,9 +106,12 @@ function fill(which) {
   const fields = known.fields;
   const name = which.querySelector("img, .picture span")?.alt ?? fields.name ?? known.uri;
   const picture = byId("large-picture");
+  picture.classList.add("coming");
   picture.src = which.dataset.large;
   picture.alt = name;
+  picture.onerror = () => picture.classList.remove("coming");
   picture.onload = () => {
+    picture.classList.remove("coming");
     const tiny = Math.max(picture.naturalWidth, picture.naturalHeight) <= 64;
     picture.classList.toggle("tiny", tiny);
     picture.style.maxWidth = `${picture.naturalWidth * (tiny ? 16 : 2)}px`; // larger is only blurred

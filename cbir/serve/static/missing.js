@@ -18,7 +18,7 @@ export async function missed(list, address) {
     if (answer.ok) return; // it has come by now
     const { detail } = await answer.json();
     const told = element("div", { class: "notice bad missing", role: "status" }, element("p", {}, `Pictures are missing. ${detail}`));
-    if (list.isConnected) list.before(told);
+    list.before(told); // also where another question has taken its place, for Back
   } catch {
     // the server is gone, which the next question says
   }

@@ -9,7 +9,7 @@ const filled = new WeakSet();
 
 export function begin() {
   const panel = byId("narrow-panel");
-  if (matchMedia("(max-width: 52rem)").matches) panel.open = false;
+  if (matchMedia("(max-width: 52rem)").matches && !panel.contains(document.activeElement)) panel.open = false;
   panel.addEventListener("toggle", fill);
   shown(fill);
   document.addEventListener("change", (event) => {
@@ -38,12 +38,13 @@ function fill() {
 }
 
 function dates(form) {
+  const { from, to } = form.elements;
   const asked = new URLSearchParams(location.search);
   const others = asked.getAll("where").filter((each) => !/^taken_at(>=|<=)\d{4}-\d\d-\d\d$/.test(each));
   asked.delete("where");
   asked.delete("offset");
   for (const each of others) asked.append("where", each);
-  const { from, to } = form.elements;
+  if ([from, to].some(({ value }) => value && value < "1000")) return; // the year is still being typed
   if (from.value) asked.append("where", `taken_at>=${from.value}`);
   if (to.value) asked.append("where", `taken_at<=${to.value}`);
   go(`?${asked}`);

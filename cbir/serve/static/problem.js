@@ -22,7 +22,11 @@ export async function ask(address, options = {}) {
 /** Fetch JSON; a problem document becomes an Error with its detail. */
 export async function json(address, options = {}) {
   const answer = await ask(address, options);
-  const content = await answer.json().catch(() => ({}));
+  const content = answer.status === 204 ? {} : await answer.json().catch((error) => {
+    if (error.name === "AbortError") throw error;
+    if (answer.ok) throw new Error("The server's answer broke off. Is it still running?");
+    return {};
+  });
   if (!answer.ok) {
     const error = new Error(content.detail || `The server answered ${answer.status}.`);
     error.status = answer.status;

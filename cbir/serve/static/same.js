@@ -52,7 +52,7 @@ export async function show(hit) {
     byId("lines").hidden = false;
     draw();
   } catch (error) {
-    if (error.name === "AbortError") return;
+    if (mine.signal.aborted) return;
     clear();
     said.textContent = error.message;
   }

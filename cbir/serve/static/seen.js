@@ -77,6 +77,10 @@ if (byId("noise-form")) {
     byId("seed").value = Number(byId("seed").value) + 1;
     show();
   });
+  // What was set before this script came, or put back by the browser as the page was loaded anew.
+  const [slider, noise] = [byId("slider"), byId("noise")];
+  if (noise.value !== noise.defaultValue) noise.dispatchEvent(new Event("input"));
+  else if (Math.abs(slider.value - Math.min(slider.max, noise.value)) > 0.005) slider.dispatchEvent(new Event("input"));
   byId("noise-form").addEventListener("submit", (event) => {
     event.preventDefault();
     show();

@@ -2,7 +2,7 @@
 
 import { byId, collection, element } from "./dom.js";
 import { json } from "./problem.js";
-import { go } from "./view.js";
+import { go, stop } from "./view.js";
 
 /** Steps of the slider: whole numbers, as distances would be rounded; the last one stands for any distance. */
 const STEPS = 200;
@@ -19,9 +19,10 @@ export async function slider(number) {
     distances = null;
     return; // the number alone will do
   }
+  if (number.value !== number.defaultValue) return; // somebody types
   const given = number.value === "" ? null : Number(number.value);
   const most = given >= known.farthest ? 1.05 * given : known.farthest;
-  if (!(most > 0) || !number.isConnected) return;
+  if (!(most > 0)) return;
   const range = element("input", { type: "range", id: "max", min: 0, max: STEPS, step: 1 });
   range.value = given === null ? STEPS : Math.min(STEPS - 1, Math.round((STEPS * given) / most));
   const output = element("output", { for: "max" });
@@ -33,7 +34,10 @@ export async function slider(number) {
   const set = () => (Number(range.value) < STEPS ? (most * Number(range.value)) / STEPS : null);
   const marks = element("div", { class: "scale" });
   const below = element("p", { class: "below" });
-  range.addEventListener("input", () => tellHow(set()));
+  range.addEventListener("input", () => {
+    stop(); // an answer would take this slider away from under the pointer
+    tellHow(set());
+  });
   range.addEventListener("change", async () => {
     const asked = new URLSearchParams(location.search);
     asked.delete("offset");
@@ -69,7 +73,6 @@ function tell(known, most, marks, below) {
     const [done, all] = known.measuring;
     below.textContent = `Measuring: ${done} of ${all} pictures`;
     setTimeout(async () => {
-      if (!below.isConnected) return;
       try {
         distances = Promise.resolve(await json(place()));
         tell(await distances, most, marks, below);

@@ -28,6 +28,14 @@ export function shown(listener) {
   listener();
 }
 
+/** What is typed in the fields that an answer replaces. */
+const typing = () => new Map([...document.querySelectorAll("[data-part] input:is(:not([type]), [type=search])")].map((field) => [field, field.value]));
+
+/** Give up the question that is being asked: another is coming. */
+export function stop() {
+  if (!late) asking?.abort();
+}
+
 /** Fetch a page of ours. */
 export async function page(address, signal) {
   const answer = await ask(address, { signal, headers: { Accept: "text/html" } });
@@ -47,6 +55,7 @@ export async function go(address, { push = true, typed = null } = {}) {
   asking?.abort();
   const mine = (asking = new AbortController());
   document.body.classList.add("waiting");
+  const before = typing();
   try {
     const next = await page(url, mine.signal);
     await left;
@@ -59,7 +68,7 @@ export async function go(address, { push = true, typed = null } = {}) {
       key = String(Math.random());
       history[history.state?.spare ? "replaceState" : "pushState"]({ key }, "", url);
     }
-    put(next.title, parts(next), 0);
+    put(next.title, parts(next), 0, before);
   } catch (error) {
     if (error.name !== "AbortError") fail(error.message);
   } finally {
@@ -111,7 +120,7 @@ function keep() {
   if (kept.size > KEPT) kept.delete(kept.keys().next().value);
 }
 
-function put(title, next, top) {
+function put(title, next, top, before) {
   const focused = document.activeElement;
   const hit = focused?.closest?.(".hit")?.dataset.id;
   const lost = focused && focused !== document.body && focused.closest("[data-part]");
@@ -123,6 +132,10 @@ function put(title, next, top) {
   if (lost && !document.querySelector("dialog[open]")) {
     const again = focused.id ? byId(focused.id) : hit && document.querySelector(`.hit[data-id="${hit}"] .picture`);
     (again || byId("main")).focus({ preventScroll: true });
+    if (again && before?.has(focused) && before.get(focused) !== focused.value) {
+      again.value = focused.value; // typed while the answer was awaited
+      again.setSelectionRange(focused.selectionStart, focused.selectionEnd);
+    }
   }
   const count = document.querySelectorAll("#hits > .hit").length;
   const text = document.querySelector("#results .count, #results .notice")?.textContent.trim().replace(/\s+/g, " ");
