@@ -330,3 +330,17 @@ def test_a_date_is_typed_to_its_end(browser: Browser, home: Path, tmp_path: Path
         expect(page.locator("#hits .hit")).to_have_count(2)
         expect(page.locator("#taken-from")).to_be_focused()
         expect(page.locator("#taken-from")).to_have_value("2020-01-01")
+
+
+def test_a_drag_ends_although_an_answer_took_the_picture_away(page: Page):
+    held = hold(page, "**/c/album?where=*")
+    narrow(page, "town")
+    page.locator("#hits .picture").nth(3).hover()
+    page.mouse.down()
+    page.mouse.move(500, 400, steps=3)
+    page.locator(".onto").wait_for()
+    held().continue_()
+    expect(page.locator("#hits .hit")).to_have_count(10)
+    page.mouse.move(600, 500)
+    page.mouse.up()
+    expect(page.locator(".onto")).to_be_hidden()

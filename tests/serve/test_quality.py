@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, expect
 
 import cbir
 from tests.serve.asking import asking
-from tests.serve.browser import opened, violations
+from tests.serve.browser import opened, until, violations
 from tests.serve.inside import serving_inside
 
 
@@ -150,8 +150,8 @@ def test_misses_lead_to_the_search_page(browser: Browser, measured: Path):
     with serving_inside(measured) as address, opened(browser) as page:
         page.goto(f"{address}/c/digits/quality")
         expect(page.get_by_role("link", name="How good")).to_have_attribute("aria-current", "page")
-        expect(page.get_by_role("img", name="Curves")).to_have_js_property("complete", True)
-        assert page.get_by_role("img", name="Curves").evaluate("image => image.naturalWidth") > 100
+        expect(page.get_by_role("img", name="Curves")).to_be_visible()
+        until(page, "document.querySelector('img[alt^=Curves]').naturalWidth > 100")
         assert not violations(page)
         page.locator("section", has=page.get_by_role("heading", name="Edited copies")).locator(".picture").first.click()
         page.wait_for_url(re.compile(r"/c/digits\?q=id:"))

@@ -7,6 +7,7 @@ export function begin() {
   document.addEventListener("dragstart", (event) => {
     hit = event.target.closest?.(".hit .picture")?.closest(".hit") ?? null;
     if (!hit) return;
+    hit.addEventListener("dragend", end, { once: true }); // an answer may take it off the page
     const picture = hit.querySelector("img");
     if (picture) event.dataTransfer.setDragImage(picture, 20, 20);
     for (const area of areas) area.hidden = !markFor(area);
@@ -25,9 +26,9 @@ export function begin() {
     event.preventDefault();
     markFor(area)?.click();
   });
-  document.addEventListener("dragend", () => {
+  function end() {
     hit = null;
     onto.hidden = true;
     areas.forEach((each) => each.classList.remove("over"));
-  });
+  }
 }

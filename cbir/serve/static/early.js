@@ -9,6 +9,6 @@
   addEventListener("click", note, true);
   addEventListener("DOMContentLoaded", () => {
     removeEventListener("click", note, true);
-    for (const button of early) button.click();
+    for (const button of early) if (button.isConnected) button.click();
   });
 }
