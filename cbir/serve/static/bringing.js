@@ -5,7 +5,12 @@ import { json } from "./problem.js";
 /** Tell `bring` of pictures as they come: the files, and what the field that they were chosen in says they are for. */
 export function begin(bring) {
   const over = document.querySelector(".dropping");
-  let inside = 0;
+  /** What the file is over: an element and those that it came from, until they are left or taken off the page. */
+  const inside = new Set();
+  const show = () => {
+    for (const each of inside) if (!each.isConnected) inside.delete(each);
+    over.hidden = !inside.size;
+  };
   let turn = Promise.resolve();
   // One after the other: what is brought last is what is asked for in the end.
   const next = (files, as) => {
@@ -15,20 +20,20 @@ export function begin(bring) {
   const carries = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
   addEventListener("dragenter", (event) => {
     if (!carries(event)) return;
-    inside += 1;
-    over.hidden = false;
+    inside.add(event.target);
+    show();
   });
   addEventListener("dragleave", (event) => {
     if (!carries(event)) return;
-    inside = Math.max(0, inside - 1);
-    over.hidden = inside === 0;
+    inside.delete(event.target);
+    show();
   });
   addEventListener("dragover", (event) => carries(event) && event.preventDefault());
   addEventListener("drop", (event) => {
     if (!carries(event)) return;
     event.preventDefault();
-    inside = 0;
-    over.hidden = true;
+    inside.clear();
+    show();
     next(event.dataTransfer.files);
   });
   addEventListener("paste", (event) => {
