@@ -29,10 +29,11 @@ from cbir.core.settings import read_settings
 from cbir.evaluate.evaluation import store_evaluation
 from cbir.evaluate.options import EvaluationOptions
 from cbir.evaluate.protocol import evaluate as evaluate_stored
-from cbir.search.duplicates.find import listed
 
 POINTS, DIMENSION = (100_000, 1_000_000), 128
 NAME, QUERIES, LABELS = "c", 100, 100
+#: A distance of duplicates that no two made points have.
+NEAR = 0.02
 SERVER = "CBIR_BENCH_QDRANT"
 
 
@@ -133,9 +134,8 @@ def again(home: str, _: str) -> None:
 
 
 def duplicates(_: str, __: str) -> None:
-    """List all points and their hashes; what follows takes hours at a million, and holds what it found."""
-    with cbir.open(NAME) as searcher:
-        listed(searcher.collection, searcher.collection.count())
+    """Look for the same picture twice; the made points are no pictures, so that the distance is given."""
+    cbir.duplicates(NAME, max_distance=NEAR)
 
 
 def snapshot(home: str, _: str) -> None:
