@@ -78,13 +78,10 @@ class CollectionNeighbours:
 
     def nearest(self, features: np.ndarray, k: int) -> list[list[str]]:
         """Return the ids of the k points closest to each of (m, d) features."""
-        return [[hit.id for hit in hits] for hits in self._search(features, k, payloads=False)]
+        return [[hit.id for hit in hits] for hits in self.search(features, k, payloads=False)]
 
-    def search(self, features: np.ndarray, k: int) -> list[list[Hit]]:
-        """Return the k points closest to each of (m, d) features."""
-        return self._search(features, k, payloads=True)
-
-    def _search(self, features: np.ndarray, k: int, *, payloads: bool) -> list[list[Hit]]:
+    def search(self, features: np.ndarray, k: int, *, payloads: bool = True) -> list[list[Hit]]:
+        """Return the k points closest to each of (m, d) features; `payloads` as `Collection.search_batch` takes it."""
         more = max(map(len, self._own), default=0)
         found = self._collection.search_batch(
             features, k + more, where=self._where, exact=self._exact, payloads=payloads
